@@ -1,0 +1,1 @@
+"""Honest class balancing for medical images."""

@@ -1,0 +1,186 @@
+"""The `balancer` command: each subcommand fills the configuration and calls one stage.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import importlib
+import logging
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from balancer.cli_types import RatioParam, Request, shared_options, trainer_options
+from balancer.errors import BalancerError, sentence_of
+
+if TYPE_CHECKING:
+    from balancer.config import BalancerConfig
+    from balancer.results import StageResult
+    from balancer.workspace import Workspace
+
+log = logging.getLogger("balancer")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="balancer")
+def main() -> None:
+    """Would GAN images help my classifier, or would something cheaper do as well?
+
+    \b
+    balancer gan-train                     trains a DCGAN on the rare class
+    balancer synthesize --ratio 2:1        makes the images that are missing
+    balancer classify --with-synthetic     trains and tests a classifier with them
+
+    `balancer run` does all of it, and compares the classifier with one trained without them. Every
+    command works in an empty folder, on bundled drawings of chests, until you pass --data.
+    """  # noqa: D301
+
+
+@main.command()
+@shared_options
+@click.option("--skip-bad", is_flag=True, default=None, help="Set unusable files aside.")
+def prepare(request: Request, skip_bad: bool | None) -> None:
+    """Check the images and split them so that nothing leaks."""
+    request.options["data.skip_bad"] = skip_bad
+    _call("prepare", request)
+
+
+@main.command()
+@shared_options
+@trainer_options
+@click.option("--ratio", type=RatioParam(), help="Largest class : every other. [default: 2:1]")
+@click.option("--class", "classes", multiple=True, metavar="NAME", help="Train this class only.")
+def gan_train(request: Request, ratio: str | None, classes: tuple[str, ...]) -> None:
+    """Train a DCGAN for each class that has to grow; goes on where it was stopped."""
+    request.options["synthesis.ratio"] = ratio
+    _call("gan-train", request, classes=classes)
+
+
+@main.command()
+@shared_options
+@click.option("--ratio", type=RatioParam(), help="Largest class : every other. [default: 2:1]")
+@click.option("--dry-run", is_flag=True, help="Print the plan and make nothing.")
+def synthesize(request: Request, ratio: str | None, dry_run: bool) -> None:
+    """Make exactly the images that are missing."""
+    request.options["synthesis.ratio"] = ratio
+    _call("synthesize", request, dry_run=dry_run)
+
+
+@main.command()
+@shared_options
+def quality(request: Request) -> None:
+    """Measure the generated images beside real ones."""
+    _call("quality", request)
+
+
+@main.command()
+@shared_options
+@trainer_options
+@click.option("--with-synthetic", is_flag=True, help="Train on real and synthetic images.")
+def classify(request: Request, with_synthetic: bool) -> None:
+    """Train a classifier and test it once, on real images."""
+    _call("classify", request, with_synthetic=with_synthetic)
+
+
+@main.command()
+@shared_options
+def report(request: Request) -> None:
+    """Compare the two classifiers and write report/report.html."""
+    _call("report", request)
+
+
+@main.command()
+@shared_options
+@trainer_options
+@click.option("--ratio", type=RatioParam(), help="Largest class : every other. [default: 2:1]")
+def run(request: Request, ratio: str | None) -> None:
+    """Do everything that is not up to date, and end in one table."""
+    request.options["synthesis.ratio"] = ratio
+    _call("run", request)
+
+
+def _call(command: str, request: Request, **extra: object) -> None:
+    _start_logging(request.verbosity)
+    try:
+        _show(_execute(command, request, extra), as_json=request.as_json)
+    except BalancerError as error:
+        _fail(error, error.exit_code, request.verbosity)
+    except KeyboardInterrupt as error:
+        _fail(error, 130, request.verbosity, "Stopped; nothing half-written was left.")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:  # the last door: an unforeseen fault must still be one sentence
+        kind = type(error).__name__
+        sentence = f"Unforeseen {kind}: {sentence_of(error)} (-v shows where)."
+        _fail(error, 1, request.verbosity, sentence)
+
+
+def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "StageResult":
+    from balancer.config import load_config
+    from balancer.workspace import Workspace
+
+    config = load_config(request.source, assignments=request.assignments, options=request.options)
+    workspace = Workspace(request.workspace)
+    with workspace.lock():
+        if config.data.root is not None and command not in ("prepare", "run"):
+            _stage("prepare").run(config, workspace)
+        return _with_missing(command, config, workspace, request.force, extra)
+
+
+def _with_missing(
+    command: str,
+    config: "BalancerConfig",
+    workspace: "Workspace",
+    force: bool,
+    extra: Mapping[str, object],
+) -> "StageResult":
+    from balancer.results import MissingStage
+
+    ran: set[str] = set()
+    while True:
+        try:
+            result: StageResult = _stage(command).run(config, workspace, force=force, **extra)
+            return result
+        except MissingStage as missing:
+            if not missing.cheap or missing.stage in ran:
+                raise
+            log.info("%s Running `balancer %s` first.", sentence_of(missing), missing.stage)
+            _with_missing(missing.stage, config, workspace, False, {})
+            ran.add(missing.stage)
+
+
+def _stage(command: str) -> Any:
+    return importlib.import_module(f"balancer.stages.{command.replace('-', '_')}")
+
+
+def _show(result: "StageResult", *, as_json: bool) -> None:
+    if as_json:
+        click.echo(result.model_dump_json(indent=2))
+        return
+    from rich.console import Console
+
+    for part in _stage(result.stage).summary(result):
+        Console().print(part)
+
+
+def _start_logging(verbosity: int) -> None:
+    level = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("balancer", "gan", "classifier"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+def _fail(
+    error: BaseException, exit_code: int, verbosity: int, sentence: str | None = None
+) -> None:
+    if verbosity > 0:
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(f"Error: {sentence or sentence_of(error)}", err=True)
+    sys.exit(exit_code)

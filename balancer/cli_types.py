@@ -1,0 +1,147 @@
+"""Parameter types and the options that every command shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from balancer.ratio import TargetRatio
+
+
+class RatioParam(click.ParamType):
+    """`2:1`, `2.5:1` or `2`; converted to its normal form."""
+
+    name = "A:B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse anything else with an example."""
+        try:
+            return str(TargetRatio.parse(str(value)))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+@dataclass(kw_only=True)
+class Request:
+    """What the shared options of one command asked for."""
+
+    workspace: Path
+    source: str | None
+    assignments: tuple[str, ...]
+    force: bool
+    as_json: bool
+    verbosity: int
+    options: dict[str, object] = field(default_factory=dict)
+
+
+Command = Callable[..., None]
+
+_SHARED = [
+    click.option(
+        "-w",
+        "--workspace",
+        type=click.Path(path_type=Path),
+        default=Path("balancer-workspace"),
+        show_default=True,
+        help="Folder that every stage writes to.",
+    ),
+    click.option(
+        "-c",
+        "--config",
+        "source",
+        metavar="FILE|NAME",
+        help="A YAML file, or a bundled recipe such as `smoke`.",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Radiographs, a folder per class. [default: the workspace's index, else the samples]",
+    ),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any setting, such as gan.batch_size=16; repeatable.",
+    ),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of everything random."),
+    click.option("--force", is_flag=True, help="Replace what an earlier run left."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+    click.option("-v", "verbose", is_flag=True, help="Say more; show tracebacks."),
+    click.option("-q", "quiet", is_flag=True, help="Say only warnings."),
+]
+
+_TRAINER = [
+    click.option("--accelerator", help="cpu, gpu, auto, ... [default: auto]"),
+    click.option("--devices", help="How many devices, or which. [default: 1]"),
+    click.option("--precision", help="32-true, bf16-mixed, ... [default: 32-true]"),
+    click.option("--strategy", help="auto, ddp, ... [default: auto]"),
+    click.option("--num-nodes", type=click.IntRange(min=1), help="Machines. [default: 1]"),
+]
+
+
+def shared_options(command: Command) -> Command:
+    """Add the options of every command; it receives them as one `Request`."""
+
+    def wrapper(
+        workspace: Path,
+        source: str | None,
+        data: Path | None,
+        assignments: tuple[str, ...],
+        seed: int | None,
+        force: bool,
+        as_json: bool,
+        verbose: bool,
+        quiet: bool,
+        **own: Any,
+    ) -> None:
+        command(
+            Request(
+                workspace=workspace,
+                source=source,
+                assignments=assignments,
+                force=force,
+                as_json=as_json,
+                verbosity=int(verbose) - int(quiet),
+                options={"data.root": data, "seed": seed},
+            ),
+            **own,
+        )
+
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    return _decorate(wrapper, _SHARED)
+
+
+def trainer_options(command: Command) -> Command:
+    """Add the options that reach the Lightning Trainer, put into `request.options`."""
+
+    def wrapper(
+        request: Request,
+        accelerator: str | None,
+        devices: str | None,
+        precision: str | None,
+        strategy: str | None,
+        num_nodes: int | None,
+        **own: Any,
+    ) -> None:
+        request.options |= {
+            "hardware.accelerator": accelerator,
+            "hardware.devices": int(devices) if devices and devices.isdigit() else devices,
+            "hardware.precision": precision,
+            "hardware.strategy": strategy,
+            "hardware.num_nodes": num_nodes,
+        }
+        command(request, **own)
+
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    return _decorate(wrapper, _TRAINER)
+
+
+def _decorate(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

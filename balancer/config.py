@@ -1,0 +1,253 @@
+"""The whole configuration: sections, and the only reader of YAML.
+
+Precedence: field default < `--config` file < `--set a.b=value` < the command's own option.
+"""
+
+import difflib
+import importlib.resources
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from balancer.errors import ConfigurationError
+from balancer.ratio import TargetRatio
+from classifier.config import ClassifierConfig
+from gan.config import GANConfig
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """How a folder of radiographs becomes an index."""
+
+    root: Path | None = None
+    """A folder per class; null: the workspace's index, else the bundled samples."""
+    split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
+    """Shares of the images in the training, validation and test split."""
+    skip_bad: bool = False
+    """Quarantine and count unusable files instead of refusing them."""
+    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 4
+    """Largest Hamming distance of two 64-bit perceptual hashes that makes near duplicates."""
+    min_images: Annotated[int, Field(ge=3)] = 8
+    """Fewest usable images of a class."""
+    min_side: Annotated[int, Field(ge=1)] = 32
+    """Smallest side of an image in pixels."""
+    max_aspect: Annotated[float, Field(ge=1)] = 4.0
+    """Largest ratio of the long to the short side."""
+    max_megapixels: Annotated[float, Field(gt=0)] = 64.0
+
+    @field_validator("split")
+    @classmethod
+    def _sums_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(split) - 1) > 1e-9:
+            raise ValueError(f"the three shares must sum to 1, not {sum(split):g}")
+        return split
+
+
+class SynthesisConfig(_Section):
+    """How many images are made."""
+
+    ratio: str = "2:1"
+    """Largest class : every other class in the training split, real and synthetic together."""
+    max_images: Annotated[int, Field(ge=1)] = 100_000
+    """A plan that needs more images is refused."""
+
+    @field_validator("ratio", mode="before")
+    @classmethod
+    def _is_ratio(cls, ratio: object) -> str:
+        return str(TargetRatio.parse(str(ratio)))
+
+
+class QualityConfig(_Section):
+    """How generated images are measured."""
+
+    extractors: tuple[Literal["lite0", "inception"], ...] = ("lite0",)
+    inception_weights: Path | None = None
+    """File of the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
+    kid_subsets: Annotated[int, Field(ge=2)] = 100
+    kid_subset_size: Annotated[int, Field(ge=2)] = 100
+    """Images per subset; never more than half of the smaller set."""
+    max_images: Annotated[int, Field(ge=4)] = 2_000
+    """At most this many synthetic images per class are measured, the first by number."""
+
+
+class EvaluationConfig(_Section):
+    """How a trained classifier is judged on the test split."""
+
+    positive_class: str | None = None
+    """The class that sensitivity speaks of; null: the rarest in the training split."""
+    bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
+    """Resamples of the test groups behind each 95 % interval."""
+
+
+class HardwareConfig(_Section):
+    """What is handed to the Lightning Trainer."""
+
+    accelerator: str = "auto"
+    devices: int | str = 1
+    precision: str = "32-true"
+    strategy: str = "auto"
+    num_nodes: Annotated[int, Field(ge=1)] = 1
+
+
+class BalancerConfig(_Section):
+    """Everything a run depends on."""
+
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    data: DataConfig = DataConfig()
+    gan: GANConfig = GANConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    quality: QualityConfig = QualityConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    hardware: HardwareConfig = HardwareConfig()
+
+    @property
+    def classifier_image_size(self) -> int:
+        """Side at which the classifier's images are read."""
+        return self.classifier.image_size or self.gan.image_size
+
+
+def load_config(
+    source: str | Path | None = None,
+    *,
+    assignments: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+) -> BalancerConfig:
+    """Compose a configuration.
+
+    Args:
+        source: A YAML file or the name of a bundled recipe such as `smoke`; None: defaults.
+        assignments: `a.b=value` strings, values in YAML.
+        options: Dotted keys to values, of the command's own options; None values are left out.
+
+    Raises:
+        ConfigurationError: A file, key or value is not usable; the nearest valid key is named.
+    """
+    values: dict[str, Any] = {} if source is None else _read_yaml(_find(source))
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"--set wants key=value, such as gan.batch_size=16, not {assignment!r}."
+            )
+        _assign(values, key.strip(), _parse_yaml(text, f"--set {assignment}"))
+    for key, value in (options or {}).items():
+        if value is not None:
+            _assign(values, key, value)
+    try:
+        return BalancerConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error, source)) from None
+
+
+def bundled_recipes() -> list[str]:
+    """Names that `--config` takes without a path."""
+    root = importlib.resources.files("configs")
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in root.iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses duplicate keys and aliases.
+
+    An alias has no use in a flat recipe, and nested ones are how a small file exhausts memory.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.constructor.ConstructorError(
+                None, None, "aliases (*name) are not allowed", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_file():
+        return path
+    if path.suffix not in (".yaml", ".yml"):
+        bundled = importlib.resources.files("configs") / f"{source}.yaml"
+        if bundled.is_file():
+            return Path(str(bundled))
+    raise ConfigurationError(
+        f"--config wants a YAML file or one of {', '.join(bundled_recipes())}, "
+        f"but {str(source)!r} is neither."
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} should be readable YAML text, but: {error}.") from None
+    values = _parse_yaml(text, str(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} should hold sections such as `gan:`, not {values!r:.60}.")
+    return values
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    loader = _StrictLoader(text)
+    try:
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{where} should be plain YAML, but: {reason}.") from None
+    finally:
+        loader.dispose()
+
+
+def _assign(values: dict[str, Any], key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"{section} in {key} is a value, not a section.")
+        values = inner
+    values[name] = value
+
+
+def _sentence(error: ValidationError, source: str | Path | None) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = f" (reading {source})" if source else ""
+    if first["type"] == "extra_forbidden":
+        known = list(_keys(BalancerConfig))
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "see configs/default.yaml for all keys."
+        return f"There is no setting {key}{where}; {hint}"
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"The setting {key} cannot be {first['input']!r:.80}{where}: {reason}."
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                keys.extend(_keys(part, f"{prefix}{name}."))
+    return keys

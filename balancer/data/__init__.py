@@ -1,0 +1,1 @@
+"""From a folder of radiographs to a leak-free index and a pixel cache."""

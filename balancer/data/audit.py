@@ -1,0 +1,202 @@
+"""What is wrong, or suspicious, with the images of a folder before anything is trained on them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from balancer.data.examine import Examined
+from balancer.data.scan import Unusable
+from balancer.errors import DataError, IntegrityError
+
+INVERTED = "looks inverted beside the others"
+_INVERTED_CORRELATION = -0.3
+_GIVES_AWAY = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file whose bytes another file of its class has too; only `kept` enters the index."""
+
+    dropped: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """How well something known of the images, such as their source, predicts the class.
+
+    Attributes:
+        table: Value to class to number of images.
+        cramers_v: 0 (independent) to 1 (one decides the other); None with fewer than two values.
+        gives_label_away: A classifier could read the class off this alone.
+    """
+
+    table: dict[str, dict[str, int]]
+    cramers_v: float | None
+    gives_label_away: bool
+
+
+def refuse_synthetic(images: Sequence[Examined]) -> None:
+    """Keep generated images out of the real ones.
+
+    Raises:
+        IntegrityError: An image is marked as generated.
+    """
+    made = [image.path for image in images if image.synthetic]
+    if made:
+        raise IntegrityError(
+            f"The data folder should hold real radiographs only, but {len(made)} are marked as "
+            f"synthetic, first {made[0]!r}; remove them."
+        )
+
+
+def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
+    """Stop at files that are no usable images.
+
+    Raises:
+        DataError: There is one; the first is named.
+    """
+    if unusable:
+        first = unusable[0]
+        raise DataError(
+            f"Every image should be a readable PNG or JPEG radiograph, but {len(unusable)} of "
+            f"{total} are not, first {first.path!r}: {first.reason}; mend or remove them, or pass "
+            "--skip-bad to set them aside."
+        )
+
+
+def drop_copies(images: Sequence[Examined]) -> tuple[list[Examined], list[Copy]]:
+    """Keep the first, by path, of files with equal bytes.
+
+    Raises:
+        IntegrityError: The same image, by its bytes or its pixels, is in two classes.
+    """
+    _refuse_two_labels(images)
+    kept: dict[str, Examined] = {}
+    copies: list[Copy] = []
+    for image in images:
+        first = kept.setdefault(image.image_id, image)
+        if first is not image:
+            copies.append(Copy(dropped=image.path, kept=first.path))
+    return list(kept.values()), copies
+
+
+def refuse_small_classes(
+    images: Sequence[Examined], labels: Sequence[str], min_images: int
+) -> None:
+    """Stop at a class that is too small to split and learn from.
+
+    Raises:
+        DataError: A class has fewer than `min_images` images.
+    """
+    counts = Counter(image.label for image in images)
+    for label in labels:
+        if counts[label] < min_images:
+            raise DataError(
+                f"The class {label!r} should have {min_images} or more different usable images, "
+                f"but has {counts[label]}; add images or remove the class "
+                "(data.min_images sets the limit)."
+            )
+
+
+def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
+    """Paths of the images that a reader should look at, by reason."""
+    flags: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        for flag in image.flags:
+            flags[flag].append(image.path)
+    for path in _inverted(images):
+        flags[INVERTED].append(path)
+    return dict(sorted(flags.items()))
+
+
+def associate(values: Sequence[str], labels: Sequence[str]) -> Association | None:
+    """Cross a property of the images with their class.
+
+    Args:
+        values: Source or view of each image, empty where unknown.
+        labels: Class of each image.
+
+    Returns:
+        None where nothing is known of any image.
+    """
+    if not any(values):
+        return None
+    named = sorted(set(labels))
+    counts = Counter(zip(values, labels, strict=True))
+    table = {
+        value or "(unknown)": {label: counts[value, label] for label in named}
+        for value in sorted(set(values))
+    }
+    known = [list(row.values()) for value, row in table.items() if value != "(unknown)"]
+    grid = np.array(known, dtype=np.float64)
+    strength = _cramers_v(grid)
+    # With two values and two classes at least; a property known in one class only tells nothing.
+    one_class_each = strength is not None and bool(np.all((grid > 0).sum(axis=1) == 1))
+    away = one_class_each or (strength is not None and strength > _GIVES_AWAY)
+    return Association(table, strength, away)
+
+
+def _refuse_two_labels(images: Sequence[Examined]) -> None:
+    # Bytes first: equal bytes make equal pixels, and the plainer finding should be told.
+    for what, key in (("bytes", "image_id"), ("pixels", "pixel_hash")):
+        found: dict[str, Examined] = {}
+        pairs = []
+        for image in images:
+            first = found.setdefault(getattr(image, key), image)
+            if first.label != image.label:
+                pairs.append((first.path, image.path))
+        if pairs:
+            raise IntegrityError(
+                f"An image should have one class, but {len(pairs)} stand in two with the same "
+                f"{what}, first {pairs[0][0]!r} and {pairs[0][1]!r}; remove the wrong ones."
+            )
+
+
+def _cramers_v(grid: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float | None:
+    grid = grid[:, grid.sum(axis=0) > 0]
+    if min(grid.shape) < 2:
+        return None
+    total = grid.sum()
+    expected = np.outer(grid.sum(axis=1), grid.sum(axis=0)) / total
+    chi_squared = (np.square(grid - expected) / expected).sum()
+    return float(np.sqrt(chi_squared / total / (min(grid.shape) - 1)))
+
+
+def _inverted(images: Sequence[Examined]) -> list[str]:
+    """Negatives: the reverse of what most films here look like."""
+    thumbnails = np.stack([image.thumbnail for image in images]).astype(np.float64)
+    flat = thumbnails.reshape(len(images), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+    typical = flat.mean(axis=0)
+    correlation = flat @ (typical / max(float(np.linalg.norm(typical)), 1e-9))
+    return [
+        image.path
+        for image, value in zip(images, correlation, strict=True)
+        if value < _INVERTED_CORRELATION
+    ]
+
+
+def class_table(
+    labels: Sequence[str],
+    kept: Sequence[Examined],
+    unusable: Sequence[Unusable],
+    copies: Sequence[Copy],
+) -> dict[str, Mapping[str, int]]:
+    """Files, usable images, quarantined files and dropped copies of every class."""
+    usable = Counter(image.label for image in kept)
+    bad = Counter(file.label for file in unusable)
+    label_of = {image.path: image.label for image in kept}
+    again = Counter(label_of[copy.kept] for copy in copies)
+    return {
+        label: {
+            "files": usable[label] + bad[label] + again[label],
+            "usable": usable[label],
+            "quarantined": bad[label],
+            "copies": again[label],
+        }
+        for label in labels
+    }

@@ -1,0 +1,84 @@
+"""The audit as a page to read: `audit.md`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LISTED = 50
+
+
+def audit_page(audit: Mapping[str, Any]) -> str:
+    """Render the content of `audit.json` as Markdown; file names stay what they are."""
+    parts = ["# Audit of the images", _bullets(audit["warnings"]) or "Nothing to warn about."]
+    parts.append("## Classes\n\n" + _table("class", audit["classes"]))
+    parts.append("## Splits\n\n" + _table("split", audit["splits"]))
+    groups = audit["groups"]
+    parts.append(
+        f"Grouped by {groups['kind']}: {groups['number']} groups, {groups['of_several_images']} of "
+        f"several images, the largest of {groups['largest']}. No group is in two splits."
+    )
+    for name in ("source", "view"):
+        parts.append(_association(name, audit[name]))
+    parts.append("## Files")
+    ignored = [f"{number} ignored: {kind}" for kind, number in audit["ignored"].items()]
+    parts.append(_bullets([f"{audit['quarantined']} quarantined", *ignored]))
+    parts.append(
+        _listing(
+            "Exact copies, left out",
+            [f"{_code(copy['dropped'])} is {_code(copy['kept'])}" for copy in audit["copies"]],
+        )
+    )
+    parts.append(
+        _listing(
+            "Near duplicates, kept in one split",
+            [
+                f"{_code(pair['first'])} and {_code(pair['second'])} (hash distance "
+                f"{pair['distance']}, correlation {pair['correlation']:.3f}"
+                f"{', IN TWO CLASSES' if pair['across_classes'] else ''})"
+                for pair in audit["near_duplicates"]
+            ],
+        )
+    )
+    for flag, paths in audit["flags"].items():
+        parts.append(_listing(f"To look at: {flag}", [_code(path) for path in paths]))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _association(name: str, found: Mapping[str, Any] | None) -> str:
+    title = f"## {name.capitalize()} by class\n\n"
+    if found is None:
+        return title + f"Unknown: no metadata.csv with the column {name}, so it was not checked."
+    strength = found["cramers_v"]
+    verdict = "needs two values and two classes" if strength is None else f"{strength:.2f}"
+    loud = f" **The {name} alone gives the class away.**" if found["gives_label_away"] else ""
+    return title + _table(name, found["table"]) + f"\n\nCramer's V: {verdict}.{loud}"
+
+
+def _table(corner: str, rows: Mapping[str, Mapping[str, int]]) -> str:
+    columns = list(next(iter(rows.values())))
+    lines = [[corner, *columns], ["---"] + ["---:"] * len(columns)]
+    lines += [[name, *(str(row[column]) for column in columns)] for name, row in rows.items()]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _listing(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    shown = _bullets(lines[:_LISTED])
+    more = f"\n- and {len(lines) - _LISTED} more: audit.json" if len(lines) > _LISTED else ""
+    return f"### {title} ({len(lines)})\n\n{shown}{more}"
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _code(path: str) -> str:
+    return "`" + _printable(path).replace("`", "'") + "`"
+
+
+def _cell(text: str) -> str:
+    return _printable(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -1,0 +1,118 @@
+"""Read the optional `metadata.csv` beside the class folders."""
+
+import csv
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from balancer.errors import DataError
+
+_OPTIONAL = ("patient_id", "source", "view")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMetadata:
+    """What is known of one image; empty where unknown.
+
+    Patient ids never reach a log, a message or an output: see `grouping.patient_group`.
+    """
+
+    patient_id: str = ""
+    source: str = ""
+    view: str = ""
+
+
+UNKNOWN = ImageMetadata()
+
+
+def read_metadata(path: Path, images: Iterable[str]) -> Mapping[str, ImageMetadata]:
+    """Read the table, where there is one.
+
+    Args:
+        path: The CSV file; columns `path` (required), `patient_id`, `source`, `view`; others are
+            ignored. A byte-order mark and Windows line ends are accepted.
+        images: Relative POSIX paths of the images that exist.
+
+    Returns:
+        Relative path of an image to its metadata; images without a row are absent.
+
+    Raises:
+        DataError: A row does not fit; its number (the header is 1) is in the message.
+    """
+    if not path.is_file():
+        return {}
+    known = _by_any_form(images)
+    table: dict[str, ImageMetadata] = {}
+    header, rows = _read_rows(path)
+    columns = _columns(path, header)
+    for number, row in rows:
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}, row {number}, should have {len(header)} cells like the header but has "
+                f"{len(row)}; mend the row."
+            )
+        cells = {name: row[place].strip() for name, place in columns.items()}
+        written = row[columns["path"]]
+        image = known.get(_plain(written)) or known.get(_normal(_plain(written)))
+        if image is None:
+            raise DataError(
+                f"{path}, row {number}, should name an image of a class folder, such as "
+                f"COVID/1.png, but {written!r} is none; correct or remove the row."
+            )
+        if image in table:
+            raise DataError(
+                f"{path}, row {number}, names {written!r} a second time; keep one row per image."
+            )
+        table[image] = ImageMetadata(**{name: cells.get(name, "") for name in _OPTIONAL})
+    return table
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    number = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows: list[tuple[int, list[str]]] = []
+            for number, row in enumerate(csv.reader(file, strict=True), 1):
+                if row:
+                    rows.append((number, row))
+    except UnicodeDecodeError:
+        raise DataError(f"{path} should be UTF-8 text but is not; save it as UTF-8 CSV.") from None
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path} should be a CSV table, but near row {number}: {error}.") from None
+    if not rows:
+        raise DataError(f"{path} should have a header with the column path, but is empty.")
+    return [cell.strip() for cell in rows[0][1]], rows[1:]
+
+
+def _columns(path: Path, header: list[str]) -> dict[str, int]:
+    if len(header) == 1 and ";" in header[0]:
+        raise DataError(
+            f"{path}, row 1, should separate its columns by commas but uses semicolons; "
+            "save it as comma-separated CSV."
+        )
+    if "" in header or len(set(header)) != len(header):
+        raise DataError(
+            f"{path}, row 1, should name every column once, but has "
+            f"{', '.join(map(repr, header))}; remove trailing commas and double names."
+        )
+    if "path" not in header:
+        raise DataError(
+            f"{path}, row 1, should have the column path, but has {', '.join(header)}; "
+            "add it, with entries such as COVID/1.png."
+        )
+    return {name: header.index(name) for name in ("path", *_OPTIONAL) if name in header}
+
+
+def _by_any_form(images: Iterable[str]) -> dict[str, str]:
+    """Accept a name in another Unicode form, unless a file of that exact name exists too."""
+    exact = {image: image for image in images}
+    return {_normal(image): image for image in exact} | exact
+
+
+def _plain(written: str) -> str:
+    return PurePosixPath(written).as_posix()  # `./COVID/1.png` is `COVID/1.png`
+
+
+def _normal(path: str) -> str:
+    return unicodedata.normalize("NFC", path)

@@ -1,0 +1,118 @@
+"""The gates between generators, their images and today's split."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from balancer.data.dataset import Index
+from balancer.errors import IntegrityError
+from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
+from balancer.results import MissingStage, read_result
+from balancer.workspace import Workspace
+from gan.checkpoint import CheckpointError, LoadedGenerator, load_generator
+
+
+def load_generator_for(label: str, workspace: Workspace, index: Index) -> LoadedGenerator:
+    """Load the generator of a class if it may make images for today's training split.
+
+    Raises:
+        MissingStage: None is trained.
+        IntegrityError: It is damaged, made for another class, or saw images that are not in
+            today's training split.
+    """
+    directory = workspace.gan_dir(label)
+    if not directory.exists():
+        raise MissingStage(
+            "gan-train",
+            f"Images of {label} need a trained generator, but {directory} does not exist; run "
+            f"`balancer gan-train` first.",
+            cheap=False,
+        )
+    try:
+        loaded = load_generator(directory)
+    except CheckpointError as error:
+        raise IntegrityError(
+            f"The generator in {directory} cannot be used: {error} "
+            "Train it again with `balancer gan-train --force`."
+        ) from error
+    if loaded.metadata.class_name != label:
+        raise IntegrityError(
+            f"{directory} should hold a generator of {label}, but it makes "
+            f"{loaded.metadata.class_name}; train it again with `balancer gan-train --force`."
+        )
+    check_training_ids(loaded.metadata.training_ids, index, str(directory))
+    if loaded.metadata.index_hash != index.fingerprint:
+        raise IntegrityError(
+            f"The generator in {directory} was trained on another split than today's index.csv; "
+            "restore that index, or train again with `balancer gan-train --force`."
+        )
+    return loaded
+
+
+def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
+    """The accepted synthetic images, all of them training rows.
+
+    Raises:
+        MissingStage: None were made.
+        IntegrityError: The manifest was changed, was made for another split, holds rows outside
+            training, or its generators saw validation or test images.
+    """
+    directory = workspace.synthetic_dir
+    result = read_result(directory)
+    if result is None:
+        raise MissingStage(
+            "synthesize", f"There are no synthetic images in {directory}.", cheap=True
+        )
+    manifest = directory / "manifest.csv"
+    if not manifest.is_file() or fingerprint(manifest.read_bytes()) != result.metrics["manifest"]:
+        raise IntegrityError(
+            f"{manifest} is missing or was changed after it was written; make the images again "
+            "with `balancer synthesize --force`."
+        )
+    if result.inputs["index"] != index.fingerprint:
+        raise IntegrityError(
+            f"The images in {directory} were made for another split than today's index.csv; make "
+            "them again with `balancer synthesize --force`."
+        )
+    records = read_table(manifest, SyntheticRecord)
+    for record in records:
+        if (
+            record.origin != SYNTHETIC
+            or record.split != "train"
+            or record.label not in index.labels
+        ):
+            raise IntegrityError(
+                f"{manifest} should hold synthetic training images only, but {record.path} is "
+                f"marked {record.origin}, {record.split}, {record.label}; make the images again "
+                "with `balancer synthesize --force`."
+            )
+    _check_lineage(directory, index)
+    return [record for record in records if record.accepted]
+
+
+def check_training_ids(training_ids: Iterable[str], index: Index, what: str) -> None:
+    """Refuse a generator that saw an image of today's validation or test split.
+
+    Raises:
+        IntegrityError: It did; the number of such images is named.
+    """
+    held_out = {record.image_id for record in index.records if record.split != "train"}
+    seen = held_out.intersection(training_ids)
+    if seen:
+        raise IntegrityError(
+            f"{what} comes from a generator that was trained on {len(seen)} image(s) of today's "
+            "validation or test split; train it again with `balancer gan-train --force`."
+        )
+
+
+def _check_lineage(directory: Path, index: Index) -> None:
+    path = directory / "lineage.json"
+    try:
+        lineage = json.loads(path.read_text(encoding="utf-8"))
+        training_ids = [i for entry in lineage.values() for i in entry["training_ids"]]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise IntegrityError(
+            f"{path} should name the images that the generators saw, but: {error}; make the "
+            "images again with `balancer synthesize --force`."
+        ) from None
+    check_training_ids(training_ids, index, str(directory))

@@ -1,0 +1,115 @@
+"""The two image tables: `index/index.csv` of real images, `synthetic/manifest.csv` of made ones."""
+
+import csv
+import dataclasses
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast, get_type_hints
+
+from balancer.errors import IntegrityError
+
+SPLITS = ("train", "val", "test")
+REAL, SYNTHETIC = "real", "synthetic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """One image, real or synthetic; a row of `index.csv`.
+
+    `path` is relative and in POSIX form: to the data folder for real images, to the folder of the
+    manifest for synthetic ones. `image_id` is the SHA-256 of the file's bytes, in hex.
+    """
+
+    image_id: str
+    path: str
+    label: str
+    group: str
+    source: str
+    width: int
+    height: int
+    split: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticRecord(ImageRecord):
+    """One generated image; image `seed` of `checkpoint` can be made again from these two alone."""
+
+    seed: int
+    checkpoint: str
+    accepted: bool
+    reason: str
+
+
+Record = TypeVar("Record", bound=ImageRecord)
+
+
+def table_bytes(records: Sequence[ImageRecord], kind: type[ImageRecord]) -> bytes:
+    """Encode records as CSV (UTF-8, LF), the columns in the order of `kind`'s fields."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for record in records:
+        writer.writerow([_cell(getattr(record, name)) for name in names])
+    return text.getvalue().encode()
+
+
+def read_table(path: Path, kind: type[Record]) -> list[Record]:
+    """Read a table that `table_bytes` made.
+
+    Raises:
+        IntegrityError: The columns or a value are not what this version writes.
+    """
+    types = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if header != names:
+            raise IntegrityError(
+                f"{path} should have the columns {', '.join(names)} but has {', '.join(header)}; "
+                "make it again with --force."
+            )
+        return [
+            _record(path, kind, types, names, row, number) for number, row in enumerate(rows, 2)
+        ]
+
+
+def fingerprint(content: bytes) -> str:
+    """SHA-256 of the content, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _record(
+    path: Path, kind: type[Record], types: dict[str, type], names: list[str], row: list[str], n: int
+) -> Record:
+    if len(row) != len(names):
+        raise IntegrityError(
+            f"{path}, row {n}, should have {len(names)} cells but has {len(row)}; "
+            "make the table again with --force."
+        )
+    values = {
+        name: _value(path, types[name], name, cell, n)
+        for name, cell in zip(names, row, strict=True)
+    }
+    return kind(**cast(dict[str, str], values))
+
+
+def _value(path: Path, type_: type, name: str, cell: str, n: int) -> object:
+    try:
+        if type_ is bool:
+            return {"true": True, "false": False}[cell]
+        return type_(cell)
+    except (KeyError, ValueError):
+        raise IntegrityError(
+            f"{path}, row {n}, column {name}, holds {cell!r}, which is no {type_.__name__}; "
+            "make the table again with --force."
+        ) from None
+
+
+def _cell(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

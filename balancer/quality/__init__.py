@@ -1,0 +1,1 @@
+"""How close generated images come to real ones, each figure a named recipe."""

@@ -1,0 +1,48 @@
+"""What this machine has: a device for the network, room on the disk."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from balancer.config import HardwareConfig
+from balancer.errors import EnvironmentFault
+
+
+def inference_device(hardware: HardwareConfig) -> torch.device:
+    """The device for work outside the Trainer, by the same choice of accelerator."""
+    check_accelerator(hardware)
+    wants_gpu = hardware.accelerator in ("auto", "gpu", "cuda")
+    return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
+
+
+def check_accelerator(hardware: HardwareConfig) -> None:
+    """Refuse a GPU that is not there, before any work is done.
+
+    Raises:
+        EnvironmentFault: CUDA was asked for and is not available.
+    """
+    if hardware.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise EnvironmentFault(
+            f"--accelerator {hardware.accelerator} wants a CUDA device, but PyTorch finds none; "
+            "use --accelerator cpu or auto."
+        )
+
+
+def require_free_space(directory: Path, needed: int, purpose: str) -> None:
+    """Refuse work that would fill the disk.
+
+    Args:
+        directory: Any existing folder on the disk in question.
+        needed: Bytes that will be written.
+        purpose: What they are for, as the sentence's subject.
+
+    Raises:
+        EnvironmentFault: Fewer bytes are free.
+    """
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise EnvironmentFault(
+            f"{purpose} need about {needed / 2**20:,.0f} MiB, but {directory} has "
+            f"{free / 2**20:,.0f} MiB free; free some space or ask for fewer."
+        )

@@ -1,0 +1,203 @@
+"""`result.json`: what a stage did, from what, and whether it is still up to date."""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from balancer.errors import ConfigurationError, IntegrityError
+from balancer.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_PACKAGES = ("balancer", "torch", "torchvision", "lightning", "torchmetrics", "torch-fidelity")
+_PACKAGES += ("albumentations", "numpy", "pillow", "scikit-learn", "timm")
+
+
+class StageResult(BaseModel):
+    """The record a stage leaves beside its files.
+
+    `settings` holds the configuration the stage depends on and `inputs` the fingerprints of the
+    files it read; equal settings and inputs mean that there is nothing to do.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    config_hash: str
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float
+    metrics: dict[str, Any]
+
+
+class MissingStage(ConfigurationError):
+    """A stage needs what an earlier one writes.
+
+    Attributes:
+        stage: The command that writes it.
+        cheap: Whether to run it without being asked.
+    """
+
+    def __init__(self, stage: str, sentence: str, *, cheap: bool) -> None:
+        super().__init__(sentence)
+        self.stage = stage
+        self.cheap = cheap
+
+
+def read_result(directory: Path) -> StageResult | None:
+    """The result of a stage's folder; None where the stage has not run.
+
+    Raises:
+        IntegrityError: The file is damaged.
+    """
+    path = directory / "result.json"
+    if not path.is_file():
+        return None
+    try:
+        return StageResult.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise IntegrityError(
+            f"{path} should be the record of a stage, but {error.errors()[0]['msg'].lower()}; "
+            "run the stage again with --force."
+        ) from None
+
+
+def write_result(directory: Path, result: StageResult) -> None:
+    """Write `result.json`; NaN is refused, since JSON has none."""
+    text = json.dumps(result.model_dump(mode="json"), indent=2, allow_nan=False)
+    (directory / "result.json").write_text(text + "\n", encoding="utf-8")
+
+
+def standing_result(
+    directory: Path,
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    force: bool,
+    keep_on_new_inputs: bool = False,
+) -> StageResult | None:
+    """The result that stands if it is up to date; None if the stage has to run.
+
+    Args:
+        directory: The stage's folder.
+        settings: The configuration that the stage depends on, JSON types.
+        inputs: Fingerprints of what it reads.
+        force: Run whatever stands there.
+        keep_on_new_inputs: Refuse, rather than redo, when only the inputs changed; for results
+            that took long to make.
+
+    Raises:
+        ConfigurationError: What stands there has other settings, and `force` is off.
+    """
+    result = None if force else read_result(directory)
+    if result is None:
+        return None
+    if result.config_hash != _hash(settings):
+        raise ConfigurationError(
+            f"{directory} was made with {_difference(result.settings, settings)}; add --force to "
+            "replace it, or choose another --workspace to keep it."
+        )
+    if result.inputs == _plain(inputs):
+        log.info("%s: up to date", result.stage)
+        return result
+    if keep_on_new_inputs:
+        raise ConfigurationError(
+            f"{directory} was made from other inputs ({_difference(result.inputs, inputs)}); add "
+            "--force to replace it, or choose another --workspace to keep it."
+        )
+    log.info("%s: its inputs have changed, so it runs again", result.stage)
+    return None
+
+
+def perform(
+    stage: str,
+    workspace: Workspace,
+    directory: Path,
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    work: Callable[[Path], Mapping[str, Any]],
+) -> StageResult:
+    """Run `work` in a fresh folder, add `result.json`, and publish both as `directory`.
+
+    Args:
+        stage: The command's name.
+        workspace: Where `directory` lies.
+        directory: The stage's folder.
+        settings: As for `standing_result`.
+        inputs: As for `standing_result`.
+        work: Fills the folder it is handed and returns the metrics, JSON types.
+    """
+    started = time.monotonic()
+    with workspace.publish(directory) as partial:
+        metrics = work(partial)
+        seconds = time.monotonic() - started
+        result = new_result(
+            stage, settings=settings, inputs=inputs, seconds=seconds, metrics=metrics
+        )
+        write_result(partial, result)
+    return result
+
+
+def new_result(
+    stage: str,
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    seconds: float,
+    metrics: Mapping[str, Any],
+) -> StageResult:
+    """A record of work just done with the packages installed now."""
+    return StageResult(
+        stage=stage,
+        config_hash=_hash(settings),
+        settings=_plain(settings),
+        inputs=_plain(inputs),
+        versions=installed_versions(),
+        seconds=round(seconds, 3),
+        metrics=_plain(metrics),
+    )
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    versions = {"python": platform.python_version()}
+    return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_plain(settings), sort_keys=True).encode()).hexdigest()
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str, allow_nan=False))
+    return plain
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    before, after = _flat(old), _flat(_plain(new))
+    changes = [
+        f"{key}={before.get(key, 'unset')} (now {after.get(key, 'unset')})"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    return ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

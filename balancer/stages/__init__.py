@@ -1,0 +1,1 @@
+"""One module per command; stages hand over files, not objects."""

@@ -1,0 +1,159 @@
+"""`balancer gan-train`: one DCGAN for each class that has to grow, on training images alone."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from rich.console import RenderableType
+from rich.table import Table
+
+import gan.train
+from balancer.config import BalancerConfig
+from balancer.data.dataset import Index, load_index
+from balancer.errors import ConfigurationError, EnvironmentFault, IntegrityError, Interrupted
+from balancer.ratio import TargetRatio, plan_synthesis
+from balancer.resources import check_accelerator
+from balancer.results import StageResult, new_result, standing_result, write_result
+from balancer.workspace import Workspace
+from gan.checkpoint import CheckpointError
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    config: BalancerConfig,
+    workspace: Workspace,
+    *,
+    force: bool = False,
+    classes: Sequence[str] = (),
+) -> StageResult:
+    """Train the generators that the target ratio needs.
+
+    Args:
+        config: Sections `gan`, `synthesis.ratio`, `hardware` and `seed` are used.
+        workspace: Reads `index/`, writes `gan/<class>/`.
+        force: Train again even if a finished or unfinished generator stands there.
+        classes: Train these instead of the classes below the target ratio.
+
+    Raises:
+        ConfigurationError: An unknown class, or other settings than those of what stands there.
+        IntegrityError: The unfinished training that stands there is damaged.
+        Interrupted: A signal stopped training; the same call goes on.
+        EnvironmentFault: Training diverged, or the accelerator is not there.
+    """
+    check_accelerator(config.hardware)
+    index = load_index(workspace.index_dir)
+    labels = list(classes) or _classes_to_grow(config, index)
+    unknown = sorted(set(labels) - set(index.labels))
+    if unknown:
+        raise ConfigurationError(
+            f"--class wants one of {', '.join(index.labels)}, but found {', '.join(unknown)}."
+        )
+    if not labels:
+        log.info("Every class reaches %s already; no GAN is needed.", config.synthesis.ratio)
+    results = {label: _train(label, config, workspace, index, force) for label in labels}
+    return new_result(
+        "gan-train",
+        settings=_settings(config),
+        inputs={"index": index.fingerprint},
+        seconds=sum(result.seconds for result in results.values()),
+        metrics={"classes": {label: result.metrics for label, result in results.items()}},
+    )
+
+
+def summary(result: StageResult) -> list[RenderableType]:
+    """What the terminal shows of a result."""
+    table = Table("class", "images shown", "minutes", "images/s", "folder", title="Generators")
+    for label, metrics in result.metrics["classes"].items():
+        table.add_row(
+            label,
+            f"{metrics['images_shown']:,}",
+            f"{metrics['seconds'] / 60:.1f}",
+            f"{metrics['images_per_second']:.0f}",
+            metrics["folder"],
+        )
+    return [table] if table.row_count else []
+
+
+def _classes_to_grow(config: BalancerConfig, index: Index) -> list[str]:
+    ratio = TargetRatio.parse(config.synthesis.ratio)
+    return [plan.label for plan in plan_synthesis(index.counts("train"), ratio) if plan.to_make]
+
+
+def _settings(config: BalancerConfig) -> dict[str, Any]:
+    return {"seed": config.seed, "gan": config.gan.model_dump(mode="json")}
+
+
+def _train(
+    label: str, config: BalancerConfig, workspace: Workspace, index: Index, force: bool
+) -> StageResult:
+    directory = workspace.gan_dir(label)
+    unfinished = workspace.unfinished_gan_dir(label)
+    settings, inputs = _settings(config), {"index": index.fingerprint}
+    standing = standing_result(
+        directory, settings=settings, inputs=inputs, force=force, keep_on_new_inputs=True
+    )
+    if standing is not None:
+        return standing
+    if force and unfinished.exists():
+        shutil.rmtree(unfinished)
+    records = index.select(split="train", label=label)
+    log.info("Training a DCGAN on %d images of %s; see %s", len(records), label, unfinished)
+    fit = _fit(label, config, workspace, index, [record.image_id for record in records])
+    if fit.interrupted_by is not None:
+        raise Interrupted(
+            fit.interrupted_by,
+            f"Stopped after {fit.images_shown:,} of {config.gan.images_shown:,} images; "
+            "the same command goes on from there.",
+        )
+    result = new_result(
+        "gan-train",
+        settings=settings,
+        inputs=inputs,
+        seconds=fit.seconds,
+        metrics={
+            "class": label,
+            "training_images": len(records),
+            "images_shown": fit.images_shown,
+            "seconds": fit.seconds,
+            "images_per_second": fit.images_per_second,
+            "folder": str(directory),
+        },
+    )
+    write_result(unfinished, result)
+    workspace.replace(directory, unfinished)
+    return result
+
+
+def _fit(
+    label: str,
+    config: BalancerConfig,
+    workspace: Workspace,
+    index: Index,
+    training_ids: list[str],
+) -> gan.train.FitResult:
+    rows = [n for n, record in enumerate(index.records) if record.image_id in set(training_ids)]
+    pixels = index.pixels(config.gan.image_size)[rows]  # (N, S, S) uint8
+    unfinished = workspace.unfinished_gan_dir(label)
+    try:
+        return gan.train.fit(
+            config.gan,
+            torch.from_numpy(pixels)[:, None],
+            out_dir=unfinished,
+            seed=config.seed,
+            provenance={
+                "class_name": label,
+                "index_hash": index.fingerprint,
+                "training_ids": training_ids,
+            },
+            trainer_options=config.hardware.model_dump(),
+        )
+    except CheckpointError as error:
+        raise IntegrityError(
+            f"The unfinished training in {unfinished} cannot go on: {error} "
+            "Add --force to start again."
+        ) from error
+    except gan.train.TrainingDiverged as error:
+        raise EnvironmentFault(f"Training the GAN of {label} diverged: {error}") from error

@@ -1,0 +1,138 @@
+"""The folder a run lives in: where each stage writes, one writer at a time, whole folders only."""
+
+import errno
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from balancer.errors import ConfigurationError, EnvironmentFault
+
+_PARTIAL = ".partial"
+_OLD = ".old" + _PARTIAL
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+class Workspace:
+    """Paths of one workspace, and the two promises made about them.
+
+    A stage's folder is either absent, the old one or the new one, never half of one (`publish`);
+    and two commands never write at once (`lock`).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def index_dir(self) -> Path:
+        """`prepare` writes here."""
+        return self.root / "index"
+
+    @property
+    def synthetic_dir(self) -> Path:
+        """`synthesize` writes here."""
+        return self.root / "synthetic"
+
+    @property
+    def quality_dir(self) -> Path:
+        """`quality` writes here."""
+        return self.root / "quality"
+
+    @property
+    def report_dir(self) -> Path:
+        """`report` writes here."""
+        return self.root / "report"
+
+    @property
+    def feature_cache_dir(self) -> Path:
+        """Features of images already seen, keyed by content; safe to delete."""
+        return self.root / "cache" / "features"
+
+    def gan_dir(self, label: str) -> Path:
+        """`gan-train` leaves the finished generator of a class here."""
+        return self.root / "gan" / label
+
+    def unfinished_gan_dir(self, label: str) -> Path:
+        """Where a training lives, visible and resumable, until it is finished."""
+        return self.root / "gan" / f"{label}.unfinished"
+
+    def classify_dir(self, arm: str) -> Path:
+        """`classify` writes one arm here: `real` or `real+synthetic`."""
+        return self.root / "classify" / arm
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for one writer and sweep what an earlier, killed one left half-done.
+
+        Raises:
+            EnvironmentFault: Another command holds it, or the folder cannot be written.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigurationError(
+                f"--workspace wants a folder, but {self.root} is a file; name another."
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = (self.root / ".lock").open("a")
+        except OSError as error:
+            raise EnvironmentFault(
+                f"The workspace {self.root} should be a writable folder, but: {error.strerror}; "
+                "choose another with --workspace."
+            ) from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise EnvironmentFault(
+                    f"Another balancer command is writing to {self.root}; wait for it, "
+                    "or choose another folder with --workspace."
+                ) from None
+            self._sweep()
+            yield
+
+    @contextmanager
+    def publish(self, directory: Path) -> Iterator[Path]:
+        """Yield an empty folder that replaces `directory` if the block succeeds.
+
+        Raises:
+            EnvironmentFault: The disk is full or the folder cannot be written.
+        """
+        partial = directory.with_name(directory.name + _PARTIAL)
+        try:
+            _remove(partial)
+            partial.mkdir(parents=True)
+            yield partial
+            self.replace(directory, partial)
+        except BaseException as error:
+            _remove(partial)
+            if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
+                raise EnvironmentFault(
+                    f"{directory} could not be written ({error.strerror}); what stood there is "
+                    "untouched; free some space or choose another --workspace."
+                ) from error
+            raise
+
+    def replace(self, directory: Path, new: Path) -> None:
+        """Put the finished folder `new` in the place of `directory`."""
+        # A folder cannot be renamed over a full one: the old one steps aside first, and `_sweep`
+        # puts it back if the process dies in between.
+        aside = directory.with_name(directory.name + _OLD)
+        _remove(aside)
+        if directory.exists():
+            directory.replace(aside)
+        new.replace(directory)
+        _remove(aside)
+
+    def _sweep(self) -> None:
+        for old in [*self.root.glob(f"*{_OLD}"), *self.root.glob(f"*/*{_OLD}")]:
+            rightful = old.with_name(old.name.removesuffix(_OLD))
+            if not rightful.exists():
+                old.replace(rightful)
+        for partial in [*self.root.glob(f"*{_PARTIAL}"), *self.root.glob(f"*/*{_PARTIAL}")]:
+            _remove(partial)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)

@@ -1,0 +1,1 @@
+"""CNN classifiers for grey medical images: models, training, metrics."""

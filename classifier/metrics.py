@@ -1,0 +1,291 @@
+"""Test metrics with bootstrap intervals, ready for JSON.
+
+Point values come from torchmetrics, intervals from resampling whole groups (patients), because
+images of one patient are not independent. An undefined value is null with a reason, never NaN.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torchmetrics.functional.classification as tm
+from numpy.typing import NDArray
+
+from classifier.bootstrap import (
+    ECE_BINS,
+    Floats,
+    Scores,
+    concatenate,
+    group_weights,
+    weighted_scores,
+)
+
+Labels = NDArray[np.int64]
+PER_CLASS = ("precision", "recall", "specificity", "f1", "auroc", "average_precision")
+_NEEDS = {
+    "balanced_accuracy": "there is no image",
+    "sensitivity": "no image is of the positive class",
+    "specificity": "no image is of another class",
+    "auroc": "images are not of two classes",
+    "average_precision": "no image is of the class",
+    "precision": "no image was predicted as the class",
+    "recall": "no image is of the class",
+    "f1": "the class neither occurs nor was predicted",
+    "mcc": "labels or predictions are all of one class",
+}
+
+
+def evaluate(
+    probabilities: Floats,
+    labels: Labels,
+    *,
+    class_names: Sequence[str],
+    positive: int,
+    threshold: float | None,
+    groups: Sequence[str],
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Judge predictions.
+
+    With two classes, F1, AUROC and average precision are of the positive class; with more, they are
+    means over the classes, one against the rest. Balanced accuracy is the mean recall of the
+    classes that occur; ECE is of the likeliest class in 15 bins.
+
+    Args:
+        probabilities: float (N, C), rows that sum to 1.
+        labels: Class numbers (N,).
+        class_names: C names.
+        positive: Number of the class that sensitivity and specificity speak of.
+        threshold: With two classes, an image is positive from this probability upwards; None: the
+            likeliest class is predicted, the only way with more classes.
+        groups: Group of each image; resampled whole.
+        n_bootstrap: Number of resamples behind each 95 % interval (percentiles).
+        seed: Of the resampling.
+
+    Returns:
+        `accuracy, balanced_accuracy, sensitivity, specificity, auroc, average_precision, f1, mcc,
+        ece` and, in `per_class`, the same of each class, as `{"value", "low", "high"}`, with
+        `"reason"` where the value is null; `confusion` (rows: true class), `n` and what was asked.
+
+    Raises:
+        ValueError: The arguments do not fit each other, or the probabilities are none.
+    """
+    probabilities = _checked(probabilities, labels, class_names, positive, threshold, groups)
+    predictions = predict_classes(probabilities, positive=positive, threshold=threshold)
+    point = _point_scores(probabilities, predictions, labels)
+    sampled = concatenate(
+        [
+            weighted_scores(probabilities, predictions, labels, weights)
+            for weights in group_weights(groups, n_bootstrap, seed)
+        ]
+    )
+    draws = _headline(sampled, positive)
+    confusion = tm.multiclass_confusion_matrix(
+        torch.from_numpy(predictions), torch.from_numpy(labels), len(class_names)
+    )
+    return {
+        **{
+            name: _interval(name, value, draws[name])
+            for name, value in _headline(point, positive).items()
+        },
+        "per_class": {
+            class_name: {
+                **{
+                    name: _interval(
+                        name, getattr(point, name)[number], getattr(sampled, name)[:, number]
+                    )
+                    for name in PER_CLASS
+                },
+                "n": int((labels == number).sum()),
+            }
+            for number, class_name in enumerate(class_names)
+        },
+        "confusion": confusion.tolist(),
+        "n": len(labels),
+        "n_groups": len(set(groups)),
+        "n_bootstrap": n_bootstrap,
+        "class_names": list(class_names),
+        "positive_class": class_names[positive],
+        "threshold": threshold,
+    }
+
+
+def paired_differences(
+    probabilities_a: Floats,
+    threshold_a: float | None,
+    probabilities_b: Floats,
+    threshold_b: float | None,
+    labels: Labels,
+    *,
+    class_names: Sequence[str],
+    positive: int,
+    groups: Sequence[str],
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Difference b - a of each headline metric, both judged on the same resamples.
+
+    Args:
+        probabilities_a: float (N, C) of the first classifier.
+        threshold_a: Its threshold, as in `evaluate`.
+        probabilities_b: float (N, C) of the second, for the same images in the same order.
+        threshold_b: Its threshold.
+        labels: Class numbers (N,).
+        class_names: C names.
+        positive: Number of the positive class.
+        groups: Group of each image.
+        n_bootstrap: Number of resamples.
+        seed: Of the resampling.
+
+    Returns:
+        Metric to `{"value", "low", "high"}`, with `"reason"` where the value is null.
+
+    Raises:
+        ValueError: As `evaluate`.
+    """
+    points, samples = [], []
+    arms = ((probabilities_a, threshold_a), (probabilities_b, threshold_b))
+    for probabilities, threshold in arms:
+        checked = _checked(probabilities, labels, class_names, positive, threshold, groups)
+        predictions = predict_classes(checked, positive=positive, threshold=threshold)
+        points.append(_headline(_point_scores(checked, predictions, labels), positive))
+        drawn = [
+            weighted_scores(checked, predictions, labels, weights)
+            for weights in group_weights(groups, n_bootstrap, seed)
+        ]
+        samples.append(_headline(concatenate(drawn), positive))
+    return {
+        name: _interval(
+            name, points[1][name] - points[0][name], samples[1][name] - samples[0][name]
+        )
+        for name in points[0]
+    }
+
+
+def predict_classes(probabilities: Floats, *, positive: int, threshold: float | None) -> Labels:
+    """Class numbers (N,): by threshold with two classes, else the likeliest."""
+    if threshold is None:
+        return np.asarray(probabilities.argmax(1), np.int64)
+    return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
+
+
+def auroc(probabilities: Floats, labels: Labels) -> float | None:
+    """Mean one-against-the-rest AUROC over the classes that occur; None with a single class.
+
+    With two classes this is the AUROC.
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
+        return None
+    q, y = torch.from_numpy(probabilities), torch.from_numpy(labels)
+    return float(np.mean([tm.binary_auroc(q[:, c], (y == c).long()).item() for c in present]))
+
+
+def _point_scores(probabilities: Floats, predictions: Labels, labels: Labels) -> Scores:
+    n_classes = probabilities.shape[1]
+    p, y = torch.from_numpy(predictions), torch.from_numpy(labels)
+    q = torch.from_numpy(probabilities)
+    true = np.bincount(labels, minlength=n_classes)
+    predicted = np.bincount(predictions, minlength=n_classes)
+    options: dict[str, Any] = {"num_classes": n_classes, "average": None}
+    spread = (true > 0).sum() > 1 and (predicted > 0).sum() > 1
+    both = (true > 0) & (true < len(labels))
+    # torchmetrics answers 0 where a ratio has no denominator; the masks make that undefined.
+    return Scores(
+        accuracy=_array(tm.multiclass_accuracy(p, y, n_classes, average="micro")),
+        mcc=_where(spread, _array(tm.multiclass_matthews_corrcoef(p, y, n_classes))),
+        ece=_array(tm.multiclass_calibration_error(q, y, n_classes, n_bins=ECE_BINS)),
+        precision=_where(predicted > 0, _array(tm.multiclass_precision(p, y, **options))),
+        recall=_where(true > 0, _array(tm.multiclass_recall(p, y, **options))),
+        specificity=_where(true < len(labels), _array(tm.multiclass_specificity(p, y, **options))),
+        f1=_where(true + predicted > 0, _array(tm.multiclass_f1_score(p, y, **options))),
+        auroc=_per_class(tm.binary_auroc, q, y, both),
+        average_precision=_per_class(tm.binary_average_precision, q, y, true > 0),
+    )
+
+
+def _per_class(metric: Any, q: torch.Tensor, y: torch.Tensor, defined: NDArray[np.bool_]) -> Floats:
+    return np.array(
+        [
+            metric(q[:, c], (y == c).long()).item() if defined[c] else np.nan
+            for c in range(q.shape[1])
+        ]
+    )
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return tensor.double().numpy()
+
+
+def _where(defined: Any, values: Floats) -> Floats:
+    return np.where(defined, values, np.nan)
+
+
+def _headline(scores: Scores, positive: int) -> dict[str, Floats]:
+    def over_classes(values: Floats) -> Floats:
+        return values[..., positive] if values.shape[-1] == 2 else _mean_of_defined(values)
+
+    return {
+        "accuracy": scores.accuracy,
+        "balanced_accuracy": _mean_of_defined(scores.recall),
+        "sensitivity": scores.recall[..., positive],
+        "specificity": scores.specificity[..., positive],
+        "auroc": over_classes(scores.auroc),
+        "average_precision": over_classes(scores.average_precision),
+        "f1": over_classes(scores.f1),
+        "mcc": scores.mcc,
+        "ece": scores.ece,
+    }
+
+
+def _mean_of_defined(values: Floats) -> Floats:
+    defined = ~np.isnan(values)
+    count = defined.sum(-1)
+    total = np.where(defined, values, 0).sum(-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _interval(name: str, value: Floats, draws: Floats) -> dict[str, Any]:
+    if np.isnan(value):
+        return {"value": None, "low": None, "high": None, "reason": _NEEDS[name]}
+    # A resample can miss a small class altogether; it then says nothing about this metric.
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def _checked(
+    probabilities: Floats,
+    labels: Labels,
+    class_names: Sequence[str],
+    positive: int,
+    threshold: float | None,
+    groups: Sequence[str],
+) -> Floats:
+    wanted = (len(labels), len(class_names))
+    if len(labels) == 0 or len(class_names) < 2 or probabilities.shape != wanted:
+        raise ValueError(
+            f"probabilities should be (images, classes) = {wanted}, at least (1, 2), but are "
+            f"{probabilities.shape}; predict every image for every class."
+        )
+    if len(groups) != len(labels):
+        raise ValueError(
+            f"groups should name one group for each of {len(labels)} images but has {len(groups)}."
+        )
+    if labels.min() < 0 or labels.max() >= len(class_names) or not 0 <= positive < len(class_names):
+        raise ValueError(
+            f"Labels and the positive class should be 0 to {len(class_names) - 1} but reach from "
+            f"{labels.min()} to {labels.max()} and {positive}; name every class."
+        )
+    if threshold is not None and len(class_names) != 2:
+        raise ValueError(
+            f"A threshold decides between two classes but there are {len(class_names)}; pass None."
+        )
+    # Negated, so that NaN fails too.
+    if not (probabilities.min() >= 0 and np.abs(probabilities.sum(1) - 1).max() <= 1e-4):
+        raise ValueError(
+            "Probabilities should be finite, not negative and sum to 1 for each image; "
+            "apply softmax, or look for NaN in the weights."
+        )
+    return np.clip(np.asarray(probabilities, np.float64), 0, 1)

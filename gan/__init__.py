@@ -1,0 +1,1 @@
+"""DCGAN for small sets of grey medical images: networks, losses, training, sampling."""

@@ -1,0 +1,98 @@
+"""DiffAugment (Zhao 2020, arXiv 2006.10738): the same random changes for real and fake images.
+
+The strengths are the paper's. There is no vertical flip: no radiograph stands on its head.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from gan.config import Augmentation
+
+SHIFT_SHARE = 1 / 8
+CUTOUT_SHARE = 1 / 2
+
+
+def diff_augment(
+    images: Tensor, policy: Sequence[Augmentation], generator: torch.Generator
+) -> Tensor:
+    """Change each image at random, differentiably.
+
+    Args:
+        images: float (N, 1, S, S) in [-1, 1].
+        policy: Transforms in their order; empty: the images come back as they are.
+        generator: Source of the randomness, on the device of the images.
+
+    Returns:
+        float (N, 1, S, S); brightness and contrast may leave [-1, 1].
+
+    Raises:
+        ValueError: The policy names an unknown transform.
+    """
+    for name in policy:
+        if name not in _TRANSFORMS:
+            known = ", ".join(sorted(_TRANSFORMS))
+            raise ValueError(f"An augmentation should be one of {known}, not {name!r}.")
+        images = _TRANSFORMS[name](images, generator)
+    return images
+
+
+def _uniform(images: Tensor, generator: torch.Generator) -> Tensor:
+    """One number per image in [0, 1): (N, 1, 1, 1)."""
+    return torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device)
+
+
+def _integers(images: Tensor, low: int, high: int, generator: torch.Generator) -> Tensor:
+    """One integer per image in [low, high]: (N, 1, 1)."""
+    return torch.randint(
+        low, high + 1, (len(images), 1, 1), generator=generator, device=images.device
+    )
+
+
+def _brightness(images: Tensor, generator: torch.Generator) -> Tensor:
+    return images + (_uniform(images, generator) - 0.5)
+
+
+def _contrast(images: Tensor, generator: torch.Generator) -> Tensor:
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (images - mean) * (_uniform(images, generator) + 0.5) + mean
+
+
+def _translation(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift by whole pixels; what comes in from outside is 0, mid-grey."""
+    side = images.shape[-1]
+    reach = round(side * SHIFT_SHARE)
+    pixel = torch.arange(side, device=images.device)
+    down = _integers(images, -reach, reach, generator)
+    right = _integers(images, -reach, reach, generator)
+    # Row y of the result is row y - down. Products with 0/1 matrices copy pixels exactly, and
+    # their gradient is a product too, where that of indexing is a slow scatter.
+    rows = (pixel[:, None] - down == pixel).to(images.dtype)  # (N, S, S), [n, out, in]
+    columns = (pixel[:, None] == pixel - right).to(images.dtype)  # (N, S, S), [n, in, out]
+    return (rows @ images.squeeze(1) @ columns).unsqueeze(1)
+
+
+def _cutout(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Blank a square of half the side; its centre may lie anywhere, so it may be clipped."""
+    side = images.shape[-1]
+    size = round(side * CUTOUT_SHARE)
+    pixel = torch.arange(side, device=images.device)
+    top = _integers(images, -(size // 2), side - size // 2 - 1, generator)
+    left = _integers(images, -(size // 2), side - size // 2 - 1, generator)
+    rows = (pixel[:, None] >= top) & (pixel[:, None] < top + size)  # (N, S, 1)
+    columns = (pixel >= left) & (pixel < left + size)  # (N, 1, S)
+    return images * ~(rows & columns).unsqueeze(1)
+
+
+def _horizontal_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.where(_uniform(images, generator) < 0.5, images.flip(3), images)
+
+
+_TRANSFORMS: dict[Augmentation, Callable[[Tensor, torch.Generator], Tensor]] = {
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "translation": _translation,
+    "cutout": _cutout,
+    "horizontal-flip": _horizontal_flip,
+}

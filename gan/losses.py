@@ -1,0 +1,33 @@
+"""Non-saturating GAN losses on logits (Goodfellow 2014, arXiv 1406.2661).
+
+With D = sigmoid(logit), binary cross-entropy against 1 is softplus(-logit), against 0 it is
+softplus(logit).
+"""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """-log D(x) - log(1 - D(G(z))), each averaged over its batch.
+
+    Args:
+        real_logits: float32 (N,), of real images.
+        fake_logits: float32 (M,), of generated images.
+
+    Returns:
+        float32 scalar, at least 0; 2 log 2 where D cannot tell.
+    """
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """-log D(G(z)), averaged: the form whose gradient does not vanish while D wins.
+
+    Args:
+        fake_logits: float32 (N,), of generated images.
+
+    Returns:
+        float32 scalar, at least 0; log 2 where D cannot tell.
+    """
+    return F.softplus(-fake_logits).mean()

@@ -1,0 +1,163 @@
+"""The training step of a DCGAN with DiffAugment and an averaged generator."""
+
+import copy
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from gan.augment import diff_augment
+from gan.config import GANConfig
+from gan.losses import discriminator_loss, generator_loss
+from gan.networks import Discriminator, Generator, initialise
+from gan.randomness import Purpose, random_stream
+from gan.transforms import to_unit_range
+
+RAMP_UP = 0.05
+"""The half-life of the average is at most this share of the images shown so far."""
+STATISTICS_LATENTS = 512
+"""Latents behind the batch-norm statistics of the averaged generator."""
+
+
+class LitDCGAN(LightningModule):
+    """Generator, discriminator and the average of the generator, trained by manual optimisation.
+
+    All randomness of a step is a function of the seed, `images_shown` and the rank, so these are
+    the whole random state.
+
+    Attributes:
+        config: The recipe.
+        images_shown: Real images shown to the discriminator so far, all devices together.
+        ema: Exponential moving average of the generator's weights (Yazici 2018, 1806.04498); its
+            statistics are valid after `averaged_generator()` only.
+        losses: float32 (2,), discriminator and generator loss of the last step.
+    """
+
+    def __init__(self, config: GANConfig, *, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.config = config
+        self.seed = seed
+        self.images_shown = 0
+        self.losses = torch.zeros(2)
+        self._restored: dict[str, Any] | None = None
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        random = random_stream(Purpose.WEIGHTS, seed)
+        initialise(self.generator, random)
+        initialise(self.discriminator, random)
+        self.ema = copy.deepcopy(self.generator).requires_grad_(False)
+        if config.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Adam for the discriminator and for the generator, in this order."""
+        config = self.config
+        betas = (config.beta1, config.beta2)
+        rates = (config.learning_rate_discriminator, config.learning_rate_generator)
+        networks = (self.discriminator, self.generator)
+        return [
+            Adam(network.parameters(), lr=rate, betas=betas, fused=True)
+            for network, rate in zip(networks, rates, strict=True)
+        ]
+
+    def training_step(self, images: Tensor, batch_idx: int) -> None:
+        """One step of the discriminator and one of the generator.
+
+        Args:
+            images: uint8 (N, 1, S, S), real.
+            batch_idx: Not used: steps are counted by images shown.
+        """
+        random = random_stream(
+            Purpose.STEP, self.seed, self.images_shown, self.global_rank, device=images.device
+        )
+        latents = torch.randn(
+            len(images), self.config.latent_dim, generator=random, device=images.device
+        )
+        optimizer_d, optimizer_g = cast(list[LightningOptimizer], self.optimizers())
+        fakes = self.generator(latents)
+
+        # Maximise log D(x) + log(1 - D(G(z))).
+        loss_d = discriminator_loss(
+            self._logits(to_unit_range(images), random), self._logits(fakes.detach(), random)
+        )
+        optimizer_d.zero_grad(set_to_none=True)
+        self.manual_backward(loss_d)
+        optimizer_d.step()
+
+        # Maximise log D(G(z)) for the same fakes; D's own gradients are not needed here.
+        self.discriminator.requires_grad_(False)
+        loss_g = generator_loss(self._logits(fakes, random))
+        optimizer_g.zero_grad(set_to_none=True)
+        self.manual_backward(loss_g)
+        optimizer_g.step()
+        self.discriminator.requires_grad_(True)
+
+        self.images_shown += len(images) * self.trainer.world_size
+        self._update_average(len(images) * self.trainer.world_size)
+        self.losses = torch.stack((loss_d.detach(), loss_g.detach()))
+
+    def on_train_start(self) -> None:
+        """Take up the optimizers and the loss scale where a restored run left them."""
+        if self._restored is None:
+            return
+        states = self._restored["optimizers"]
+        for optimizer, state in zip(self.trainer.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+        self.trainer.precision_plugin.load_state_dict(self._restored["precision"])
+        self._restored = None
+
+    @torch.no_grad()
+    def averaged_generator(self) -> Generator:
+        """The averaged generator in eval mode, its statistics made to fit its weights.
+
+        Running statistics belong to the weights that they ran with, so neither those of the
+        training generator nor their average fit the averaged weights. They are measured on fixed
+        latents instead, and nothing of an earlier measurement remains.
+        """
+        latents = torch.randn(
+            STATISTICS_LATENTS,
+            self.config.latent_dim,
+            generator=random_stream(Purpose.STATISTICS, self.seed),
+        ).to(self.device)
+        norms = [layer for layer in self.ema.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        momenta = [layer.momentum for layer in norms]
+        for layer in norms:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over the batches
+        self.ema.train()
+        for batch in torch.split(latents, 64):
+            self.ema(batch)
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum
+        return self.ema.eval()
+
+    def training_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as tensors and plain values."""
+        return {
+            "images_shown": self.images_shown,
+            "networks": self.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.trainer.optimizers],
+            "precision": self.trainer.precision_plugin.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `training_state()`; the optimizers follow when the training starts."""
+        self.images_shown = state["images_shown"]
+        self.load_state_dict(state["networks"])
+        self._restored = state
+
+    def _logits(self, images: Tensor, random: torch.Generator) -> Tensor:
+        logits: Tensor = self.discriminator(diff_augment(images, self.config.augment, random))
+        return logits
+
+    @torch.no_grad()
+    def _update_average(self, images: int) -> None:
+        half_life = min(self.config.ema_half_life, RAMP_UP * self.images_shown)
+        decay = 0.5 ** (images / half_life) if half_life else 0.0
+        torch._foreach_lerp_(
+            list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay
+        )

@@ -1,0 +1,125 @@
+"""DCGAN for grey images (Radford 2015, arXiv 1511.06434)."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from gan.config import GANConfig
+
+SMALLEST_SIDE = 4
+
+
+class Generator(nn.Module):
+    """Latents to images: a dense layer to 4 x 4, then doublings by transposed convolutions.
+
+    Attributes:
+        config: The recipe that fixes all shapes.
+    """
+
+    def __init__(self, config: GANConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = _widths(config.image_size, config.generator_filters)[::-1]
+        # The paper's first transposed convolution sees one pixel, so it is this dense layer.
+        self.project = nn.Linear(config.latent_dim, SMALLEST_SIDE**2 * widths[0], bias=False)
+        self.start = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
+        self.grow = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
+                    nn.BatchNorm2d(narrow),
+                    nn.ReLU(inplace=True),
+                )
+                for wide, narrow in pairwise(widths)
+            )
+        )
+        self.draw = nn.ConvTranspose2d(widths[-1], 1, 4, stride=2, padding=1)
+        initialise(self)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Draw one image per latent.
+
+        Args:
+            latents: float32 (N, latent_dim), standard normal.
+
+        Returns:
+            float32 (N, 1, S, S) in [-1, 1].
+        """
+        x = self.project(latents)  # (N, 16 * W), W = filters * S / 8
+        # Read as pixels of W channels, so that the result is channels_last without a copy.
+        x = x.view(len(latents), SMALLEST_SIDE, SMALLEST_SIDE, -1).permute(0, 3, 1, 2)
+        if not self.config.channels_last:
+            x = x.contiguous()
+        x = self.start(x)  # (N, W, 4, 4)
+        x = self.grow(x)  # (N, filters, S / 2, S / 2)
+        return torch.tanh(self.draw(x).float())  # (N, 1, S, S)
+
+
+class Discriminator(nn.Module):
+    """Images to logits: halvings by strided convolutions down to 4 x 4, then a dense layer.
+
+    Attributes:
+        config: The recipe that fixes all shapes.
+    """
+
+    def __init__(self, config: GANConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = _widths(config.image_size, config.discriminator_filters)
+        self.look = nn.Sequential(
+            nn.Conv2d(1, widths[0], 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+        self.shrink = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False),
+                    nn.BatchNorm2d(wide),
+                    nn.LeakyReLU(0.2, inplace=True),
+                )
+                for narrow, wide in pairwise(widths)
+            )
+        )
+        self.judge = nn.Linear(SMALLEST_SIDE**2 * widths[-1], 1)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score images; sigmoid of a score is the probability of being real.
+
+        Args:
+            images: float32 (N, 1, S, S), about [-1, 1].
+
+        Returns:
+            float32 (N,), logits.
+        """
+        if self.config.channels_last:
+            # With one channel both memory formats look alike and the convolution would answer in
+            # the default one, and each later layer would convert: these strides say which is meant.
+            images = images.squeeze(1).unsqueeze(3).permute(0, 3, 1, 2)
+        x = self.look(images)  # (N, filters, S / 2, S / 2)
+        x = self.shrink(x)  # (N, W, 4, 4), W = filters * S / 8
+        x = x.permute(0, 2, 3, 1).flatten(1)  # (N, 16 * W), pixels of W channels
+        logits: Tensor = self.judge(x)  # (N, 1)
+        return logits.squeeze(1).float()
+
+
+def initialise(network: nn.Module, random: torch.Generator | None = None) -> None:
+    """Draw all weights anew: N(0, 0.02), batch norm scales N(1, 0.02), offsets 0.
+
+    Args:
+        network: Changed in place.
+        random: Source of the randomness; None: torch's global one.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
+            mean = 1.0 if isinstance(layer, nn.BatchNorm2d) else 0.0
+            nn.init.normal_(layer.weight, mean, 0.02, generator=random)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _widths(image_size: int, filters: int) -> list[int]:
+    """Feature maps at sides image_size / 2, image_size / 4, ..., 4."""
+    halvings = (image_size // SMALLEST_SIDE).bit_length() - 1
+    return [filters * 2**k for k in range(halvings)]

@@ -1,0 +1,66 @@
+"""Images by number: image n depends on the checkpoint, the seed and n alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan.checkpoint import LoadedGenerator
+from gan.networks import Generator
+from gan.randomness import Purpose, random_stream
+from gan.transforms import to_uint8
+
+BLOCK = 64
+"""Images per forward pass, always: a product's last bit depends on the size of the batch."""
+
+
+def generate(
+    source: LoadedGenerator | Generator,
+    *,
+    start: int,
+    count: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Make images number start to start + count - 1.
+
+    Args:
+        source: A generator; it is moved to the device and put in eval mode.
+        start: Number of the first image, at least 0.
+        count: How many images, at least 0.
+        seed: Chooses the sequence of latents, at least 0.
+        device: Where the network runs.
+
+    Yields:
+        Number of the first image of a batch, and the batch: uint8 (B, S, S), 1 <= B <= 64.
+
+    Raises:
+        ValueError: A number is negative.
+    """
+    if start < 0 or count < 0 or seed < 0:
+        raise ValueError(
+            f"start, count and seed should be at least 0, not {start}, {count} and {seed}."
+        )
+    generator = source if isinstance(source, Generator) else source.generator
+    generator.eval().to(device)
+    stop = start + count
+    for block in range(start // BLOCK, -(-stop // BLOCK) if count else 0):
+        first = block * BLOCK
+        low, high = max(start - first, 0), min(stop - first, BLOCK)
+        with torch.inference_mode():
+            latents = block_of_latents(generator.config.latent_dim, seed, block).to(device)
+            images = to_uint8(generator(latents)[low:high])
+        yield first + low, images.squeeze(1).cpu().numpy()
+
+
+def block_of_latents(latent_dim: int, seed: int, block: int) -> Tensor:
+    """Latents of images 64 * block to 64 * block + 63.
+
+    Drawn on the CPU whatever the device, so that they are the same on all.
+
+    Returns:
+        float32 (64, latent_dim), standard normal.
+    """
+    return torch.randn(BLOCK, latent_dim, generator=random_stream(Purpose.SAMPLE, seed, block))

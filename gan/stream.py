@@ -1,0 +1,69 @@
+"""The endless sequence of training images, of which each step takes the next batch."""
+
+from collections.abc import Iterator
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from gan.randomness import Purpose, random_stream
+
+
+class ImageStream(LightningDataModule):
+    """Epoch after epoch in a fresh order, cut into full batches that may span two epochs.
+
+    Position p of the sequence is image order(p // n)[p % n], so the position is the sampler's
+    whole state. A step of all ranks together takes `batch_size * ranks` positions.
+
+    Args:
+        images: uint8 (n, 1, S, S).
+        seed: Chooses the orders.
+        batch_size: Images per step and rank, at most n / ranks.
+        start: First position, the images shown so far.
+        stop: The stream ends with the step that reaches this position.
+    """
+
+    def __init__(
+        self, images: Tensor, *, seed: int, batch_size: int, start: int, stop: int
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.seed = seed
+        self.batch_size = batch_size
+        self.start = start
+        self.stop = stop
+
+    def train_dataloader(self) -> "_Batches":
+        """The batches of this rank."""
+        if self.trainer is None:
+            return _Batches(self, rank=0, ranks=1)
+        return _Batches(self, rank=self.trainer.global_rank, ranks=self.trainer.world_size)
+
+    def batch(self, position: int) -> Tensor:
+        """The `batch_size` images from a position on: uint8 (B, 1, S, S)."""
+        n = len(self.images)
+        positions = range(position, position + self.batch_size)
+        epochs = range(positions[0] // n, positions[-1] // n + 1)
+        orders = torch.cat([self._order(epoch) for epoch in epochs])
+        first = position - epochs[0] * n
+        return self.images[orders[first : first + self.batch_size]]
+
+    def _order(self, epoch: int) -> Tensor:
+        random = random_stream(Purpose.ORDER, self.seed, epoch)
+        return torch.randperm(len(self.images), generator=random)
+
+
+class _Batches:
+    """What Lightning iterates over; not a DataLoader, since the images are in memory."""
+
+    def __init__(self, stream: ImageStream, *, rank: int, ranks: int) -> None:
+        self._stream = stream
+        self._offset = rank * stream.batch_size
+        self._step = ranks * stream.batch_size
+
+    def __len__(self) -> int:
+        return max(0, -(-(self._stream.stop - self._stream.start) // self._step))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for step in range(len(self)):
+            yield self._stream.batch(self._stream.start + step * self._step + self._offset)

@@ -1,0 +1,131 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_gan import PROVENANCE, recipe
+
+from gan.checkpoint import CheckpointError, Provenance, load_generator, save_generator
+from gan.networks import Generator
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    provenance = Provenance.model_validate(PROVENANCE)
+    save_generator(
+        tmp_path, Generator(recipe()).eval(), provenance=provenance, seed=7, images_shown=96
+    )
+    return tmp_path
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "generator.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Change tensors and make the checksum fit, as someone who forges a file would."""
+    path = folder / "generator.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path)
+    edit(folder, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_round_trip(folder: Path) -> None:
+    loaded = load_generator(folder)
+    assert loaded.config == recipe()
+    assert loaded.metadata.training_ids == ("01", "02")
+    assert loaded.metadata.images_shown == 96
+    assert loaded.metadata.seed == 7
+    digest = hashlib.sha256((folder / "generator.safetensors").read_bytes()).hexdigest()
+    assert loaded.checkpoint_hash == loaded.metadata.weights_sha256 == digest
+    assert not loaded.generator.training
+    again = load_file(folder / "generator.safetensors")
+    state = loaded.generator.state_dict()
+    assert state.keys() == again.keys()
+    assert all(torch.equal(state[name], again[name]) for name in state)
+
+
+def test_nothing_temporary_stays(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["generator.json", "generator.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["generator.json", "generator.safetensors"])
+@pytest.mark.parametrize("fault", ["missing", "empty", "half", "last byte", "flipped", "text"])
+def test_damaged_files_are_refused_by_name(folder: Path, name: str, fault: str) -> None:
+    path = folder / name
+    content = path.read_bytes()
+    if fault == "missing":
+        path.unlink()
+    else:
+        middle = len(content) // 2
+        flipped = bytes([content[middle] ^ 0x80])
+        path.write_bytes(
+            {
+                "empty": b"",
+                "half": content[:middle],
+                "last byte": content.rstrip()[:-1],
+                "flipped": content[:middle] + flipped + content[middle + 1 :],
+                "text": b"<html>",
+            }[fault]
+        )
+    with pytest.raises(CheckpointError, match=name):
+        load_generator(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"kind": "classifier"}, "kind 'gan-generator', but has 'classifier'"),
+        ({"format": 2}, "format 1, but has 2"),
+        ({"seed": "seven"}, "field seed"),
+        ({"note": "hello"}, "field note"),
+        ({"config": recipe(image_size=64).model_dump()}, "by the configuration"),
+        ({"config": recipe(latent_dim=9).model_dump()}, "project.weight"),
+        ({"config": {"image_size": 48}}, "field config.image_size"),
+    ],
+)
+def test_metadata_of_something_else_is_refused(
+    folder: Path, changes: dict[str, object], sentence: str
+) -> None:
+    edit(folder, **changes)
+    with pytest.raises(CheckpointError, match=sentence):
+        load_generator(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda w: w.pop("draw.bias"), "draw.bias.* but is absent"),
+        (lambda w: w.update(extra=torch.zeros(1)), "extra, should be absent"),
+        (lambda w: w.update({"draw.bias": torch.zeros(2)}), r"torch.float32 \(2,\)"),
+        (lambda w: w.update({"draw.bias": torch.zeros(1).double()}), "torch.float64"),
+        (lambda w: w["draw.bias"].fill_(float("nan")), "draw.bias, holds NaN"),
+    ],
+)
+def test_foreign_tensors_are_refused_though_the_checksum_fits(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], object], sentence: str
+) -> None:
+    rewrite(folder, change)
+    with pytest.raises(CheckpointError, match=sentence):
+        load_generator(folder)
+
+
+def test_nan_weights_are_not_saved_and_the_old_files_stay(folder: Path) -> None:
+    before = (folder / "generator.safetensors").read_bytes()
+    generator = Generator(recipe())
+    torch.nn.init.constant_(generator.draw.bias, float("inf"))
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
+        save_generator(
+            folder,
+            generator,
+            provenance=Provenance.model_validate(PROVENANCE),
+            seed=0,
+            images_shown=1,
+        )
+    assert (folder / "generator.safetensors").read_bytes() == before

@@ -1,0 +1,87 @@
+import pytest
+import torch
+from tiny_gan import recipe
+from torch.nn import functional as F
+
+from gan.losses import discriminator_loss, generator_loss
+from gan.networks import Discriminator, Generator, initialise
+from gan.transforms import to_uint8, to_unit_range
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_shapes_and_range(side: int, channels_last: bool) -> None:
+    config = recipe(image_size=side, channels_last=channels_last)
+    images = Generator(config)(torch.randn(3, config.latent_dim))
+    assert images.shape == (3, 1, side, side)
+    assert images.dtype is torch.float32
+    assert images.abs().max() <= 1
+    assert Discriminator(config)(images).shape == (3,)
+
+
+def test_last_hidden_layer_has_the_configured_width_and_each_halving_doubles_it() -> None:
+    config = recipe(image_size=64, generator_filters=4, discriminator_filters=8)
+    generator, discriminator = Generator(config), Discriminator(config)
+    assert generator.draw.in_channels == 4
+    assert generator.project.out_features == 16 * 32
+    assert [block[0].out_channels for block in discriminator.shrink] == [16, 32, 64]
+
+
+def test_initial_weights_are_normal_with_deviation_002() -> None:
+    generator = Generator(recipe(generator_filters=32))
+    initialise(generator, torch.Generator().manual_seed(0))
+    weight = generator.project.weight
+    assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert weight.mean().item() == pytest.approx(0, abs=1e-3)
+    assert generator.start[0].weight.mean().item() == pytest.approx(1, abs=0.01)
+
+
+def test_memory_format_changes_nothing_but_the_speed() -> None:
+    fast, plain = recipe(channels_last=True), recipe(channels_last=False)
+    images = torch.rand(4, 1, 32, 32) * 2 - 1
+    one, other = Discriminator(fast).to(memory_format=torch.channels_last), Discriminator(plain)
+    other.load_state_dict(one.state_dict())
+    torch.testing.assert_close(one(images), other(images))
+
+
+def test_channels_last_holds_through_the_one_channel_layer() -> None:
+    """A one-channel image looks like both formats; a convolution would fall back to the default."""
+    network = Discriminator(recipe()).to(memory_format=torch.channels_last)
+    seen = []
+    network.look.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    network(torch.rand(4, 1, 32, 32))
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_losses_are_binary_cross_entropy() -> None:
+    real, fake = torch.randn(5, dtype=torch.float64), torch.randn(7, dtype=torch.float64)
+    bce = F.binary_cross_entropy_with_logits
+    expected = bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))
+    torch.testing.assert_close(discriminator_loss(real, fake), expected)
+    torch.testing.assert_close(generator_loss(fake), bce(fake, torch.ones_like(fake)))
+
+
+def test_generator_loss_does_not_saturate_where_the_discriminator_wins() -> None:
+    logits = torch.tensor([-30.0], requires_grad=True)
+    generator_loss(logits).backward()
+    assert logits.grad is not None
+    assert logits.grad.item() == pytest.approx(-1)
+
+
+def test_pixel_round_trip_is_exact() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    floats = to_unit_range(levels)
+    assert floats.min() == -1
+    assert floats.max() == 1
+    assert torch.equal(to_uint8(floats), levels)
+
+
+def test_pixels_outside_the_range_are_clipped_not_wrapped() -> None:
+    assert to_uint8(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
+
+
+def test_transforms_refuse_the_other_type() -> None:
+    with pytest.raises(ValueError, match="should be uint8"):
+        to_unit_range(torch.zeros(1))
+    with pytest.raises(ValueError, match="should be floats"):
+        to_uint8(torch.zeros(1, dtype=torch.uint8))

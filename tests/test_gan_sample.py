@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+from tiny_gan import recipe
+
+from gan.networks import Generator
+from gan.sample import generate
+
+
+@pytest.fixture
+def generator() -> Generator:
+    torch.manual_seed(5)
+    network = Generator(recipe())
+    for _ in range(3):  # so that the statistics are not the initial ones
+        network(torch.randn(16, 8) * 3)
+    return network
+
+
+def collect(generator: Generator, start: int, count: int, seed: int = 0) -> dict[int, bytes]:
+    images = {}
+    for first, batch in generate(generator, start=start, count=count, seed=seed):
+        assert batch.dtype == np.uint8
+        assert batch.shape[1:] == (32, 32)
+        for offset, image in enumerate(batch):
+            images[first + offset] = image.tobytes()
+    return images
+
+
+@pytest.mark.parametrize(
+    ("start", "count"), [(0, 200), (0, 1), (63, 2), (64, 64), (100, 90), (199, 1)]
+)
+def test_an_image_depends_on_its_number_alone(generator: Generator, start: int, count: int) -> None:
+    everything = collect(generator, 0, 200)
+    part = collect(generator, start, count)
+    assert list(part) == list(range(start, start + count))
+    assert all(everything[number] == image for number, image in part.items())
+
+
+def test_images_and_seeds_differ(generator: Generator) -> None:
+    one, other = collect(generator, 0, 130), collect(generator, 0, 130, seed=1)
+    assert len(set(one.values()) | set(other.values())) == 260
+
+
+def test_nothing_to_make(generator: Generator) -> None:
+    assert list(generate(generator, start=70, count=0, seed=0)) == []
+
+
+def test_making_images_leaves_the_network_as_it_was(generator: Generator) -> None:
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    collect(generator, 0, 10)
+    assert all(torch.equal(before[name], v) for name, v in generator.state_dict().items())
+
+
+def test_negative_numbers_are_refused(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="at least 0, not -1"):
+        next(generate(generator, start=-1, count=1, seed=0))
