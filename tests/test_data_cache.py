@@ -14,7 +14,7 @@ from balancer.data.dataset import (
     load_index,
     training_table,
 )
-from balancer.data.io import read_radiograph, resize_square, write_png
+from balancer.data.io import png_bytes, read_radiograph, resize_square
 from balancer.errors import IntegrityError
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.results import MissingStage
@@ -100,7 +100,9 @@ def test_edited_index_is_refused(index: Index) -> None:
 def synthetic(folder: Path, count: int, **changes: object) -> ImageSet:
     records = []
     for number in range(count):
-        write_png(folder / f"{number}.png", film(500 + number, 32), {"Synthetic": "true"})
+        (folder / f"{number}.png").write_bytes(
+            png_bytes(film(500 + number, 32), {"Synthetic": "true"})
+        )
         record = SyntheticRecord(
             image_id=fingerprint((folder / f"{number}.png").read_bytes()),
             path=f"{number}.png",

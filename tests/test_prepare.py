@@ -14,7 +14,7 @@ from radiograph_folders import class_folders, configured, film, in_workspace, sa
 from rich.console import Console
 
 from balancer.data.dataset import Index, load_index
-from balancer.data.io import write_png
+from balancer.data.io import png_bytes
 from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
 from balancer.results import StageResult, read_result
 from balancer.stages import prepare
@@ -215,7 +215,7 @@ def test_near_duplicate_in_two_classes_is_told(root: Path, workspace: Workspace)
 def test_synthetic_image_among_the_real(
     root: Path, workspace: Workspace, pixels: np.ndarray
 ) -> None:
-    write_png(root / "COVID" / "made.png", pixels, {"Synthetic": "true"})
+    (root / "COVID" / "made.png").write_bytes(png_bytes(pixels, {"Synthetic": "true"}))
     with pytest.raises(IntegrityError, match=r"real radiographs.*COVID/made.png"):
         prepare.run(configured(root, "data.skip_bad=true"), workspace)
 

@@ -61,6 +61,10 @@ class Index:
             if record.split == split and label in (None, record.label)
         ]
 
+    def counts(self, split: str) -> dict[str, int]:
+        """Images of every class in a split."""
+        return {label: len(self.select(split, label)) for label in self.classes}
+
     def image_set(self, size: int) -> ImageSet:
         """All records with their pixels at a size; see `open_cache` for the errors."""
         return ImageSet(

@@ -158,20 +158,21 @@ def resize_square(image: Pixels, size: int) -> Pixels:
     return np.asarray(resized)
 
 
-def write_png(path: Path, image: Pixels, text: Mapping[str, str]) -> None:
-    """Write a grey PNG with text chunks and no other metadata.
+def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
+    """Encode a grey PNG with text chunks and no other metadata.
 
     Compression is light: encoding must keep up with a generator.
 
     Args:
-        path: The file, replaced where it exists.
         image: uint8 (H, W).
         text: Keywords (1 to 79 Latin-1 characters) to values.
     """
     chunks = PngImagePlugin.PngInfo()
     for key, value in text.items():
         chunks.add_text(key, value)
-    Image.fromarray(image).save(path, "PNG", pnginfo=chunks, compress_level=1)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks, compress_level=1)
+    return buffer.getvalue()
 
 
 def is_marked_synthetic(path: Path) -> bool:

@@ -41,7 +41,7 @@ def load_generator_for(label: str, workspace: Workspace, index: Index) -> Loaded
             f"{loaded.metadata.class_name}; train it again with `balancer gan-train --force`."
         )
     check_training_ids(loaded.metadata.training_ids, index, str(directory))
-    if loaded.metadata.index_hash != index.fingerprint:
+    if loaded.metadata.index_hash != index.index_hash:
         raise IntegrityError(
             f"The generator in {directory} was trained on another split than today's index.csv; "
             "restore that index, or train again with `balancer gan-train --force`."
@@ -69,7 +69,7 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
             f"{manifest} is missing or was changed after it was written; make the images again "
             "with `balancer synthesize --force`."
         )
-    if result.inputs["index"] != index.fingerprint:
+    if result.inputs["index"] != index.index_hash:
         raise IntegrityError(
             f"The images in {directory} were made for another split than today's index.csv; make "
             "them again with `balancer synthesize --force`."
@@ -79,7 +79,7 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
         if (
             record.origin != SYNTHETIC
             or record.split != "train"
-            or record.label not in index.labels
+            or record.label not in index.classes
         ):
             raise IntegrityError(
                 f"{manifest} should hold synthetic training images only, but {record.path} is "

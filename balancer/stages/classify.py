@@ -2,16 +2,22 @@
 
 import logging
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 
 import classifier.train
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, evaluation_table, load_index, training_table
+from balancer.data.cache import open_cache
+from balancer.data.dataset import (
+    ImageSet,
+    Index,
+    RadiographTable,
+    evaluation_table,
+    load_index,
+    training_table,
+)
 from balancer.data.synthetic import load_synthetic
 from balancer.errors import ConfigurationError, EnvironmentFault
 from balancer.manifest import SyntheticRecord, fingerprint
@@ -20,8 +26,8 @@ from balancer.report.tables import METRICS, Predictions, interval, write_predict
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import load_classifier
-from classifier.metrics import evaluate
+from classifier.checkpoint import LoadedClassifier, load_classifier
+from classifier.metrics import evaluate, predict_classes
 from classifier.predict import predict_probabilities
 from classifier.threshold import choose_threshold
 
@@ -68,7 +74,7 @@ def run(
         "evaluation": config.evaluation.model_dump(mode="json"),
     }
     synthetic_ids = "\n".join(record.image_id for record in synthetic)
-    inputs = {"index": index.fingerprint, "synthetic": fingerprint(synthetic_ids.encode())}
+    inputs = {"index": index.index_hash, "synthetic": fingerprint(synthetic_ids.encode())}
     directory = workspace.classify_dir(arm)
     standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
     if standing is not None:
@@ -99,8 +105,13 @@ def _train_and_test(
     folder: Path,
 ) -> dict[str, Any]:
     size = config.classifier_image_size
-    train = training_table(index, size, synthetic=synthetic, synthetic_dir=workspace.synthetic_dir)
-    validation = evaluation_table(index, size, split="val")
+    real = index.image_set(size)
+    made = None
+    if synthetic:
+        place = workspace.synthetic_dir
+        made = ImageSet(synthetic, open_cache(place, place, synthetic, size))
+    train = training_table(real, index.classes, made)
+    validation = evaluation_table(real, index.classes, "val")
     positive = _positive_class(config, index)
     n_real = sum(index.counts("train").values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
@@ -114,13 +125,13 @@ def _train_and_test(
             config.classifier,
             train,
             validation,
-            class_names=index.labels,
+            class_names=list(index.classes),
             n_steps=n_steps,
             steps_per_epoch=steps_per_epoch,
             seed=config.seed,
             out_dir=folder,
             trainer_options=config.hardware.model_dump(),
-            provenance={"index_hash": index.fingerprint, "n_synthetic": len(synthetic)},
+            provenance={"index_hash": index.index_hash, "n_synthetic": len(synthetic)},
         )
     except classifier.train.TrainingDiverged as error:
         raise EnvironmentFault(f"Training the classifier diverged: {error}") from error
@@ -128,15 +139,76 @@ def _train_and_test(
         raise ConfigurationError(str(error)) from error
     loaded = load_classifier(folder)
     threshold = None
-    if len(index.labels) == 2:
+    if len(index.classes) == 2:
         scores = predict_probabilities(loaded, validation)[:, positive]
         threshold = choose_threshold(scores, validation.labels == positive)
-    test = _test(config, index, positive, threshold, predict_probabilities, loaded, folder)
+    test = _test(
+        config, evaluation_table(real, index.classes, "test"), loaded, positive, threshold, folder
+    )
     return {
-        "positive_class": index.labels[positive],
+        "positive_class": index.classes[positive],
         "threshold": threshold,
         "training_images": {"real": n_real, "synthetic": len(synthetic)},
         "n_steps": n_steps,
         "best_epoch": fit.best_epoch,
         "test": test,
     }
+
+
+def _test(
+    config: BalancerConfig,
+    test: RadiographTable,
+    loaded: LoadedClassifier,
+    positive: int,
+    threshold: float | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """The one look at the test split: metrics, predictions and pictures."""
+    probabilities = predict_probabilities(loaded, test)
+    predictions = Predictions(
+        image_ids=[record.image_id for record in test.records],
+        groups=[record.group for record in test.records],
+        labels=test.labels,
+        probabilities=probabilities,
+        class_names=list(test.classes),
+    )
+    predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
+    write_predictions(folder / "predictions.csv", predictions, predicted)
+    metrics = evaluate(
+        probabilities,
+        test.labels,
+        class_names=test.classes,
+        positive=positive,
+        threshold=threshold,
+        groups=predictions.groups,
+        n_bootstrap=config.evaluation.bootstrap_samples,
+        seed=config.seed,
+    )
+    scores, is_positive = {"test": probabilities[:, positive]}, test.labels == positive
+    save_roc(scores, is_positive, folder / "roc.png")
+    save_precision_recall(scores, is_positive, folder / "precision-recall.png")
+    save_confusion(metrics["confusion"], test.classes, folder / "confusion.png")
+    return metrics
+
+
+def _positive_class(config: BalancerConfig, index: Index) -> int:
+    wanted = config.evaluation.positive_class
+    if wanted is None:
+        counts = index.counts("train")
+        return index.classes.index(min(counts, key=lambda label: (counts[label], label)))
+    if wanted not in index.classes:
+        raise ConfigurationError(
+            f"evaluation.positive_class wants one of {', '.join(index.classes)}, not {wanted!r}."
+        )
+    return index.classes.index(wanted)
+
+
+def _warn_of_sharpness(config: BalancerConfig) -> None:
+    if config.classifier_image_size > config.gan.image_size:
+        log.warning(
+            "WARNING: real images are read at %d px and synthetic ones were made at %d px: "
+            "sharpness alone can tell the classes apart. Leave classifier.image_size unset to "
+            "pass both through the same size.",
+            config.classifier_image_size,
+            config.gan.image_size,
+        )

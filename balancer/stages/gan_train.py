@@ -46,10 +46,10 @@ def run(
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
     labels = list(classes) or _classes_to_grow(config, index)
-    unknown = sorted(set(labels) - set(index.labels))
+    unknown = sorted(set(labels) - set(index.classes))
     if unknown:
         raise ConfigurationError(
-            f"--class wants one of {', '.join(index.labels)}, but found {', '.join(unknown)}."
+            f"--class wants one of {', '.join(index.classes)}, but found {', '.join(unknown)}."
         )
     if not labels:
         log.info("Every class reaches %s already; no GAN is needed.", config.synthesis.ratio)
@@ -57,7 +57,7 @@ def run(
     return new_result(
         "gan-train",
         settings=_settings(config),
-        inputs={"index": index.fingerprint},
+        inputs={"index": index.index_hash},
         seconds=sum(result.seconds for result in results.values()),
         metrics={"classes": {label: result.metrics for label, result in results.items()}},
     )
@@ -91,7 +91,7 @@ def _train(
 ) -> StageResult:
     directory = workspace.gan_dir(label)
     unfinished = workspace.unfinished_gan_dir(label)
-    settings, inputs = _settings(config), {"index": index.fingerprint}
+    settings, inputs = _settings(config), {"index": index.index_hash}
     standing = standing_result(
         directory, settings=settings, inputs=inputs, force=force, keep_on_new_inputs=True
     )
@@ -134,8 +134,9 @@ def _fit(
     index: Index,
     training_ids: list[str],
 ) -> gan.train.FitResult:
-    rows = [n for n, record in enumerate(index.records) if record.image_id in set(training_ids)]
-    pixels = index.pixels(config.gan.image_size)[rows]  # (N, S, S) uint8
+    wanted = set(training_ids)
+    rows = [row for row, record in enumerate(index.records) if record.image_id in wanted]
+    pixels = index.image_set(config.gan.image_size).pixels[rows]  # (N, S, S) uint8
     unfinished = workspace.unfinished_gan_dir(label)
     try:
         return gan.train.fit(
@@ -145,7 +146,7 @@ def _fit(
             seed=config.seed,
             provenance={
                 "class_name": label,
-                "index_hash": index.fingerprint,
+                "index_hash": index.index_hash,
                 "training_ids": training_ids,
             },
             trainer_options=config.hardware.model_dump(),

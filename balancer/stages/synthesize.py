@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, load_index
+from balancer.data.dataset import load_index
 from balancer.data.io import png_bytes
 from balancer.data.synthetic import load_generator_for
 from balancer.errors import ConfigurationError
@@ -58,11 +58,9 @@ def run(
             log.info("Every class reaches %s already; nothing to make.", config.synthesis.ratio)
         return new_result("synthesize", settings=settings, inputs={}, seconds=0, metrics=plan)
     _check_size(config, workspace, growing)
-    generators = {
-        plan.label: load_generator_for(plan.label, workspace, index) for plan in growing
-    }
+    generators = {plan.label: load_generator_for(plan.label, workspace, index) for plan in growing}
     inputs = {
-        "index": index.fingerprint,
+        "index": index.index_hash,
         "generators": {label: loaded.checkpoint_hash for label, loaded in generators.items()},
     }
     directory = workspace.synthetic_dir
@@ -81,9 +79,7 @@ def run(
         _write_lineage(folder, generators)
         return plan | {"made": len(records), "manifest": fingerprint(table)}
 
-    return perform(
-        "synthesize", workspace, directory, settings=settings, inputs=inputs, work=work
-    )
+    return perform("synthesize", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
 def summary(result: StageResult) -> list[RenderableType]:

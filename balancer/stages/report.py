@@ -1,0 +1,193 @@
+"""`balancer report`: both classifiers in one table, and one self-contained page."""
+
+import csv
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+
+from balancer.config import BalancerConfig
+from balancer.data.dataset import load_index
+from balancer.errors import IntegrityError
+from balancer.report.plots import save_differences, save_precision_recall, save_roc
+from balancer.report.render import render_report
+from balancer.report.tables import (
+    Predictions,
+    comparison_rows,
+    comparison_table,
+    interval,
+    read_predictions,
+)
+from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.workspace import Workspace
+from classifier.metrics import paired_differences
+
+log = logging.getLogger(__name__)
+
+_ARMS = {"real": "balancer classify", "real+synthetic": "balancer classify --with-synthetic"}
+Arms = dict[str, tuple[StageResult, Predictions]]
+
+
+def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
+    """Compare the classifier trained on real images with the one that had synthetic ones too.
+
+    Args:
+        config: Section `evaluation` and `seed` are used.
+        workspace: Reads `index/`, `classify/` and, where they stand, `synthetic/`, `quality/` and
+            `gan/`; writes `report/`.
+        force: Write again whatever stands there.
+
+    Raises:
+        MissingStage: An arm has not been trained.
+        IntegrityError: The arms were tested on different images.
+    """
+    index = load_index(workspace.index_dir)
+    arms: Arms = {arm: _load(workspace.classify_dir(arm), arm, index.index_hash) for arm in _ARMS}
+    quality = read_result(workspace.quality_dir)
+    synthetic = read_result(workspace.synthetic_dir)
+    settings = {"seed": config.seed, "evaluation": config.evaluation.model_dump(mode="json")}
+    inputs = {
+        "index": index.index_hash,
+        "arms": {arm: result.model_dump(mode="json") for arm, (result, _) in arms.items()},
+        "quality": None if quality is None else quality.metrics,
+    }
+    standing = standing_result(workspace.report_dir, settings=settings, inputs=inputs, force=force)
+    if standing is not None:
+        return standing
+
+    def work(folder: Path) -> dict[str, Any]:
+        comparison = _compare(config, arms)
+        _draw(arms, comparison, folder)
+        _write_rows(comparison["rows"], folder / "comparison.csv")
+        _copy_pictures(workspace, folder)
+        page = render_report(
+            index=json.loads((workspace.index_dir / "result.json").read_text(encoding="utf-8")),
+            synthetic=None if synthetic is None else synthetic.model_dump(mode="json"),
+            quality=None if quality is None else quality.model_dump(mode="json"),
+            arms={arm: result.model_dump(mode="json") for arm, (result, _) in arms.items()},
+            comparison=comparison,
+            pictures=folder,
+        )
+        (folder / "report.html").write_text(page, encoding="utf-8")
+        return comparison | {"page": str(workspace.report_dir / "report.html")}
+
+    return perform(
+        "report", workspace, workspace.report_dir, settings=settings, inputs=inputs, work=work
+    )
+
+
+def summary(result: StageResult) -> list[RenderableType]:
+    """What the terminal shows of a result: the table and one sentence."""
+    metrics = result.metrics
+    title = f"Test split: {metrics['n']} real images, {metrics['n_positive']} {metrics['positive']}"
+    return [
+        comparison_table(metrics["rows"], title),
+        metrics["sentence"],
+        f"The page: {metrics['page']}",
+    ]
+
+
+def _load(directory: Path, arm: str, index_hash: str) -> tuple[StageResult, Predictions]:
+    result = read_result(directory)
+    if result is None:
+        raise MissingStage(
+            "classify",
+            f"The report compares two classifiers, but {directory} does not exist; run "
+            f"`{_ARMS[arm]}` first.",
+            cheap=False,
+        )
+    if result.inputs["index"] != index_hash:
+        raise IntegrityError(
+            f"{directory} was trained on another split than today's index.csv; run "
+            f"`{_ARMS[arm]} --force`."
+        )
+    return result, read_predictions(directory / "predictions.csv")
+
+
+def _compare(config: BalancerConfig, arms: Arms) -> dict[str, Any]:
+    (real, a), (synthetic, b) = arms["real"], arms["real+synthetic"]
+    if a.image_ids != b.image_ids or a.class_names != b.class_names:
+        raise IntegrityError(
+            "Both arms should be tested on the same images, but their predictions.csv differ; run "
+            "`balancer classify --force` and `balancer classify --with-synthetic --force`."
+        )
+    positive = a.class_names.index(real.metrics["positive_class"])
+    differences = paired_differences(
+        a.probabilities,
+        real.metrics["threshold"],
+        b.probabilities,
+        synthetic.metrics["threshold"],
+        a.labels,
+        class_names=a.class_names,
+        positive=positive,
+        groups=a.groups,
+        n_bootstrap=config.evaluation.bootstrap_samples,
+        seed=config.seed,
+    )
+    rows = comparison_rows(real.metrics["test"], synthetic.metrics["test"], differences)
+    return {
+        "rows": rows,
+        "sentence": _sentence(rows[0]),
+        "n": len(a.labels),
+        "n_positive": int((a.labels == positive).sum()),
+        "positive": a.class_names[positive],
+    }
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    """What one run can say of the first metric; more takes repeated splits and controls."""
+    difference = row["difference"]
+    if difference["value"] is None:
+        return f"{row['metric']} is undefined here, so nothing can be said."
+    said = f"{row['metric']} changed by {interval(difference, sign=True)}"
+    scope = (
+        "This is one training run per arm, without a control that duplicates real images: the "
+        "interval speaks of the test images alone, not of other splits or seeds."
+    )
+    if difference["low"] is None or difference["low"] <= 0 <= difference["high"]:
+        return f"The synthetic images did not measurably help: {said}. {scope}"
+    word = "better" if difference["low"] > 0 else "worse"
+    return f"With synthetic images the classifier did {word} in this run: {said}. {scope}"
+
+
+def _draw(arms: Arms, comparison: Mapping[str, Any], folder: Path) -> None:
+    _, first = arms["real"]
+    positive = first.class_names.index(comparison["positive"])
+    scores = {arm: read.probabilities[:, positive] for arm, (_, read) in arms.items()}
+    is_positive = np.asarray(first.labels == positive)
+    save_roc(scores, is_positive, folder / "roc.png")
+    save_precision_recall(scores, is_positive, folder / "precision-recall.png")
+    defined = [
+        {"metric": row["metric"], "difference": row["difference"]["value"]}
+        | {end: row["difference"][end] for end in ("low", "high")}
+        for row in comparison["rows"]
+        if row["difference"]["low"] is not None
+    ]
+    save_differences(defined, folder / "differences.png")
+
+
+def _write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    names = ("real", "real+synthetic", "difference")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        ends = ("value", "low", "high")
+        writer.writerow(["metric", *(f"{name} {end}" for name in names for end in ends)])
+        for row in rows:
+            writer.writerow([row["metric"], *(row[name][end] for name in names for end in ends)])
+
+
+def _copy_pictures(workspace: Workspace, folder: Path) -> None:
+    for picture in sorted(workspace.quality_dir.glob("*.png")):
+        shutil.copy(picture, folder / picture.name)
+    for arm, prefix in (("real", "real"), ("real+synthetic", "with-synthetic")):
+        for name in ("confusion", "learning-curves"):
+            shutil.copy(
+                workspace.classify_dir(arm) / f"{name}.png", folder / f"{prefix}-{name}.png"
+            )
+    for losses in sorted(workspace.root.glob("gan/*/losses.png")):
+        shutil.copy(losses, folder / f"losses-{losses.parent.name}.png")
