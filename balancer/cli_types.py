@@ -1,6 +1,6 @@
 """Parameter types and the options that every command shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import click
 from balancer.ratio import TargetRatio
 
 
-class RatioParam(click.ParamType):
+class RatioParam(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
     """`2:1`, `2.5:1` or `2`; converted to its normal form."""
 
     name = "A:B"
@@ -141,7 +141,7 @@ def trainer_options(command: Command) -> Command:
     return _decorate(wrapper, _TRAINER)
 
 
-def _decorate(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+def _decorate(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
     for option in reversed(options):
         command = option(command)
     return command

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from balancer.errors import IntegrityError
 
@@ -96,7 +96,7 @@ def _record(
         name: _value(path, types[name], name, cell, n)
         for name, cell in zip(names, row, strict=True)
     }
-    return kind(**cast(dict[str, str], values))
+    return kind(**cast(dict[str, Any], values))
 
 
 def _value(path: Path, type_: type, name: str, cell: str, n: int) -> object:

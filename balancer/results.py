@@ -17,8 +17,22 @@ from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-_PACKAGES = ("balancer", "torch", "torchvision", "lightning", "torchmetrics", "torch-fidelity")
-_PACKAGES += ("albumentations", "numpy", "pillow", "scikit-learn", "timm")
+_PACKAGES = (
+    *("balancer", "torch", "torchvision", "lightning", "torchmetrics", "torch-fidelity"),
+    *("albumentations", "numpy", "pillow", "scikit-learn", "timm"),
+)
+    "balancer",
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "torch-fidelity",
+    "albumentations",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "timm",
+]
 
 
 class StageResult(BaseModel):

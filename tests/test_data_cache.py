@@ -100,11 +100,10 @@ def test_edited_index_is_refused(index: Index) -> None:
 def synthetic(folder: Path, count: int, **changes: object) -> ImageSet:
     records = []
     for number in range(count):
-        (folder / f"{number}.png").write_bytes(
-            png_bytes(film(500 + number, 32), {"Synthetic": "true"})
-        )
+        content = png_bytes(film(500 + number, 32), {"Synthetic": "true"})
+        (folder / f"{number}.png").write_bytes(content)
         record = SyntheticRecord(
-            image_id=fingerprint((folder / f"{number}.png").read_bytes()),
+            image_id=fingerprint(content),
             path=f"{number}.png",
             label="COVID",
             group=f"synthetic-{number}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,7 +90,7 @@ def save_confusion(confusion: Sequence[Sequence[int]], labels: Sequence[str], pa
     figure.savefig(path)
 
 
-def save_differences(rows: Sequence[Mapping[str, object]], path: Path) -> None:
+def save_differences(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the difference of each metric with its interval, zero marked.
 
     Args:
@@ -99,8 +100,8 @@ def save_differences(rows: Sequence[Mapping[str, object]], path: Path) -> None:
     figure = Figure(figsize=(6.4, 0.42 * len(rows) + 1.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     for height, row in enumerate(reversed(rows)):
-        axes.plot([row["low"], row["high"]], [height, height], color=_INK["real"], linewidth=2)  # type: ignore[list-item]
-        axes.plot(row["difference"], height, "o", color=_INK["real+synthetic"])  # type: ignore[arg-type]
+        axes.plot([row["low"], row["high"]], [height, height], color=_INK["real"], linewidth=2)
+        axes.plot(row["difference"], height, "o", color=_INK["real+synthetic"])
     axes.axvline(0, linestyle=":", color="grey", linewidth=1)
     axes.set_yticks(range(len(rows)), [str(row["metric"]) for row in reversed(rows)])
     axes.set_xlabel("real + synthetic minus real (95 % interval)")
