@@ -21,18 +21,6 @@ _PACKAGES = (
     *("balancer", "torch", "torchvision", "lightning", "torchmetrics", "torch-fidelity"),
     *("albumentations", "numpy", "pillow", "scikit-learn", "timm"),
 )
-    "balancer",
-    "torch",
-    "torchvision",
-    "lightning",
-    "torchmetrics",
-    "torch-fidelity",
-    "albumentations",
-    "numpy",
-    "pillow",
-    "scikit-learn",
-    "timm",
-]
 
 
 class StageResult(BaseModel):
