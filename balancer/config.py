@@ -33,8 +33,8 @@ class DataConfig(_Section):
     """Shares of the images in the training, validation and test split."""
     skip_bad: bool = False
     """Quarantine and count unusable files instead of refusing them."""
-    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 4
-    """Largest Hamming distance of two 64-bit perceptual hashes that makes near duplicates."""
+    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 10
+    """Largest Hamming distance of two 64-bit perceptual hashes that makes a pair worth a closer look; the pixels decide."""
     min_images: Annotated[int, Field(ge=3)] = 8
     """Fewest usable images of a class."""
     min_side: Annotated[int, Field(ge=1)] = 32
