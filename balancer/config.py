@@ -34,7 +34,7 @@ class DataConfig(_Section):
     skip_bad: bool = False
     """Quarantine and count unusable files instead of refusing them."""
     duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 10
-    """Largest Hamming distance of two 64-bit perceptual hashes that makes a pair worth a closer look; the pixels decide."""
+    """Largest Hamming distance of 64-bit perceptual hashes of a pair whose pixels are compared."""
     min_images: Annotated[int, Field(ge=3)] = 8
     """Fewest usable images of a class."""
     min_side: Annotated[int, Field(ge=1)] = 32

@@ -1,0 +1,109 @@
+import importlib.resources
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from balancer.config import BalancerConfig, bundled_recipes, load_config
+from balancer.errors import ConfigurationError
+
+_PRECEDENCE = [  # file, assignment, option -> batch size
+    (None, (), None, 32),
+    ("gan: {batch_size: 8}", (), None, 8),
+    ("gan: {batch_size: 8}", ("gan.batch_size=16",), None, 16),
+    ("gan: {batch_size: 8}", ("gan.batch_size=16",), 64, 64),
+]
+
+
+@pytest.mark.parametrize(("text", "assignments", "option", "expected"), _PRECEDENCE)
+def test_the_nearest_wish_wins(
+    tmp_path: Path,
+    text: str | None,
+    assignments: tuple[str, ...],
+    option: int | None,
+    expected: int,
+) -> None:
+    source = None
+    if text is not None:
+        source = tmp_path / "recipe.yaml"
+        source.write_text(text)
+    config = load_config(source, assignments=assignments, options={"gan.batch_size": option})
+    assert config.gan.batch_size == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gan: {batchsize: 8}", "did you mean gan.batch_size"),
+        ("gan: {batch_size: many}", "gan.batch_size cannot be 'many'"),
+        ("gan: {batch_size: 0}", "gan.batch_size"),
+        ("gan: {image_size: 48}", "power of two"),
+        ("gan: {learning_rate_generator: .nan}", "learning_rate_generator"),
+        ("gan: {learning_rate_generator: 0}", "learning_rate_generator"),
+        ("gan: {learning_rate_generator: -1}", "learning_rate_generator"),
+        ("gan: !!python/object/apply:os.system ['touch canary']", "plain YAML"),
+        ("seed: 1\nseed: 2", "stands twice"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
+        ("gan: [", "plain YAML"),
+        ("just text", "should hold sections"),
+        ("synthesis: {ratio: '1:2'}", "such as 2:1"),
+        ("data: {split: [0.5, 0.4, 0.2]}", "sum to 1"),
+        ("seed: -1", "seed"),
+        ("evaluation: 3", "evaluation"),
+    ],
+)
+def test_bad_files_are_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_config("recipe.yaml")
+    assert "\n" not in str(caught.value)
+    assert os.listdir() == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize("assignment", ["gan.batch_size", "gan.batch_size.x=1", "seed.x=1", "=3"])
+def test_bad_assignments_are_refused(assignment: str) -> None:
+    with pytest.raises(ConfigurationError):
+        load_config(assignments=["seed=1", assignment])
+
+
+def test_numbers_like_2e_4_are_numbers() -> None:
+    config = load_config(assignments=["gan.learning_rate_generator=2e-4"])
+    assert config.gan.learning_rate_generator == 2e-4
+
+
+def test_unknown_recipe_names_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match="smoke"):
+        load_config("smok")
+
+
+@pytest.mark.parametrize("name", bundled_recipes())
+def test_every_bundled_recipe_loads(name: str) -> None:
+    assert isinstance(load_config(name), BalancerConfig)
+
+
+def test_default_yaml_lists_every_key_with_its_default_and_a_comment() -> None:
+    text = (importlib.resources.files("configs") / "default.yaml").read_text()
+    assert yaml.safe_load(text) == BalancerConfig().model_dump(mode="json")
+    keys = [line for line in text.splitlines() if line.startswith(" ") and ":" in line]
+    assert [
+        line for line in keys if "#" not in line and not line.strip().startswith("augment:")
+    ] == []
+
+
+def test_bam_net_is_the_papers_recipe() -> None:
+    gan = load_config("bam-net").gan
+    assert (gan.batch_size, gan.beta1, gan.augment, gan.image_size) == (32, 0.5, (), 64)
+    assert gan.learning_rate_generator == gan.learning_rate_discriminator == 2e-4
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config: Any = BalancerConfig()
+    assert isinstance(config, BaseModel)
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3
