@@ -1,5 +1,4 @@
 import importlib.resources
-import os
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def test_bad_files_are_refused_in_one_sentence(
     with pytest.raises(ConfigurationError, match=message) as caught:
         load_config("recipe.yaml")
     assert "\n" not in str(caught.value)
-    assert os.listdir() == ["recipe.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
 
 @pytest.mark.parametrize("assignment", ["gan.batch_size", "gan.batch_size.x=1", "seed.x=1", "=3"])
