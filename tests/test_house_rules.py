@@ -1,0 +1,108 @@
+"""The house rules of the architecture page, read from the source itself."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("balancer", "gan", "classifier")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+_LEVELS = [  # a module may import from its own level and from those after it
+    {"cli"},
+    {"stages"},
+    {"quality", "report"},
+    {"data"},
+    {"config", "workspace", "manifest", "results", "resources"},
+    {"ratio", "errors", "cli_types"},
+]
+_CHAINS = {"run.py"}  # stages that may import stages
+_HEAVY = {"torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas", "PIL", "numpy", "timm"}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _level(part: str) -> int:
+    return next(number for number, names in enumerate(_LEVELS) if part in names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_keep_the_rules(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    names = set(_imports(path))
+    tops = {name.partition(".")[0] for name in names}
+    if package in ("gan", "classifier"):
+        forbidden = {"balancer", "click", "yaml", "gan", "classifier"} - {package}
+        assert not tops & forbidden
+        return
+    parts = path.relative_to(ROOT / "balancer").parts
+    if parts == ("__init__.py",):
+        return
+    own = _level(parts[0].removesuffix(".py"))
+    for name in names:
+        if not name.startswith("balancer."):
+            continue
+        other = name.split(".")[1]
+        assert _level(other) >= own, f"{path.name} imports upwards: {name}"
+        if parts[0] == "stages" and other == "stages":
+            assert parts[-1] in _CHAINS, f"{path.name} imports the stage {name}"
+    assert ("yaml" in tops) == (parts == ("config.py",))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_small_and_named_for_what_they_hold(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert path.stem not in ("utils", "helpers", "common")
+    assert not {"utils", "helpers", "common"} & set(path.parts)
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from balancer.cli import main\n"
+        "for args in (['--help'], ['run', '--help'], ['synthesize', '--ratio', '1:2']):\n"
+        "    CliRunner().invoke(main, args)\n"
+        "print(' '.join(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not _HEAVY & set(done.stdout.split())
+
+
+def test_no_package_is_imported_without_being_declared() -> None:
+    modules = importlib.metadata.packages_distributions()
+    declared = {
+        re.split(r"[<>=!~\[; ]", requirement)[0].lower().replace("_", "-")
+        for requirement in importlib.metadata.requires("balancer") or []
+        if "extra ==" not in requirement
+    }
+    tops = {name.partition(".")[0] for path in SOURCES for name in _imports(path)}
+    third_party = tops - set(sys.stdlib_module_names) - set(PACKAGES) - {"configs", "samples"}
+    undeclared = {
+        top
+        for top in third_party
+        if not {name.lower().replace("_", "-") for name in modules[top]} & declared
+    }
+    assert not undeclared
+
+
+def test_weights_are_never_unpickled_unguarded() -> None:
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        assert "weights_only=False" not in text
+        for call in re.findall(r"(?<!safetensors\.)torch\.load\([^)]*\)", text):
+            assert "weights_only=True" in call, f"{path}: {call}"
