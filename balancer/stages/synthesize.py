@@ -1,34 +1,26 @@
 """`balancer synthesize`: plans, then makes exactly the images that are missing."""
 
-import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
-from balancer.data.io import png_bytes
 from balancer.data.synthetic import load_generator_for
+from balancer.data.writer import write_images
 from balancer.errors import ConfigurationError
-from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, table_bytes
+from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
 from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.workspace import Workspace
 from gan.checkpoint import LoadedGenerator
-from gan.sample import generate
 
 log = logging.getLogger(__name__)
-
-_ENCODERS = 2
-_BATCHES_AHEAD = 4
 
 
 def run(
@@ -72,7 +64,13 @@ def run(
         records = [
             record
             for class_plan in growing
-            for record in _make(class_plan, generators[class_plan.label], config, folder)
+            for record in write_images(
+                generators[class_plan.label],
+                class_plan.label,
+                count=class_plan.to_make,
+                folder=folder,
+                device=inference_device(config.hardware),
+            )
         ]
         table = table_bytes(records, SyntheticRecord)
         (folder / "manifest.csv").write_bytes(table)
@@ -112,64 +110,6 @@ def _check_size(config: BalancerConfig, workspace: Workspace, growing: list[Clas
     # A PNG of noise is as large as its pixels; file systems round up to blocks of 4 KiB.
     per_image = config.gan.image_size**2 + 4096
     require_free_space(workspace.root, needed * per_image, f"{needed:,} images")
-
-
-def _make(
-    plan: ClassPlan, loaded: LoadedGenerator, config: BalancerConfig, folder: Path
-) -> Iterator[SyntheticRecord]:
-    """Write the images of one class; encoding runs beside the generator."""
-    (folder / plan.label).mkdir()
-    batches = generate(
-        loaded,
-        start=0,
-        count=plan.to_make,
-        seed=loaded.metadata.seed,
-        device=inference_device(config.hardware),
-    )
-    log.info("Making %d images of %s", plan.to_make, plan.label)
-    with ThreadPoolExecutor(_ENCODERS) as pool:
-        waiting: list[Future[list[SyntheticRecord]]] = []
-        for first, images in batches:
-            waiting.append(
-                pool.submit(_write, images, first, plan.label, loaded.checkpoint_hash, folder)
-            )
-            if len(waiting) > _BATCHES_AHEAD:
-                yield from waiting.pop(0).result()
-        for future in waiting:
-            yield from future.result()
-
-
-def _write(
-    images: np.ndarray, first: int, label: str, checkpoint: str, folder: Path
-) -> list[SyntheticRecord]:
-    return [
-        _write_one(image, number, label, checkpoint, folder)
-        for number, image in enumerate(images, first)
-    ]
-
-
-def _write_one(
-    image: np.ndarray, number: int, label: str, checkpoint: str, folder: Path
-) -> SyntheticRecord:
-    marks = {"Synthetic": "true", "Checkpoint": checkpoint, "Seed": str(number)}
-    content = png_bytes(image, marks)
-    path = Path(label, f"{number:06d}.png")
-    (folder / path).write_bytes(content)
-    return SyntheticRecord(
-        image_id=hashlib.sha256(content).hexdigest(),
-        path=path.as_posix(),
-        label=label,
-        group=f"synthetic-{checkpoint[:12]}-{number:06d}",
-        source="dcgan",
-        width=image.shape[1],
-        height=image.shape[0],
-        split="train",
-        origin=SYNTHETIC,
-        seed=number,
-        checkpoint=checkpoint,
-        accepted=True,
-        reason="",
-    )
 
 
 def _write_lineage(folder: Path, generators: dict[str, LoadedGenerator]) -> None:

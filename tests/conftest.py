@@ -1,0 +1,36 @@
+"""The tiny run that several test files look at or damage."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_pipeline import config_for, draw_folder
+
+from balancer.config import BalancerConfig
+from balancer.stages import run as everything
+from balancer.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_folder(tmp_path_factory.mktemp("films") / "films")
+
+
+@pytest.fixture(scope="session")
+def config(data: Path) -> BalancerConfig:
+    return config_for(data)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, config: BalancerConfig) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("run") / "work")
+    with workspace.lock():
+        everything.run(config, workspace)
+    return workspace
+
+
+@pytest.fixture
+def copied(tmp_path: Path, finished: Workspace) -> Workspace:
+    """A copy of the finished run, to be damaged."""
+    shutil.copytree(finished.root, tmp_path / "work")
+    return Workspace(tmp_path / "work")

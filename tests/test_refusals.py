@@ -1,0 +1,208 @@
+"""Every way in which a finished run can be spoilt, and the refusal it meets."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tiny_pipeline import config_for, tree
+
+from balancer.config import BalancerConfig
+from balancer.errors import BalancerError, ConfigurationError, EnvironmentFault, IntegrityError
+from balancer.manifest import ImageRecord, fingerprint, read_table, table_bytes
+from balancer.results import MissingStage
+from balancer.stages import classify, gan_train, prepare, quality, report, synthesize
+from balancer.workspace import Workspace
+
+
+def _edit_index(workspace: Workspace) -> None:
+    path = workspace.index_dir / "index.csv"
+    path.write_text(path.read_text().replace(",test,", ",train,", 1))
+
+
+def _edit_manifest(workspace: Workspace) -> None:
+    path = workspace.synthetic_dir / "manifest.csv"
+    path.write_text(path.read_text().replace(",train,", ",val,", 1))
+
+
+def _drop_manifest(workspace: Workspace) -> None:
+    (workspace.synthetic_dir / "manifest.csv").unlink()
+
+
+def _alter_image(workspace: Workspace) -> None:
+    path = next(workspace.synthetic_dir.glob("COVID/*.png"))
+    Image.new("L", (32, 32), 7).save(path)
+    shutil.rmtree(workspace.synthetic_dir / "cache")
+
+
+def _plant_test_image_in_lineage(workspace: Workspace) -> None:
+    path = workspace.synthetic_dir / "lineage.json"
+    lineage = json.loads(path.read_text())
+    lineage["COVID"]["training_ids"].append(_id_of(workspace, "test"))
+    path.write_text(json.dumps(lineage))
+
+
+def _id_of(workspace: Workspace, split: str) -> str:
+    index = read_table(workspace.index_dir / "index.csv", ImageRecord)
+    return next(record.image_id for record in index if record.split == split)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_edit_index, "as prepare wrote it, but was changed"),
+        (_edit_manifest, "was changed"),
+        (_drop_manifest, "is missing"),
+        (_alter_image, r"00000\d\.png"),
+        (_plant_test_image_in_lineage, "1 image.*of today's validation or test split"),
+    ],
+)
+def test_classify_refuses_foreign_or_changed_files(
+    copied: Workspace,
+    config: BalancerConfig,
+    damage: Callable[[Workspace], None],
+    message: str,
+) -> None:
+    damage(copied)
+    with pytest.raises(IntegrityError, match=message):
+        classify.run(config, copied, force=True, with_synthetic=True)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_generator_that_saw_a_held_out_image_is_refused(
+    copied: Workspace, config: BalancerConfig, split: str
+) -> None:
+    path = copied.gan_dir("COVID") / "generator.json"
+    card = json.loads(path.read_text())
+    card["training_ids"].append(_id_of(copied, split))
+    path.write_text(json.dumps(card))
+    with pytest.raises(IntegrityError, match="trained on 1 image"):
+        synthesize.run(config, copied, force=True)
+
+
+def test_a_generator_of_another_split_is_refused(copied: Workspace, data: Path) -> None:
+    other = config_for(data, "seed=5")
+    prepare.run(other, copied, force=True)
+    with pytest.raises(IntegrityError, match="balancer gan-train --force"):
+        synthesize.run(other, copied, force=True)
+    with pytest.raises(IntegrityError, match="balancer synthesize --force"):
+        classify.run(other, copied, force=True, with_synthetic=True)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "flipped", "empty", "classifier", "missing"])
+def test_damaged_checkpoints_are_refused_whole(
+    copied: Workspace, config: BalancerConfig, kind: str
+) -> None:
+    path = copied.gan_dir("COVID") / "generator.safetensors"
+    content = bytearray(path.read_bytes())
+    if kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "flipped":
+        content[-5] ^= 1
+        path.write_bytes(content)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "classifier":
+        shutil.copy(copied.classify_dir("real") / "classifier.safetensors", path)
+    else:
+        path.unlink()
+    before = tree(copied.synthetic_dir)
+    with pytest.raises(IntegrityError, match="cannot be used"):
+        synthesize.run(config, copied, force=True)
+    assert tree(copied.synthetic_dir) == before
+
+
+def test_a_synthetic_folder_is_no_data(tmp_path: Path, finished: Workspace, data: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "films")
+    for path in finished.synthetic_dir.glob("COVID/*.png"):
+        shutil.copy(path, root / "COVID" / f"more-{path.name}")
+    with pytest.raises(IntegrityError, match=r"[Ss]ynthetic"):
+        prepare.run(config_for(root), Workspace(tmp_path / "work"))
+
+
+def test_a_synthetic_row_in_the_index_never_reaches_an_evaluation(
+    copied: Workspace, config: BalancerConfig
+) -> None:
+    path = copied.index_dir / "index.csv"
+    records = read_table(path, ImageRecord)
+    forged = [
+        ImageRecord(**{f: getattr(r, f) for f in r.__slots__} | {"origin": "synthetic"})
+        if r.split == "test"
+        else r
+        for r in records
+    ]
+    table = table_bytes(forged, ImageRecord)
+    path.write_bytes(table)
+    result = json.loads((copied.index_dir / "result.json").read_text())
+    result["metrics"]["index_sha256"] = fingerprint(table)
+    (copied.index_dir / "result.json").write_text(json.dumps(result))
+    with pytest.raises(IntegrityError, match="should be real"):
+        classify.run(config, copied, force=True)
+
+
+def test_a_failed_classify_leaves_the_earlier_result(
+    copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("boom")
+
+    before = tree(copied.classify_dir("real"))
+    monkeypatch.setattr(classify, "_test", fail)
+    with pytest.raises(RuntimeError, match="boom"):
+        classify.run(config_for(data, "seed=0"), copied, force=True)
+    assert tree(copied.classify_dir("real")) == before
+    assert not list(copied.root.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("stage", [gan_train, synthesize, quality, classify, report])
+def test_without_an_index_each_stage_names_prepare(
+    tmp_path: Path, config: BalancerConfig, stage: Any
+) -> None:
+    with pytest.raises(MissingStage) as caught:
+        stage.run(config, Workspace(tmp_path / "new"))
+    assert (caught.value.stage, caught.value.cheap) == ("prepare", True)
+
+
+def test_without_a_generator_the_error_names_the_command(
+    copied: Workspace, config: BalancerConfig
+) -> None:
+    shutil.rmtree(copied.gan_dir("COVID"))
+    with pytest.raises(MissingStage, match="`balancer gan-train`") as caught:
+        synthesize.run(config, copied, force=True)
+    assert not caught.value.cheap
+
+
+def test_a_class_that_does_not_exist_is_refused(copied: Workspace, config: BalancerConfig) -> None:
+    with pytest.raises(ConfigurationError, match="COVID, Normal"):
+        gan_train.run(config, copied, classes=["covid"])
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(
+    copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(EnvironmentFault, match="--accelerator"):
+        gan_train.run(config_for(data, "hardware.accelerator=cuda"), copied)
+
+
+def test_absent_inception_weights_are_named(
+    copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    config = config_for(data, "quality.extractors=[inception]")
+    with pytest.raises(EnvironmentFault, match="6726825d"):
+        quality.run(config, copied, force=True)
+
+
+def test_every_fault_has_an_exit_code_of_the_design() -> None:
+    codes = {kind.__name__: kind.exit_code for kind in BalancerError.__subclasses__()}
+    assert codes | {"Interrupted": 1} == {
+        "ConfigurationError": 2,
+        "DataError": 3,
+        "IntegrityError": 4,
+        "EnvironmentFault": 5,
+        "Interrupted": 1,
+    }
