@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 import importlib
 import logging
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,8 @@ def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "St
 
     config = load_config(request.source, assignments=request.assignments, options=request.options)
     workspace = Workspace(request.workspace)
+    if config.data.root is not None:
+        workspace.refuse_overlap(config.data.root)
     with workspace.lock():
         if config.data.root is not None and command not in ("prepare", "run"):
             _stage("prepare").run(config, workspace)
@@ -161,8 +164,10 @@ def _show(result: "StageResult", *, as_json: bool) -> None:
         return
     from rich.console import Console
 
+    # Wide enough for the tables where there is no terminal whose width could be asked.
+    console = Console(width=shutil.get_terminal_size((100, 24)).columns)
     for part in _stage(result.stage).summary(result):
-        Console().print(part)
+        console.print(part)
 
 
 def _start_logging(verbosity: int) -> None:

@@ -5,6 +5,7 @@ Precedence: field default < `--config` file < `--set a.b=value` < the command's 
 
 import difflib
 import importlib.resources
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -160,7 +161,10 @@ class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses duplicate keys and aliases.
 
     An alias has no use in a flat recipe, and nested ones are how a small file exhausts memory.
+    Plain words are read as YAML 1.2 reads them: in 1.1 the ratio 2:1 is 121, a number of base 60.
     """
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  # filled below, as PyYAML does it
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -179,6 +183,20 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+for _tag, _pattern, _starts in (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
+    (
+        "float",
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        list("-+.0123456789"),
+    ),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _starts)
 
 
 def _find(source: str | Path) -> Path:

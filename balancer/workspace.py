@@ -11,6 +11,8 @@ from balancer.errors import ConfigurationError, EnvironmentFault
 
 _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
+_LOCK = ".lock"
+_FOLDERS = ("index", "synthetic", "quality", "report", "gan/*", "classify/*")
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
@@ -61,6 +63,19 @@ class Workspace:
         """`classify` writes one arm here: `real` or `real+synthetic`."""
         return self.root / "classify" / arm
 
+    def refuse_overlap(self, data: Path) -> None:
+        """Keep the workspace and the data folder apart, so that no output is read as data.
+
+        Raises:
+            ConfigurationError: One contains the other.
+        """
+        root, place = data.expanduser().resolve(), self.root.resolve()
+        if place.is_relative_to(root) or root.is_relative_to(place):
+            raise ConfigurationError(
+                f"The data folder {root} and the workspace {place} should lie apart, but one "
+                "contains the other; choose another --workspace."
+            )
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace for one writer and sweep what an earlier, killed one left half-done.
@@ -72,9 +87,10 @@ class Workspace:
             raise ConfigurationError(
                 f"--workspace wants a folder, but {self.root} is a file; name another."
             )
+        is_new = not self.root.exists()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            handle = (self.root / ".lock").open("a")
+            handle = (self.root / _LOCK).open("a")
         except OSError as error:
             raise EnvironmentFault(
                 f"The workspace {self.root} should be a writable folder, but: {error.strerror}; "
@@ -89,7 +105,11 @@ class Workspace:
                     "or choose another folder with --workspace."
                 ) from None
             self._sweep()
-            yield
+            try:
+                yield
+            finally:
+                if is_new and [path.name for path in self.root.iterdir()] == [_LOCK]:
+                    shutil.rmtree(self.root)  # the command wrote nothing
 
     @contextmanager
     def publish(self, directory: Path) -> Iterator[Path]:
@@ -125,12 +145,15 @@ class Workspace:
         _remove(aside)
 
     def _sweep(self) -> None:
-        for old in [*self.root.glob(f"*{_OLD}"), *self.root.glob(f"*/*{_OLD}")]:
+        for old in self._left_behind(_OLD):
             rightful = old.with_name(old.name.removesuffix(_OLD))
             if not rightful.exists():
                 old.replace(rightful)
-        for partial in [*self.root.glob(f"*{_PARTIAL}"), *self.root.glob(f"*/*{_PARTIAL}")]:
+        for partial in self._left_behind(_PARTIAL):
             _remove(partial)
+
+    def _left_behind(self, suffix: str) -> list[Path]:
+        return [path for folder in _FOLDERS for path in self.root.glob(folder + suffix)]
 
 
 def _remove(directory: Path) -> None:

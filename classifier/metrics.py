@@ -252,7 +252,9 @@ def _interval(name: str, value: Floats, draws: Floats) -> dict[str, Any]:
         return {"value": None, "low": None, "high": None, "reason": _NEEDS[name]}
     # A resample can miss a small class altogether; it then says nothing about this metric.
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    # torchmetrics answers in float32: what follows the sixth decimal is rounding.
+    ends = {"value": value, "low": low, "high": high}
+    return {name: round(float(end), 6) for name, end in ends.items()}
 
 
 def _checked(

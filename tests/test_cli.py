@@ -70,10 +70,10 @@ def test_each_kind_of_fault_has_its_exit_code(copied: Workspace, data: Path) -> 
     again = arguments(data, copied.root)
     wrong = invoke("gan-train", *again, "--set", "gan.batchsize=3")
     assert (wrong.exit_code, "did you mean gan.batch_size" in wrong.stderr) == (2, True)
-    absent = invoke("prepare", "--data", copied.root / "nowhere", "-w", copied.root)
+    absent = invoke("prepare", "--data", data / "nowhere", "-w", copied.root)
     assert (absent.exit_code, "nowhere" in absent.stderr) == (3, True)
     nested = invoke("prepare", "--data", data, "-w", data / "work")
-    assert (nested.exit_code, "inside" in nested.stderr) == (2, True)
+    assert (nested.exit_code, "lie apart" in nested.stderr) == (2, True)
     itself = invoke("prepare", "--data", data, "-w", data)
     assert itself.exit_code == 2
     with copied.lock():
@@ -84,14 +84,20 @@ def test_each_kind_of_fault_has_its_exit_code(copied: Workspace, data: Path) -> 
     index.write_text(index.read_text().replace(",test,", ",train,", 1))
     leak = invoke("classify", "-w", copied.root, *SETTINGS, "--force")
     assert (leak.exit_code, "index.csv" in leak.stderr) == (4, True)
+    assert not [path.name for path in data.iterdir() if path.name in (".lock", "work")]
     for done in (wrong, absent, nested, itself, locked, leak):
         assert done.stdout == ""
         assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
         assert "Traceback" not in done.stderr
 
 
-def test_a_traceback_comes_with_v_alone(copied: Workspace) -> None:
-    words = ("prepare", "--data", copied.root / "nowhere", "-w", copied.root)
+def test_a_command_that_wrote_nothing_leaves_no_workspace(empty: Path) -> None:
+    assert invoke("prepare", "--data", "nowhere").exit_code == 3
+    assert not list(empty.iterdir())
+
+
+def test_a_traceback_comes_with_v_alone(copied: Workspace, data: Path) -> None:
+    words = ("prepare", "--data", data / "nowhere", "-w", copied.root)
     assert "Traceback" not in invoke(*words).stderr
     assert "Traceback" in invoke(*words, "-v").stderr
 
@@ -122,7 +128,7 @@ def test_json_is_all_there_is_on_stdout(copied: Workspace, data: Path) -> None:
 def test_quiet_says_nothing_but_the_table(copied: Workspace, data: Path) -> None:
     done = invoke("run", *arguments(data, copied.root), "-q")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "real+synthetic" in done.stdout
+    assert "real + synthetic" in done.stdout
 
 
 def test_a_dry_run_prints_the_plan(copied: Workspace, data: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from balancer.config import BalancerConfig, bundled_recipes, load_config
+from balancer.config import BalancerConfig, _StrictLoader, bundled_recipes, load_config
 from balancer.errors import ConfigurationError
 
 _PRECEDENCE = [  # file, assignment, option -> batch size
@@ -74,6 +74,34 @@ def test_bad_assignments_are_refused(assignment: str) -> None:
 def test_numbers_like_2e_4_are_numbers() -> None:
     config = load_config(assignments=["gan.learning_rate_generator=2e-4"])
     assert config.gan.learning_rate_generator == 2e-4
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("2:1", "2:1"), ("2", "2:1"), ("2.5:1", "5:2")])
+def test_a_ratio_needs_no_quotes(tmp_path: Path, text: str, ratio: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"synthesis:\n  ratio: {text}\n")
+    for config in (
+        load_config(tmp_path / "recipe.yaml"),
+        load_config(assignments=[f"synthesis.ratio={text}"]),
+    ):
+        assert config.synthesis.ratio == ratio
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("1:30", "1:30"),
+        ("2026-01-02", "2026-01-02"),
+        ("true", True),
+        ("null", None),
+        ("", None),
+        ("-3", -3),
+        ("1e-3", 0.001),
+        (".5", 0.5),
+    ],
+)
+def test_words_are_read_as_yaml_1_2_reads_them(text: str, value: object) -> None:
+    assert yaml.load(text, Loader=_StrictLoader) == value
 
 
 def test_unknown_recipe_names_those_there_are() -> None:

@@ -23,6 +23,7 @@ METRICS = {
     "ece": "ECE",
 }
 """Scalar metrics in the order of the tables; all but ECE are better when higher."""
+_COLUMNS_FOR_ONE_LINE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +109,18 @@ def comparison_rows(
     ]
 
 
-def comparison_table(rows: list[dict[str, Any]], title: str) -> Table:
-    """The rows for a terminal."""
+def comparison_table(rows: list[dict[str, Any]], title: str, *, columns: int) -> Table:
+    """The rows for a terminal of so many columns; a narrow one gets intervals on their own line."""
     table = Table(title=title)
+    gap = "\n(" if columns < _COLUMNS_FOR_ONE_LINE else " ("
     for heading in ("metric", "real", "real + synthetic", "difference"):
         table.add_column(heading, justify="left" if heading == "metric" else "right")
     for row in rows:
         table.add_row(
             row["metric"],
-            interval(row["real"]),
-            interval(row["real+synthetic"]),
-            interval(row["difference"], sign=True),
+            interval(row["real"]).replace(" (", gap),
+            interval(row["real+synthetic"]).replace(" (", gap),
+            interval(row["difference"], sign=True).replace(" (", gap),
         )
     return table
 

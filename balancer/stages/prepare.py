@@ -21,7 +21,6 @@ from balancer.data.dataset import INDEX_NAME
 from balancer.data.io import UnusableImageError, read_bytes
 from balancer.data.scan import METADATA_NAME, FoundImage, Scan, Unusable, scan_folder
 from balancer.data.threads import map_threaded
-from balancer.errors import ConfigurationError
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
@@ -40,7 +39,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         IntegrityError: An image is synthetic, or stands in two classes.
     """
     root = _data_root(config.data, workspace)
-    _refuse_overlap(root, workspace)
+    workspace.refuse_overlap(root)
     scan = scan_folder(root)
     settings = _settings(config, root)
     inputs = {"data_sha256": fingerprint_folder(root, scan)}
@@ -93,15 +92,6 @@ def _data_root(config: DataConfig, workspace: Workspace) -> Path:
     samples = Path(str(importlib.resources.files("samples"))).resolve()
     log.info("No --data given: using the bundled samples, drawings of chests (%s).", samples)
     return samples
-
-
-def _refuse_overlap(root: Path, workspace: Workspace) -> None:
-    place = workspace.root.resolve()
-    if place.is_relative_to(root) or root.is_relative_to(place):
-        raise ConfigurationError(
-            f"The data folder {root} and the workspace {place} should lie apart, but one contains "
-            "the other; choose another --workspace."
-        )
 
 
 def _settings(config: BalancerConfig, root: Path) -> dict[str, Any]:

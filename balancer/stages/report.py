@@ -4,7 +4,7 @@ import csv
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from balancer.errors import IntegrityError
 from balancer.report.plots import save_differences, save_precision_recall, save_roc
 from balancer.report.render import render_report
 from balancer.report.tables import (
+    METRICS,
     Predictions,
     comparison_rows,
     comparison_table,
@@ -86,7 +87,9 @@ def summary(result: StageResult) -> list[RenderableType]:
     metrics = result.metrics
     title = f"Test split: {metrics['n']} real images, {metrics['n_positive']} {metrics['positive']}"
     return [
-        comparison_table(metrics["rows"], title),
+        comparison_table(
+            metrics["rows"], title, columns=shutil.get_terminal_size((100, 24)).columns
+        ),
         metrics["sentence"],
         f"The page: {metrics['page']}",
     ]
@@ -132,27 +135,50 @@ def _compare(config: BalancerConfig, arms: Arms) -> dict[str, Any]:
     rows = comparison_rows(real.metrics["test"], synthetic.metrics["test"], differences)
     return {
         "rows": rows,
-        "sentence": _sentence(rows[0]),
+        "sentence": _sentence(rows),
         "n": len(a.labels),
         "n_positive": int((a.labels == positive).sum()),
         "positive": a.class_names[positive],
     }
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
-    """What one run can say of the first metric; more takes repeated splits and controls."""
-    difference = row["difference"]
-    if difference["value"] is None:
-        return f"{row['metric']} is undefined here, so nothing can be said."
-    said = f"{row['metric']} changed by {interval(difference, sign=True)}"
+def _sentence(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What one run can say; more takes repeated splits, several seeds and controls.
+
+    The first metric carries the answer; every other one whose interval excludes zero is named, so
+    that neither a gain nor a loss hides behind it.
+    """
+    first = rows[0]
+    if first["difference"]["value"] is None:
+        return f"{first['metric']} is undefined here, so nothing can be said."
+    said = f"{first['metric']} changed by {interval(first['difference'], sign=True)}"
+    openings = {
+        0: "The synthetic images did not measurably help",
+        1: "With synthetic images the classifier did better in this run",
+        -1: "With synthetic images the classifier did worse in this run",
+    }
+    others = {
+        word: [row["metric"] for row in rows[1:] if _direction(row) == sign]
+        for word, sign in (("better", 1), ("worse", -1))
+    }
+    also = "".join(
+        f" Beyond the interval {word}: {', '.join(names)}."
+        for word, names in others.items()
+        if names
+    )
     scope = (
         "This is one training run per arm, without a control that duplicates real images: the "
-        "interval speaks of the test images alone, not of other splits or seeds."
+        "intervals speak of the test images alone, not of other splits or seeds."
     )
-    if difference["low"] is None or difference["low"] <= 0 <= difference["high"]:
-        return f"The synthetic images did not measurably help: {said}. {scope}"
-    word = "better" if difference["low"] > 0 else "worse"
-    return f"With synthetic images the classifier did {word} in this run: {said}. {scope}"
+    return f"{openings[_direction(first)]}: {said}.{also} {scope}"
+
+
+def _direction(row: Mapping[str, Any]) -> int:
+    """1 where synthetic images did better beyond the interval, -1 where worse, 0 otherwise."""
+    low, high = row["difference"]["low"], row["difference"]["high"]
+    if low is None or low <= 0 <= high:
+        return 0
+    return int(np.sign(low)) * (-1 if row["metric"] == METRICS["ece"] else 1)
 
 
 def _draw(arms: Arms, comparison: Mapping[str, Any], folder: Path) -> None:
