@@ -3,6 +3,7 @@
 python benchmarks/synthesis.py [--images 5000] [--image-size 64] [--filters 32] [--rounds 3]
 """
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -41,6 +42,7 @@ def bare_rate(loaded: LoadedGenerator, images: int) -> float:
 def written_rate(loaded: LoadedGenerator, images: int, folder: Path) -> float:
     """Images per second to PNGs on disk and their records."""
     folder.mkdir()
+    os.sync()  # or this round would pay for writing back the files of the one before
     started = time.perf_counter()
     records = list(write_images(loaded, "COVID", count=images, folder=folder, device="cpu"))
     seconds = time.perf_counter() - started

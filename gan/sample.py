@@ -1,6 +1,8 @@
 """Images by number: image n depends on the checkpoint, the seed and n alone."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -46,13 +48,42 @@ def generate(
     generator = source if isinstance(source, Generator) else source.generator
     generator.eval().to(device)
     stop = start + count
-    for block in range(start // BLOCK, -(-stop // BLOCK) if count else 0):
+
+    def make(block: int) -> tuple[int, NDArray[np.uint8]]:
         first = block * BLOCK
         low, high = max(start - first, 0), min(stop - first, BLOCK)
         with torch.inference_mode():
             latents = block_of_latents(generator.config.latent_dim, seed, block).to(device)
             images = to_uint8(generator(latents)[low:high])
-        yield first + low, images.squeeze(1).cpu().numpy()
+        return first + low, images.squeeze(1).cpu().numpy()
+
+    blocks = range(start // BLOCK, -(-stop // BLOCK) if count else 0)
+    if torch.device(device).type == "cpu":
+        yield from _in_threads(make, blocks)
+    else:
+        yield from map(make, blocks)
+
+
+def _in_threads(
+    make: Callable[[int], tuple[int, NDArray[np.uint8]]], blocks: Iterable[int]
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Blocks in their order, each made by one thread.
+
+    A pass that shares its work between threads waits for the slowest of them after each layer, the
+    more so beside threads that encode; whole blocks do not wait for each other.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting: deque[Future[tuple[int, NDArray[np.uint8]]]] = deque()
+            for block in blocks:
+                waiting.append(pool.submit(make, block))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(threads)  # the pool has lowered what further threads begin with
 
 
 def block_of_latents(latent_dim: int, seed: int, block: int) -> Tensor:
