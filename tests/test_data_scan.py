@@ -53,6 +53,7 @@ def test_case_variants_are_read_and_litter_is_not(root: Path) -> None:
         (root / "COVID" / name).write_bytes(b"x")
     (root / "__MACOSX" / "COVID").mkdir(parents=True)
     (root / ".git").mkdir()
+    (root / "__pycache__").mkdir()
     scan = scan_folder(root)
     assert [image.path for image in scan.images][:4] == [
         "COVID/000.png",

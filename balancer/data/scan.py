@@ -16,7 +16,8 @@ _OTHER_IMAGE_SUFFIXES = (
     *(".jp2", ".nii", ".heic", ".avif"),
 )
 _QUIET_FILES = ("thumbs.db", "desktop.ini", METADATA_NAME)
-_QUIET_FOLDERS = ("__macosx", "masks")
+# The bundled samples are a Python package, so an import leaves a __pycache__ beside their classes.
+_QUIET_FOLDERS = ("__macosx", "__pycache__", "masks")
 _BAD_NAME = "its name is not UTF-8, or holds a carriage return, and fits no CSV table"
 _NESTED = "images"
 """Inside a class folder, as the COVID-19 Radiography Database has it beside `masks`."""
