@@ -82,11 +82,12 @@ def run(
 
 def summary(result: StageResult) -> list[RenderableType]:
     """What the terminal shows of a result: the arithmetic."""
-    title = f"Training split, target {result.metrics['ratio']} (largest class : every other)"
-    table = Table("class", "real", "target", "to make", "total", title=title)
+    ratio = result.metrics["ratio"]
+    table = Table("class", "real", "target", "to make", "total", title=f"Target {ratio}")
     for row in result.metrics["plan"]:
         table.add_row(*(f"{row[key]}" for key in ("class", "real", "target", "to_make", "total")))
-    return [table]
+    meaning = f"{ratio} is the largest class : every other class, in the training split."
+    return [table, meaning]
 
 
 def _row(plan: ClassPlan) -> dict[str, object]:
