@@ -35,7 +35,15 @@ def _drop_manifest(workspace: Workspace) -> None:
 def _alter_image(workspace: Workspace) -> None:
     path = next(workspace.synthetic_dir.glob("COVID/*.png"))
     Image.new("L", (32, 32), 7).save(path)
-    shutil.rmtree(workspace.synthetic_dir / "cache")
+
+
+def _add_image(workspace: Workspace) -> None:
+    folder = workspace.synthetic_dir / "COVID"
+    shutil.copy(folder / "000000.png", folder / "more.png")
+
+
+def _remove_image(workspace: Workspace) -> None:
+    (workspace.synthetic_dir / "COVID" / "000003.png").unlink()
 
 
 def _plant_test_image_in_lineage(workspace: Workspace) -> None:
@@ -56,7 +64,9 @@ def _id_of(workspace: Workspace, split: str) -> str:
         (_edit_index, "as prepare wrote it, but was changed"),
         (_edit_manifest, "was changed"),
         (_drop_manifest, "is missing"),
-        (_alter_image, r"00000\d\.png"),
+        (_alter_image, r"00000\d\.png was changed"),
+        (_add_image, r"more\.png was added"),
+        (_remove_image, r"000003\.png is missing"),
         (_plant_test_image_in_lineage, "1 image.*of today's validation or test split"),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from balancer.data.dataset import Index
+from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
 from balancer.results import MissingStage, read_result
@@ -54,8 +55,9 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
 
     Raises:
         MissingStage: None were made.
-        IntegrityError: The manifest was changed, was made for another split, holds rows outside
-            training, or its generators saw validation or test images.
+        IntegrityError: The manifest or an image was changed, images were added or removed, they
+            were made for another split, a row lies outside training, or a generator saw validation
+            or test images.
     """
     directory = workspace.synthetic_dir
     result = read_result(directory)
@@ -87,6 +89,7 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
                 "with `balancer synthesize --force`."
             )
     _check_lineage(directory, index)
+    _check_files(directory, records)
     return [record for record in records if record.accepted]
 
 
@@ -116,3 +119,27 @@ def _check_lineage(directory: Path, index: Index) -> None:
             "images again with `balancer synthesize --force`."
         ) from None
     check_training_ids(training_ids, index, str(directory))
+
+
+def _check_files(directory: Path, records: list[SyntheticRecord]) -> None:
+    """Hold the folder against its manifest, whatever pixels an earlier stage has cached."""
+    listed = {record.path for record in records}
+    present = {path.relative_to(directory).as_posix() for path in directory.glob("*/*.png")}
+    if listed != present:
+        odd = min(listed ^ present)
+        found = "was added" if odd in present else "is missing"
+        raise IntegrityError(
+            f"{directory} should hold the images of its manifest.csv, but {odd} {found}; make the "
+            "images again with `balancer synthesize --force`."
+        )
+
+    def is_changed(record: SyntheticRecord) -> bool:
+        return fingerprint((directory / record.path).read_bytes()) != record.image_id
+
+    changed = map_threaded(is_changed, records, task=f"Checking {len(records)} images")
+    for record, was_changed in zip(records, changed, strict=True):
+        if was_changed:
+            raise IntegrityError(
+                f"{directory / record.path} was changed after it was written; make the images "
+                "again with `balancer synthesize --force`."
+            )
