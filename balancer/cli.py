@@ -6,14 +6,17 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 import importlib
 import logging
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from balancer.cli_types import RatioParam, Request, shared_options, trainer_options
-from balancer.errors import BalancerError, sentence_of
+from balancer.errors import DISK_FAULTS, BalancerError, EnvironmentFault, sentence_of
 
 if TYPE_CHECKING:
     from balancer.config import BalancerConfig
@@ -103,19 +106,38 @@ def run(request: Request, ratio: str | None) -> None:
 
 def _call(command: str, request: Request, **extra: object) -> None:
     _start_logging(request.verbosity)
+    _stop_cleanly_on_sigterm()
     try:
         _show(_execute(command, request, extra), as_json=request.as_json)
     except BalancerError as error:
         _fail(error, error.exit_code, request.verbosity)
     except KeyboardInterrupt as error:
-        _fail(error, 130, request.verbosity, "Stopped; nothing half-written was left.")
+        code = 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
+        _fail(error, code, request.verbosity, "Stopped; nothing half-written was left.")
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            _fail_unforeseen(error, request.verbosity)
+        where = f" of {error.filename}" if error.filename else ""
+        sentence = f"The files{where} could not be written or read: {error.strerror}; free some"
+        sentence += " space, mend the rights, or choose another --workspace."
+        _fail(error, EnvironmentFault.exit_code, request.verbosity, sentence)
     except Exception as error:  # the last door: an unforeseen fault must still be one sentence
-        kind = type(error).__name__
-        sentence = f"Unforeseen {kind}: {sentence_of(error)} (-v shows where)."
-        _fail(error, 1, request.verbosity, sentence)
+        _fail_unforeseen(error, request.verbosity)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which is taken like Ctrl-C: whatever is being written is taken back."""
+
+
+def _stop_cleanly_on_sigterm() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
 
 
 def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "StageResult":
@@ -127,8 +149,11 @@ def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "St
     if config.data.root is not None:
         workspace.refuse_overlap(config.data.root)
     with workspace.lock():
-        if config.data.root is not None and command not in ("prepare", "run"):
-            _stage("prepare").run(config, workspace)
+        if command not in ("prepare", "run"):
+            if config.data.root is not None:
+                _stage("prepare").run(config, workspace)
+            else:
+                _stage("prepare").refuse_other_settings(config, workspace)
         return _with_missing(command, config, workspace, request.force, extra)
 
 
@@ -180,9 +205,14 @@ def _start_logging(verbosity: int) -> None:
         logger.setLevel(level)
 
 
+def _fail_unforeseen(error: Exception, verbosity: int) -> NoReturn:
+    kind = type(error).__name__
+    _fail(error, 1, verbosity, f"Unforeseen {kind}: {sentence_of(error)} (-v shows where).")
+
+
 def _fail(
     error: BaseException, exit_code: int, verbosity: int, sentence: str | None = None
-) -> None:
+) -> NoReturn:
     if verbosity > 0:
         import traceback
 

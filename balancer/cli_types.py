@@ -129,7 +129,7 @@ def trainer_options(command: Command) -> Command:
     ) -> None:
         request.options |= {
             "hardware.accelerator": accelerator,
-            "hardware.devices": int(devices) if devices and devices.isdigit() else devices,
+            "hardware.devices": devices,
             "hardware.precision": precision,
             "hardware.strategy": strategy,
             "hardware.num_nodes": num_nodes,

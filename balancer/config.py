@@ -69,7 +69,9 @@ class SynthesisConfig(_Section):
 class QualityConfig(_Section):
     """How generated images are measured."""
 
-    extractors: tuple[Literal["lite0", "inception"], ...] = ("lite0",)
+    extractors: Annotated[tuple[Literal["lite0", "inception"], ...], Field(min_length=1)] = (
+        "lite0",
+    )
     inception_weights: Path | None = None
     """File of the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
     kid_subsets: Annotated[int, Field(ge=2)] = 100
@@ -91,11 +93,29 @@ class EvaluationConfig(_Section):
 class HardwareConfig(_Section):
     """What is handed to the Lightning Trainer."""
 
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: int | str = 1
-    precision: str = "32-true"
-    strategy: str = "auto"
+    """How many; or which, such as `0,2`; or `auto`."""
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
     num_nodes: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("devices")
+    @classmethod
+    def _is_device_list(cls, devices: int | str) -> int | str:
+        if isinstance(devices, str) and devices.isdigit():
+            devices = int(devices)
+        numbers = not isinstance(devices, int) and re.fullmatch(r"\d+(,\d+)*,?", devices)
+        if devices in ("auto", -1) or numbers or (isinstance(devices, int) and devices > 0):
+            return devices
+        raise ValueError("a number of at least 1, a list such as 0,2, or auto is wanted")
+
+    @property
+    def n_devices(self) -> int | None:
+        """How many devices are asked for on this machine; None: all there are."""
+        if isinstance(self.devices, int):
+            return None if self.devices == -1 else self.devices
+        return None if self.devices == "auto" else len(self.devices.strip(",").split(","))
 
 
 class BalancerConfig(_Section):
@@ -230,7 +250,7 @@ def _parse_yaml(text: str, where: str) -> Any:
     loader = _StrictLoader(text)
     try:
         return loader.get_single_data()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{where} should be plain YAML, but: {reason}.") from None
     finally:

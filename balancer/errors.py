@@ -3,6 +3,11 @@
 An error is one sentence that says what was wanted, what was found and what to do.
 """
 
+import errno
+
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+"""What an operating system says when a disk is full, read-only, forbidden or broken."""
+
 
 class BalancerError(Exception):
     """A fault with a sentence for the user; subclasses choose the exit code."""

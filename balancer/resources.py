@@ -17,15 +17,22 @@ def inference_device(hardware: HardwareConfig) -> torch.device:
 
 
 def check_accelerator(hardware: HardwareConfig) -> None:
-    """Refuse a GPU that is not there, before any work is done.
+    """Refuse GPUs that are not there, before any work is done.
 
     Raises:
-        EnvironmentFault: CUDA was asked for and is not available.
+        EnvironmentFault: CUDA was asked for and is not available, or has too few devices.
     """
     if hardware.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise EnvironmentFault(
             f"--accelerator {hardware.accelerator} wants a CUDA device, but PyTorch finds none; "
             "use --accelerator cpu or auto."
+        )
+    wanted, found = hardware.n_devices or 1, torch.cuda.device_count()
+    is_cuda = hardware.accelerator in ("gpu", "cuda") or (hardware.accelerator == "auto" and found)
+    if is_cuda and wanted > found:
+        raise EnvironmentFault(
+            f"--devices {hardware.devices} wants {wanted} CUDA devices, but PyTorch finds {found}; "
+            "ask for fewer."
         )
 
 

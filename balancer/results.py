@@ -105,16 +105,17 @@ def standing_result(
         return None
     if result.config_hash != _hash(settings):
         raise ConfigurationError(
-            f"{directory} was made with {_difference(result.settings, settings)}; add --force to "
-            "replace it, or choose another --workspace to keep it."
+            f"{directory} was made with {difference(result.settings, settings)}; add --force to "
+            f"`balancer {result.stage}` to replace it, or choose another --workspace to keep it."
         )
     if result.inputs == _plain(inputs):
         log.info("%s: up to date", result.stage)
         return result
     if keep_on_new_inputs:
         raise ConfigurationError(
-            f"{directory} was made from other inputs ({_difference(result.inputs, inputs)}); add "
-            "--force to replace it, or choose another --workspace to keep it."
+            f"{directory} was made from other inputs ({difference(result.inputs, inputs)}); add "
+            f"--force to `balancer {result.stage}` to replace it, or choose another --workspace to "
+            "keep it."
         )
     log.info("%s: its inputs have changed, so it runs again", result.stage)
     return None
@@ -185,7 +186,8 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The keys whose values differ, as `a.b=1 (now 2)`; empty where none does."""
     before, after = _flat(old), _flat(_plain(new))
     changes = [
         f"{key}={before.get(key, 'unset')} (now {after.get(key, 'unset')})"

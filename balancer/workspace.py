@@ -1,19 +1,17 @@
 """The folder a run lives in: where each stage writes, one writer at a time, whole folders only."""
 
-import errno
 import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from balancer.errors import ConfigurationError, EnvironmentFault
+from balancer.errors import DISK_FAULTS, ConfigurationError, EnvironmentFault
 
 _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
-_FOLDERS = ("index", "synthetic", "quality", "report", "gan/*", "classify/*")
-_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+_FOLDERS = ("index", "synthetic", "quality", "report", "gan/*", "classify/*", "*/cache/*")
 
 
 class Workspace:
@@ -126,7 +124,7 @@ class Workspace:
             self.replace(directory, partial)
         except BaseException as error:
             _remove(partial)
-            if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
+            if isinstance(error, OSError) and error.errno in DISK_FAULTS:
                 raise EnvironmentFault(
                     f"{directory} could not be written ({error.strerror}); what stood there is "
                     "untouched; free some space or choose another --workspace."
@@ -157,5 +155,7 @@ class Workspace:
 
 
 def _remove(directory: Path) -> None:
-    if directory.exists():
+    if directory.is_dir():
         shutil.rmtree(directory)
+    else:
+        directory.unlink(missing_ok=True)

@@ -187,15 +187,18 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_as_such() -> Iterator[None]:
-    """Undo what Lightning makes of Ctrl-C: exit(1), and deafness to any further one."""
+    """Undo what Lightning makes of Ctrl-C and SIGTERM: an exit, and deafness to any further one."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SIGTERMException:
+    except SIGTERMException as error:
+        error.code = 128 + signal.SIGTERM  # Lightning's own would be read as success
         raise
     except SystemExit as error:
-        raise KeyboardInterrupt from error
+        # Lightning exits while it handles what a handler raised; that is what happened.
+        cause = error.__context__
+        raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from None
     finally:
         if main:
             signal.signal(signal.SIGINT, handler)

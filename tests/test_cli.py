@@ -150,6 +150,27 @@ def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def test_sigterm_while_a_classifier_trains(tmp_path: Path, copied: Workspace) -> None:
+    before = tree(copied.root)
+    words = ["-w", str(copied.root), "--force", *SETTINGS, "--set", "classifier.epochs=20000"]
+    process = _start(["classify", *words], tmp_path / "log")
+    deadline = time.monotonic() + 120
+    while "Training bam-cnn" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert (
+        (tmp_path / "log").read_text().endswith("Error: Stopped; nothing half-written was left.\n")
+    )
+    assert tree(copied.root) == before
+
+
+def test_settings_of_data_are_not_ignored(copied: Workspace) -> None:
+    done = invoke("report", "-w", copied.root, *SETTINGS, "--set", "data.split=[0.5, 0.25, 0.25]")
+    assert (done.exit_code, "data.split" in done.stderr or "split=" in done.stderr) == (2, True)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     root = tmp_path_factory.mktemp("whole") / "work"

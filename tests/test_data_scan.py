@@ -32,6 +32,20 @@ def test_a_folder_per_class(root: Path) -> None:
     assert scan.ignored == Counter()
 
 
+@pytest.mark.parametrize("name", ["cache", "manifest.csv", "x.partial", "x.Unfinished"])
+def test_class_names_that_a_workspace_needs_are_refused(root: Path, name: str) -> None:
+    save(root / name / "a.png", film(1))
+    with pytest.raises(DataError, match="should have another name"):
+        scan_folder(root)
+
+
+def test_a_folder_of_masks_beside_the_classes_is_counted(root: Path) -> None:
+    save(root / "masks" / "a.png", film(1))
+    scan = scan_folder(root)
+    assert "masks" not in scan.labels
+    assert scan.ignored == {"folder of masks": 1}
+
+
 def test_layout_of_the_radiography_database(tmp_path: Path) -> None:
     for label in ("COVID", "Normal"):
         save(tmp_path / label / "images" / f"{label}-1.png", film(1))

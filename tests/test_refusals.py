@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tiny_pipeline import config_for, tree
+from tiny_pipeline import config_for, metrics_of, tree
 
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, EnvironmentFault, IntegrityError
 from balancer.manifest import ImageRecord, fingerprint, read_table, table_bytes
 from balancer.results import MissingStage
 from balancer.stages import classify, gan_train, prepare, quality, report, synthesize
+from balancer.stages import run as everything
 from balancer.workspace import Workspace
 
 
@@ -79,6 +80,83 @@ def test_classify_refuses_foreign_or_changed_files(
     damage(copied)
     with pytest.raises(IntegrityError, match=message):
         classify.run(config, copied, force=True, with_synthetic=True)
+
+
+def test_up_to_date_is_not_said_of_changed_files(copied: Workspace, config: BalancerConfig) -> None:
+    _alter_image(copied)
+    (copied.gan_dir("COVID") / "generator.safetensors").unlink()
+    _edit_index(copied)
+    with pytest.raises(IntegrityError, match=r"index\.csv"):
+        prepare.run(config, copied)
+    prepare.run(config, copied, force=True)
+    with pytest.raises(IntegrityError, match="cannot be used"):
+        gan_train.run(config, copied)
+    gan_train.run(config, copied, force=True)
+    with pytest.raises(IntegrityError, match="was changed"):
+        synthesize.run(config, copied)
+
+
+def test_the_report_compares_only_what_was_trained_alike(copied: Workspace, data: Path) -> None:
+    longer = config_for(data, "classifier.epochs=2")
+    classify.run(longer, copied, force=True)
+    with pytest.raises(IntegrityError, match=r"trained alike.*classifier\.epochs=2 \(now 1\)"):
+        report.run(longer, copied)
+
+
+def test_the_report_refuses_predictions_changed_after_the_test(
+    copied: Workspace, config: BalancerConfig
+) -> None:
+    path = copied.classify_dir("real") / "predictions.csv"
+    path.write_text(path.read_text().replace(",COVID,", ",Normal,", 1))
+    with pytest.raises(IntegrityError, match=r"predictions\.csv .*was changed after the test"):
+        report.run(config, copied)
+
+
+def test_the_report_refuses_other_images_than_those_trained_on(
+    copied: Workspace, data: Path
+) -> None:
+    closer = config_for(data, "synthesis.ratio=1:1")
+    synthesize.run(closer, copied, force=True)
+    with pytest.raises(IntegrityError, match="trained on others"):
+        report.run(closer, copied)
+    classify.run(closer, copied, with_synthetic=True)
+    with pytest.raises(IntegrityError, match="quality/ measured other images"):
+        report.run(closer, copied)
+    quality.run(closer, copied)
+    report.run(closer, copied)
+
+
+def test_real_images_sharper_than_synthetic_ones_are_refused(copied: Workspace, data: Path) -> None:
+    forgotten = config_for(data, "gan.image_size=64")
+    with pytest.raises(ConfigurationError, match=r"are 32 px wide, but gan\.image_size=64"):
+        classify.run(forgotten, copied, with_synthetic=True, force=True)
+    before = metrics_of(copied.quality_dir)
+    quality.run(forgotten, copied, force=True)
+    assert metrics_of(copied.quality_dir) == before
+
+
+def test_a_wrong_class_or_model_is_refused_before_the_gan(tmp_path: Path, data: Path) -> None:
+    for change in ("evaluation.positive_class=covid", "classifier.model=resnet18"):
+        copied = Workspace(tmp_path / "work")
+        with pytest.raises(ConfigurationError):
+            everything.run(config_for(data, change), copied)
+        assert not (copied.root / "gan").exists()
+
+
+def test_force_goes_on_with_an_unfinished_training_of_the_same_settings(
+    copied: Workspace, config: BalancerConfig, data: Path
+) -> None:
+    standing, unfinished = copied.gan_dir("COVID"), copied.unfinished_gan_dir("COVID")
+    expected = (standing / "generator.safetensors").read_bytes()
+    standing.replace(unfinished)
+    (unfinished / "result.json").unlink()
+    other = config_for(data, "seed=9")
+    with pytest.raises(IntegrityError, match="cannot go on"):
+        gan_train.run(other, copied)
+    log = (unfinished / "metrics.csv").stat().st_mtime_ns
+    gan_train.run(config, copied, force=True)
+    assert (standing / "metrics.csv").stat().st_mtime_ns == log  # nothing was trained again
+    assert (standing / "generator.safetensors").read_bytes() == expected
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def open_cache(
 
     Args:
         directory: Folder of the table; the array lies in `cache/` inside it, named by the size and
-            a hash of everything that went in, so that it can never be the wrong one.
+            a hash of everything that went in, so that no other images are taken for these.
         data_root: Folder that the records' paths start from; read only to decode.
         records: Rows of the table.
         size: Side in pixels.
@@ -70,13 +69,12 @@ def _open(path: Path, shape: tuple[int, int, int]) -> Pixels | None:
 
 def _write(path: Path, data_root: Path, records: Sequence[ImageRecord], size: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(path.name + ".partial")
     try:
         pixels: NDArray[np.uint8] = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
         )
+        _reserve(temporary)
 
         def fill(row: int) -> None:
             pixels[row] = resize_square(_verified(data_root, records[row]), size)
@@ -88,6 +86,13 @@ def _write(path: Path, data_root: Path, records: Sequence[ImageRecord], size: in
         temporary.unlink(missing_ok=True)
         raise
     log.debug("Decoded %d images to %d px: %s", len(records), size, path)
+
+
+def _reserve(path: Path) -> None:
+    """Make the disk say that it is full now; a map without room for its pages is a dead process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _verified(data_root: Path, record: ImageRecord) -> Pixels:

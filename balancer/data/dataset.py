@@ -19,7 +19,7 @@ from balancer.manifest import (
     fingerprint,
     read_table,
 )
-from balancer.results import MissingStage, read_result
+from balancer.results import MissingStage, StageResult, read_result
 
 INDEX_NAME = "index.csv"
 
@@ -118,7 +118,17 @@ def load_index(index_dir: Path) -> Index:
         )
     records = read_table(path, ImageRecord)
     verify_splits(records)
-    return Index(records, index_hash, Path(result.settings["data"]["root"]), index_dir)
+    return Index(records, index_hash, _data_root(result, path), index_dir)
+
+
+def _data_root(result: StageResult, path: Path) -> Path:
+    try:
+        return Path(result.settings["data"]["root"])
+    except (KeyError, TypeError):
+        raise IntegrityError(
+            f"{path.with_name('result.json')} should name the data folder, but was changed; "
+            "run prepare again with --force."
+        ) from None
 
 
 def training_table(

@@ -25,8 +25,8 @@ def group_images(
         links: Pairs of positions that show the same film.
 
     Returns:
-        `patient-` and a hash of the smallest patient id in the group, or `cluster-` and a hash of
-        its smallest image id where no patient is known. Names depend on the content alone.
+        `patient-`, or `cluster-` where no patient is known, and a hash of the smallest image id in
+        the group: from the name of a group nobody can look up a patient's id.
     """
     edges = [
         *_equal(image_ids),
@@ -34,23 +34,16 @@ def group_images(
         *links,
     ]
     component = _components(len(image_ids), edges)
-    smallest_patient: dict[int, str] = {}
-    smallest_image: dict[int, str] = {}
+    known: set[int] = set()
+    smallest: dict[int, str] = {}
     for number, patient, image in zip(component, patient_ids, image_ids, strict=True):
-        smallest_image[number] = min(image, smallest_image.get(number, image))
+        smallest[number] = min(image, smallest.get(number, image))
         if patient:
-            smallest_patient[number] = min(patient, smallest_patient.get(number, patient))
+            known.add(number)
     return [
-        patient_group(smallest_patient[number])
-        if number in smallest_patient
-        else f"cluster-{_short_hash('image', smallest_image[number])}"
+        f"{'patient' if number in known else 'cluster'}-{_short_hash(smallest[number])}"
         for number in component
     ]
-
-
-def patient_group(patient_id: str) -> str:
-    """The name under which a patient appears in outputs: a pseudonym, never the id itself."""
-    return f"patient-{_short_hash('patient', patient_id)}"
 
 
 def _equal(values: Sequence[str]) -> list[tuple[int, int]]:
@@ -64,5 +57,5 @@ def _components(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     return [int(number) for number in connected_components(graph, directed=False)[1]]
 
 
-def _short_hash(kind: str, text: str) -> str:
-    return hashlib.sha256(f"balancer {kind}:{text}".encode()).hexdigest()[:_DIGITS]
+def _short_hash(image_id: str) -> str:
+    return hashlib.sha256(f"balancer group:{image_id}".encode()).hexdigest()[:_DIGITS]

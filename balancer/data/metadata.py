@@ -15,7 +15,7 @@ _OPTIONAL = ("patient_id", "source", "view")
 class ImageMetadata:
     """What is known of one image; empty where unknown.
 
-    Patient ids never reach a log, a message or an output: see `grouping.patient_group`.
+    Patient ids never reach a log, a message or an output: see `grouping.group_images`.
     """
 
     patient_id: str = ""

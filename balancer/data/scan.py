@@ -17,7 +17,11 @@ _OTHER_IMAGE_SUFFIXES = (
 )
 _QUIET_FILES = ("thumbs.db", "desktop.ini", METADATA_NAME)
 # The bundled samples are a Python package, so an import leaves a __pycache__ beside their classes.
-_QUIET_FOLDERS = ("__macosx", "__pycache__", "masks")
+_QUIET_FOLDERS = ("__macosx", "__pycache__")
+_MASKS = "masks"
+# Names that a workspace uses beside those of the classes.
+_TAKEN_NAMES = ("cache", "lineage.json", "manifest.csv", "result.json")
+_TAKEN_ENDINGS = (".partial", ".unfinished")
 _BAD_NAME = "its name is not UTF-8, or holds a carriage return, and fits no CSV table"
 _NESTED = "images"
 """Inside a class folder, as the COVID-19 Radiography Database has it beside `masks`."""
@@ -92,7 +96,9 @@ def _class_folders(root: Path, ignored: Counter[str]) -> Iterator[tuple[str, Pat
         kind = _kind(entry, root)
         if entry.name.startswith(".") or entry.name.lower() in (*_QUIET_FILES, *_QUIET_FOLDERS):
             continue
-        if kind == "folder":
+        if kind == "folder" and entry.name.lower() == _MASKS:
+            ignored["folder of masks"] += 1
+        elif kind == "folder":
             _require_storable(entry)
             yield entry.name, Path(entry.path)
         elif kind in ("link that leaves the data folder", "broken or circular link"):
@@ -111,7 +117,7 @@ def _class_folders(root: Path, ignored: Counter[str]) -> Iterator[tuple[str, Pat
 def _scan_class(root: Path, label: str, folder: Path, scan: Scan) -> None:
     for entry in _entries(folder):
         kind, name = _kind(entry, root), entry.name
-        if name.startswith(".") or name.lower() in (*_QUIET_FILES, *_QUIET_FOLDERS):
+        if name.startswith(".") or name.lower() in (*_QUIET_FILES, *_QUIET_FOLDERS, _MASKS):
             continue
         if kind == "folder" and name.lower() == _NESTED and folder.parent == root:
             _scan_class(root, label, Path(entry.path), scan)
@@ -185,4 +191,9 @@ def _require_storable(entry: os.DirEntry[str]) -> None:
         raise DataError(
             f"The class folder {os.fsencode(entry.name)!r} should have a name in UTF-8 "
             "without a carriage return; rename it."
+        )
+    if entry.name.lower() in _TAKEN_NAMES or entry.name.lower().endswith(_TAKEN_ENDINGS):
+        raise DataError(
+            f"The class folder {entry.name!r} should have another name: a workspace has files of "
+            "that name; rename it."
         )

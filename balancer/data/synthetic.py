@@ -1,7 +1,7 @@
 """The gates between generators, their images and today's split."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from balancer.data.dataset import Index
@@ -42,10 +42,16 @@ def load_generator_for(label: str, workspace: Workspace, index: Index) -> Loaded
             f"{loaded.metadata.class_name}; train it again with `balancer gan-train --force`."
         )
     check_training_ids(loaded.metadata.training_ids, index, str(directory))
+    trained_on = {record.image_id for record in index.select("train", label)}
     if loaded.metadata.index_hash != index.index_hash:
         raise IntegrityError(
             f"The generator in {directory} was trained on another split than today's index.csv; "
             "restore that index, or train again with `balancer gan-train --force`."
+        )
+    if set(loaded.metadata.training_ids) != trained_on:
+        raise IntegrityError(
+            f"{directory / 'generator.json'} should list the {len(trained_on)} training images of "
+            f"{label}, but lists others; train again with `balancer gan-train --force`."
         )
     return loaded
 
@@ -63,15 +69,20 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
     result = read_result(directory)
     if result is None:
         raise MissingStage(
-            "synthesize", f"There are no synthetic images in {directory}.", cheap=True
+            "synthesize",
+            f"There are no synthetic images in {directory}; ask `balancer synthesize --ratio` for "
+            "a ratio that the training split does not reach by itself.",
+            cheap=True,
         )
     manifest = directory / "manifest.csv"
-    if not manifest.is_file() or fingerprint(manifest.read_bytes()) != result.metrics["manifest"]:
+    if not manifest.is_file() or fingerprint(manifest.read_bytes()) != result.metrics.get(
+        "manifest"
+    ):
         raise IntegrityError(
             f"{manifest} is missing or was changed after it was written; make the images again "
             "with `balancer synthesize --force`."
         )
-    if result.inputs["index"] != index.index_hash:
+    if result.inputs.get("index") != index.index_hash:
         raise IntegrityError(
             f"The images in {directory} were made for another split than today's index.csv; make "
             "them again with `balancer synthesize --force`."
@@ -88,9 +99,14 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
                 f"marked {record.origin}, {record.split}, {record.label}; make the images again "
                 "with `balancer synthesize --force`."
             )
-    _check_lineage(directory, index)
+    _check_lineage(directory, index, {record.label for record in records})
     _check_files(directory, records)
     return [record for record in records if record.accepted]
+
+
+def synthetic_fingerprint(records: Sequence[SyntheticRecord]) -> str:
+    """What stages record as their input: a hash of the images, empty or not."""
+    return fingerprint("\n".join(record.image_id for record in records).encode())
 
 
 def check_training_ids(training_ids: Iterable[str], index: Index, what: str) -> None:
@@ -108,11 +124,11 @@ def check_training_ids(training_ids: Iterable[str], index: Index, what: str) -> 
         )
 
 
-def _check_lineage(directory: Path, index: Index) -> None:
+def _check_lineage(directory: Path, index: Index, labels: set[str]) -> None:
     path = directory / "lineage.json"
     try:
         lineage = json.loads(path.read_text(encoding="utf-8"))
-        training_ids = [i for entry in lineage.values() for i in entry["training_ids"]]
+        training_ids = [i for label in labels for i in lineage[label]["training_ids"]]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise IntegrityError(
             f"{path} should name the images that the generators saw, but: {error}; make the "

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+import classifier.models
 import classifier.train
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
@@ -18,7 +19,7 @@ from balancer.data.dataset import (
     load_index,
     training_table,
 )
-from balancer.data.synthetic import load_synthetic
+from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import ConfigurationError, EnvironmentFault
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.report.plots import save_confusion, save_precision_recall, save_roc
@@ -34,6 +35,7 @@ from classifier.threshold import choose_threshold
 log = logging.getLogger(__name__)
 
 REAL_ARM, SYNTHETIC_ARM = "real", "real+synthetic"
+PREDICTIONS_NAME = "predictions.csv"
 
 
 def run(
@@ -61,20 +63,20 @@ def run(
             or test split, would reach the evaluation.
         EnvironmentFault: Training diverged, or the accelerator is not there.
     """
-    check_accelerator(config.hardware)
+    check(config, workspace)
     index = load_index(workspace.index_dir)
     synthetic = load_synthetic(workspace, index) if with_synthetic else []
-    if with_synthetic:
-        _warn_of_sharpness(config)
+    if synthetic:
+        _compare_sizes(config, min(record.width for record in synthetic))
     arm = SYNTHETIC_ARM if with_synthetic else REAL_ARM
     settings = {
         "seed": config.seed,
         "image_size": config.classifier_image_size,
         "classifier": config.classifier.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
+        "precision": config.hardware.precision,
     }
-    synthetic_ids = "\n".join(record.image_id for record in synthetic)
-    inputs = {"index": index.index_hash, "synthetic": fingerprint(synthetic_ids.encode())}
+    inputs = {"index": index.index_hash, "synthetic": synthetic_fingerprint(synthetic)}
     directory = workspace.classify_dir(arm)
     standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
     if standing is not None:
@@ -84,6 +86,22 @@ def run(
         return {"arm": arm} | _train_and_test(config, workspace, index, synthetic, folder)
 
     return perform("classify", workspace, directory, settings=settings, inputs=inputs, work=work)
+
+
+def check(config: BalancerConfig, workspace: Workspace) -> None:
+    """Refuse what a training would only find out after the expensive stages before it.
+
+    Raises:
+        ConfigurationError: The model, its weights or the positive class does not exist.
+        EnvironmentFault: The accelerator is not there.
+    """
+    check_accelerator(config.hardware)
+    index = load_index(workspace.index_dir)
+    _positive_class(config, index)
+    try:
+        classifier.models.build(config.classifier, len(index.classes))
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def summary(result: StageResult) -> list[RenderableType]:
@@ -130,7 +148,7 @@ def _train_and_test(
             steps_per_epoch=steps_per_epoch,
             seed=config.seed,
             out_dir=folder,
-            trainer_options=config.hardware.model_dump(),
+            trainer_options=_trainer_options(config),
             provenance={"index_hash": index.index_hash, "n_synthetic": len(synthetic)},
         )
     except classifier.train.TrainingDiverged as error:
@@ -151,6 +169,7 @@ def _train_and_test(
         "training_images": {"real": n_real, "synthetic": len(synthetic)},
         "n_steps": n_steps,
         "best_epoch": fit.best_epoch,
+        "predictions": fingerprint((folder / PREDICTIONS_NAME).read_bytes()),
         "test": test,
     }
 
@@ -173,7 +192,7 @@ def _test(
         class_names=list(test.classes),
     )
     predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
-    write_predictions(folder / "predictions.csv", predictions, predicted)
+    write_predictions(folder / PREDICTIONS_NAME, predictions, predicted)
     metrics = evaluate(
         probabilities,
         test.labels,
@@ -191,6 +210,18 @@ def _test(
     return metrics
 
 
+def _trainer_options(config: BalancerConfig) -> dict[str, Any]:
+    hardware = config.hardware
+    if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
+        log.warning("The classifier trains on one device; more are for gan-train alone.")
+    return {
+        "accelerator": hardware.accelerator,
+        "devices": 1,
+        "precision": hardware.precision,
+        "enable_progress_bar": log.isEnabledFor(logging.INFO),
+    }
+
+
 def _positive_class(config: BalancerConfig, index: Index) -> int:
     wanted = config.evaluation.positive_class
     if wanted is None:
@@ -203,12 +234,20 @@ def _positive_class(config: BalancerConfig, index: Index) -> int:
     return index.classes.index(wanted)
 
 
-def _warn_of_sharpness(config: BalancerConfig) -> None:
-    if config.classifier_image_size > config.gan.image_size:
+def _compare_sizes(config: BalancerConfig, made: int) -> None:
+    """Both arms read their images at one size, and it should be that of the synthetic ones."""
+    size = config.classifier_image_size
+    if config.classifier.image_size is None and size != made:
+        raise ConfigurationError(
+            f"The synthetic images are {made} px wide, but gan.image_size={size} has real images "
+            f"read at {size} px; pass the recipe that made them, or --set "
+            f"classifier.image_size={made}."
+        )
+    if size > made:
         log.warning(
             "WARNING: real images are read at %d px and synthetic ones were made at %d px: "
             "sharpness alone can tell the classes apart. Leave classifier.image_size unset to "
             "pass both through the same size.",
-            config.classifier_image_size,
-            config.gan.image_size,
+            size,
+            made,
         )

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 import gan.train
 from balancer.config import BalancerConfig
 from balancer.data.dataset import Index, load_index
+from balancer.data.synthetic import load_generator_for
 from balancer.errors import ConfigurationError, EnvironmentFault, IntegrityError, Interrupted
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
@@ -59,7 +61,12 @@ def run(
         settings=_settings(config),
         inputs={"index": index.index_hash},
         seconds=sum(result.seconds for result in results.values()),
-        metrics={"classes": {label: result.metrics for label, result in results.items()}},
+        metrics={
+            "classes": {
+                label: result.metrics | {"folder": str(workspace.gan_dir(label))}
+                for label, result in results.items()
+            }
+        },
     )
 
 
@@ -68,11 +75,11 @@ def summary(result: StageResult) -> list[RenderableType]:
     table = Table("class", "images shown", "minutes", "images/s", "folder", title="Generators")
     for label, metrics in result.metrics["classes"].items():
         table.add_row(
-            label,
+            Text(label),
             f"{metrics['images_shown']:,}",
             f"{metrics['seconds'] / 60:.1f}",
             f"{metrics['images_per_second']:.0f}",
-            metrics["folder"],
+            Text(metrics["folder"]),
         )
     return [table] if table.row_count else []
 
@@ -83,7 +90,11 @@ def _classes_to_grow(config: BalancerConfig, index: Index) -> list[str]:
 
 
 def _settings(config: BalancerConfig) -> dict[str, Any]:
-    return {"seed": config.seed, "gan": config.gan.model_dump(mode="json")}
+    return {
+        "seed": config.seed,
+        "gan": config.gan.model_dump(mode="json"),
+        "precision": config.hardware.precision,
+    }
 
 
 def _train(
@@ -96,12 +107,22 @@ def _train(
         directory, settings=settings, inputs=inputs, force=force, keep_on_new_inputs=True
     )
     if standing is not None:
+        load_generator_for(label, workspace, index)  # refuses what was damaged since
         return standing
-    if force and unfinished.exists():
-        shutil.rmtree(unfinished)
     records = index.select(split="train", label=label)
     log.info("Training a DCGAN on %d images of %s; see %s", len(records), label, unfinished)
-    fit = _fit(label, config, workspace, index, [record.image_id for record in records])
+    ids = [record.image_id for record in records]
+    try:
+        fit = _fit(label, config, workspace, index, ids)
+    except CheckpointError as error:
+        if not force:
+            raise IntegrityError(
+                f"The unfinished training in {unfinished} cannot go on: {error} "
+                "Add --force to start again."
+            ) from error
+        # Only now: an unfinished training of these very settings goes on under --force too.
+        shutil.rmtree(unfinished)
+        fit = _fit(label, config, workspace, index, ids)
     if fit.interrupted_by is not None:
         raise Interrupted(
             fit.interrupted_by,
@@ -119,7 +140,6 @@ def _train(
             "images_shown": fit.images_shown,
             "seconds": fit.seconds,
             "images_per_second": fit.images_per_second,
-            "folder": str(directory),
         },
     )
     write_result(unfinished, result)
@@ -151,10 +171,5 @@ def _fit(
             },
             trainer_options=config.hardware.model_dump(),
         )
-    except CheckpointError as error:
-        raise IntegrityError(
-            f"The unfinished training in {unfinished} cannot go on: {error} "
-            "Add --force to start again."
-        ) from error
     except gan.train.TrainingDiverged as error:
         raise EnvironmentFault(f"Training the GAN of {label} diverged: {error}") from error

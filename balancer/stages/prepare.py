@@ -17,12 +17,13 @@ from rich.text import Text
 from balancer.config import BalancerConfig, DataConfig
 from balancer.data.audit_text import audit_page
 from balancer.data.build import BuiltIndex, build_index
-from balancer.data.dataset import INDEX_NAME
+from balancer.data.dataset import INDEX_NAME, load_index
 from balancer.data.io import UnusableImageError, read_bytes
 from balancer.data.scan import METADATA_NAME, FoundImage, Scan, Unusable, scan_folder
 from balancer.data.threads import map_threaded
+from balancer.errors import ConfigurationError
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import StageResult, difference, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     inputs = {"data_sha256": fingerprint_folder(root, scan)}
     standing = standing_result(workspace.index_dir, settings=settings, inputs=inputs, force=force)
     if standing is not None:
+        load_index(workspace.index_dir)  # refuses what was changed since
         return standing
     return perform(
         "prepare",
@@ -54,6 +56,27 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         inputs=inputs,
         work=partial(_prepare, root, scan, config),
     )
+
+
+def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
+    """Refuse settings of `data` that the standing index was not made with, unless they are unset.
+
+    Raises:
+        ConfigurationError: A setting was given and differs.
+    """
+    standing = read_result(workspace.index_dir)
+    if standing is None:
+        return
+    root = Path(str(standing.settings.get("data", {}).get("root")))
+    made, wanted = standing.settings.get("data", {}), _settings(config, root)["data"]
+    unset = _settings(BalancerConfig(), root)["data"]
+    given = {key: value for key, value in wanted.items() if value != unset[key]}
+    unlike = difference({key: made.get(key) for key in given}, given)
+    if unlike:
+        raise ConfigurationError(
+            f"{workspace.index_dir} was made with {unlike}; add --force to `balancer prepare` to "
+            "replace it, or choose another --workspace to keep it."
+        )
 
 
 def fingerprint_folder(root: Path, scan: Scan) -> str:

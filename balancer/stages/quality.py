@@ -13,8 +13,8 @@ from rich.text import Text
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.dataset import Index, load_index
-from balancer.data.synthetic import load_synthetic
-from balancer.manifest import ImageRecord, SyntheticRecord, fingerprint
+from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
+from balancer.manifest import ImageRecord, SyntheticRecord
 from balancer.quality.extractors import load_extractor
 from balancer.quality.measure import measure
 from balancer.report.plots import save_image_grid
@@ -30,7 +30,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     """Measure the synthetic images of each class against real training and validation images.
 
     Args:
-        config: Sections `quality`, `gan.image_size` and `seed` are used.
+        config: Section `quality` and `seed` are used.
         workspace: Reads `index/` and `synthetic/`, writes `quality/`.
         force: Measure again whatever stands there.
 
@@ -40,9 +40,14 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     """
     index = load_index(workspace.index_dir)
     records = load_synthetic(workspace, index)
-    settings = {"seed": config.seed, "quality": config.quality.model_dump(mode="json")}
-    synthetic_ids = "\n".join(record.image_id for record in records)
-    inputs = {"index": index.index_hash, "synthetic": fingerprint(synthetic_ids.encode())}
+    # The size that the images have, whatever size a generator trained today would have.
+    size = min(record.width for record in records)
+    settings = {
+        "seed": config.seed,
+        "image_size": size,
+        "quality": config.quality.model_dump(mode="json"),
+    }
+    inputs = {"index": index.index_hash, "synthetic": synthetic_fingerprint(records)}
     directory = workspace.quality_dir
     standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
     if standing is not None:
@@ -52,12 +57,22 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         labels = sorted({record.label for record in records})
         return {
             "classes": {
-                label: _measure(label, records, config, workspace, index, folder)
+                label: _measure(label, records, size, config, workspace, index, folder)
                 for label in labels
             }
         }
 
     return perform("quality", workspace, directory, settings=settings, inputs=inputs, work=work)
+
+
+def check(config: BalancerConfig) -> None:
+    """Refuse an extractor that is not here, before anything is made for it to measure.
+
+    Raises:
+        EnvironmentFault: Its weights are not on this machine.
+    """
+    for name in config.quality.extractors:
+        load_extractor(name, inception_weights=config.quality.inception_weights)
 
 
 def summary(result: StageResult) -> list[RenderableType]:
@@ -91,13 +106,13 @@ def _cells(metric: dict[str, Any]) -> tuple[str, str, str, str]:
 def _measure(
     label: str,
     records: list[SyntheticRecord],
+    size: int,
     config: BalancerConfig,
     workspace: Workspace,
     index: Index,
     folder: Path,
 ) -> dict[str, Any]:
     """Both references of one class, and a sheet of generated beside real training images."""
-    size = config.gan.image_size
     real = index.image_set(size)
     chosen = [record for record in records if record.label == label]
     chosen = chosen[: config.quality.max_images]

@@ -12,8 +12,10 @@ import numpy as np
 from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.dataset import Index, load_index
+from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import IntegrityError
+from balancer.manifest import fingerprint
 from balancer.report.plots import save_differences, save_precision_recall, save_roc
 from balancer.report.render import render_report
 from balancer.report.tables import (
@@ -24,7 +26,14 @@ from balancer.report.tables import (
     interval,
     read_predictions,
 )
-from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.results import (
+    MissingStage,
+    StageResult,
+    difference,
+    perform,
+    read_result,
+    standing_result,
+)
 from balancer.workspace import Workspace
 from classifier.metrics import paired_differences
 
@@ -48,18 +57,21 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         IntegrityError: The arms were tested on different images.
     """
     index = load_index(workspace.index_dir)
-    arms: Arms = {arm: _load(workspace.classify_dir(arm), arm, index.index_hash) for arm in _ARMS}
+    arms: Arms = {arm: _load(workspace.classify_dir(arm), arm, index) for arm in _ARMS}
+    _refuse_unlike(arms)
     quality = read_result(workspace.quality_dir)
     synthetic = read_result(workspace.synthetic_dir)
+    _refuse_stale(arms, quality, synthetic_fingerprint(load_synthetic(workspace, index)))
     settings = {"seed": config.seed, "evaluation": config.evaluation.model_dump(mode="json")}
     inputs = {
         "index": index.index_hash,
         "arms": {arm: result.model_dump(mode="json") for arm, (result, _) in arms.items()},
         "quality": None if quality is None else quality.metrics,
+        "synthetic": None if synthetic is None else synthetic.metrics,
     }
     standing = standing_result(workspace.report_dir, settings=settings, inputs=inputs, force=force)
     if standing is not None:
-        return standing
+        return _with_place(standing, workspace)
 
     def work(folder: Path) -> dict[str, Any]:
         comparison = _compare(config, arms)
@@ -75,11 +87,12 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
             pictures=folder,
         )
         (folder / "report.html").write_text(page, encoding="utf-8")
-        return comparison | {"page": str(workspace.report_dir / "report.html")}
+        return comparison
 
-    return perform(
+    result = perform(
         "report", workspace, workspace.report_dir, settings=settings, inputs=inputs, work=work
     )
+    return _with_place(result, workspace)
 
 
 def summary(result: StageResult) -> list[RenderableType]:
@@ -95,7 +108,13 @@ def summary(result: StageResult) -> list[RenderableType]:
     ]
 
 
-def _load(directory: Path, arm: str, index_hash: str) -> tuple[StageResult, Predictions]:
+def _with_place(result: StageResult, workspace: Workspace) -> StageResult:
+    """The result and where its page lies today; a workspace may be moved."""
+    page = {"page": str(workspace.report_dir / "report.html")}
+    return result.model_copy(update={"metrics": result.metrics | page})
+
+
+def _load(directory: Path, arm: str, index: Index) -> tuple[StageResult, Predictions]:
     result = read_result(directory)
     if result is None:
         raise MissingStage(
@@ -104,12 +123,45 @@ def _load(directory: Path, arm: str, index_hash: str) -> tuple[StageResult, Pred
             f"`{_ARMS[arm]}` first.",
             cheap=False,
         )
-    if result.inputs["index"] != index_hash:
+    if result.inputs.get("index") != index.index_hash:
         raise IntegrityError(
             f"{directory} was trained on another split than today's index.csv; run "
             f"`{_ARMS[arm]} --force`."
         )
-    return result, read_predictions(directory / "predictions.csv")
+    path = directory / "predictions.csv"
+    if not path.is_file() or fingerprint(path.read_bytes()) != result.metrics.get("predictions"):
+        raise IntegrityError(
+            f"{path} is missing or was changed after the test; run `{_ARMS[arm]} --force`."
+        )
+    return result, read_predictions(path)
+
+
+def _refuse_unlike(arms: Arms) -> None:
+    """Two classifiers say something of synthetic images only if nothing else differs."""
+    (real, _), (synthetic, _) = arms["real"], arms["real+synthetic"]
+    same = ("positive_class", "n_steps")
+    unlike = difference(
+        real.settings | {key: real.metrics[key] for key in same},
+        synthetic.settings | {key: synthetic.metrics[key] for key in same},
+    )
+    if unlike:
+        raise IntegrityError(
+            f"Both classifiers should be trained alike, but with synthetic images {unlike}; train "
+            "one again with `balancer classify --force`."
+        )
+
+
+def _refuse_stale(arms: Arms, quality: StageResult | None, images: str) -> None:
+    if arms["real+synthetic"][0].inputs.get("synthetic") != images:
+        raise IntegrityError(
+            "The classifier with synthetic images was trained on others than stand in synthetic/ "
+            f"today; run `{_ARMS['real+synthetic']}` again."
+        )
+    if quality is not None and quality.inputs.get("synthetic") != images:
+        raise IntegrityError(
+            "quality/ measured other images than stand in synthetic/ today; run "
+            "`balancer quality` again."
+        )
 
 
 def _compare(config: BalancerConfig, arms: Arms) -> dict[str, Any]:
@@ -208,6 +260,16 @@ def _write_rows(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def _copy_pictures(workspace: Workspace, folder: Path) -> None:
+    try:
+        _copy(workspace, folder)
+    except FileNotFoundError as error:
+        raise IntegrityError(
+            f"{error.filename} should stand where a stage wrote it, but is missing; run that stage "
+            "again with --force."
+        ) from None
+
+
+def _copy(workspace: Workspace, folder: Path) -> None:
     for picture in sorted(workspace.quality_dir.glob("*.png")):
         shutil.copy(picture, folder / picture.name)
     for arm, prefix in (("real", "real"), ("real+synthetic", "with-synthetic")):

@@ -29,6 +29,8 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         BalancerError: As each stage says.
     """
     prepare.run(config, workspace, force=force)
+    quality.check(config)
+    classify.check(config, workspace)
     gan_train.run(config, workspace, force=force)
     plan = synthesize.run(config, workspace, force=force)
     if not any(row["to_make"] for row in plan.metrics["plan"]):

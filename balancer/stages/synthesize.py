@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
-from balancer.data.synthetic import load_generator_for
+from balancer.data.synthetic import load_generator_for, load_synthetic
 from balancer.data.writer import write_images
 from balancer.errors import ConfigurationError
 from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
@@ -48,6 +49,12 @@ def run(
     if dry_run or not growing:
         if not growing:
             log.info("Every class reaches %s already; nothing to make.", config.synthesis.ratio)
+            if workspace.synthetic_dir.exists():
+                log.warning(
+                    "The images in %s were made for another ratio and stay there; remove the "
+                    "folder if you do not want them.",
+                    workspace.synthetic_dir,
+                )
         return new_result("synthesize", settings=settings, inputs={}, seconds=0, metrics=plan)
     _check_size(config, workspace, growing)
     generators = {plan.label: load_generator_for(plan.label, workspace, index) for plan in growing}
@@ -58,6 +65,7 @@ def run(
     directory = workspace.synthetic_dir
     standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
     if standing is not None:
+        load_synthetic(workspace, index)  # refuses what was changed since
         return standing
 
     def work(folder: Path) -> dict[str, Any]:
@@ -85,7 +93,8 @@ def summary(result: StageResult) -> list[RenderableType]:
     ratio = result.metrics["ratio"]
     table = Table("class", "real", "target", "to make", "total", title=f"Target {ratio}")
     for row in result.metrics["plan"]:
-        table.add_row(*(f"{row[key]}" for key in ("class", "real", "target", "to_make", "total")))
+        cells = (row[key] for key in ("class", "real", "target", "to_make", "total"))
+        table.add_row(*(Text(str(cell)) for cell in cells))
     meaning = f"{ratio} is the largest class : every other class, in the training split."
     return [table, meaning]
 
