@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 def main(data: Path | None, rare: str, other: str) -> None:
     """Print the ratios of all benchmarks; a quiet machine gives steady ones."""
     images = ["--data", str(data)] if data else []
-    click.echo(f"Python {platform.python_version()}, {platform.platform()}")
+    click.echo(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     for name, options in (
         ("startup", []),
         ("gan_training", images),
