@@ -1,12 +1,16 @@
 """Drawn stand-ins for films, and folders of them."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from balancer.config import BalancerConfig, load_config
+from balancer.data.dataset import Index, load_index
+from balancer.stages import prepare
 from balancer.workspace import Workspace
 
 
@@ -38,3 +42,17 @@ def configured(root: Path, *assignments: str) -> BalancerConfig:
 
 def in_workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
+
+
+def index_of(root: Path, workspace: Workspace, *assignments: str) -> Index:
+    prepare.run(configured(root, *assignments), workspace, force=True)
+    return load_index(workspace.index_dir)
+
+
+def audit_of(workspace: Workspace) -> dict[str, Any]:
+    audit: dict[str, Any] = json.loads((workspace.index_dir / "audit.json").read_text())
+    return audit
+
+
+def warnings_of(workspace: Workspace) -> str:
+    return "\n".join(audit_of(workspace)["warnings"])
