@@ -73,9 +73,10 @@ def synthesize(request: Request, ratio: str | None, dry_run: bool) -> None:
 
 @main.command()
 @shared_options
-def quality(request: Request) -> None:
-    """Measure the generated images beside real ones."""
-    _call("quality", request)
+@click.option("--strict", is_flag=True, help="Exit 4 where a class fails the gate.")
+def quality(request: Request, strict: bool) -> None:
+    """Measure the generated images beside real ones, and hold them against the gate."""
+    _call("quality", request, strict=strict)
 
 
 @main.command()

@@ -8,117 +8,26 @@ import importlib.resources
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from balancer.errors import ConfigurationError
-from balancer.ratio import TargetRatio
+from balancer.sections import (
+    DataConfig,
+    EvaluationConfig,
+    GateConfig,
+    HardwareConfig,
+    QualityConfig,
+    Section,
+    SynthesisConfig,
+)
 from classifier.config import ClassifierConfig
 from gan.config import GANConfig
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
-    """How a folder of radiographs becomes an index."""
-
-    root: Path | None = None
-    """A folder per class; null: the workspace's index, else the bundled samples."""
-    split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
-    """Shares of the images in the training, validation and test split."""
-    skip_bad: bool = False
-    """Quarantine and count unusable files instead of refusing them."""
-    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 10
-    """Largest Hamming distance of 64-bit perceptual hashes of a pair whose pixels are compared."""
-    min_images: Annotated[int, Field(ge=3)] = 8
-    """Fewest usable images of a class."""
-    min_side: Annotated[int, Field(ge=1)] = 32
-    """Smallest side of an image in pixels."""
-    max_aspect: Annotated[float, Field(ge=1)] = 4.0
-    """Largest ratio of the long to the short side."""
-    max_megapixels: Annotated[float, Field(gt=0)] = 64.0
-
-    @field_validator("split")
-    @classmethod
-    def _sums_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
-        if abs(sum(split) - 1) > 1e-9:
-            raise ValueError(f"the three shares must sum to 1, not {sum(split):g}")
-        return split
-
-
-class SynthesisConfig(_Section):
-    """How many images are made."""
-
-    ratio: str = "2:1"
-    """Largest class : every other class in the training split, real and synthetic together."""
-    max_images: Annotated[int, Field(ge=1)] = 100_000
-    """A plan that needs more images is refused."""
-
-    @field_validator("ratio", mode="before")
-    @classmethod
-    def _is_ratio(cls, ratio: object) -> str:
-        return str(TargetRatio.parse(str(ratio)))
-
-
-class QualityConfig(_Section):
-    """How generated images are measured."""
-
-    extractors: Annotated[tuple[Literal["lite0", "inception"], ...], Field(min_length=1)] = (
-        "lite0",
-    )
-    inception_weights: Path | None = None
-    """File of the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
-    kid_subsets: Annotated[int, Field(ge=2)] = 100
-    kid_subset_size: Annotated[int, Field(ge=2)] = 100
-    """Images per subset; never more than half of the smaller set."""
-    max_images: Annotated[int, Field(ge=4)] = 2_000
-    """At most this many synthetic images per class are measured, the first by number."""
-
-
-class EvaluationConfig(_Section):
-    """How a trained classifier is judged on the test split."""
-
-    positive_class: str | None = None
-    """The class that sensitivity speaks of; null: the rarest in the training split."""
-    bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
-    """Resamples of the test groups behind each 95 % interval."""
-
-
-class HardwareConfig(_Section):
-    """What is handed to the Lightning Trainer."""
-
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    devices: int | str = 1
-    """How many; or which, such as `0,2`; or `auto`."""
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
-    strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
-    num_nodes: Annotated[int, Field(ge=1)] = 1
-
-    @field_validator("devices")
-    @classmethod
-    def _is_device_list(cls, devices: int | str) -> int | str:
-        if isinstance(devices, str) and devices.isdigit():
-            devices = int(devices)
-        numbers = not isinstance(devices, int) and re.fullmatch(r"\d+(,\d+)*,?", devices)
-        if devices in ("auto", -1) or numbers or (isinstance(devices, int) and devices > 0):
-            return devices
-        raise ValueError("a number of at least 1, a list such as 0,2, or auto is wanted")
-
-    @property
-    def n_devices(self) -> int | None:
-        """How many devices are asked for on this machine; None: all there are."""
-        if isinstance(self.devices, int):
-            return None if self.devices == -1 else self.devices
-        return None if self.devices == "auto" else len(self.devices.strip(",").split(","))
-
-
-class BalancerConfig(_Section):
+class BalancerConfig(Section):
     """Everything a run depends on."""
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
@@ -126,6 +35,7 @@ class BalancerConfig(_Section):
     gan: GANConfig = GANConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     quality: QualityConfig = QualityConfig()
+    gate: GateConfig = GateConfig()
     classifier: ClassifierConfig = ClassifierConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     hardware: HardwareConfig = HardwareConfig()

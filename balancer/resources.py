@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from balancer.config import HardwareConfig
 from balancer.errors import EnvironmentFault
+from balancer.sections import HardwareConfig
 
 
 def inference_device(hardware: HardwareConfig) -> torch.device:

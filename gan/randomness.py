@@ -19,6 +19,8 @@ class Purpose(IntEnum):
     GRID = 3
     STATISTICS = 4
     SAMPLE = 5
+    WALK = 6
+    SELECTION = 7
 
 
 def random_stream(

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator as Yielding
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -25,7 +26,7 @@ def generate(
     count: int,
     seed: int,
     device: torch.device | str = "cpu",
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+) -> Yielding[tuple[int, NDArray[np.uint8]], None, None]:
     """Make images number start to start + count - 1.
 
     Args:
@@ -95,3 +96,30 @@ def block_of_latents(latent_dim: int, seed: int, block: int) -> Tensor:
         float32 (64, latent_dim), standard normal.
     """
     return torch.randn(BLOCK, latent_dim, generator=random_stream(Purpose.SAMPLE, seed, block))
+
+
+def interpolate(source: LoadedGenerator, *, walks: int, steps: int, seed: int) -> NDArray[np.uint8]:
+    """Walk from latent to latent, along great circles as White 2016 (arXiv 1609.04468) advises.
+
+    A generator that has stored its training images jumps from one to the next; one that has learnt
+    what they share changes gradually.
+
+    Args:
+        source: The generator, on the CPU.
+        walks: How many walks.
+        steps: Images of a walk, ends included, at least 2.
+        seed: Chooses the ends.
+
+    Returns:
+        uint8 (walks * steps, S, S), one walk after another.
+    """
+    shape = (2, walks, 1, source.config.latent_dim)
+    start, end = torch.randn(shape, generator=random_stream(Purpose.WALK, seed))
+    angle = torch.arccos(torch.cosine_similarity(start, end, dim=-1))[..., None]
+    share = torch.linspace(0, 1, steps)[:, None]
+    latents = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(
+        angle
+    )
+    with torch.inference_mode():
+        images = to_uint8(source.generator.eval()(latents.flatten(0, 1)))
+    return images.squeeze(1).numpy()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from radiograph_folders import film, save
 
-from balancer.config import DataConfig
+from balancer.sections import DataConfig
 from balancer.data.duplicates import find_near_duplicates
 from balancer.data.examine import Examined, examine_images
 from balancer.data.grouping import group_images

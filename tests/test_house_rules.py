@@ -20,7 +20,7 @@ _LEVELS = [  # a module may import from its own level and from those after it
     {"quality", "report"},
     {"data"},
     {"config", "workspace", "manifest", "results", "resources"},
-    {"ratio", "errors", "cli_types"},
+    {"ratio", "errors", "cli_types", "sections"},
 ]
 _CHAINS = {"run.py"}  # stages that may import stages
 _HEAVY = {"torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas", "PIL", "numpy", "timm"}

@@ -33,6 +33,10 @@ def measured(fake, real, **options):
     return entries["fid[projection]"], entries["kid[projection]"]
 
 
+def same_n_ratio(name, fake, real, **options):
+    return measure(fake, real, extractor=EXTRACTOR, **options)[f"{name}[projection]"]["same_n"]
+
+
 def test_counts_subsets_and_recipe():
     fid, kid = measured(images(40), images(31, seed=1))
     for entry in (fid, kid):

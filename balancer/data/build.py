@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from balancer.config import DataConfig
 from balancer.data.audit import (
     Association,
     Copy,
@@ -25,6 +24,7 @@ from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
 from balancer.data.scan import METADATA_NAME, Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import REAL, SPLITS, ImageRecord
+from balancer.sections import DataConfig
 
 PATIENT, CLUSTER = "patient", "near-duplicate cluster"
 

@@ -71,6 +71,15 @@ class Index:
             self.records, open_cache(self.directory, self.data_root, self.records, size)
         )
 
+    def pixels(self, size: int, split: str, label: str) -> Pixels:
+        """Images of a class in a split, in the order of the records: uint8 (N, size, size)."""
+        rows = [
+            row
+            for row, record in enumerate(self.records)
+            if record.split == split and record.label == label
+        ]
+        return self.image_set(size).pixels[rows]
+
 
 @dataclass(frozen=True, slots=True)
 class RadiographTable:

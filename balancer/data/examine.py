@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from balancer.config import DataConfig
 from balancer.data.io import (
     Pixels,
     UnusableImageError,
@@ -22,6 +21,7 @@ from balancer.data.io import (
 )
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
+from balancer.sections import DataConfig
 
 Grey = TypeVar("Grey", np.uint8, np.float32)
 

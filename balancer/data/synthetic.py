@@ -6,6 +6,7 @@ from pathlib import Path
 
 from balancer.data.dataset import Index
 from balancer.data.threads import map_threaded
+from balancer.data.writer import REJECTED
 from balancer.errors import IntegrityError
 from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
 from balancer.results import MissingStage, read_result
@@ -57,7 +58,12 @@ def load_generator_for(label: str, workspace: Workspace, index: Index) -> Loaded
 
 
 def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
-    """The accepted synthetic images, all of them training rows.
+    """The accepted synthetic images, all of them training rows; errors as of `load_made`."""
+    return [record for record in load_made(workspace, index) if record.accepted]
+
+
+def load_made(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
+    """All synthetic images, those that the screen rejected included.
 
     Raises:
         MissingStage: None were made.
@@ -101,7 +107,7 @@ def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
             )
     _check_lineage(directory, index, {record.label for record in records})
     _check_files(directory, records)
-    return [record for record in records if record.accepted]
+    return records
 
 
 def synthetic_fingerprint(records: Sequence[SyntheticRecord]) -> str:
@@ -140,7 +146,11 @@ def _check_lineage(directory: Path, index: Index, labels: set[str]) -> None:
 def _check_files(directory: Path, records: list[SyntheticRecord]) -> None:
     """Hold the folder against its manifest, whatever pixels an earlier stage has cached."""
     listed = {record.path for record in records}
-    present = {path.relative_to(directory).as_posix() for path in directory.glob("*/*.png")}
+    present = {
+        path.relative_to(directory).as_posix()
+        for pattern in ("*/*.png", f"{REJECTED}/*/*.png")
+        for path in directory.glob(pattern)
+    }
     if listed != present:
         odd = min(listed ^ present)
         found = "was added" if odd in present else "is missing"

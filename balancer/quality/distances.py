@@ -1,7 +1,8 @@
 """FID and KID of two sets of features, in float64.
 
 FID: Heusel 2017 (arXiv 1706.08500). KID: Binkowski 2018 (1801.01401). Both equal torch-fidelity's;
-what is added is speed, an interval for KID, and a value for sets smaller than a KID subset.
+what is added is speed, an interval for KID, a value for sets smaller than a KID subset, and FID
+extrapolated to infinitely many images.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from torch_fidelity.defaults import DEFAULTS
 from torch_fidelity.metric_kid import kernel_poly, mmd2
 
 FloatArray = npt.NDArray[np.float64]
+
+_INFINITY_POINTS = 15
 
 
 def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -37,6 +40,34 @@ def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     overlap = scipy.linalg.svdvals(root_a @ root_b.T).sum()
     shift = ((mean_a - mean_b) ** 2).sum()
     return float(shift + (root_a**2).sum() + (root_b**2).sum() - 2 * overlap)
+
+
+def frechet_distance_infinity(
+    first: npt.ArrayLike, second: npt.ArrayLike, rng: np.random.Generator
+) -> float | None:
+    """Frechet distance without the bias of finite sets (Chong and Forsyth 2020, 1911.07023).
+
+    The bias falls as 1 / n, so a line through distances of random subsets of growing n is followed
+    to 1 / n = 0. Both sets are subsampled, since both are finite.
+
+    Args:
+        first: Features (n, d).
+        second: Features (m, d).
+        rng: Chooses the subsets.
+
+    Returns:
+        None where the smaller set has fewer than 2 d images: the line needs full covariances.
+    """
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    most = min(len(a), len(b))
+    if most < 2 * a.shape[1]:
+        return None
+    sizes = np.linspace(most / 2, most, _INFINITY_POINTS).astype(int)
+    values = [
+        frechet_distance(a[rng.permutation(len(a))[:n]], b[rng.permutation(len(b))[:n]])
+        for n in sizes
+    ]
+    return float(np.polynomial.Polynomial.fit(1 / sizes, values, 1)(0))
 
 
 @dataclass(frozen=True)
@@ -122,6 +153,34 @@ def kid_interval(
     values = _weighted_kid(kernels, weights_x, weights_y)
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def kid_difference_interval(
+    own: Kernels,
+    other: Kernels,
+    rng: np.random.Generator,
+    *,
+    samples: int = 1_000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Interval of how much farther one set is from a second than from a third.
+
+    Args:
+        own: Of the set and the second one.
+        other: Of the same set and the third one.
+        rng: Source of the resamples, which the set shares between both distances.
+        samples: Number of resamples.
+        level: Coverage aimed at.
+
+    Returns:
+        Lower and upper end of `kid_of_all(own) - kid_of_all(other)`.
+    """
+    weights = _resamples(rng, len(own.xx), samples)
+    first = _weighted_kid(own, weights, _resamples(rng, len(own.yy), samples))
+    second = _weighted_kid(other, weights, _resamples(rng, len(other.yy), samples))
+    tail = (1 - level) / 2
+    low, high = np.quantile(first - second, [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -188,7 +188,7 @@ def _lite0() -> Extractor:
             "weights_sha256": sha256,
             "input": f"8-bit grey repeated to RGB, bilinear with antialias to {LITE0_SIDE} px, "
             f"(x - {PIXEL_MEAN:g}) / {PIXEL_SCALE:g}",
-            **_common_recipe("timm"),
+            **common_recipe("timm"),
         },
         network=Lite0Extractor(registered, [str(FEATURES)]),
     )
@@ -210,7 +210,7 @@ def _inception(weights: Path | None) -> Extractor:
             "weights_sha256": sha256,
             "input": "8-bit grey repeated to RGB, bilinear as in TensorFlow 1 to 299 px, "
             "(x - 128) / 128",
-            **_common_recipe(),
+            **common_recipe(),
         },
         network=InceptionExtractor(registered, ["2048"], feature_extractor_weights_path=weights),
     )
@@ -257,7 +257,8 @@ def _register(name: str, kind: type[nn.Module]) -> str:
     return name
 
 
-def _common_recipe(*packages: str) -> dict[str, Any]:
+def common_recipe(*packages: str) -> dict[str, Any]:
+    """What all recipes name: dtypes, and versions of the packages that decide the features."""
     names = ("torch", "torch-fidelity", *packages)
     versions = {name: importlib.metadata.version(name) for name in names}
     return {"dtype": "float32 features, float64 distances", "versions": versions}

@@ -1,5 +1,7 @@
-"""FID and KID of generated against real images, each beside its recipe and its floor."""
+"""Distances of generated to real images, each beside its recipe and its floor."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +12,34 @@ from balancer.errors import DataError
 from balancer.quality.distances import (
     Kernels,
     frechet_distance,
+    frechet_distance_infinity,
     kid_interval,
     kid_of_all,
     kid_of_subsets,
 )
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
+from balancer.quality.neighbors import Manifold, manifold
 
-Halving = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
+Rows = npt.NDArray[np.intp]
 
-_HALVINGS = 5
+_DRAWS = 5
 _BOOTSTRAP_SAMPLES = 1_000
+_MANIFOLD = {
+    "precision": "share of generated images in a ball of a real one",
+    "recall": "share of real images in a ball of a generated one",
+    "density": "real balls around a generated image, over k",
+    "coverage": "share of real balls with a generated image inside",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """Equally many generated images, real stand-ins for them, and reference images."""
+
+    fake: Features
+    stand_in: Features
+    reference: Features
 
 
 def measure(
@@ -28,62 +47,67 @@ def measure(
     reference: Images,
     *,
     extractor: Extractor,
+    stand_in: Images | None = None,
     subsets: int = 100,
     subset_size: int = 100,
+    neighbors: int = 5,
     seed: int = 0,
     cache: Path | None = None,
 ) -> dict[str, Any]:
     """Measure generated images against real ones.
 
-    FID falls with the number of images even where nothing else changes, so it cannot be compared
-    with a floor of another n. `same_n` holds the fair pair: n generated images against one half of
-    the real ones, and n of the other half against the same half, both averaged over seeded
-    halvings; n is the largest that allows it.
+    Most of these values change with the number of images even where nothing else does, so none can
+    be compared with a floor of another n. `same_n` holds the fair pair: n generated images, and n
+    real ones in their place, against the same n reference images, both averaged over seeded draws;
+    n is the largest that allows it.
 
     Args:
         fake: Generated images, uint8 (N, S, S), grey, 2 or more.
         reference: Real images, uint8 (M, S, S), of the same side, 2 or more.
         extractor: Of `load_extractor`.
+        stand_in: Real images that take the place of generated ones for the floor, uint8 (K, S, S);
+            None: the reference is halved, and one half stands in against the other.
         subsets: Pairs of subsets behind KID.
         subset_size: Images per subset, lowered to half of the smaller set where that is less.
-        seed: Of the halvings and the bootstrap.
+        neighbors: k of precision, recall, density and coverage.
+        seed: Of the draws and the bootstrap.
         cache: Folder of kept features; None: nothing is kept.
 
     Returns:
-        A JSON-ready entry for `fid` and one for `kid`, each under the name that the extractor
-        gives it, such as `fid[lite0]`: `value`, `n_fake`, `n_reference`, `same_n` (None below 4
-        real images), `recipe`; FID also `reliable` (more images in both sets than features), KID
-        also `interval` (95 %, bootstrap over images of `value_all_images`).
+        A JSON-ready entry for each of `fid`, `kid`, `precision`, `recall`, `density` and `coverage`
+        under the name that the extractor gives it, such as `fid[lite0]`: `value`, `n_fake`,
+        `n_reference`, `better` (lower or higher), `same_n` (None where there are too few images),
+        `recipe`. FID also `reliable` (more images in both sets than features) and `infinity`
+        (without the bias of finite sets; None where there are too few images), KID also `interval`
+        (95 %, bootstrap over images of `value_all_images`). The last four are missing where a set
+        has `neighbors` images or fewer.
 
     Raises:
         DataError: A set has fewer than 2 images, or the sides differ.
         EnvironmentFault: The network gives infinite or undefined features.
     """
     _check(fake, reference)
-    features_fake = features_of(extractor, fake, cache=cache)
-    features_real = features_of(extractor, reference, cache=cache)
-    halvings = _halvings(len(fake), len(reference), np.random.default_rng([seed, 0]))
+    made = features_of(extractor, fake, cache=cache)
+    real = features_of(extractor, reference, cache=cache)
+    others = None if stand_in is None else features_of(extractor, stand_in, cache=cache)
+    draws = _draws(made, real, others, np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, 1])
     size = max(2, min(subset_size, len(fake) // 2, len(reference) // 2))
-    counts = {"n_fake": len(fake), "n_reference": len(reference)}
-    return {
-        f"fid{extractor.suffix}": {
-            **counts,
-            **_fid(features_fake, features_real, halvings),
-            "recipe": {**extractor.recipe, "distance": "Frechet, covariance over n - 1"},
-        },
-        f"kid{extractor.suffix}": {
-            **counts,
-            **_kid(Kernels.of(features_fake, features_real), halvings, subsets, size, rng),
-            "recipe": {
-                **extractor.recipe,
-                "distance": "unbiased MMD^2, kernel (x.y / d + 1)^3",
-                "subsets": subsets,
-                "subset_size": size,
-                "interval": f"95 %, {_BOOTSTRAP_SAMPLES} bootstrap resamples of the images",
-            },
-        },
+    fid = _fid(made, real, draws, rng) | {
+        "recipe": {**extractor.recipe, "distance": "Frechet, covariance over n - 1"}
     }
+    kid = _kid(Kernels.of(made, real), draws, subsets, size, rng) | {
+        "recipe": {
+            **extractor.recipe,
+            "distance": "unbiased MMD^2, kernel (x.y / d + 1)^3",
+            "subsets": subsets,
+            "subset_size": size,
+            "interval": f"95 %, {_BOOTSTRAP_SAMPLES} bootstrap resamples of the images",
+        }
+    }
+    entries = {"fid": fid, "kid": kid} | _manifold(made, real, draws, neighbors, extractor)
+    counts = {"n_fake": len(fake), "n_reference": len(reference)}
+    return {f"{name}{extractor.suffix}": counts | entry for name, entry in entries.items()}
 
 
 def _check(fake: Images, reference: Images) -> None:
@@ -101,71 +125,96 @@ def _check(fake: Images, reference: Images) -> None:
         )
 
 
-def _halvings(n_fake: int, n_real: int, rng: np.random.Generator) -> list[Halving]:
-    """Draw indices of generated images, of one half of the real ones and of the other half."""
-    n = min(n_fake, n_real // 2)
+def _draws(
+    fake: Features, reference: Features, stand_in: Features | None, rng: np.random.Generator
+) -> list[_Draw]:
+    half = len(reference) // 2
+    n = min(len(fake), half if stand_in is None else min(len(reference), len(stand_in)))
     if n < 2:
         return []
-    halvings = []
-    for _ in range(_HALVINGS):
-        real = rng.permutation(n_real)
-        halvings.append((rng.permutation(n_fake)[:n], real[:n], real[n : 2 * n]))
-    return halvings
+    draws = []
+    for _ in range(_DRAWS):
+        rows = rng.permutation(len(reference))
+        if stand_in is None:
+            others = reference[rows[n : 2 * n]]
+        else:
+            others = stand_in[rng.permutation(len(stand_in))[:n]]
+        made = fake[rng.permutation(len(fake))[:n]]
+        draws.append(_Draw(made, others, reference[rows[:n]]))
+    return draws
 
 
-def _fid(fake: Features, real: Features, halvings: list[Halving]) -> dict[str, Any]:
+def _fid(
+    fake: Features, real: Features, draws: list[_Draw], rng: np.random.Generator
+) -> dict[str, Any]:
     return {
         "value": frechet_distance(fake, real),
+        "better": "lower",
         "reliable": min(len(fake), len(real)) > fake.shape[1],
-        "same_n": _same_n(
-            halvings,
-            [frechet_distance(fake[some], real[half]) for some, half, _ in halvings],
-            [frechet_distance(real[other], real[half]) for _, half, other in halvings],
-        ),
+        "infinity": frechet_distance_infinity(fake, real, rng),
+        "same_n": _same_n(draws, frechet_distance),
     }
 
 
 def _kid(
-    kernels: Kernels, halvings: list[Halving], subsets: int, size: int, rng: np.random.Generator
+    kernels: Kernels, draws: list[_Draw], subsets: int, size: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     return {
         "value": kid_of_subsets(kernels, subsets=subsets, subset_size=size),
+        "better": "lower",
         "value_all_images": kid_of_all(kernels),
         "interval": list(kid_interval(kernels, rng, samples=_BOOTSTRAP_SAMPLES)),
-        "same_n": _same_n(
-            halvings,
-            [kid_of_all(_against_half(kernels, some, half)) for some, half, _ in halvings],
-            [kid_of_all(_between_halves(kernels, other, half)) for _, half, other in halvings],
-        ),
+        "same_n": _same_n(draws, lambda a, b: kid_of_all(Kernels.of(a, b))),
     }
 
 
-def _against_half(
-    kernels: Kernels, fake: npt.NDArray[np.intp], half: npt.NDArray[np.intp]
-) -> Kernels:
-    return Kernels(
-        kernels.xx[np.ix_(fake, fake)],
-        kernels.xy[np.ix_(fake, half)],
-        kernels.yy[np.ix_(half, half)],
-    )
+def _manifold(
+    fake: Features, real: Features, draws: list[_Draw], k: int, extractor: Extractor
+) -> dict[str, dict[str, Any]]:
+    if min(len(fake), len(real)) <= k:
+        return {}
+    whole = manifold(fake, real, k=k)
+    enough = bool(draws) and len(draws[0].fake) > k
+    made = [manifold(draw.fake, draw.reference, k=k) for draw in draws] if enough else []
+    floor = [manifold(draw.stand_in, draw.reference, k=k) for draw in draws] if enough else []
 
+    def entry(name: str) -> dict[str, Any]:
+        def of(found: Manifold) -> float:
+            return float(getattr(found, name))
 
-def _between_halves(
-    kernels: Kernels, other: npt.NDArray[np.intp], half: npt.NDArray[np.intp]
-) -> Kernels:
-    real = kernels.yy
-    return Kernels(real[np.ix_(other, other)], real[np.ix_(other, half)], real[np.ix_(half, half)])
+        return {
+            "value": of(whole),
+            "better": "higher",
+            "same_n": _summary(draws, [of(m) for m in made], [of(m) for m in floor]),
+            "recipe": {**extractor.recipe, "distance": f"{_MANIFOLD[name]}, k = {k}"},
+        }
+
+    return {name: entry(name) for name in _MANIFOLD}
 
 
 def _same_n(
-    halvings: list[Halving], fake_against_half: list[float], half_against_half: list[float]
+    draws: list[_Draw], metric: Callable[[Features, Features], float]
 ) -> dict[str, Any] | None:
-    if not halvings:
+    return _summary(
+        draws,
+        [metric(draw.fake, draw.reference) for draw in draws],
+        [metric(draw.stand_in, draw.reference) for draw in draws],
+    )
+
+
+def _summary(
+    draws: list[_Draw], generated: list[float], floor: list[float]
+) -> dict[str, Any] | None:
+    if not generated:
         return None
+    value, real = float(np.mean(generated)), float(np.mean(floor))
     return {
-        "n": len(halvings[0][0]),
-        "halvings": len(halvings),
-        "value": float(np.mean(fake_against_half)),
-        "real_against_real": float(np.mean(half_against_half)),
-        "real_against_real_range": [min(half_against_half), max(half_against_half)],
+        "n": len(draws[0].fake),
+        "draws": len(draws),
+        "value": value,
+        "real_against_real": real,
+        "real_against_real_range": [min(floor), max(floor)],
+        # An unbiased distance of like sets is as often below 0 as above, and no ratio to it means
+        # anything.
+        "ratio": value / real if min(floor) > 0 else None,
     }

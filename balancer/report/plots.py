@@ -84,8 +84,8 @@ def save_confusion(confusion: Sequence[Sequence[int]], labels: Sequence[str], pa
         ink = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{count}", ha="center", va="center", color=ink)
     ticks = range(len(labels))
-    axes.set_xticks(ticks, [_plain(label) for label in labels], rotation=30, ha="right")
-    axes.set_yticks(ticks, [_plain(label) for label in labels])
+    axes.set_xticks(ticks, [plain_text(label) for label in labels], rotation=30, ha="right")
+    axes.set_yticks(ticks, [plain_text(label) for label in labels])
     axes.set(xlabel="Predicted", ylabel="True")
     figure.savefig(path)
 
@@ -115,6 +115,6 @@ def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _plain(label: str) -> str:
+def plain_text(label: str) -> str:
     """A class name as text: matplotlib would read `$` as the start of a formula."""
     return label.replace("$", r"\$")

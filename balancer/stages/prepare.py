@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from balancer.config import BalancerConfig, DataConfig
+from balancer.config import BalancerConfig
 from balancer.data.audit_text import audit_page
 from balancer.data.build import BuiltIndex, build_index
 from balancer.data.dataset import INDEX_NAME, load_index
@@ -24,6 +24,7 @@ from balancer.data.threads import map_threaded
 from balancer.errors import ConfigurationError
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.results import StageResult, difference, perform, read_result, standing_result
+from balancer.sections import DataConfig
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)

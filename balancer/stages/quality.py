@@ -1,11 +1,10 @@
-"""`balancer quality`: how close the generated images come to real ones."""
+"""`balancer quality`: how good the synthetic images are, and whether they pass the gate."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,56 +12,82 @@ from rich.text import Text
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.dataset import Index, load_index
-from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
-from balancer.manifest import ImageRecord, SyntheticRecord
-from balancer.quality.extractors import load_extractor
-from balancer.quality.measure import measure
+from balancer.data.synthetic import load_generator_for, load_made, synthetic_fingerprint
+from balancer.errors import DataError, IntegrityError
+from balancer.manifest import SyntheticRecord
+from balancer.quality.assess import ClassImages, assess
+from balancer.quality.extractors import Extractor, load_extractor
+from balancer.quality.features import Images, features_of
+from balancer.quality.gate import checks, failures
+from balancer.quality.memorization import Nearest
+from balancer.quality.own_classifier import classifier_extractor
+from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
 from balancer.report.plots import save_image_grid
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
+from gan.sample import interpolate
 
 log = logging.getLogger(__name__)
 
+_OWN = "classifier"
 _GRID = 64
+_WALKS, _STEPS = 6, 9
 
 
-def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
+def run(
+    config: BalancerConfig, workspace: Workspace, *, force: bool = False, strict: bool = False
+) -> StageResult:
     """Measure the synthetic images of each class against real training and validation images.
 
     Args:
-        config: Section `quality` and `seed` are used.
-        workspace: Reads `index/` and `synthetic/`, writes `quality/`.
+        config: Sections `quality`, `gate` and `seed` are used.
+        workspace: Reads `index/`, `synthetic/` and, where they stand, `gan/` and `classify/real/`;
+            writes `quality/`.
         force: Measure again whatever stands there.
+        strict: Refuse images that fail the gate, once all is written.
 
     Raises:
-        MissingStage: There is no index, or there are no synthetic images.
+        MissingStage: There is no index, there are no synthetic images, or the only extractor wanted
+            is a classifier that is not trained.
+        DataError: A class has no validation images to measure against.
         EnvironmentFault: The weights of a wanted extractor are not on this machine.
+        IntegrityError: A class fails the gate, with `strict`.
     """
     index = load_index(workspace.index_dir)
-    records = load_synthetic(workspace, index)
+    records = load_made(workspace, index)
+    extractors = _extractors(config, workspace, index)
     # The size that the images have, whatever size a generator trained today would have.
     size = min(record.width for record in records)
     settings = {
         "seed": config.seed,
         "image_size": size,
         "quality": config.quality.model_dump(mode="json"),
+        "gate": config.gate.model_dump(mode="json"),
     }
-    inputs = {"index": index.index_hash, "synthetic": synthetic_fingerprint(records)}
+    inputs = {
+        "index": index.index_hash,
+        "synthetic": synthetic_fingerprint([record for record in records if record.accepted]),
+        "made": synthetic_fingerprint(records),
+        "extractors": {name: part.recipe["weights_sha256"] for name, part in extractors.items()},
+    }
     directory = workspace.quality_dir
-    standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
-    if standing is not None:
-        return standing
+    result = standing_result(directory, settings=settings, inputs=inputs, force=force)
+    if result is None:
 
-    def work(folder: Path) -> dict[str, Any]:
-        labels = sorted({record.label for record in records})
-        return {
-            "classes": {
-                label: _measure(label, records, size, config, workspace, index, folder)
-                for label in labels
-            }
-        }
+        def work(folder: Path) -> dict[str, Any]:
+            pixels = open_cache(workspace.synthetic_dir, workspace.synthetic_dir, records, size)
+            classes = {}
+            for label in sorted({record.label for record in records}):
+                images = _images(label, records, pixels, size, config, index)
+                classes[label] = _measure(images, extractors, config, workspace, folder)
+                _draw_walks(label, records, workspace, index, folder)
+            return {"classes": classes}
 
-    return perform("quality", workspace, directory, settings=settings, inputs=inputs, work=work)
+        result = perform(
+            "quality", workspace, directory, settings=settings, inputs=inputs, work=work
+        )
+    _refuse_failures(result, strict)
+    return result
 
 
 def check(config: BalancerConfig) -> None:
@@ -72,80 +97,189 @@ def check(config: BalancerConfig) -> None:
         EnvironmentFault: Its weights are not on this machine.
     """
     for name in config.quality.extractors:
-        load_extractor(name, inception_weights=config.quality.inception_weights)
+        if name != _OWN:
+            load_extractor(name, inception_weights=config.quality.inception_weights)
 
 
 def summary(result: StageResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
-    table = Table(
-        "class", "reference", "metric", "value", "at the same n", "real against real", "n",
-        title="Generated against real images (lower is closer)",
-    )  # fmt: skip
+    parts: list[RenderableType] = []
     for label, entry in result.metrics["classes"].items():
+        table = Table(
+            "metric", "reference", "value", "at n", "synthetic", "real", "ratio",
+            title=Text(f"{label}: synthetic images beside real ones in their place"),
+        )  # fmt: skip
         for reference, metrics in entry["against"].items():
             for name, metric in metrics.items():
-                table.add_row(Text(label), reference, Text(name), *_cells(metric))
-    return [table]
+                arrow = "↓" if metric["better"] == "lower" else "↑"
+                table.add_row(Text(f"{name} {arrow}"), reference, *_cells(metric))
+        parts += [table, *_verdict(label, entry)]
+    return parts
 
 
-def _cells(metric: dict[str, Any]) -> tuple[str, str, str, str]:
+def _cells(metric: Mapping[str, Any]) -> Iterator[str]:
     value = f"{metric['value']:.3f}"
     if "interval" in metric:
         low, high = metric["interval"]
         value += f" ({low:.3f} to {high:.3f})"
+    if metric.get("infinity") is not None:
+        value += f", {metric['infinity']:.3f} at infinite n"
     if not metric.get("reliable", True):
-        value += " unreliable"
+        value += f", not reliable at n = {min(metric['n_fake'], metric['n_reference'])}"
+    yield value
     same_n = metric["same_n"]
     if same_n is None:
-        return value, "-", "-", f"{metric['n_fake']}/{metric['n_reference']}"
-    floor = f"{same_n['real_against_real']:.3f}"
-    counts = f"{metric['n_fake']}/{metric['n_reference']} ({same_n['n']})"
-    return value, f"{same_n['value']:.3f}", floor, counts
+        yield from "----"
+        return
+    yield str(same_n["n"])
+    yield f"{same_n['value']:.3f}"
+    yield f"{same_n['real_against_real']:.3f}"
+    yield "-" if same_n["ratio"] is None else f"{same_n['ratio']:.2f}"
+
+
+def _verdict(label: str, entry: Mapping[str, Any]) -> Iterator[RenderableType]:
+    useful = entry["usefulness"]
+    yield Text(
+        "Balanced accuracy on real validation images of a probe trained on real images "
+        f"{useful['train_real_test_real']['balanced_accuracy']:.3f}, with synthetic {label} in "
+        f"place of real {useful['train_synthetic_test_real']['balanced_accuracy']:.3f}."
+    )
+    words = {True: "pass", False: "FAIL", None: "  - "}
+    for found in entry["gate"]["checks"]:
+        yield Text(f"  {words[found['passed']]}  {found['name']}: {found['sentence']}")
+    failed = failures(entry["gate"])
+    yield Text(
+        f"{label} fails the quality gate: {', '.join(failed)}."
+        if failed
+        else f"{label} passes the quality gate."
+    )
+
+
+def _refuse_failures(result: StageResult, strict: bool) -> None:
+    for label, entry in result.metrics["classes"].items():
+        failed = failures(entry["gate"])
+        if failed and strict:
+            raise IntegrityError(
+                f"The synthetic images of {label} should pass the quality gate, but fail "
+                f"{', '.join(failed)}; see `balancer quality` without --strict."
+            )
+
+
+def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> dict[str, Extractor]:
+    found: dict[str, Extractor] = {}
+    for name in config.quality.extractors:
+        if name != _OWN:
+            weights = config.quality.inception_weights
+            found[name] = load_extractor(name, inception_weights=weights)
+        elif read_result(workspace.classify_dir("real")) is not None:
+            directory = workspace.classify_dir("real")
+            found[name] = classifier_extractor(directory, index.index_hash)
+        else:
+            log.info("Without the run's own classifier, which is not trained: `balancer classify`.")
+    if not found:
+        raise MissingStage(
+            "classify",
+            "quality.extractors asks for the run's own classifier alone, but it is not trained; "
+            "run `balancer classify` first.",
+            cheap=False,
+        )
+    return found
+
+
+def _images(
+    label: str,
+    records: Sequence[SyntheticRecord],
+    pixels: Images,
+    size: int,
+    config: BalancerConfig,
+    index: Index,
+) -> ClassImages:
+    most = config.quality.max_images
+    own = [row for row, record in enumerate(records) if record.label == label]
+    accepted = [row for row in own if records[row].accepted]
+    validation = {name: index.pixels(size, "val", name) for name in index.classes}
+    empty = [name for name, images in validation.items() if not len(images)]
+    if empty:
+        raise DataError(
+            f"quality needs validation images of every class, but {', '.join(empty)} has none; "
+            "enlarge data.split and prepare again."
+        )
+    return ClassImages(
+        label=label,
+        accepted=pixels[accepted[:most]],
+        made=pixels[own[:most]],
+        training={name: index.pixels(size, "train", name) for name in index.classes},
+        validation=validation,
+    )
 
 
 def _measure(
-    label: str,
-    records: list[SyntheticRecord],
-    size: int,
+    images: ClassImages,
+    extractors: Mapping[str, Extractor],
     config: BalancerConfig,
+    workspace: Workspace,
+    folder: Path,
+) -> dict[str, Any]:
+    label = images.label
+    log.info("Measuring %d images of %s", len(images.accepted), label)
+    entry, nearest = assess(
+        images,
+        extractors=extractors,
+        quality=config.quality,
+        gate=config.gate,
+        seed=config.seed,
+        cache=workspace.feature_cache_dir,
+    )
+    entry["membership"] = _membership(label, workspace)
+    found = checks(label, entry, config.gate)
+    entry["gate"] = {
+        "passed": all(one.passed is not False for one in found),
+        "checks": [one.as_json() for one in found],
+    }
+    _draw(images, nearest, extractors, workspace, folder)
+    return entry
+
+
+def _membership(label: str, workspace: Workspace) -> dict[str, Any] | None:
+    """What the discriminator gave away of its training images, as gan-train noted it."""
+    trained = read_result(workspace.gan_dir(label))
+    return None if trained is None else trained.metrics.get("membership")
+
+
+def _draw(
+    images: ClassImages,
+    nearest: Nearest,
+    extractors: Mapping[str, Extractor],
+    workspace: Workspace,
+    folder: Path,
+) -> None:
+    label, made = images.label, images.accepted
+    training, validation = images.training[label], images.validation[label]
+    save_image_grid(made[:_GRID], folder / f"generated-{label}.png")
+    save_image_grid(training[:_GRID], folder / f"real-{label}.png")
+    save_side_by_side(training, made, folder / f"beside-{label}.png")
+    save_closest_pairs(
+        made, training, nearest.rows, nearest.correlations, folder / f"closest-{label}.png"
+    )
+    for name, extractor in extractors.items():
+        sets = (
+            features_of(extractor, some, cache=workspace.feature_cache_dir)
+            for some in (training, validation, made)
+        )
+        save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")
+
+
+def _draw_walks(
+    label: str,
+    records: Sequence[SyntheticRecord],
     workspace: Workspace,
     index: Index,
     folder: Path,
-) -> dict[str, Any]:
-    """Both references of one class, and a sheet of generated beside real training images."""
-    real = index.image_set(size)
-    chosen = [record for record in records if record.label == label]
-    chosen = chosen[: config.quality.max_images]
-    pixels = open_cache(workspace.synthetic_dir, workspace.synthetic_dir, records, size)
-    fake = pixels[_rows(records, {record.path for record in chosen})]
-    against: dict[str, Any] = {}
-    for split, name in (("train", "training"), ("val", "validation")):
-        paths = {record.path for record in index.select(split, label)}
-        reference = real.pixels[_rows(real.records, paths)]
-        if split == "train":
-            save_image_grid(fake[:_GRID], folder / f"generated-{label}.png")
-            save_image_grid(reference[:_GRID], folder / f"real-{label}.png")
-        against[name] = _against(fake, reference, config, workspace)
-    return {"n": len(chosen), "against": against}
-
-
-def _against(
-    fake: np.ndarray, reference: np.ndarray, config: BalancerConfig, workspace: Workspace
-) -> dict[str, Any]:
-    measured: dict[str, Any] = {}
-    for name in config.quality.extractors:
-        extractor = load_extractor(name, inception_weights=config.quality.inception_weights)
-        measured |= measure(
-            fake,
-            reference,
-            extractor=extractor,
-            subsets=config.quality.kid_subsets,
-            subset_size=config.quality.kid_subset_size,
-            seed=config.seed,
-            cache=workspace.feature_cache_dir,
-        )
-    return measured
-
-
-def _rows(records: Sequence[ImageRecord], paths: set[str]) -> list[int]:
-    return [row for row, record in enumerate(records) if record.path in paths]
+) -> None:
+    """Walks through the latent space, if the generator that made the images still stands."""
+    if not workspace.gan_dir(label).exists():
+        return
+    loaded = load_generator_for(label, workspace, index)
+    if loaded.checkpoint_hash in {r.checkpoint for r in records if r.label == label}:
+        walks = interpolate(loaded, walks=_WALKS, steps=_STEPS, seed=loaded.metadata.seed)
+        save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)

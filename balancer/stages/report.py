@@ -16,6 +16,7 @@ from balancer.data.dataset import Index, load_index
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
+from balancer.quality.gate import failures
 from balancer.report.plots import save_differences, save_precision_recall, save_roc
 from balancer.report.render import render_report
 from balancer.report.tables import (
@@ -74,7 +75,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         return _with_place(standing, workspace)
 
     def work(folder: Path) -> dict[str, Any]:
-        comparison = _compare(config, arms)
+        comparison = _compare(config, arms, quality)
         _draw(arms, comparison, folder)
         _write_rows(comparison["rows"], folder / "comparison.csv")
         _copy_pictures(workspace, folder)
@@ -164,7 +165,7 @@ def _refuse_stale(arms: Arms, quality: StageResult | None, images: str) -> None:
         )
 
 
-def _compare(config: BalancerConfig, arms: Arms) -> dict[str, Any]:
+def _compare(config: BalancerConfig, arms: Arms, quality: StageResult | None) -> dict[str, Any]:
     (real, a), (synthetic, b) = arms["real"], arms["real+synthetic"]
     if a.image_ids != b.image_ids or a.class_names != b.class_names:
         raise IntegrityError(
@@ -187,7 +188,7 @@ def _compare(config: BalancerConfig, arms: Arms) -> dict[str, Any]:
     rows = comparison_rows(real.metrics["test"], synthetic.metrics["test"], differences)
     return {
         "rows": rows,
-        "sentence": _sentence(rows),
+        "sentence": _sentence(rows) + _gate_sentence(quality),
         "n": len(a.labels),
         "n_positive": int((a.labels == positive).sum()),
         "positive": a.class_names[positive],
@@ -223,6 +224,18 @@ def _sentence(rows: Sequence[Mapping[str, Any]]) -> str:
         "intervals speak of the test images alone, not of other splits or seeds."
     )
     return f"{openings[_direction(first)]}: {said}.{also} {scope}"
+
+
+def _gate_sentence(quality: StageResult | None) -> str:
+    if quality is None:
+        return " The quality of the synthetic images was not measured."
+    failed = {label: failures(entry["gate"]) for label, entry in quality.metrics["classes"].items()}
+    return "".join(
+        f" The synthetic images of {label} fail the quality gate ({', '.join(names)}), so this "
+        "speaks of these images, not of what good ones would do."
+        for label, names in failed.items()
+        if names
+    )
 
 
 def _direction(row: Mapping[str, Any]) -> int:
@@ -277,5 +290,6 @@ def _copy(workspace: Workspace, folder: Path) -> None:
             shutil.copy(
                 workspace.classify_dir(arm) / f"{name}.png", folder / f"{prefix}-{name}.png"
             )
-    for losses in sorted(workspace.root.glob("gan/*/losses.png")):
-        shutil.copy(losses, folder / f"losses-{losses.parent.name}.png")
+    for name in ("losses", "selection"):
+        for picture in sorted(workspace.root.glob(f"gan/*/{name}.png")):
+            shutil.copy(picture, folder / f"{name}-{picture.parent.name}.png")

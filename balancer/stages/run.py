@@ -38,8 +38,8 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
             f"`balancer run` compares training with and without synthetic images, but the classes "
             f"reach {plan.metrics['ratio']} without any; ask for a ratio closer to 1:1."
         )
+    classify.run(config, workspace, force=force)  # first, since its features serve quality too
     quality.run(config, workspace, force=force)
-    classify.run(config, workspace, force=force)
     classify.run(config, workspace, force=force, with_synthetic=True)
     return report.run(config, workspace, force=force)
 

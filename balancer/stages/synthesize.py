@@ -2,6 +2,8 @@
 
 import json
 import logging
+from collections import Counter
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.dataset import Index, load_index
 from balancer.data.synthetic import load_generator_for, load_synthetic
-from balancer.data.writer import write_images
+from balancer.data.writer import Screening, write_images
 from balancer.errors import ConfigurationError
 from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
+from balancer.quality.extractors import load_extractor
+from balancer.quality.screen import Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
 from balancer.results import StageResult, new_result, perform, standing_result
@@ -30,7 +34,7 @@ def run(
     """Bring every class of the training split to the target ratio.
 
     Args:
-        config: Sections `synthesis` and `hardware.accelerator` are used.
+        config: Sections `synthesis`, `gate`, `seed` and `hardware.accelerator` are used.
         workspace: Reads `index/` and `gan/<class>/`, writes `synthetic/`.
         force: Replace images made with other settings.
         dry_run: Return the plan and make nothing.
@@ -39,11 +43,12 @@ def run(
         ConfigurationError: The plan needs more than `synthesis.max_images`.
         MissingStage: There is no index, or no generator for a class that has to grow.
         IntegrityError: A generator is damaged, or saw images that are not training images today.
+        DataError: Too few of the images pass the screen.
         EnvironmentFault: The disk has no room for the plan.
     """
     index = load_index(workspace.index_dir)
     plans = plan_synthesis(index.counts("train"), TargetRatio.parse(config.synthesis.ratio))
-    settings = {"ratio": config.synthesis.ratio}
+    settings = {"ratio": config.synthesis.ratio, "screen": _screen_settings(config)}
     plan = {"ratio": config.synthesis.ratio, "plan": [_row(plan) for plan in plans]}
     growing = [plan for plan in plans if plan.to_make]
     if dry_run or not growing:
@@ -78,25 +83,91 @@ def run(
                 count=class_plan.to_make,
                 folder=folder,
                 device=inference_device(config.hardware),
+                screen=_screen(class_plan.label, generators, config, workspace, index),
+                most=_most(config, class_plan),
             )
         ]
         table = table_bytes(records, SyntheticRecord)
         (folder / "manifest.csv").write_bytes(table)
         _write_lineage(folder, generators)
-        return plan | {"made": len(records), "manifest": fingerprint(table)}
+        return plan | {
+            "made": len(records),
+            "manifest": fingerprint(table),
+            "screening": {p.label: _screening(p.label, records) for p in growing},
+        }
 
     return perform("synthesize", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
 def summary(result: StageResult) -> list[RenderableType]:
-    """What the terminal shows of a result: the arithmetic."""
+    """What the terminal shows of a result: the arithmetic, and what the screen let through."""
     ratio = result.metrics["ratio"]
     table = Table("class", "real", "target", "to make", "total", title=f"Target {ratio}")
     for row in result.metrics["plan"]:
         cells = (row[key] for key in ("class", "real", "target", "to_make", "total"))
         table.add_row(*(Text(str(cell)) for cell in cells))
     meaning = f"{ratio} is the largest class : every other class, in the training split."
-    return [table, meaning]
+    return [table, meaning, *map(_kept, result.metrics.get("screening", {}).items())]
+
+
+def _kept(entry: tuple[str, dict[str, Any]]) -> Text:
+    label, screening = entry
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in screening["rejected"].items())
+    return Text(
+        f"{label}: {screening['accepted']:,} of {screening['made']:,} images made were accepted "
+        f"({screening['keep_rate']:.1%}){f'; rejected: {reasons}' if reasons else ''}."
+    )
+
+
+def _screening(label: str, records: list[SyntheticRecord]) -> dict[str, Any]:
+    made = [record for record in records if record.label == label]
+    accepted = sum(record.accepted for record in made)
+    return {
+        "made": len(made),
+        "accepted": accepted,
+        "keep_rate": accepted / len(made),
+        "rejected": dict(sorted(Counter(r.reason for r in made if not r.accepted).items())),
+    }
+
+
+def _screen_settings(config: BalancerConfig) -> dict[str, Any]:
+    """What decides which images are accepted; limits of reasons not looked for do not."""
+    reasons = config.synthesis.screen
+    if not reasons:
+        return {"reasons": []}
+    keys = ("near_copy_correlation", "near_copy_distance", "outlier_distance")
+    return {
+        "reasons": list(reasons),
+        "seed": config.seed,
+        "max_attempts": config.synthesis.max_attempts,
+    } | {key: getattr(config.gate, key) for key in (*keys, "confidence_quantile")}
+
+
+def _screen(
+    label: str,
+    generators: dict[str, LoadedGenerator],
+    config: BalancerConfig,
+    workspace: Workspace,
+    index: Index,
+) -> Screening | None:
+    if not config.synthesis.screen:
+        return None
+    size = generators[label].config.image_size
+    screen = Screen(
+        label,
+        {name: index.pixels(size, "train", name) for name in index.classes},
+        index.pixels(size, "val", label),
+        extractor=load_extractor("lite0"),
+        gate=config.gate,
+        reasons=config.synthesis.screen,
+        seed=config.seed,
+        cache=workspace.feature_cache_dir,
+    )
+    return screen.reasons
+
+
+def _most(config: BalancerConfig, plan: ClassPlan) -> int:
+    return ceil(plan.to_make * (config.synthesis.max_attempts if config.synthesis.screen else 1))
 
 
 def _row(plan: ClassPlan) -> dict[str, object]:

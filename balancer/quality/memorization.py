@@ -1,0 +1,162 @@
+"""Whether generated images repeat training images, in feature spaces and in aligned pixels.
+
+A held-out image of the same class is what an honest generator would make, so every figure stands
+beside the one of held-out images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from balancer.quality.aligned import Images, nearest_aligned
+from balancer.quality.descriptors import edge_histograms
+from balancer.quality.extractors import Extractor
+from balancer.quality.features import Features, features_of
+from balancer.quality.neighbors import distances
+
+FloatArray = npt.NDArray[np.float64]
+_DRAWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """What training image each image of a set comes closest to.
+
+    Attributes:
+        is_copy: bool (N,), near copy of a training image in some space.
+        rows: int64 (N,), the training image most alike in aligned pixels.
+        correlations: float32 (N,), with that image.
+        relative: Per feature space float64 (N,): distance to the nearest training image or its
+            mirror image, over the median of held-out images.
+        features: Per feature space float32 (N, d).
+    """
+
+    is_copy: npt.NDArray[np.bool_]
+    rows: npt.NDArray[np.int64]
+    correlations: npt.NDArray[np.float32]
+    relative: Mapping[str, FloatArray]
+    features: Mapping[str, Features]
+
+
+class CopyDetector:
+    """Finds near copies of training images.
+
+    Args:
+        training: uint8 (N, S, S), images of one class.
+        held_out: uint8 (M, S, S), M >= 1, other images of the class: the scale of distances.
+        extractors: By name; edge histograms are always looked at as well.
+        correlation: Of aligned pixels, from which on an image is a near copy.
+        distance: Share of the median distance of held-out images, up to which it is one.
+        cache: Folder of kept features; None: nothing is kept.
+    """
+
+    def __init__(
+        self,
+        training: Images,
+        held_out: Images,
+        *,
+        extractors: Mapping[str, Extractor],
+        correlation: float,
+        distance: float,
+        cache: Path | None = None,
+    ) -> None:
+        self._training = training
+        self._held_out = held_out
+        self._extractors = extractors
+        self._correlation = correlation
+        self._distance = distance
+        self._cache = cache
+        # Each image and its mirror image, for a flipped copy is a copy.
+        self._of_training = self._describe(np.concatenate((training, training[:, :, ::-1])))
+        self._of_held_out = self._describe(np.concatenate((held_out, held_out[:, :, ::-1])))
+        self._scale = {
+            name: max(float(np.median(self._to_training(name, features[: len(held_out)]))), 1e-12)
+            for name, features in self._of_held_out.items()
+        }
+
+    def nearest(self, images: Images) -> Nearest:
+        """Compare images, uint8 (N, S, S), with the training images."""
+        aligned = nearest_aligned(images, self._training)
+        features = self._describe(images)
+        relative = {
+            name: self._to_training(name, values) / self._scale[name]
+            for name, values in features.items()
+        }
+        close = [values <= self._distance for values in relative.values()]
+        alike = aligned.correlations >= self._correlation
+        return Nearest(
+            is_copy=np.logical_or.reduce([alike, *close]),
+            rows=aligned.rows,
+            correlations=aligned.correlations,
+            relative=relative,
+            features=features,
+        )
+
+    def measure(self, found: Nearest, rng: np.random.Generator) -> dict[str, Any]:
+        """The figures of a set of generated images.
+
+        Args:
+            found: What `nearest` says of them.
+            rng: Chooses training images where there are more than held-out ones.
+
+        Returns:
+            JSON-ready: shares of near copies among generated and held-out images, medians of the
+            relative distances and of the correlations, and per space the share of generated images
+            that lie closer to training images than to as many held-out ones, which is 0.5 for an
+            honest generator.
+        """
+        held_out = self.nearest(self._held_out)
+        return {
+            "n": len(found.rows),
+            "n_held_out": len(self._held_out),
+            "near_copies": {
+                "generated": float(found.is_copy.mean()),
+                "held_out": float(held_out.is_copy.mean()),
+            },
+            "correlation": {
+                "generated": float(np.median(found.correlations)),
+                "held_out": float(np.median(held_out.correlations)),
+            },
+            "distance": {
+                name: {
+                    "generated": float(np.median(found.relative[name])),
+                    "held_out": float(np.median(held_out.relative[name])),
+                    "closer_to_training": self._closer_to_training(name, features, rng),
+                }
+                for name, features in found.features.items()
+            },
+        }
+
+    def _describe(self, images: Images) -> dict[str, Features]:
+        return {
+            name: features_of(extractor, images, cache=self._cache)
+            for name, extractor in self._extractors.items()
+        } | {"edges": edge_histograms(images)}
+
+    def _to_training(self, space: str, features: Features) -> FloatArray:
+        return cast(FloatArray, distances(features, self._of_training[space]).min(axis=1))
+
+    def _closer_to_training(
+        self, space: str, features: Features, rng: np.random.Generator
+    ) -> float:
+        training = _to_either_side(features, self._of_training[space])
+        held_out = _to_either_side(features, self._of_held_out[space])
+        n = min(training.shape[1], held_out.shape[1])
+        shares = []
+        for _ in range(_DRAWS):
+            rows = rng.permutation(training.shape[1])[:n]
+            columns = rng.permutation(held_out.shape[1])[:n]
+            closer = training[:, rows].min(axis=1) < held_out[:, columns].min(axis=1)
+            shares.append(closer.mean())
+        return float(np.mean(shares))
+
+
+def _to_either_side(features: Features, both: Features) -> FloatArray:
+    """Distance to each image or its mirror image, the nearer one: float64 (N, M)."""
+    between = distances(features, both)
+    half = between.shape[1] // 2
+    return cast(FloatArray, np.minimum(between[:, :half], between[:, half:]))

@@ -1,0 +1,72 @@
+"""Precision, recall, density and coverage: fidelity and diversity by nearest neighbours.
+
+Precision and recall: Kynkäänniemi 2019 (arXiv 1904.06991). Density and coverage: Naeem 2020
+(2002.09797). Each real or generated image stands for the ball that reaches to its k-th neighbour.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifold:
+    """What the balls of real and generated images say of each other.
+
+    Attributes:
+        precision: Share of generated images inside a ball of a real one.
+        recall: Share of real images inside a ball of a generated one.
+        density: Balls of real images that a generated one lies in, over k; may exceed 1.
+        coverage: Share of real balls with a generated image inside.
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def manifold(fake: npt.ArrayLike, real: npt.ArrayLike, *, k: int) -> Manifold:
+    """Compare two sets of features.
+
+    Args:
+        fake: Generated, (n, d), n > k.
+        real: Real, (m, d), m > k.
+        k: Neighbours that set a ball's radius, the image itself not counted.
+
+    Raises:
+        ValueError: A set has k images or fewer.
+    """
+    a, b = np.asarray(fake, np.float64), np.asarray(real, np.float64)
+    if min(len(a), len(b)) <= k:
+        raise ValueError(f"{k} neighbours need more images than {min(len(a), len(b))}.")
+    between = distances(a, b)  # (n, m)
+    in_real = between <= _radii(b, k)
+    in_fake = between <= _radii(a, k)[:, None]
+    return Manifold(
+        precision=float(in_real.any(axis=1).mean()),
+        recall=float(in_fake.any(axis=0).mean()),
+        density=float(in_real.sum(axis=1).mean() / k),
+        coverage=float(in_real.any(axis=0).mean()),
+    )
+
+
+def distances(first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
+    """Euclidean distances of features (n, d) and (m, d): float64 (n, m)."""
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    # About their common centre, where the difference of squares below loses the fewest digits.
+    centre = b.mean(axis=0)
+    a, b = a - centre, b - centre
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return cast(FloatArray, np.sqrt(np.maximum(squares, 0)))
+
+
+def _radii(features: FloatArray, k: int) -> FloatArray:
+    """Distance of each image to its k-th neighbour in the same set."""
+    within = distances(features, features)
+    np.fill_diagonal(within, 0)
+    return np.partition(within, k, axis=1)[:, k]

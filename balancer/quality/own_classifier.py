@@ -1,0 +1,68 @@
+"""The run's own classifier as a feature extractor: it hears what matters for this very task."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from balancer.errors import IntegrityError
+from balancer.quality.extractors import Extractor, common_recipe
+from classifier.checkpoint import WEIGHTS, CheckpointError, LoadedClassifier, load_classifier
+from classifier.tables import resize
+
+
+def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
+    """Load the classifier that was trained on real images alone.
+
+    Args:
+        directory: Of the classifier.
+        index_hash: Of today's index; the classifier must have been trained on its split.
+
+    Raises:
+        IntegrityError: The classifier is damaged, saw synthetic images, or another split.
+    """
+    try:
+        loaded = load_classifier(directory)
+    except CheckpointError as error:
+        raise IntegrityError(
+            f"The extractor classifier cannot be used: {error} Train it again with "
+            "`balancer classify --force`, or measure with quality.extractors=[lite0]."
+        ) from error
+    provenance = loaded.provenance
+    if provenance.get("index_hash") != index_hash or provenance.get("n_synthetic") != 0:
+        raise IntegrityError(
+            f"{directory} should hold a classifier of today's real training images, but it was "
+            "trained on others; train it again with `balancer classify --force`."
+        )
+    network = _Penultimate(loaded)
+    return Extractor(
+        suffix="[classifier]",
+        registered_name=f"classifier-{loaded.weights_sha256[:8]}",
+        dimension=network.dimension,
+        recipe={
+            "extractor": "classifier",
+            "network": f"{loaded.config.model} trained on the real training images, features "
+            "before the last layer",
+            "weights": WEIGHTS,
+            "weights_sha256": loaded.weights_sha256,
+            "input": f"8-bit grey, {loaded.network.preprocessing.as_json()}",
+            **common_recipe("timm"),
+        },
+        network=network,
+    )
+
+
+class _Penultimate(nn.Module):
+    """Images as the classifier sees them: uint8 (N, 1, H, W) to a one-tuple of (N, F)."""
+
+    def __init__(self, loaded: LoadedClassifier) -> None:
+        super().__init__()
+        self._network = loaded.network.eval().requires_grad_(False)
+        self._side = loaded.config.input_size
+        last = [layer for layer in loaded.network.head if isinstance(layer, nn.Linear)][-1]
+        self.dimension = last.in_features
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        resized = np.stack([resize(image, self._side) for image in images.squeeze(1).numpy()])
+        return (self._network.features(torch.from_numpy(resized)[:, None]).float(),)

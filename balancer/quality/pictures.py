@@ -1,0 +1,94 @@
+"""What the eye should see of the synthetic images of a class, as PNG."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from balancer.quality.aligned import Images
+from balancer.quality.features import Features
+from balancer.report.plots import plain_text
+
+_ROWS, _COLUMNS = 8, 8
+_PAIRS = 12
+_INK = {"real, training": "#4c566a", "real, validation": "#2f7f9d", "synthetic": "#bf3f5f"}
+
+
+def save_side_by_side(real: Images, synthetic: Images, path: Path) -> None:
+    """Tile 8 x 8 real images on the left and 8 x 8 synthetic ones on the right.
+
+    Args:
+        real: uint8 (N, S, S), N >= 1.
+        synthetic: uint8 (M, S, S), M >= 1.
+        path: The PNG to write.
+    """
+    side = real.shape[1]
+    sheet = np.full((_ROWS * (side + 2) - 2, 2 * _COLUMNS * (side + 2) + 14), 255, np.uint8)
+    for images, left in ((real, 0), (synthetic, _COLUMNS * (side + 2) + 14)):
+        for number, image in enumerate(images[: _ROWS * _COLUMNS]):
+            top, across = divmod(number, _COLUMNS)
+            y, x = top * (side + 2), left + across * (side + 2)
+            sheet[y : y + side, x : x + side] = image
+    Image.fromarray(sheet).save(path)
+
+
+def save_closest_pairs(
+    synthetic: Images,
+    training: Images,
+    rows: NDArray[np.int64],
+    correlations: NDArray[np.float32],
+    path: Path,
+) -> None:
+    """Draw the synthetic images most like a training image above those, most alike first.
+
+    Args:
+        synthetic: uint8 (N, S, S), N >= 1.
+        training: uint8 (M, S, S).
+        rows: int64 (N,), the training image closest to each synthetic one.
+        correlations: float32 (N,), with it.
+        path: The PNG to write.
+    """
+    order = np.argsort(-correlations, kind="stable")[:_PAIRS]
+    figure = Figure(figsize=(1.1 * len(order) + 1, 2.7), dpi=110, layout="constrained")
+    axes = figure.subplots(2, len(order), squeeze=False)
+    for column, number in enumerate(order):
+        for row, image in enumerate((synthetic[number], training[rows[number]])):
+            axes[row, column].imshow(image, cmap="gray", vmin=0, vmax=255)
+            axes[row, column].set(xticks=[], yticks=[])
+        axes[0, column].set_title(f"{correlations[number]:.2f}", fontsize=9)
+    axes[0, 0].set_ylabel("synthetic", fontsize=9)
+    axes[1, 0].set_ylabel("training", fontsize=9)
+    figure.suptitle("Closest pairs, correlation of aligned pixels", fontsize=10)
+    figure.savefig(path)
+
+
+def save_feature_map(
+    training: Features, validation: Features, synthetic: Features, *, name: str, path: Path
+) -> None:
+    """Draw all sets on the two main axes of their features (PCA of all together).
+
+    Args:
+        training: Real, (N, d).
+        validation: Real, (M, d).
+        synthetic: (K, d).
+        name: Of the features.
+        path: The PNG to write.
+    """
+    sets = dict(zip(_INK, (training, validation, synthetic), strict=True))
+    everything = np.concatenate(list(sets.values())).astype(np.float64)
+    centre = everything.mean(axis=0)
+    _, scales, axes_of = np.linalg.svd(everything - centre, full_matrices=False)
+    shares = scales[:2] ** 2 / max((scales**2).sum(), 1e-12)
+    figure = Figure(figsize=(6, 5), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    for kind in ("synthetic", "real, training", "real, validation"):
+        across, up = axes_of[:2] @ (sets[kind] - centre).T
+        label = f"{kind} ({len(across)})"
+        axes.scatter(across, up, s=12, alpha=0.7, color=_INK[kind], label=label, linewidths=0)
+    axes.set_xlabel(f"first axis ({shares[0]:.0%} of the variance)")
+    axes.set_ylabel(f"second axis ({shares[1]:.0%})")
+    axes.set_title(f"Features of {plain_text(name)}", fontsize=11)
+    axes.legend(frameon=False, fontsize=9)
+    figure.savefig(path)

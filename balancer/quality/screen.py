@@ -1,0 +1,91 @@
+"""Image by image: which generated images may join the training split, and why others may not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from balancer.errors import DataError
+from balancer.quality.extractors import Extractor
+from balancer.quality.features import Features, Images, features_of
+from balancer.quality.judge import quality_blind_judge
+from balancer.quality.memorization import CopyDetector
+from balancer.sections import GateConfig
+
+NEAR_COPY, OUTLIER, LOW_CONFIDENCE = "near-copy", "outlier", "low-confidence"
+
+
+class Screen:
+    """Judges images of one class by training and validation images alone.
+
+    Args:
+        label: The class that the images are meant to be of.
+        training: Real training images by class, uint8 (N, S, S) each.
+        validation: Real validation images of the class, uint8 (M, S, S), M >= 1; they set every
+            scale.
+        extractor: Gives the features.
+        gate: The limits.
+        reasons: Which reasons to look for.
+        seed: Of the degradations that the judge learns to ignore.
+        cache: Folder of kept features; None: nothing is kept.
+
+    Raises:
+        DataError: There are no validation images of the class.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        training: Mapping[str, Images],
+        validation: Images,
+        *,
+        extractor: Extractor,
+        gate: GateConfig,
+        reasons: tuple[str, ...],
+        seed: int,
+        cache: Path | None = None,
+    ) -> None:
+        if not len(validation):
+            raise DataError(
+                f"Screening images of {label} needs validation images of that class, but there are "
+                "none; enlarge data.split, or set synthesis.screen=[]."
+            )
+        self._label = label
+        self._reasons = reasons
+        self._gate = gate
+        self._name = extractor.recipe["extractor"]
+        self._copies = CopyDetector(
+            training[label],
+            validation,
+            extractors={self._name: extractor},
+            correlation=gate.near_copy_correlation,
+            distance=gate.near_copy_distance,
+            cache=cache,
+        )
+        if LOW_CONFIDENCE in reasons:
+            self._judge = quality_blind_judge(training, extractor=extractor, seed=seed, cache=cache)
+            self._least = float(
+                np.quantile(
+                    self._confidence(features_of(extractor, validation, cache=cache)),
+                    gate.confidence_quantile,
+                )
+            )
+
+    def reasons(self, images: Images) -> list[str]:
+        """The first reason against each image, uint8 (N, S, S); empty where there is none."""
+        found = self._copies.nearest(images)
+        distance = found.relative[self._name]
+        against = {
+            NEAR_COPY: found.is_copy,
+            OUTLIER: distance > self._gate.outlier_distance,
+        }
+        if LOW_CONFIDENCE in self._reasons:
+            against[LOW_CONFIDENCE] = self._confidence(found.features[self._name]) < self._least
+        return [
+            next((reason for reason in self._reasons if against[reason][row]), "")
+            for row in range(len(images))
+        ]
+
+    def _confidence(self, features: Features) -> np.ndarray:
+        probabilities = self._judge.probabilities(features)
+        return np.asarray(probabilities[:, self._judge.classes.index(self._label)])

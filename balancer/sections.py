@@ -1,0 +1,154 @@
+"""The sections of the configuration that are the balancer's own; the libraries bring theirs."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from balancer.ratio import TargetRatio
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Unknown keys and values outside their range are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """How a folder of radiographs becomes an index."""
+
+    root: Path | None = None
+    """A folder per class; null: the workspace's index, else the bundled samples."""
+    split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
+    """Shares of the images in the training, validation and test split."""
+    skip_bad: bool = False
+    """Quarantine and count unusable files instead of refusing them."""
+    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 10
+    """Largest Hamming distance of 64-bit perceptual hashes of a pair whose pixels are compared."""
+    min_images: Annotated[int, Field(ge=3)] = 8
+    """Fewest usable images of a class."""
+    min_side: Annotated[int, Field(ge=1)] = 32
+    """Smallest side of an image in pixels."""
+    max_aspect: Annotated[float, Field(ge=1)] = 4.0
+    """Largest ratio of the long to the short side."""
+    max_megapixels: Annotated[float, Field(gt=0)] = 64.0
+
+    @field_validator("split")
+    @classmethod
+    def _sums_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(split) - 1) > 1e-9:
+            raise ValueError(f"the three shares must sum to 1, not {sum(split):g}")
+        return split
+
+
+class SynthesisConfig(Section):
+    """How many images are made."""
+
+    ratio: str = "2:1"
+    """Largest class : every other class in the training split, real and synthetic together."""
+    max_images: Annotated[int, Field(ge=1)] = 100_000
+    """A plan that needs more images is refused."""
+    screen: tuple[Literal["near-copy", "outlier", "low-confidence"], ...] = (
+        "near-copy",
+        "outlier",
+        "low-confidence",
+    )
+    """Reasons for which an image is rejected and another made in its place; see `gate`."""
+    max_attempts: Annotated[float, Field(ge=1)] = 10.0
+    """Images made at most, as a multiple of those wanted, before the plan is given up."""
+
+    @field_validator("ratio", mode="before")
+    @classmethod
+    def _is_ratio(cls, ratio: object) -> str:
+        return str(TargetRatio.parse(str(ratio)))
+
+
+class QualityConfig(Section):
+    """How generated images are measured."""
+
+    extractors: Annotated[
+        tuple[Literal["lite0", "inception", "classifier"], ...], Field(min_length=1)
+    ] = ("lite0", "classifier")
+    """`classifier` is the run's own, trained on real images; it is left out until it stands."""
+    inception_weights: Path | None = None
+    """File of the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
+    kid_subsets: Annotated[int, Field(ge=2)] = 100
+    kid_subset_size: Annotated[int, Field(ge=2)] = 100
+    """Images per subset; never more than half of the smaller set."""
+    neighbors: Annotated[int, Field(ge=1, le=50)] = 5
+    """k of precision, recall, density and coverage."""
+    ms_ssim_pairs: Annotated[int, Field(ge=1)] = 400
+    """Random pairs of images behind the mean MS-SSIM of a set."""
+    max_images: Annotated[int, Field(ge=4)] = 2_000
+    """At most this many synthetic images per class are measured, the first by number."""
+
+
+class GateConfig(Section):
+    """Limits of the quality gate, for single images and for the set of a class.
+
+    All are relative to real images of the same class that the generator never saw, those of the
+    validation split; none sees a test image.
+    """
+
+    near_copy_correlation: Annotated[float, Field(gt=0, le=1)] = 0.90
+    """Aligned-pixel correlation with a training image, from which on an image is a near copy."""
+    near_copy_distance: Annotated[float, Field(ge=0, lt=1)] = 0.60
+    """Feature distance to a training image, as a share of that of held-out images, down from which
+    an image is a near copy."""
+    outlier_distance: Annotated[float, Field(gt=1)] = 1.5
+    """The same share, from which on an image is an outlier of its class."""
+    confidence_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """An image is of low confidence if it looks less like its class than all but this share of
+    held-out images."""
+    max_near_copies: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Largest share of near copies among all images made, above that of held-out images."""
+    max_twins: Annotated[float, Field(ge=0, le=1)] = 0.20
+    """Largest share of images with a near copy in their own set, above that of real images."""
+    max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.10
+    """Largest mean MS-SSIM within the set, above that of real images."""
+    min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Least coverage, as a share of that of real images at the same n."""
+    min_own_class: Annotated[float, Field(ge=0, le=1)] = 0.50
+    """Least share of images taken for their own class, as a share of that of held-out images."""
+    max_trivial_auroc: Annotated[float, Field(ge=0.5, le=1)] = 0.95
+    """Largest AUROC at which grey levels, borders and sharpness alone tell synthetic from real."""
+
+
+class EvaluationConfig(Section):
+    """How a trained classifier is judged on the test split."""
+
+    positive_class: str | None = None
+    """The class that sensitivity speaks of; null: the rarest in the training split."""
+    bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
+    """Resamples of the test groups behind each 95 % interval."""
+
+
+class HardwareConfig(Section):
+    """What is handed to the Lightning Trainer."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: int | str = 1
+    """How many; or which, such as `0,2`; or `auto`."""
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
+    num_nodes: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("devices")
+    @classmethod
+    def _is_device_list(cls, devices: int | str) -> int | str:
+        if isinstance(devices, str) and devices.isdigit():
+            devices = int(devices)
+        numbers = not isinstance(devices, int) and re.fullmatch(r"\d+(,\d+)*,?", devices)
+        if devices in ("auto", -1) or numbers or (isinstance(devices, int) and devices > 0):
+            return devices
+        raise ValueError("a number of at least 1, a list such as 0,2, or auto is wanted")
+
+    @property
+    def n_devices(self) -> int | None:
+        """How many devices are asked for on this machine; None: all there are."""
+        if isinstance(self.devices, int):
+            return None if self.devices == -1 else self.devices
+        return None if self.devices == "auto" else len(self.devices.strip(",").split(","))
