@@ -107,7 +107,7 @@ class GateConfig(Section):
     """Largest share of near copies among all images made, above that of held-out images."""
     max_twins: Annotated[float, Field(ge=0, le=1)] = 0.20
     """Largest share of images with a near copy in their own set, above that of real images."""
-    max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.10
+    max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Largest mean MS-SSIM within the set, above that of real images."""
     min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Least coverage, as a share of that of real images at the same n."""

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,6 +29,7 @@ from gan.transforms import to_uint8
 log = logging.getLogger(__name__)
 
 GRID_SIDE = 8
+GRID_NAME = "grid.png"
 ROWS = 200
 """About this many rows of losses, however long the training."""
 SECONDS_BETWEEN_UPDATES = 0.5
@@ -84,9 +83,9 @@ class Recorder(_AfterStep):
         config = module.config
         self._sum = module.losses * step if self._sum is None else self._sum + module.losses * step
         self._images += step
-        if _due(max(1, config.images_shown // ROWS), module, step):
+        if module.passed_multiple(max(1, config.images_shown // ROWS), step):
             self._write_row(module)
-        if _due(config.grid_every, module, step) or module.images_shown >= config.images_shown:
+        if module.passed_multiple(config.grid_every, step):
             self._write_grid(module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -118,14 +117,12 @@ class Recorder(_AfterStep):
 
     def _write_grid(self, module: LitDCGAN) -> None:
         require_finite(module)
-        grid = draw_grid(module)
-        content = io.BytesIO()
-        Image.fromarray(grid).save(content, format="PNG")
+        content = grid_png(module)
         name = f"images-{module.images_shown:09d}.png"
-        write_atomically(self._directory / "grids" / name, content.getvalue())
-        write_atomically(self._directory / "grid.png", content.getvalue())
+        write_atomically(self._directory / "grids" / name, content)
+        write_atomically(self._directory / GRID_NAME, content)
         if self._history is not None:
-            self._history.add_grid(grid, module.images_shown)
+            self._history.add_grid(content, module.images_shown)
             self._history.plot()
 
     def _close(self) -> None:
@@ -156,7 +153,7 @@ class CheckpointWriter(_AfterStep):
 
     def after_step(self, module: LitDCGAN, step: int) -> None:
         """Save where a checkpoint is due."""
-        if _due(module.config.checkpoint_every, module, step):
+        if module.passed_multiple(module.config.checkpoint_every, step):
             self._save(module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -211,7 +208,7 @@ class ProgressReport(_AfterStep):
         """Move the bar or write the line."""
         now = time.monotonic()
         if self._bar is None:
-            if _due(module.config.grid_every, module, step):
+            if module.passed_multiple(module.config.grid_every, step):
                 total = module.config.images_shown
                 numbers = self._numbers(module, now)
                 log.info(
@@ -247,12 +244,8 @@ class ProgressReport(_AfterStep):
         return f"loss_d {loss_d:.3f}, loss_g {loss_g:.3f}, {rate:.0f} images/s"
 
 
-def draw_grid(module: LitDCGAN) -> NDArray[np.uint8]:
-    """Images of the averaged generator for 64 latents that never change.
-
-    Returns:
-        uint8 (8 S, 8 S).
-    """
+def grid_png(module: LitDCGAN) -> bytes:
+    """Images of the averaged generator for 64 latents that never change, as one PNG."""
     latents = torch.randn(
         GRID_SIDE**2,
         module.config.latent_dim,
@@ -262,7 +255,10 @@ def draw_grid(module: LitDCGAN) -> NDArray[np.uint8]:
         images = to_uint8(module.averaged_generator()(latents.to(module.device)))
     side = module.config.image_size
     tiles = images.reshape(GRID_SIDE, GRID_SIDE, side, side).permute(0, 2, 1, 3)
-    return tiles.reshape(GRID_SIDE * side, GRID_SIDE * side).cpu().numpy()
+    grid = tiles.reshape(GRID_SIDE * side, GRID_SIDE * side).cpu().numpy()
+    content = io.BytesIO()
+    Image.fromarray(grid).save(content, format="PNG")
+    return content.getvalue()
 
 
 def require_finite(module: LitDCGAN) -> None:
@@ -286,8 +282,3 @@ def _diverged(module: LitDCGAN) -> TrainingDiverged:
         f"(loss_d {losses[0]:g}, loss_g {losses[1]:g}); lower the learning rates. The last good "
         "checkpoint, if one was due before, is kept."
     )
-
-
-def _due(every: int, module: LitDCGAN, step: int) -> bool:
-    """Whether this step passed a multiple of `every` images."""
-    return module.images_shown // every > (module.images_shown - step) // every

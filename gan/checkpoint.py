@@ -21,7 +21,7 @@ from gan.networks import Generator
 WEIGHTS_NAME = "generator.safetensors"
 METADATA_NAME = "generator.json"
 KIND: Literal["gan-generator"] = "gan-generator"
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
 
 class CheckpointError(ValueError):
@@ -35,6 +35,7 @@ class Provenance(BaseModel):
         class_name: The class of all training images.
         index_hash: Fingerprint of the table that the images were chosen from.
         training_ids: Content hash of each training image.
+        pretraining_ids: The same of the images of another class that it was pretrained on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,18 +43,20 @@ class Provenance(BaseModel):
     class_name: str
     index_hash: str
     training_ids: tuple[str, ...]
+    pretraining_ids: tuple[str, ...] = ()
 
 
 class GeneratorMetadata(Provenance):
     """The content of `generator.json`.
 
     Attributes:
-        images_shown: Real images that the discriminator saw, all devices together.
+        images_shown: Real images that the discriminator had seen when these weights were, all
+            devices together.
         weights_sha256: SHA-256 of the weights file, hex; it identifies the checkpoint.
     """
 
     kind: Literal["gan-generator"] = KIND
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     config: GANConfig
     seed: int
     images_shown: int

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from gan.checkpoint import write_atomically
@@ -41,8 +41,9 @@ class History:
         for name, value in zip(COLUMNS[1:], row[1:], strict=True):
             self._writer.add_scalar(name, value, images_shown)
 
-    def add_grid(self, grid: NDArray[np.uint8], images_shown: int) -> None:
-        """Show a grid, uint8 (H, W), in TensorBoard."""
+    def add_grid(self, png: bytes, images_shown: int) -> None:
+        """Show a grid in TensorBoard."""
+        grid = np.asarray(Image.open(io.BytesIO(png)))
         self._writer.add_image("gan/grid", grid, images_shown, dataformats="HW")
 
     def plot(self) -> None:

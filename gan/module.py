@@ -18,6 +18,8 @@ from gan.transforms import to_unit_range
 
 RAMP_UP = 0.05
 """The half-life of the average is at most this share of the images shown so far."""
+LEAST_LEARNING_RATE = 0.05
+"""Share of the learning rate that is left at the end of a decay."""
 STATISTICS_LATENTS = 512
 """Latents behind the batch-norm statistics of the averaged generator."""
 
@@ -34,6 +36,8 @@ class LitDCGAN(LightningModule):
         ema: Exponential moving average of the generator's weights (Yazici 2018, 1806.04498); its
             statistics are valid after `averaged_generator()` only.
         losses: float32 (2,), discriminator and generator loss of the last step.
+        evaluations: What was noted of the training so far, oldest first.
+        stop_reason: Why the training ended before its time; None where it did not.
     """
 
     def __init__(self, config: GANConfig, *, seed: int) -> None:
@@ -43,6 +47,9 @@ class LitDCGAN(LightningModule):
         self.seed = seed
         self.images_shown = 0
         self.losses = torch.zeros(2)
+        self.evaluations: list[dict[str, Any]] = []
+        self.stop_reason: str | None = None
+        self._best: dict[str, Tensor] | None = None
         self._restored: dict[str, Any] | None = None
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
@@ -64,6 +71,41 @@ class LitDCGAN(LightningModule):
             for network, rate in zip(networks, rates, strict=True)
         ]
 
+    def passed_multiple(self, every: int, step: int) -> bool:
+        """Whether the last step, of `step` images, passed a multiple of `every` images shown.
+
+        The end of the training counts as one; `every` = 0 has none.
+        """
+        if not every:
+            return False
+        ended = self.images_shown >= self.config.images_shown
+        return ended or self.images_shown // every > (self.images_shown - step) // every
+
+    def note_evaluation(self, evaluation: dict[str, Any]) -> None:
+        """Keep an evaluation, and the averaged weights if no KID was as low before.
+
+        Args:
+            evaluation: Plain values, among them `kid`.
+        """
+        if all(evaluation["kid"] < earlier["kid"] for earlier in self.evaluations):
+            self._best = {name: value.clone() for name, value in self.ema.state_dict().items()}
+        self.evaluations = [*self.evaluations, evaluation]
+
+    def select(self) -> dict[str, Any] | None:
+        """Take the averaged weights that the recipe keeps.
+
+        Returns:
+            Their evaluation; None where there was none and the weights are the last ones.
+        """
+        if not self.evaluations:
+            return None
+        if self.config.keep == "last":
+            ended = self.evaluations[-1]["images_shown"] == self.images_shown
+            return self.evaluations[-1] if ended else None
+        if self._best is not None:
+            self.ema.load_state_dict(self._best)
+        return min(self.evaluations, key=lambda evaluation: float(evaluation["kid"]))
+
     def training_step(self, images: Tensor, batch_idx: int) -> None:
         """One step of the discriminator and one of the generator.
 
@@ -78,6 +120,7 @@ class LitDCGAN(LightningModule):
             len(images), self.config.latent_dim, generator=random, device=images.device
         )
         optimizer_d, optimizer_g = cast(list[LightningOptimizer], self.optimizers())
+        self._set_learning_rates(optimizer_d, optimizer_g)
         fakes = self.generator(latents)
 
         # Maximise log D(x) + log(1 - D(G(z))).
@@ -142,17 +185,33 @@ class LitDCGAN(LightningModule):
             "networks": self.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.trainer.optimizers],
             "precision": self.trainer.precision_plugin.state_dict(),
+            "evaluations": self.evaluations,
+            "best": self._best,
+            "stop_reason": self.stop_reason,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a `training_state()`; the optimizers follow when the training starts."""
         self.images_shown = state["images_shown"]
         self.load_state_dict(state["networks"])
+        self.evaluations = state["evaluations"]
+        self.stop_reason = state["stop_reason"]
+        self._best = state["best"]
         self._restored = state
 
     def _logits(self, images: Tensor, random: torch.Generator) -> Tensor:
         logits: Tensor = self.discriminator(diff_augment(images, self.config.augment, random))
         return logits
+
+    def _set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
+        """Constant, then linearly to a twentieth over the last `decay_share` of the training."""
+        config = self.config
+        left = 1 - self.images_shown / config.images_shown
+        factor = min(1.0, left / config.decay_share) if config.decay_share else 1.0
+        rates = (config.learning_rate_discriminator, config.learning_rate_generator)
+        for optimizer, rate in zip(optimizers, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * max(factor, LEAST_LEARNING_RATE)
 
     @torch.no_grad()
     def _update_average(self, images: int) -> None:

@@ -1,5 +1,6 @@
-"""DCGAN for grey images (Radford 2015, arXiv 1511.06434)."""
+"""DCGAN for grey images (Radford 2015, arXiv 1511.06434), and what later work found better."""
 
+import math
 from itertools import pairwise
 
 import torch
@@ -8,10 +9,14 @@ from torch import Tensor, nn
 from gan.config import GANConfig
 
 SMALLEST_SIDE = 4
+GROUPS = 8
 
 
 class Generator(nn.Module):
-    """Latents to images: a dense layer to 4 x 4, then doublings by transposed convolutions.
+    """Latents to images: a dense layer to 4 x 4, then doublings.
+
+    A doubling is a transposed convolution (the paper) or, free of its checkerboards, nearest
+    neighbours and a convolution (Odena 2016, doi 10.23915/distill.00003).
 
     Attributes:
         config: The recipe that fixes all shapes.
@@ -27,14 +32,14 @@ class Generator(nn.Module):
         self.grow = nn.Sequential(
             *(
                 nn.Sequential(
-                    nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
+                    _doubling(config, wide, narrow, bias=False),
                     nn.BatchNorm2d(narrow),
                     nn.ReLU(inplace=True),
                 )
                 for wide, narrow in pairwise(widths)
             )
         )
-        self.draw = nn.ConvTranspose2d(widths[-1], 1, 4, stride=2, padding=1)
+        self.draw = _doubling(config, widths[-1], 1, bias=True)
         initialise(self)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -59,6 +64,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images to logits: halvings by strided convolutions down to 4 x 4, then a dense layer.
 
+    The paper's batch norm mixes the images of a batch, and real with real and fake with fake; group
+    norm (Wu and He 2018, arXiv 1803.08494) looks at each image alone and serves small batches.
+
     Attributes:
         config: The recipe that fixes all shapes.
     """
@@ -75,7 +83,7 @@ class Discriminator(nn.Module):
             *(
                 nn.Sequential(
                     nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False),
-                    nn.BatchNorm2d(wide),
+                    _norm(config, wide),
                     nn.LeakyReLU(0.2, inplace=True),
                 )
                 for narrow, wide in pairwise(widths)
@@ -102,6 +110,20 @@ class Discriminator(nn.Module):
         x = x.permute(0, 2, 3, 1).flatten(1)  # (N, 16 * W), pixels of W channels
         logits: Tensor = self.judge(x)  # (N, 1)
         return logits.squeeze(1).float()
+
+
+def _doubling(config: GANConfig, wide: int, narrow: int, *, bias: bool) -> nn.Module:
+    if config.upsampling == "transposed":
+        return nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=bias)
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2), nn.Conv2d(wide, narrow, 3, padding=1, bias=bias)
+    )
+
+
+def _norm(config: GANConfig, channels: int) -> nn.Module:
+    if config.discriminator_norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
 
 
 def initialise(network: nn.Module, random: torch.Generator | None = None) -> None:

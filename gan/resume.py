@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,17 @@ from gan.config import GANConfig
 
 STATE_NAME = "last.ckpt"
 KIND = "gan-training"
-FORMAT = 1
+FORMAT = 2
 
 
 def describe_run(
-    config: GANConfig, images: Tensor, *, seed: int, provenance: Provenance
+    config: GANConfig, sets: Sequence[Tensor], *, seed: int, provenance: Provenance
 ) -> dict[str, Any]:
     """What makes two trainings the same, as plain values.
 
     Args:
         config: The recipe.
-        images: uint8 (N, 1, S, S), all training images.
+        sets: uint8 (N, 1, S, S) each, all images that are trained on.
         seed: The run's seed.
         provenance: What the images are.
     """
@@ -36,7 +36,9 @@ def describe_run(
         "config": config.model_dump(mode="json"),
         "seed": seed,
         "provenance": provenance.model_dump(mode="json"),
-        "images_sha256": hashlib.sha256(images.contiguous().numpy().data).hexdigest(),
+        "images_sha256": [
+            hashlib.sha256(images.contiguous().numpy().data).hexdigest() for images in sets
+        ],
     }
 
 

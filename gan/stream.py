@@ -15,16 +15,28 @@ class ImageStream(LightningDataModule):
     Position p of the sequence is image order(p // n)[p % n], so the position is the sampler's
     whole state. A step of all ranks together takes `batch_size * ranks` positions.
 
+    Where there are images to pretrain on, they make up the sequence up to `switch`.
+
     Args:
         images: uint8 (n, 1, S, S).
         seed: Chooses the orders.
         batch_size: Images per step and rank, at most n / ranks.
         start: First position, the images shown so far.
         stop: The stream ends with the step that reaches this position.
+        pretraining: uint8 (m, 1, S, S), images of the steps that begin before `switch`.
+        switch: The first step from this position on takes `images`.
     """
 
     def __init__(
-        self, images: Tensor, *, seed: int, batch_size: int, start: int, stop: int
+        self,
+        images: Tensor,
+        *,
+        seed: int,
+        batch_size: int,
+        start: int,
+        stop: int,
+        pretraining: Tensor | None = None,
+        switch: int = 0,
     ) -> None:
         super().__init__()
         self.images = images
@@ -32,6 +44,8 @@ class ImageStream(LightningDataModule):
         self.batch_size = batch_size
         self.start = start
         self.stop = stop
+        self.pretraining = pretraining
+        self.switch = switch
 
     def train_dataloader(self) -> "_Batches":
         """The batches of this rank."""
@@ -41,16 +55,18 @@ class ImageStream(LightningDataModule):
 
     def batch(self, position: int) -> Tensor:
         """The `batch_size` images from a position on: uint8 (B, 1, S, S)."""
-        n = len(self.images)
+        before = self.pretraining is not None and position < self.switch
+        images = self.pretraining if self.pretraining is not None and before else self.images
+        n = len(images)
         positions = range(position, position + self.batch_size)
         epochs = range(positions[0] // n, positions[-1] // n + 1)
-        orders = torch.cat([self._order(epoch) for epoch in epochs])
+        orders = torch.cat([self._order(epoch, n) for epoch in epochs])
         first = position - epochs[0] * n
-        return self.images[orders[first : first + self.batch_size]]
+        return images[orders[first : first + self.batch_size]]
 
-    def _order(self, epoch: int) -> Tensor:
+    def _order(self, epoch: int, n: int) -> Tensor:
         random = random_stream(Purpose.ORDER, self.seed, epoch)
-        return torch.randperm(len(self.images), generator=random)
+        return torch.randperm(n, generator=random)
 
 
 class _Batches:

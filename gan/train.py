@@ -1,42 +1,42 @@
 """Training of one DCGAN, from images in memory to files; an unfinished one is taken up again."""
 
 import logging
-import os
 import signal
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
-from pydantic import BaseModel, ConfigDict
+from lightning.pytorch import Callback
 from torch import Tensor
 
-from gan.callbacks import CheckpointWriter, ProgressReport, Recorder, TrainingDiverged
-from gan.checkpoint import WEIGHTS_NAME, CheckpointError, Provenance, save_generator
+from gan.callbacks import (
+    GRID_NAME,
+    CheckpointWriter,
+    ProgressReport,
+    Recorder,
+    TrainingDiverged,
+    grid_png,
+)
+from gan.checkpoint import (
+    WEIGHTS_NAME,
+    CheckpointError,
+    Provenance,
+    save_generator,
+    write_atomically,
+)
 from gan.config import GANConfig
 from gan.interrupts import StopRequest
 from gan.module import LitDCGAN
 from gan.resume import STATE_NAME, describe_run, load_state
+from gan.selection import Selector, Validation
 from gan.stream import ImageStream
+from gan.trainer import TrainerOptions, make_trainer, quiet_lightning
 
-__all__ = ["FitResult", "TrainerOptions", "TrainingDiverged", "fit"]
+__all__ = ["FitResult", "TrainerOptions", "TrainingDiverged", "Validation", "fit"]
 
 log = logging.getLogger(__name__)
-
-
-class TrainerOptions(BaseModel):
-    """What reaches the Lightning Trainer, in its own words."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    accelerator: str = "auto"
-    devices: int | str = 1
-    precision: str = "32-true"
-    strategy: str = "auto"
-    num_nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,9 @@ class FitResult:
         seconds: Time of training, earlier calls included.
         images_per_second: The former by the latter.
         interrupted_by: Number of the signal that stopped it early; None where it is finished.
+        stop_reason: Why it ended before its time all the same; None where it did not.
+        selected: The evaluation whose snapshot was exported, as a dict of `selection.Evaluation`;
+            None where nothing was evaluated and the last weights were exported.
     """
 
     generator: Path
@@ -56,6 +59,8 @@ class FitResult:
     seconds: float
     images_per_second: float
     interrupted_by: int | None
+    stop_reason: str | None
+    selected: Mapping[str, Any] | None
 
 
 def fit(
@@ -66,13 +71,17 @@ def fit(
     seed: int,
     provenance: Mapping[str, object],
     trainer_options: Mapping[str, object],
+    validation: Validation | None = None,
+    pretraining_images: Tensor | None = None,
 ) -> FitResult:
     """Train a DCGAN, or go on with the unfinished training of the folder.
 
     Writes `last.ckpt`, `generator.safetensors`, `generator.json`, `grid.png`, `grids/`,
-    `losses.png`, `metrics.csv` and `tensorboard/`. SIGINT and SIGTERM end it after the current
-    step with all of these written; the next call goes on from there. On the CPU of one machine,
-    with the same versions and threads, the weights do not depend on where it was stopped.
+    `losses.png`, `metrics.csv` and `tensorboard/`; with `validation` and `evaluate_every` also
+    `selection.csv` and `selection.png`, and what is exported is the best snapshot. SIGINT and
+    SIGTERM end it after the current step with all of these written; the next call goes on from
+    there. On the CPU of one machine, with the same versions and threads, the weights do not depend
+    on where it was stopped.
 
     Args:
         config: The recipe; `batch_size` is per device.
@@ -81,17 +90,25 @@ def fit(
         seed: At least 0.
         provenance: Fields of `checkpoint.Provenance`.
         trainer_options: Fields of `TrainerOptions`.
+        validation: What snapshots are chosen with; None: the last one is taken.
+        pretraining_images: uint8 (M, 1, S, S), images of another class for the first
+            `pretraining_share` of the training.
 
     Raises:
         ValueError: The images do not fit the recipe.
         CheckpointError: `last.ckpt` is damaged or of another training.
-        TrainingDiverged: A loss or weight became NaN or infinite; the last good checkpoint stays.
+        TrainingDiverged: A loss or weight became NaN or infinite before there was a snapshot to
+            keep; the last good checkpoint stays.
         OSError: The files cannot be written.
     """
-    _require_images(images, config)
+    sets = [images] if pretraining_images is None else [pretraining_images, images]
+    for some in sets:
+        _require_images(some, config)
+    if bool(config.pretraining_share) != (pretraining_images is not None):
+        raise ValueError("Images to pretrain on and a pretraining_share above 0 belong together.")
     origin = Provenance.model_validate(dict(provenance))
     options = TrainerOptions.model_validate(dict(trainer_options))
-    run = describe_run(config, images, seed=seed, provenance=origin)
+    run = describe_run(config, sets, seed=seed, provenance=origin)
     path = out_dir / STATE_NAME
     out_dir.mkdir(parents=True, exist_ok=True)
 
@@ -103,15 +120,33 @@ def fit(
         module.restore(state)
         log.info("going on after %d of %d images", module.images_shown, config.images_shown)
 
-    with StopRequest() as stop, _quiet_lightning():
-        if module.images_shown < config.images_shown:
+    diverged: TrainingDiverged | None = None
+    with StopRequest() as stop, quiet_lightning():
+        if module.images_shown < config.images_shown and module.stop_reason is None:
+            callbacks = _callbacks(config, images, validation, origin, out_dir)
             writer = CheckpointWriter(path, run, seconds=seconds)
-            title = f"GAN {origin.class_name}"
-            callbacks = [Recorder(out_dir), writer, ProgressReport(title), stop]
-            trainer = _trainer(options, out_dir, callbacks)
+            trainer = make_trainer(options, out_dir, [*callbacks, writer, stop])
             stop.trainer = trainer
-            trainer.fit(module, datamodule=_stream(module, images, ranks=trainer.world_size))
-        return _finish(module, run, origin, out_dir=out_dir, stop=stop)
+            data = _stream(module, images, pretraining_images, ranks=trainer.world_size)
+            try:
+                trainer.fit(module, datamodule=data)
+            except TrainingDiverged as error:
+                diverged = error
+        return _finish(module, run, origin, out_dir=out_dir, stop=stop, diverged=diverged)
+
+
+def _callbacks(
+    config: GANConfig,
+    images: Tensor,
+    validation: Validation | None,
+    origin: Provenance,
+    out_dir: Path,
+) -> list[Callback]:
+    callbacks: list[Callback] = [Recorder(out_dir), ProgressReport(f"GAN {origin.class_name}")]
+    if validation is not None and config.evaluate_every:
+        # Before the checkpoint is written, which holds what was found.
+        callbacks.append(Selector(out_dir, images, validation))
+    return callbacks
 
 
 def _require_images(images: Tensor, config: GANConfig) -> None:
@@ -123,20 +158,23 @@ def _require_images(images: Tensor, config: GANConfig) -> None:
         )
 
 
-def _stream(module: LitDCGAN, images: Tensor, *, ranks: int) -> ImageStream:
+def _stream(
+    module: LitDCGAN, images: Tensor, pretraining_images: Tensor | None, *, ranks: int
+) -> ImageStream:
     config = module.config
-    batch_size = min(config.batch_size, len(images) // ranks)
+    fewest = min(len(images), len(images if pretraining_images is None else pretraining_images))
+    batch_size = min(config.batch_size, fewest // ranks)
     if batch_size < 1:
         raise ValueError(
             f"Training on {ranks} devices wants at least {ranks} images, but there are "
-            f"{len(images)}; use fewer devices."
+            f"{fewest}; use fewer devices."
         )
     if batch_size < config.batch_size:
         log.warning(
             "the batch is %d images in place of %d, since there are only %d",
             batch_size,
             config.batch_size,
-            len(images),
+            fewest,
         )
     return ImageStream(
         images,
@@ -144,47 +182,9 @@ def _stream(module: LitDCGAN, images: Tensor, *, ranks: int) -> ImageStream:
         batch_size=batch_size,
         start=module.images_shown,
         stop=config.images_shown,
+        pretraining=pretraining_images,
+        switch=config.pretraining_images,
     )
-
-
-def _trainer(options: TrainerOptions, out_dir: Path, callbacks: list[Callback]) -> Trainer:
-    """A Trainer that runs the steps; records, bar and checkpoints are ours."""
-    return Trainer(
-        accelerator=options.accelerator,
-        devices=options.devices,
-        precision=options.precision,  # type: ignore[arg-type]  # checked by Lightning
-        strategy=_strategy(options),
-        num_nodes=options.num_nodes,
-        callbacks=callbacks,
-        default_root_dir=out_dir,
-        max_epochs=1,  # of the stream, which holds all steps
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-
-
-def _strategy(options: TrainerOptions) -> str:
-    """The strategy by Lightning's name, made to fit two losses that each use half of the weights.
-
-    On one machine, further processes are spawned from this call: Lightning's own choice would run
-    the whole command again in each of them.
-    """
-    devices = options.devices
-    if devices in (-1, "-1", "auto"):
-        count = torch.cuda.device_count() if options.accelerator in ("auto", "cuda", "gpu") else 1
-    else:
-        text = str(devices)
-        count = len(text.strip(",").split(",")) if "," in text else int(text)
-    strategy = options.strategy
-    if strategy == "auto" and (count > 1 or options.num_nodes > 1):
-        launched = options.num_nodes > 1 or "LOCAL_RANK" in os.environ
-        strategy = "ddp" if launched else "ddp_spawn"
-    if strategy in ("ddp", "ddp_spawn", "ddp_fork"):
-        strategy += "_find_unused_parameters_true"
-    return strategy
 
 
 def _finish(
@@ -194,9 +194,12 @@ def _finish(
     *,
     out_dir: Path,
     stop: StopRequest,
+    diverged: TrainingDiverged | None,
 ) -> FitResult:
     """Export the averaged generator from the checkpoint, which is thereby read back."""
     written = load_state(out_dir / STATE_NAME, run)
+    if diverged is not None and (written is None or not written[0]["evaluations"]):
+        raise diverged
     if written is None:
         raise CheckpointError(
             f"{out_dir / STATE_NAME} should stand after training, but it is missing; train again."
@@ -204,39 +207,29 @@ def _finish(
     state, seconds = written
     module.cpu()
     module.restore(state)
+    reason = module.stop_reason if diverged is None else str(diverged)
+    if reason is not None:
+        log.warning("The training ended early: %s; the last good snapshot is kept.", reason)
+    selected = module.select()
     path = out_dir / WEIGHTS_NAME
     if stop.trainer is None or stop.trainer.is_global_zero:
+        write_atomically(out_dir / GRID_NAME, grid_png(module))
         save_generator(
             out_dir,
             module.averaged_generator(),
             provenance=origin,
             seed=module.seed,
-            images_shown=module.images_shown,
+            images_shown=module.images_shown if selected is None else selected["images_shown"],
         )
     number = stop.number
-    if number is None and module.images_shown < module.config.images_shown:
+    if number is None and module.images_shown < module.config.images_shown and reason is None:
         number = int(signal.SIGTERM)  # only the processes of other devices were told
     return FitResult(
         generator=path,
         images_shown=module.images_shown,
         seconds=seconds,
         images_per_second=module.images_shown / seconds,
-        interrupted_by=number,
+        interrupted_by=None if reason is not None else number,
+        stop_reason=reason,
+        selected=selected,
     )
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advertisements and notes on devices out; its warnings stay."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            # Lightning 2.6.6 calls torch's tree functions the old way (torch 2.15 says so).
-            warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

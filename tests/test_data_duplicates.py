@@ -8,11 +8,11 @@ import pytest
 from PIL import Image, ImageOps
 from radiograph_folders import film, save
 
-from balancer.sections import DataConfig
 from balancer.data.duplicates import find_near_duplicates
 from balancer.data.examine import Examined, examine_images
 from balancer.data.grouping import group_images
 from balancer.data.scan import FoundImage
+from balancer.sections import DataConfig
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "radiography-bam"
 

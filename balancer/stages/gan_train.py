@@ -13,8 +13,10 @@ from rich.text import Text
 import gan.train
 from balancer.config import BalancerConfig
 from balancer.data.dataset import Index, load_index
+from balancer.data.io import Pixels
 from balancer.data.synthetic import load_generator_for
 from balancer.errors import ConfigurationError, EnvironmentFault, IntegrityError, Interrupted
+from balancer.quality.selection import SnapshotJudge
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, new_result, standing_result, write_result
@@ -72,16 +74,27 @@ def run(
 
 def summary(result: StageResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
-    table = Table("class", "images shown", "minutes", "images/s", "folder", title="Generators")
+    table = Table(
+        "class", "images shown", "minutes", "images/s", "kept after", "KID", "folder",
+        title="Generators",
+    )  # fmt: skip
     for label, metrics in result.metrics["classes"].items():
         table.add_row(
             Text(label),
             f"{metrics['images_shown']:,}",
             f"{metrics['seconds'] / 60:.1f}",
             f"{metrics['images_per_second']:.0f}",
+            *_snapshot(metrics),
             Text(metrics["folder"]),
         )
     return [table] if table.row_count else []
+
+
+def _snapshot(metrics: dict[str, Any]) -> tuple[str, str]:
+    selected = metrics["selected"]
+    if selected is None:
+        return f"{metrics['images_shown']:,}", "-"
+    return f"{selected['images_shown']:,}", f"{selected['kid']:.3f}"
 
 
 def _classes_to_grow(config: BalancerConfig, index: Index) -> list[str]:
@@ -140,11 +153,27 @@ def _train(
             "images_shown": fit.images_shown,
             "seconds": fit.seconds,
             "images_per_second": fit.images_per_second,
+            "selected": fit.selected,
+            "stop_reason": fit.stop_reason,
+            "membership": _membership(fit, index, label),
         },
     )
     write_result(unfinished, result)
     workspace.replace(directory, unfinished)
     return result
+
+
+def _membership(
+    fit: gan.train.FitResult, index: Index, label: str
+) -> dict[str, float | int] | None:
+    """How well the discriminator tells its training images from validation images."""
+    if fit.selected is None:
+        return None
+    return {
+        "auroc": fit.selected["membership_auroc"],
+        "n_training": len(index.select("train", label)),
+        "n_validation": len(index.select("val", label)),
+    }
 
 
 def _fit(
@@ -154,22 +183,61 @@ def _fit(
     index: Index,
     training_ids: list[str],
 ) -> gan.train.FitResult:
-    wanted = set(training_ids)
-    rows = [row for row, record in enumerate(index.records) if record.image_id in wanted]
-    pixels = index.image_set(config.gan.image_size).pixels[rows]  # (N, S, S) uint8
+    size = config.gan.image_size
+    training = index.pixels(size, "train", label)
+    pretraining = _pretraining_class(label, config, index)
     unfinished = workspace.unfinished_gan_dir(label)
     try:
         return gan.train.fit(
             config.gan,
-            torch.from_numpy(pixels)[:, None],
+            _tensor(training),
             out_dir=unfinished,
             seed=config.seed,
             provenance={
                 "class_name": label,
                 "index_hash": index.index_hash,
                 "training_ids": training_ids,
+                "pretraining_ids": [
+                    record.image_id for record in index.select("train", pretraining)
+                ]
+                if pretraining
+                else [],
             },
             trainer_options=config.hardware.model_dump(),
+            validation=_validation(label, training, config, workspace, index),
+            pretraining_images=_tensor(index.pixels(size, "train", pretraining))
+            if pretraining
+            else None,
         )
     except gan.train.TrainingDiverged as error:
         raise EnvironmentFault(f"Training the GAN of {label} diverged: {error}") from error
+
+
+def _pretraining_class(label: str, config: BalancerConfig, index: Index) -> str | None:
+    """The largest other class of the training split, if the recipe asks for one."""
+    if not config.gan.pretraining_share:
+        return None
+    counts = {name: n for name, n in index.counts("train").items() if name != label}
+    return max(sorted(counts), key=lambda name: counts[name])
+
+
+def _validation(
+    label: str, training: Pixels, config: BalancerConfig, workspace: Workspace, index: Index
+) -> gan.train.Validation | None:
+    held_out = index.pixels(config.gan.image_size, "val", label)
+    if not config.gan.evaluate_every:
+        return None
+    if min(len(held_out), len(training)) < 2:
+        log.warning(
+            "%s has %d validation image(s), too few to choose a snapshot by: the last one is kept.",
+            label,
+            len(held_out),
+        )
+        return None
+    judge = SnapshotJudge(training, held_out, cache=workspace.feature_cache_dir)
+    return gan.train.Validation(_tensor(held_out), judge)
+
+
+def _tensor(pixels: Pixels) -> torch.Tensor:
+    """uint8 (N, S, S) to (N, 1, S, S)."""
+    return torch.from_numpy(pixels)[:, None]
