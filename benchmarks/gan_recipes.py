@@ -30,12 +30,12 @@ IMAGES_SHOWN = 96_000
 CLASSIC = [
     *("gan.upsampling=transposed", "gan.discriminator_norm=batch", "gan.batch_size=32"),
     *("gan.learning_rate_generator=2e-4", "gan.learning_rate_discriminator=2e-4"),
-    *("gan.decay_share=0", "gan.pretraining_share=0", "gan.keep=last"),
+    *("gan.decay_share=0", "gan.companion_share=0", "gan.keep=last"),
 ]
 RECIPES = {
     "classic": [*CLASSIC, "gan.augment=[]", "gan.ema_half_life=0"],
     "classic + DiffAugment + EMA": [*CLASSIC, "gan.ema_half_life=2000"],
-    "default without pretraining": ["gan.pretraining_share=0"],
+    "default without companions": ["gan.companion_share=0"],
     "default": [],
 }
 METRICS = ("kid", "fid", "precision", "recall", "density", "coverage")

@@ -2,7 +2,7 @@
 
 The classic loop follows pytorch/examples `dcgan/main.py`: an ImageFolder whose files are decoded
 and resized again in each epoch by a DataLoader's workers, two plain Adams, default memory format.
-Both train the same networks from the files on disk, at the same batch, for the same number of
+Both train the paper's networks from the files on disk, at the same batch, for the same number of
 images, without augmentation. Ours reads the files once and includes its records and checkpoints.
 
 Usage: python benchmarks/gan_training.py [--data FOLDER] [--image-size 64] [--filters 32]
@@ -177,6 +177,10 @@ def main(
         discriminator_filters=filters,
         batch_size=batch_size,
         images_shown=images_shown,
+        upsampling="transposed",
+        discriminator_norm="batch",
+        companion_share=0,
+        decay_share=0,
         augment=(),
     )
     with tempfile.TemporaryDirectory() as name:

@@ -35,7 +35,7 @@ class Provenance(BaseModel):
         class_name: The class of all training images.
         index_hash: Fingerprint of the table that the images were chosen from.
         training_ids: Content hash of each training image.
-        pretraining_ids: The same of the images of another class that it was pretrained on.
+        companion_ids: The same of the images of another class that shared its training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class Provenance(BaseModel):
     class_name: str
     index_hash: str
     training_ids: tuple[str, ...]
-    pretraining_ids: tuple[str, ...] = ()
+    companion_ids: tuple[str, ...] = ()
 
 
 class GeneratorMetadata(Provenance):

@@ -29,22 +29,25 @@ class GANConfig(BaseModel):
     (Odena 2016), which leaves no checkerboards."""
     discriminator_norm: Literal["batch", "group"] = "group"
     """As in the paper, or group norm (Wu and He 2018), which looks at each image alone."""
-    batch_size: Annotated[int, Field(ge=2, le=4096)] = 32
-    """Real images per step and device; fewer where the set has fewer."""
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
+    """Real images per step and device, companions included; fewer where the set has fewer."""
     images_shown: Annotated[int, Field(ge=1)] = 96_000
     """Length of training: real images shown to the discriminator, all devices together; the last
     step may go beyond it by less than a batch."""
-    learning_rate_generator: Annotated[float, Field(gt=0, le=1)] = 2e-4
-    learning_rate_discriminator: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    learning_rate_generator: Annotated[float, Field(gt=0, le=1)] = 5e-4
+    learning_rate_discriminator: Annotated[float, Field(gt=0, le=1)] = 5e-4
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     decay_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Last share of the training, over which both learning rates fall linearly."""
-    pretraining_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """First share of the images shown that are of the largest class (after Wang 2018, transferring
-    GANs, 1805.01677): what all chests have in common is learnt from many."""
-    augment: tuple[Augmentation, ...] = ("brightness", "contrast", "translation")
-    """DiffAugment transforms of real and fake images in both steps (Zhao 2020, 2006.10738)."""
+    companion_share: Annotated[float, Field(ge=0, le=0.9)] = 0.5
+    """Share of each batch that is of the largest other class, in a GAN conditional on the class
+    (Mirza and Osindero 2014, 1411.1784): what all chests have in common is learnt from many.
+    0: the class alone."""
+    augment: tuple[Augmentation, ...] = ("translation",)
+    """DiffAugment transforms of real and fake images in both steps (Zhao 2020, 2006.10738). What
+    they change, the discriminator cannot see: with brightness or contrast the generator is free to
+    get the exposure of its films wrong."""
     ema_half_life: Annotated[float, Field(ge=0)] = 2_000
     """Images shown until the weight of a past generator in the average halves; 0: no average."""
     evaluate_every: Annotated[int, Field(ge=0)] = 4_000
@@ -62,6 +65,12 @@ class GANConfig(BaseModel):
     """Images shown between two resumable checkpoints."""
 
     @property
-    def pretraining_images(self) -> int:
-        """Images shown before the training turns to its own class."""
-        return round(self.pretraining_share * self.images_shown)
+    def n_classes(self) -> int:
+        """Classes that the networks know: the own one and, with a share, that of the companion."""
+        return 2 if self.companion_share else 1
+
+    def n_companions(self, batch_size: int) -> int:
+        """How many images of a batch are companions, the last ones: at least 1 if any."""
+        if not self.companion_share:
+            return 0
+        return min(batch_size - 1, max(1, round(self.companion_share * batch_size)))

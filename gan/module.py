@@ -36,6 +36,8 @@ class LitDCGAN(LightningModule):
         ema: Exponential moving average of the generator's weights (Yazici 2018, 1806.04498); its
             statistics are valid after `averaged_generator()` only.
         losses: float32 (2,), discriminator and generator loss of the last step.
+        window: float32 (2,), sum of the discriminator losses of the images since the last
+            evaluation, and their number.
         evaluations: What was noted of the training so far, oldest first.
         stop_reason: Why the training ended before its time; None where it did not.
     """
@@ -47,6 +49,7 @@ class LitDCGAN(LightningModule):
         self.seed = seed
         self.images_shown = 0
         self.losses = torch.zeros(2)
+        self.window = torch.zeros(2)
         self.evaluations: list[dict[str, Any]] = []
         self.stop_reason: str | None = None
         self._best: dict[str, Tensor] | None = None
@@ -90,6 +93,7 @@ class LitDCGAN(LightningModule):
         if all(evaluation["kid"] < earlier["kid"] for earlier in self.evaluations):
             self._best = {name: value.clone() for name, value in self.ema.state_dict().items()}
         self.evaluations = [*self.evaluations, evaluation]
+        self.window = torch.zeros(2)
 
     def select(self) -> dict[str, Any] | None:
         """Take the averaged weights that the recipe keeps.
@@ -110,7 +114,7 @@ class LitDCGAN(LightningModule):
         """One step of the discriminator and one of the generator.
 
         Args:
-            images: uint8 (N, 1, S, S), real.
+            images: uint8 (N, 1, S, S), real; the last ones are companions if the recipe has any.
             batch_idx: Not used: steps are counted by images shown.
         """
         random = random_stream(
@@ -121,11 +125,13 @@ class LitDCGAN(LightningModule):
         )
         optimizer_d, optimizer_g = cast(list[LightningOptimizer], self.optimizers())
         self._set_learning_rates(optimizer_d, optimizer_g)
-        fakes = self.generator(latents)
+        labels = self._labels(len(images), images.device)
+        fakes = self.generator(latents, labels)
 
         # Maximise log D(x) + log(1 - D(G(z))).
         loss_d = discriminator_loss(
-            self._logits(to_unit_range(images), random), self._logits(fakes.detach(), random)
+            self._logits(to_unit_range(images), labels, random),
+            self._logits(fakes.detach(), labels, random),
         )
         optimizer_d.zero_grad(set_to_none=True)
         self.manual_backward(loss_d)
@@ -133,7 +139,7 @@ class LitDCGAN(LightningModule):
 
         # Maximise log D(G(z)) for the same fakes; D's own gradients are not needed here.
         self.discriminator.requires_grad_(False)
-        loss_g = generator_loss(self._logits(fakes, random))
+        loss_g = generator_loss(self._logits(fakes, labels, random))
         optimizer_g.zero_grad(set_to_none=True)
         self.manual_backward(loss_g)
         optimizer_g.step()
@@ -142,6 +148,8 @@ class LitDCGAN(LightningModule):
         self.images_shown += len(images) * self.trainer.world_size
         self._update_average(len(images) * self.trainer.world_size)
         self.losses = torch.stack((loss_d.detach(), loss_g.detach()))
+        count = torch.tensor(float(len(images)), device=images.device)
+        self.window = self.window.to(images.device) + torch.stack((loss_d.detach() * count, count))
 
     def on_train_start(self) -> None:
         """Take up the optimizers and the loss scale where a restored run left them."""
@@ -185,6 +193,7 @@ class LitDCGAN(LightningModule):
             "networks": self.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.trainer.optimizers],
             "precision": self.trainer.precision_plugin.state_dict(),
+            "window": self.window,
             "evaluations": self.evaluations,
             "best": self._best,
             "stop_reason": self.stop_reason,
@@ -194,14 +203,23 @@ class LitDCGAN(LightningModule):
         """Go back to a `training_state()`; the optimizers follow when the training starts."""
         self.images_shown = state["images_shown"]
         self.load_state_dict(state["networks"])
+        self.window = state["window"]
         self.evaluations = state["evaluations"]
         self.stop_reason = state["stop_reason"]
         self._best = state["best"]
         self._restored = state
 
-    def _logits(self, images: Tensor, random: torch.Generator) -> Tensor:
-        logits: Tensor = self.discriminator(diff_augment(images, self.config.augment, random))
+    def _logits(self, images: Tensor, labels: Tensor | None, random: torch.Generator) -> Tensor:
+        changed = diff_augment(images, self.config.augment, random)
+        logits: Tensor = self.discriminator(changed, labels)
         return logits
+
+    def _labels(self, count: int, device: torch.device) -> Tensor | None:
+        """The class of each image of a batch; None where there is one class."""
+        companions = self.config.n_companions(count)
+        if not companions:
+            return None
+        return (torch.arange(count, device=device) >= count - companions).long()
 
     def _set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
         """Constant, then linearly to a twentieth over the last `decay_share` of the training."""

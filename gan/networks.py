@@ -27,7 +27,7 @@ class Generator(nn.Module):
         self.config = config
         widths = _widths(config.image_size, config.generator_filters)[::-1]
         # The paper's first transposed convolution sees one pixel, so it is this dense layer.
-        self.project = nn.Linear(config.latent_dim, SMALLEST_SIDE**2 * widths[0], bias=False)
+        self.project = nn.Linear(_inputs(config), SMALLEST_SIDE**2 * widths[0], bias=False)
         self.start = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         self.grow = nn.Sequential(
             *(
@@ -42,15 +42,21 @@ class Generator(nn.Module):
         self.draw = _doubling(config, widths[-1], 1, bias=True)
         initialise(self)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Draw one image per latent.
 
         Args:
             latents: float32 (N, latent_dim), standard normal.
+            labels: int64 (N,), 0 for the own class and 1 for the companion's; None: the own.
 
         Returns:
             float32 (N, 1, S, S) in [-1, 1].
         """
+        if self.config.n_classes > 1:
+            if labels is None:
+                labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
+            classes = nn.functional.one_hot(labels, self.config.n_classes)
+            latents = torch.cat((latents, classes.to(latents.dtype)), dim=1)
         x = self.project(latents)  # (N, 16 * W), W = filters * S / 8
         # Read as pixels of W channels, so that the result is channels_last without a copy.
         x = x.view(len(latents), SMALLEST_SIDE, SMALLEST_SIDE, -1).permute(0, 3, 1, 2)
@@ -89,14 +95,15 @@ class Discriminator(nn.Module):
                 for narrow, wide in pairwise(widths)
             )
         )
-        self.judge = nn.Linear(SMALLEST_SIDE**2 * widths[-1], 1)
+        self.judge = nn.Linear(SMALLEST_SIDE**2 * widths[-1], config.n_classes)
         initialise(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score images; sigmoid of a score is the probability of being real.
 
         Args:
             images: float32 (N, 1, S, S), about [-1, 1].
+            labels: int64 (N,), the class that each is said to be of; None: the own.
 
         Returns:
             float32 (N,), logits.
@@ -108,8 +115,13 @@ class Discriminator(nn.Module):
         x = self.look(images)  # (N, filters, S / 2, S / 2)
         x = self.shrink(x)  # (N, W, 4, 4), W = filters * S / 8
         x = x.permute(0, 2, 3, 1).flatten(1)  # (N, 16 * W), pixels of W channels
-        logits: Tensor = self.judge(x)  # (N, 1)
-        return logits.squeeze(1).float()
+        logits: Tensor = self.judge(x).float()  # (N, classes)
+        return logits[:, 0] if labels is None else logits.gather(1, labels[:, None]).squeeze(1)
+
+
+def _inputs(config: GANConfig) -> int:
+    """Numbers behind an image: the latent, and the class where there are several."""
+    return config.latent_dim + (config.n_classes if config.n_classes > 1 else 0)
 
 
 def _doubling(config: GANConfig, wide: int, narrow: int, *, bias: bool) -> nn.Module:

@@ -100,8 +100,6 @@ class Selector(Callback):
         self._directory = directory
         self._training = training
         self._validation = validation
-        self._loss = torch.zeros(())
-        self._images = 0
 
     def on_train_batch_end(
         self,
@@ -114,10 +112,6 @@ class Selector(Callback):
         """Evaluate where it is due; the first process decides for all."""
         module = cast(LitDCGAN, pl_module)
         step = len(batch) * trainer.world_size
-        self._loss = self._loss + module.losses[0].detach().cpu() * step
-        self._images += step
-        if module.images_shown <= module.config.pretraining_images:
-            return  # another class, which may score well all the same
         if not module.passed_multiple(module.config.evaluate_every, step):
             return
         if trainer.is_global_zero:
@@ -127,14 +121,13 @@ class Selector(Callback):
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
             trainer.should_stop = True
-        self._loss, self._images = torch.zeros(()), 0
 
     def _evaluate(self, module: LitDCGAN) -> None:
         scores = self._validation.judge(_selection_images(module))
         evaluation = Evaluation(
             **asdict(scores),
             images_shown=module.images_shown,
-            loss_d=float(self._loss) / self._images,
+            loss_d=float(module.window[0] / module.window[1]),
             membership_auroc=membership_auroc(module, self._training, self._validation.images),
         )
         module.note_evaluation(asdict(evaluation))

@@ -15,7 +15,8 @@ class ImageStream(LightningDataModule):
     Position p of the sequence is image order(p // n)[p % n], so the position is the sampler's
     whole state. A step of all ranks together takes `batch_size * ranks` positions.
 
-    Where there are images to pretrain on, they make up the sequence up to `switch`.
+    Each step takes full batches. Where there are companions, they are the last images of each
+    batch, and have a sequence of their own.
 
     Args:
         images: uint8 (n, 1, S, S).
@@ -23,8 +24,8 @@ class ImageStream(LightningDataModule):
         batch_size: Images per step and rank, at most n / ranks.
         start: First position, the images shown so far.
         stop: The stream ends with the step that reaches this position.
-        pretraining: uint8 (m, 1, S, S), images of the steps that begin before `switch`.
-        switch: The first step from this position on takes `images`.
+        companions: uint8 (m, 1, S, S), images of another class.
+        n_companions: How many of them each batch holds.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class ImageStream(LightningDataModule):
         batch_size: int,
         start: int,
         stop: int,
-        pretraining: Tensor | None = None,
-        switch: int = 0,
+        companions: Tensor | None = None,
+        n_companions: int = 0,
     ) -> None:
         super().__init__()
         self.images = images
@@ -44,8 +45,8 @@ class ImageStream(LightningDataModule):
         self.batch_size = batch_size
         self.start = start
         self.stop = stop
-        self.pretraining = pretraining
-        self.switch = switch
+        self.companions = companions
+        self.n_companions = n_companions
 
     def train_dataloader(self) -> "_Batches":
         """The batches of this rank."""
@@ -55,14 +56,22 @@ class ImageStream(LightningDataModule):
 
     def batch(self, position: int) -> Tensor:
         """The `batch_size` images from a position on: uint8 (B, 1, S, S)."""
-        before = self.pretraining is not None and position < self.switch
-        images = self.pretraining if self.pretraining is not None and before else self.images
+        if self.companions is None:
+            return self._take(self.images, position, self.batch_size)
+        step, own = position // self.batch_size, self.batch_size - self.n_companions
+        return torch.cat(
+            (
+                self._take(self.images, step * own, own),
+                self._take(self.companions, step * self.n_companions, self.n_companions),
+            )
+        )
+
+    def _take(self, images: Tensor, position: int, count: int) -> Tensor:
         n = len(images)
-        positions = range(position, position + self.batch_size)
-        epochs = range(positions[0] // n, positions[-1] // n + 1)
+        epochs = range(position // n, (position + count - 1) // n + 1)
         orders = torch.cat([self._order(epoch, n) for epoch in epochs])
         first = position - epochs[0] * n
-        return images[orders[first : first + self.batch_size]]
+        return images[orders[first : first + count]]
 
     def _order(self, epoch: int, n: int) -> Tensor:
         random = random_stream(Purpose.ORDER, self.seed, epoch)

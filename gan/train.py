@@ -72,7 +72,7 @@ def fit(
     provenance: Mapping[str, object],
     trainer_options: Mapping[str, object],
     validation: Validation | None = None,
-    pretraining_images: Tensor | None = None,
+    companions: Tensor | None = None,
 ) -> FitResult:
     """Train a DCGAN, or go on with the unfinished training of the folder.
 
@@ -91,8 +91,8 @@ def fit(
         provenance: Fields of `checkpoint.Provenance`.
         trainer_options: Fields of `TrainerOptions`.
         validation: What snapshots are chosen with; None: the last one is taken.
-        pretraining_images: uint8 (M, 1, S, S), images of another class for the first
-            `pretraining_share` of the training.
+        companions: uint8 (M, 1, S, S), images of another class that share the training; with a
+            `companion_share` above 0, and only then.
 
     Raises:
         ValueError: The images do not fit the recipe.
@@ -101,11 +101,11 @@ def fit(
             keep; the last good checkpoint stays.
         OSError: The files cannot be written.
     """
-    sets = [images] if pretraining_images is None else [pretraining_images, images]
+    sets = [images] if companions is None else [images, companions]
     for some in sets:
         _require_images(some, config)
-    if bool(config.pretraining_share) != (pretraining_images is not None):
-        raise ValueError("Images to pretrain on and a pretraining_share above 0 belong together.")
+    if bool(config.companion_share) != (companions is not None):
+        raise ValueError("Companions and a companion_share above 0 belong together.")
     origin = Provenance.model_validate(dict(provenance))
     options = TrainerOptions.model_validate(dict(trainer_options))
     run = describe_run(config, sets, seed=seed, provenance=origin)
@@ -127,7 +127,7 @@ def fit(
             writer = CheckpointWriter(path, run, seconds=seconds)
             trainer = make_trainer(options, out_dir, [*callbacks, writer, stop])
             stop.trainer = trainer
-            data = _stream(module, images, pretraining_images, ranks=trainer.world_size)
+            data = _stream(module, images, companions, ranks=trainer.world_size)
             try:
                 trainer.fit(module, datamodule=data)
             except TrainingDiverged as error:
@@ -159,22 +159,21 @@ def _require_images(images: Tensor, config: GANConfig) -> None:
 
 
 def _stream(
-    module: LitDCGAN, images: Tensor, pretraining_images: Tensor | None, *, ranks: int
+    module: LitDCGAN, images: Tensor, companions: Tensor | None, *, ranks: int
 ) -> ImageStream:
     config = module.config
-    fewest = min(len(images), len(images if pretraining_images is None else pretraining_images))
-    batch_size = min(config.batch_size, fewest // ranks)
-    if batch_size < 1:
+    batch_size = min(config.batch_size, len(images) // ranks)
+    if batch_size < (1 if companions is None else 2):
         raise ValueError(
-            f"Training on {ranks} devices wants at least {ranks} images, but there are "
-            f"{fewest}; use fewer devices."
+            f"Training on {ranks} devices wants at least {ranks} images, and twice as many with "
+            f"companions, but there are {len(images)}; use fewer devices."
         )
     if batch_size < config.batch_size:
         log.warning(
             "the batch is %d images in place of %d, since there are only %d",
             batch_size,
             config.batch_size,
-            fewest,
+            len(images),
         )
     return ImageStream(
         images,
@@ -182,8 +181,8 @@ def _stream(
         batch_size=batch_size,
         start=module.images_shown,
         stop=config.images_shown,
-        pretraining=pretraining_images,
-        switch=config.pretraining_images,
+        companions=companions,
+        n_companions=config.n_companions(batch_size),
     )
 
 

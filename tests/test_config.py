@@ -10,7 +10,7 @@ from balancer.config import BalancerConfig, _StrictLoader, bundled_recipes, load
 from balancer.errors import ConfigurationError
 
 _PRECEDENCE = [  # file, assignment, option -> batch size
-    (None, (), None, 32),
+    (None, (), None, 16),
     ("gan: {batch_size: 8}", (), None, 8),
     ("gan: {batch_size: 8}", ("gan.batch_size=16",), None, 16),
     ("gan: {batch_size: 8}", ("gan.batch_size=16",), 64, 64),

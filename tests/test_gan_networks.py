@@ -10,8 +10,14 @@ from gan.transforms import to_uint8, to_unit_range
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_shapes_and_range(side: int, channels_last: bool) -> None:
-    config = recipe(image_size=side, channels_last=channels_last)
+@pytest.mark.parametrize(("upsampling", "norm"), [("transposed", "batch"), ("nearest", "group")])
+def test_shapes_and_range(side: int, channels_last: bool, upsampling: str, norm: str) -> None:
+    config = recipe(
+        image_size=side,
+        channels_last=channels_last,
+        upsampling=upsampling,
+        discriminator_norm=norm,
+    )
     images = Generator(config)(torch.randn(3, config.latent_dim))
     assert images.shape == (3, 1, side, side)
     assert images.dtype is torch.float32
@@ -20,11 +26,44 @@ def test_shapes_and_range(side: int, channels_last: bool) -> None:
 
 
 def test_last_hidden_layer_has_the_configured_width_and_each_halving_doubles_it() -> None:
-    config = recipe(image_size=64, generator_filters=4, discriminator_filters=8)
+    config = recipe(
+        image_size=64, generator_filters=4, discriminator_filters=8, upsampling="transposed"
+    )
     generator, discriminator = Generator(config), Discriminator(config)
     assert generator.draw.in_channels == 4
     assert generator.project.out_features == 16 * 32
     assert [block[0].out_channels for block in discriminator.shrink] == [16, 32, 64]
+
+
+def test_with_companions_the_class_decides_what_is_drawn_and_judged() -> None:
+    config = recipe(companion_share=0.5)
+    generator, discriminator = Generator(config).eval(), Discriminator(config).eval()
+    assert generator.project.in_features == config.latent_dim + 2
+    latents = torch.randn(4, config.latent_dim)
+    own, other = torch.zeros(4).long(), torch.ones(4).long()
+    torch.testing.assert_close(generator(latents), generator(latents, own))
+    assert not torch.equal(generator(latents, own), generator(latents, other))
+    images = generator(latents).detach()
+    torch.testing.assert_close(discriminator(images), discriminator(images, own))
+    assert not torch.equal(discriminator(images, own), discriminator(images, other))
+    mixed = discriminator(images, torch.tensor([0, 1, 0, 1]))
+    torch.testing.assert_close(mixed[1::2], discriminator(images, other)[1::2])
+
+
+@pytest.mark.parametrize(
+    ("share", "batch", "companions"),
+    [(0, 8, 0), (0.5, 16, 8), (0.5, 3, 2), (0.1, 4, 1), (0.9, 2, 1)],
+)
+def test_companions_of_a_batch(share: float, batch: int, companions: int) -> None:
+    assert recipe(companion_share=share).n_companions(batch) == companions
+
+
+@pytest.mark.parametrize("filters", [4, 5, 12, 32])
+def test_group_norm_judges_each_image_alone(filters: int) -> None:
+    config = recipe(discriminator_filters=filters)
+    network = Discriminator(config).train()
+    images = torch.rand(6, 1, 32, 32) * 2 - 1
+    torch.testing.assert_close(network(images)[:2], network(images[:2]), rtol=1e-4, atol=1e-5)
 
 
 def test_initial_weights_are_normal_with_deviation_002() -> None:

@@ -10,7 +10,7 @@ from gan.sample import generate
 @pytest.fixture
 def generator() -> Generator:
     torch.manual_seed(5)
-    network = Generator(recipe())
+    network = Generator(recipe(upsampling="transposed"))
     for _ in range(3):  # so that the statistics are not the initial ones
         network(torch.randn(16, 8) * 3)
     return network

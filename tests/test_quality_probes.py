@@ -1,4 +1,4 @@
-"""Probes: chance where there is nothing to tell, certainty where there is, and honest usefulness."""
+"""Probes: chance where nothing tells the sets apart, certainty where something does."""
 
 import numpy as np
 import pytest

@@ -1,12 +1,15 @@
 """A recipe and images small enough for tests."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gan.config import GANConfig
+from gan.selection import Scores, Validation
 from gan.train import FitResult, fit
 
 PROVENANCE = {"class_name": "covid", "index_hash": "abc", "training_ids": ["01", "02"]}
@@ -19,6 +22,9 @@ def recipe(**changes: Any) -> GANConfig:
         "generator_filters": 4,
         "discriminator_filters": 4,
         "batch_size": 8,
+        "companion_share": 0,
+        "evaluate_every": 24,
+        "evaluation_images": 16,
         "images_shown": 96,
         "grid_every": 48,
         "checkpoint_every": 40,
@@ -35,6 +41,7 @@ def train(out_dir: Path, *, images: Tensor | None = None, **changes: Any) -> Fit
     options = {"accelerator": "cpu"} | changes.pop("trainer_options", {})
     seed = changes.pop("seed", 3)
     provenance = changes.pop("provenance", PROVENANCE)
+    extra = {key: changes.pop(key) for key in ("validation", "companions") if key in changes}
     return fit(
         recipe(**changes),
         noise() if images is None else images,
@@ -42,4 +49,25 @@ def train(out_dir: Path, *, images: Tensor | None = None, **changes: Any) -> Fit
         seed=seed,
         provenance=provenance,
         trainer_options=options,
+        **extra,
     )
+
+
+@dataclass(frozen=True)
+class ListedJudge:
+    """Gives the listed KIDs in turn, however often a training is taken up again."""
+
+    kids: tuple[float, ...]
+    diversities: tuple[float, ...] = ()
+    seen: list[int] = field(default_factory=list)
+
+    def __call__(self, images: NDArray[Any], /) -> Scores:
+        assert images.shape == (16, 32, 32)
+        turn = len(self.seen)
+        self.seen.append(turn)
+        diversity = self.diversities[turn] if self.diversities else 1.0
+        return Scores(kid=self.kids[turn], diversity=diversity, closer_to_training=0.5)
+
+
+def watched(*kids: float, diversities: tuple[float, ...] = ()) -> Validation:
+    return Validation(noise(9), ListedJudge(kids, diversities=diversities))

@@ -13,6 +13,8 @@ TINY = (
     "gan.discriminator_filters=4",
     "gan.images_shown=64",
     "gan.batch_size=8",
+    "gan.evaluation_images=16",
+    "synthesis.screen=[near-copy]",
     "classifier.model=bam-cnn",
     "classifier.input_size=32",
     "classifier.epochs=1",
@@ -22,8 +24,8 @@ TINY = (
 )
 
 
-def draw_folder(folder: Path, n_covid: int = 16, n_normal: int = 60) -> Path:
-    write_samples(folder, n_covid=n_covid, n_normal=n_normal, size=40)
+def draw_folder(folder: Path, n_covid: int = 16, n_normal: int = 60, size: int = 40) -> Path:
+    write_samples(folder, n_covid=n_covid, n_normal=n_normal, size=size)
     return folder
 
 

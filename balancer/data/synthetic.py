@@ -42,7 +42,7 @@ def load_generator_for(label: str, workspace: Workspace, index: Index) -> Loaded
             f"{directory} should hold a generator of {label}, but it makes "
             f"{loaded.metadata.class_name}; train it again with `balancer gan-train --force`."
         )
-    seen = (*loaded.metadata.training_ids, *loaded.metadata.pretraining_ids)
+    seen = (*loaded.metadata.training_ids, *loaded.metadata.companion_ids)
     check_training_ids(seen, index, str(directory))
     trained_on = {record.image_id for record in index.select("train", label)}
     if loaded.metadata.index_hash != index.index_hash:

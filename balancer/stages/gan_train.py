@@ -185,7 +185,8 @@ def _fit(
 ) -> gan.train.FitResult:
     size = config.gan.image_size
     training = index.pixels(size, "train", label)
-    pretraining = _pretraining_class(label, config, index)
+    companion = _companion(label, config, index)
+    companions = index.select("train", companion) if companion else []
     unfinished = workspace.unfinished_gan_dir(label)
     try:
         return gan.train.fit(
@@ -197,25 +198,19 @@ def _fit(
                 "class_name": label,
                 "index_hash": index.index_hash,
                 "training_ids": training_ids,
-                "pretraining_ids": [
-                    record.image_id for record in index.select("train", pretraining)
-                ]
-                if pretraining
-                else [],
+                "companion_ids": [record.image_id for record in companions],
             },
             trainer_options=config.hardware.model_dump(),
             validation=_validation(label, training, config, workspace, index),
-            pretraining_images=_tensor(index.pixels(size, "train", pretraining))
-            if pretraining
-            else None,
+            companions=_tensor(index.pixels(size, "train", companion)) if companion else None,
         )
     except gan.train.TrainingDiverged as error:
         raise EnvironmentFault(f"Training the GAN of {label} diverged: {error}") from error
 
 
-def _pretraining_class(label: str, config: BalancerConfig, index: Index) -> str | None:
+def _companion(label: str, config: BalancerConfig, index: Index) -> str | None:
     """The largest other class of the training split, if the recipe asks for one."""
-    if not config.gan.pretraining_share:
+    if not config.gan.companion_share:
         return None
     counts = {name: n for name, n in index.counts("train").items() if name != label}
     return max(sorted(counts), key=lambda name: counts[name])

@@ -197,7 +197,7 @@ def _write_lineage(folder: Path, generators: dict[str, LoadedGenerator]) -> None
     lineage = {
         label: {
             "checkpoint": loaded.checkpoint_hash,
-            "training_ids": [*loaded.metadata.training_ids, *loaded.metadata.pretraining_ids],
+            "training_ids": [*loaded.metadata.training_ids, *loaded.metadata.companion_ids],
         }
         for label, loaded in generators.items()
     }

@@ -1,0 +1,172 @@
+"""Snapshots: the best is exported, a collapse ends the training, and stopping changes nothing."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny_gan import noise, recipe, train, watched
+
+import gan.module
+from gan.checkpoint import load_generator
+from gan.module import LitDCGAN
+from gan.selection import Evaluation, membership_auroc, reason_to_stop
+from gan.train import TrainingDiverged
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    """Two threads for arrays this small wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def weights(out_dir: Path) -> bytes:
+    return (out_dir / "generator.safetensors").read_bytes()
+
+
+def rows(out_dir: Path) -> list[dict[str, str]]:
+    with (out_dir / "selection.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_best_snapshot_is_exported(tmp_path: Path) -> None:
+    result = train(tmp_path / "best", validation=watched(0.9, 0.4, 0.7, 0.8))
+    train(tmp_path / "until then", images_shown=48, decay_share=0, ema_half_life=2000)
+    assert result.selected is not None
+    assert (result.selected["images_shown"], result.selected["kid"]) == (48, 0.4)
+    assert load_generator(tmp_path / "best").metadata.images_shown == 48
+    assert result.images_shown == 96
+    assert result.stop_reason is None
+    assert [(row["images_shown"], row["kid"]) for row in rows(tmp_path / "best")] == [
+        ("24", "0.9"), ("48", "0.4"), ("72", "0.7"), ("96", "0.8"),
+    ]  # fmt: skip
+    with Image.open(tmp_path / "best" / "selection.png") as plot:
+        plot.verify()
+
+
+def test_the_exported_weights_are_those_of_a_training_that_ended_there(tmp_path: Path) -> None:
+    train(tmp_path / "best", validation=watched(0.9, 0.4, 0.7, 0.8), decay_share=0)
+    train(tmp_path / "short", images_shown=48, decay_share=0)
+    assert weights(tmp_path / "best") == weights(tmp_path / "short")
+
+
+def test_keep_last_exports_the_last_all_the_same(tmp_path: Path) -> None:
+    kept = train(tmp_path / "kept", validation=watched(0.9, 0.4, 0.7, 0.8), keep="last")
+    train(tmp_path / "plain")
+    assert weights(tmp_path / "kept") == weights(tmp_path / "plain")
+    assert kept.selected is not None
+    assert kept.selected["images_shown"] == 96
+
+
+def test_stopped_and_resumed_chooses_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validation = watched(0.9, 0.4, 0.7, 0.8)
+    train(tmp_path / "whole", validation=validation)
+    original, taken = LitDCGAN.training_step, 0
+
+    def step(self: LitDCGAN, images: torch.Tensor, batch_idx: int) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        original(self, images, batch_idx)
+
+    again = watched(0.9, 0.4, 0.7, 0.8)
+    with monkeypatch.context() as patch:
+        patch.setattr(LitDCGAN, "training_step", step)
+        stopped = train(tmp_path / "parts", validation=again)
+    assert stopped.interrupted_by == signal.SIGINT
+    finished = train(tmp_path / "parts", validation=again)
+    assert finished.selected is not None
+    assert finished.selected["images_shown"] == 48
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+
+
+def test_patience_ends_the_training(tmp_path: Path) -> None:
+    result = train(tmp_path, validation=watched(0.3, 0.4, 0.5), patience=2)
+    assert result.images_shown == 72
+    assert result.interrupted_by is None
+    assert result.stop_reason == (
+        "KID has not improved for 2 evaluations when 72 images were shown"
+    )
+    assert load_generator(tmp_path).metadata.images_shown == 24
+    again = train(tmp_path, validation=watched(), patience=2)
+    assert (again.images_shown, again.stop_reason) == (72, result.stop_reason)
+
+
+def test_a_collapse_ends_the_training(tmp_path: Path) -> None:
+    validation = watched(0.5, 0.4, 0.4, 0.4, diversities=(0.9, 0.3, 0.2, 0.2))
+    result = train(tmp_path, validation=validation)
+    assert result.images_shown == 96
+    assert result.stop_reason is not None
+    assert "collapsed" in result.stop_reason
+    assert result.stop_reason.count("0.20") == 1
+
+
+def test_nan_after_a_good_snapshot_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = gan.module.generator_loss
+    steps = 0
+
+    def loss(logits: torch.Tensor) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        return original(logits) * (float("nan") if steps > 8 else 1)
+
+    monkeypatch.setattr(gan.module, "generator_loss", loss)
+    with pytest.raises(TrainingDiverged):
+        train(tmp_path / "none", checkpoint_every=40)
+    steps = 0
+    result = train(tmp_path / "some", validation=watched(0.5, 0.3, 0.1), checkpoint_every=24)
+    assert result.stop_reason is not None
+    assert "not finite" in result.stop_reason
+    assert result.selected is not None
+    assert result.selected["images_shown"] == 48
+    assert "the last good snapshot is kept" in caplog.text
+    assert all(
+        torch.isfinite(w).all() for w in load_generator(tmp_path / "some").generator.parameters()
+    )
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    values = {"images_shown": 8, "kid": 1.0, "diversity": 0.8, "closer_to_training": 0.5}
+    return values | {"loss_d": 1.0, "membership_auroc": 0.5} | changes
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "words"),
+    [
+        ([entry()], None),
+        ([entry(loss_d=0.001)] * 2, None),
+        ([entry(loss_d=0.001)] * 3, "certain of every image"),
+        ([entry(loss_d=0.001), entry(), entry(loss_d=0.001)], None),
+        ([entry(), *[entry(diversity=0.39)] * 3], "collapsed"),
+        ([entry(), *[entry(diversity=0.41)] * 3], None),
+        ([*[entry(diversity=0.1)] * 3, entry()], None),  # early images are alike; no collapse
+        ([entry(kid=0.5), *[entry()] * 4], "not improved for 4"),
+        ([entry(), entry(kid=0.5), *[entry()] * 3], None),
+    ],
+)
+def test_reasons_to_stop(evaluations: list[dict[str, Any]], words: str | None) -> None:
+    found = reason_to_stop(evaluations, patience=4)
+    assert (found is None) if words is None else (found is not None and words in found)
+    assert set(evaluations[0]) == set(Evaluation.__dataclass_fields__)
+
+
+def test_membership_is_the_area_under_the_curve() -> None:
+    module = LitDCGAN(recipe(), seed=0)
+    training, other = noise(12), 255 - noise(7)
+    assert membership_auroc(module, training, training) == pytest.approx(0.5)
+    value = membership_auroc(module, training, other)
+    assert membership_auroc(module, other, training) == pytest.approx(1 - value)
+    assert module.discriminator.training
