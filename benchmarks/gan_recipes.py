@@ -28,7 +28,8 @@ from gan.sample import generate
 
 IMAGES_SHOWN = 96_000
 CLASSIC = [
-    *("gan.upsampling=transposed", "gan.discriminator_norm=batch", "gan.batch_size=32"),
+    *("gan.upsampling=transposed", "gan.full_resolution=false", "gan.batch_size=32"),
+    "gan.discriminator_norm=batch",
     *("gan.learning_rate_generator=2e-4", "gan.learning_rate_discriminator=2e-4"),
     *("gan.decay_share=0", "gan.companion_share=0", "gan.keep=last"),
 ]

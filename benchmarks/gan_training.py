@@ -178,6 +178,7 @@ def main(
         batch_size=batch_size,
         images_shown=images_shown,
         upsampling="transposed",
+        full_resolution=False,
         discriminator_norm="batch",
         companion_share=0,
         decay_share=0,

@@ -27,6 +27,10 @@ class GANConfig(BaseModel):
     upsampling: Literal["transposed", "nearest"] = "nearest"
     """How the generator doubles the side: as in the paper, or nearest neighbours and a convolution
     (Odena 2016), which leaves no checkerboards."""
+    full_resolution: bool = True
+    """Whether both networks have feature maps at the side of the image, half as many as at half of
+    it (as in Karras 2018, 1710.10196), or go from there to the pixels in one step, as in the paper.
+    """
     discriminator_norm: Literal["batch", "group"] = "group"
     """As in the paper, or group norm (Wu and He 2018), which looks at each image alone."""
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 16

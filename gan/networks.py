@@ -1,6 +1,7 @@
 """DCGAN for grey images (Radford 2015, arXiv 1511.06434), and what later work found better."""
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -10,13 +11,17 @@ from gan.config import GANConfig
 
 SMALLEST_SIDE = 4
 GROUPS = 8
+FEWEST = 8
+"""Feature maps at full resolution, at least."""
 
 
 class Generator(nn.Module):
     """Latents to images: a dense layer to 4 x 4, then doublings.
 
     A doubling is a transposed convolution (the paper) or, free of its checkerboards, nearest
-    neighbours and a convolution (Odena 2016, doi 10.23915/distill.00003).
+    neighbours and a convolution (Odena 2016, doi 10.23915/distill.00003). The last one gives the
+    image itself (the paper), or feature maps that a convolution turns into the image (as in Karras
+    2018, arXiv 1710.10196): grain and edges of single pixels need more than one linear layer.
 
     Attributes:
         config: The recipe that fixes all shapes.
@@ -25,7 +30,7 @@ class Generator(nn.Module):
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
-        widths = _widths(config.image_size, config.generator_filters)[::-1]
+        widths = _widths(config, config.generator_filters)[::-1]
         # The paper's first transposed convolution sees one pixel, so it is this dense layer.
         self.project = nn.Linear(_inputs(config), SMALLEST_SIDE**2 * widths[0], bias=False)
         self.start = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
@@ -39,7 +44,10 @@ class Generator(nn.Module):
                 for wide, narrow in pairwise(widths)
             )
         )
-        self.draw = _doubling(config, widths[-1], 1, bias=True)
+        if config.full_resolution:
+            self.draw: nn.Module = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        else:
+            self.draw = _doubling(config, widths[-1], 1, bias=True)
         initialise(self)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -63,7 +71,7 @@ class Generator(nn.Module):
         if not self.config.channels_last:
             x = x.contiguous()
         x = self.start(x)  # (N, W, 4, 4)
-        x = self.grow(x)  # (N, filters, S / 2, S / 2)
+        x = self.grow(x)  # (N, filters, S / 2, S / 2), or half the filters at full resolution
         return torch.tanh(self.draw(x).float())  # (N, 1, S, S)
 
 
@@ -80,11 +88,8 @@ class Discriminator(nn.Module):
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
-        widths = _widths(config.image_size, config.discriminator_filters)
-        self.look = nn.Sequential(
-            nn.Conv2d(1, widths[0], 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
-        )
+        widths = _widths(config, config.discriminator_filters)
+        self.look = nn.Sequential(*_first_layers(config, widths))
         self.shrink = nn.Sequential(
             *(
                 nn.Sequential(
@@ -92,7 +97,7 @@ class Discriminator(nn.Module):
                     _norm(config, wide),
                     nn.LeakyReLU(0.2, inplace=True),
                 )
-                for narrow, wide in pairwise(widths)
+                for narrow, wide in pairwise(widths[1:] if config.full_resolution else widths)
             )
         )
         self.judge = nn.Linear(SMALLEST_SIDE**2 * widths[-1], config.n_classes)
@@ -153,7 +158,19 @@ def initialise(network: nn.Module, random: torch.Generator | None = None) -> Non
                 nn.init.zeros_(layer.bias)
 
 
-def _widths(image_size: int, filters: int) -> list[int]:
-    """Feature maps at sides image_size / 2, image_size / 4, ..., 4."""
-    halvings = (image_size // SMALLEST_SIDE).bit_length() - 1
-    return [filters * 2**k for k in range(halvings)]
+def _first_layers(config: GANConfig, widths: list[int]) -> Iterator[nn.Module]:
+    """Pixels to features at half the side, without a norm (the paper)."""
+    channels = 1
+    if config.full_resolution:
+        yield nn.Conv2d(1, widths[0], 3, padding=1)
+        yield nn.LeakyReLU(0.2, inplace=True)
+        channels, widths = widths[0], widths[1:]
+    yield nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)
+    yield nn.LeakyReLU(0.2, inplace=True)
+
+
+def _widths(config: GANConfig, filters: int) -> list[int]:
+    """Feature maps at sides S (at full resolution only), S / 2, S / 4, ..., 4."""
+    halvings = (config.image_size // SMALLEST_SIDE).bit_length() - 1
+    halved = [filters * 2**k for k in range(halvings)]
+    return [max(FEWEST, filters // 2), *halved] if config.full_resolution else halved

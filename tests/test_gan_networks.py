@@ -11,12 +11,16 @@ from gan.transforms import to_uint8, to_unit_range
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize(("upsampling", "norm"), [("transposed", "batch"), ("nearest", "group")])
-def test_shapes_and_range(side: int, channels_last: bool, upsampling: str, norm: str) -> None:
+@pytest.mark.parametrize("full", [True, False])
+def test_shapes_and_range(
+    side: int, channels_last: bool, upsampling: str, norm: str, full: bool
+) -> None:
     config = recipe(
         image_size=side,
         channels_last=channels_last,
         upsampling=upsampling,
         discriminator_norm=norm,
+        full_resolution=full,
     )
     images = Generator(config)(torch.randn(3, config.latent_dim))
     assert images.shape == (3, 1, side, side)
@@ -27,12 +31,32 @@ def test_shapes_and_range(side: int, channels_last: bool, upsampling: str, norm:
 
 def test_last_hidden_layer_has_the_configured_width_and_each_halving_doubles_it() -> None:
     config = recipe(
-        image_size=64, generator_filters=4, discriminator_filters=8, upsampling="transposed"
+        image_size=64,
+        generator_filters=4,
+        discriminator_filters=8,
+        upsampling="transposed",
+        full_resolution=False,
     )
     generator, discriminator = Generator(config), Discriminator(config)
     assert generator.draw.in_channels == 4
     assert generator.project.out_features == 16 * 32
     assert [block[0].out_channels for block in discriminator.shrink] == [16, 32, 64]
+
+
+def test_at_full_resolution_half_the_filters_see_single_pixels() -> None:
+    config = recipe(image_size=64, generator_filters=32, discriminator_filters=32)
+    generator, discriminator = Generator(config), Discriminator(config)
+    seen: list[torch.Tensor] = []
+    generator.grow.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    discriminator.look[0].register_forward_hook(lambda layer, inputs, out: seen.append(out))
+    discriminator(generator(torch.randn(2, config.latent_dim)))
+    assert [features.shape for features in seen] == [(2, 16, 64, 64)] * 2
+    paper = recipe(
+        image_size=64, generator_filters=32, discriminator_filters=32, full_resolution=False
+    )
+    for ours, theirs in ((generator, Generator(paper)), (discriminator, Discriminator(paper))):
+        counts = [sum(weight.numel() for weight in n.parameters()) for n in (ours, theirs)]
+        assert counts[0] == pytest.approx(counts[1], rel=0.02)
 
 
 def test_with_companions_the_class_decides_what_is_drawn_and_judged() -> None:

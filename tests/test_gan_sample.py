@@ -1,16 +1,20 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from tiny_gan import recipe
+from tiny_gan import PROVENANCE, recipe
 
+from gan.checkpoint import Provenance, load_generator, save_generator
 from gan.networks import Generator
-from gan.sample import generate
+from gan.sample import generate, interpolate
 
 
 @pytest.fixture
 def generator() -> Generator:
     torch.manual_seed(5)
-    network = Generator(recipe(upsampling="transposed"))
+    network = Generator(recipe())
+    torch.nn.init.normal_(network.draw.weight)  # an untrained one draws nothing but grey
     for _ in range(3):  # so that the statistics are not the initial ones
         network(torch.randn(16, 8) * 3)
     return network
@@ -54,3 +58,20 @@ def test_making_images_leaves_the_network_as_it_was(generator: Generator) -> Non
 def test_negative_numbers_are_refused(generator: Generator) -> None:
     with pytest.raises(ValueError, match="at least 0, not -1"):
         next(generate(generator, start=-1, count=1, seed=0))
+
+
+def test_a_walk_goes_in_small_steps_from_one_image_to_another(
+    generator: Generator, tmp_path: Path
+) -> None:
+    provenance = Provenance.model_validate(PROVENANCE)
+    save_generator(tmp_path, generator, provenance=provenance, seed=0, images_shown=1)
+    loaded = load_generator(tmp_path)
+    walks = interpolate(loaded, walks=3, steps=21, seed=4)
+    assert walks.shape == (63, 32, 32)
+    assert walks.dtype == np.uint8
+    images = walks.reshape(3, 21, 32, 32).astype(float)
+    steps = np.abs(np.diff(images, axis=1)).mean(axis=(1, 2, 3)) * 20
+    whole = np.abs(images[:, -1] - images[:, 0]).mean(axis=(1, 2))
+    assert (steps < 4 * whole).all()
+    assert np.array_equal(walks, interpolate(loaded, walks=3, steps=21, seed=4))
+    assert not np.array_equal(walks, interpolate(loaded, walks=3, steps=21, seed=5))
