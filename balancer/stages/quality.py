@@ -144,6 +144,15 @@ def _verdict(label: str, entry: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"{useful['train_real_test_real']['balanced_accuracy']:.3f}, with synthetic {label} in "
         f"place of real {useful['train_synthetic_test_real']['balanced_accuracy']:.3f}."
     )
+    tells, distance = entry["tells"]["features"], entry["memorization"]["distance"]
+    membership = entry["membership"]
+    yield Text(
+        f"Told from real by features: {_auroc(tells)}. Closer to training than to held-out images: "
+        + ", ".join(f"{row['closer_to_training']:.2f} in {name}" for name, row in distance.items())
+        + " (honest: 0.5). Training images told from validation images by the discriminator: "
+        + _auroc(membership and {"value": membership["auroc"]})
+        + "."
+    )
     words = {True: "pass", False: "FAIL", None: "  - "}
     for found in entry["gate"]["checks"]:
         yield Text(f"  {words[found['passed']]}  {found['name']}: {found['sentence']}")
@@ -153,6 +162,10 @@ def _verdict(label: str, entry: Mapping[str, Any]) -> Iterator[RenderableType]:
         if failed
         else f"{label} passes the quality gate."
     )
+
+
+def _auroc(probe: Mapping[str, Any] | None) -> str:
+    return "not measured" if probe is None else f"AUROC {probe['value']:.3f}"
 
 
 def _refuse_failures(result: StageResult, strict: bool) -> None:
