@@ -44,7 +44,7 @@ class GANConfig(BaseModel):
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     decay_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Last share of the training, over which both learning rates fall linearly."""
-    companion_share: Annotated[float, Field(ge=0, le=0.9)] = 0.5
+    companion_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Share of each batch that is of the largest other class, in a GAN conditional on the class
     (Mirza and Osindero 2014, 1411.1784): what all chests have in common is learnt from many.
     0: the class alone."""
