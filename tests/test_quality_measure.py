@@ -115,3 +115,42 @@ def test_seed_decides():
     fake, real = images(20), images(30, seed=1)
     assert measured(fake, real, seed=1) == measured(fake, real, seed=1)
     assert measured(fake, real, seed=1) != measured(fake, real, seed=2)
+
+
+@pytest.mark.parametrize("name", ["precision", "recall", "density", "coverage"])
+def test_real_images_reach_the_floor_of_shares_and_noise_does_not(name):
+    everything = images(300, seed=3)
+    good = same_n_ratio(name, everything[:100], everything[100:])
+    assert good["n"] == 100
+    assert good["value"] == pytest.approx(good["real_against_real"], abs=0.25)
+    flat = same_n_ratio(name, np.full((100, 8, 8), 255, np.uint8), everything[100:])
+    assert flat["value"] < 0.2 * flat["real_against_real"]
+
+
+def test_a_stand_in_is_held_against_the_whole_reference():
+    reference, others = images(40, seed=1), images(90, seed=2)
+    entry = same_n_ratio("fid", images(60), reference, stand_in=others)
+    assert entry["n"] == 40
+    # Generated images that are the stand-ins themselves stand at the floor.
+    itself = same_n_ratio("fid", others, reference, stand_in=others)
+    assert itself["value"] == pytest.approx(itself["real_against_real"], rel=0.1)
+
+
+def test_ratios_only_to_floors_above_zero():
+    like = images(200)
+    assert same_n_ratio("fid", like[:100], like[100:])["ratio"] == pytest.approx(1, abs=0.3)
+    low, _ = same_n_ratio("kid", like[:100], like[100:])["real_against_real_range"]
+    assert low < 0
+    assert same_n_ratio("kid", like[:100], like[100:])["ratio"] is None
+
+
+def test_shares_need_more_images_than_neighbours():
+    entries = measure(images(5), images(30, seed=1), extractor=EXTRACTOR, neighbors=5)
+    assert set(entries) == {"fid[projection]", "kid[projection]"}
+    few = measure(images(6), images(9, seed=1), extractor=EXTRACTOR, neighbors=5)
+    assert few["coverage[projection]"]["same_n"] is None
+
+
+def test_infinity_is_given_where_n_allows():
+    assert measured(images(24), images(30, seed=1))[0]["infinity"] is not None
+    assert measured(images(23), images(30, seed=1))[0]["infinity"] is None
