@@ -104,7 +104,8 @@ class GateConfig(Section):
     """An image is of low confidence if it looks less like its class than all but this share of
     held-out images."""
     max_near_copies: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Largest share of near copies among all images made, above that of held-out images."""
+    """Largest share of near copies among all images made, above that of held-out images; the lower
+    end of its 95 % interval counts."""
     max_twins: Annotated[float, Field(ge=0, le=1)] = 0.20
     """Largest share of images with a near copy in their own set, above that of real images."""
     max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.15
@@ -113,7 +114,7 @@ class GateConfig(Section):
     """Least coverage, as a share of that of real images at the same n."""
     min_own_class: Annotated[float, Field(ge=0, le=1)] = 0.50
     """Least share of images taken for their own class, as a share of that of held-out images."""
-    max_trivial_auroc: Annotated[float, Field(ge=0.5, le=1)] = 0.95
+    max_trivial_auroc: Annotated[float, Field(ge=0.5, le=1)] = 0.90
     """Largest AUROC at which grey levels, borders and sharpness alone tell synthetic from real."""
 
 

@@ -152,8 +152,9 @@ class CheckpointWriter(_AfterStep):
         self._started = time.monotonic()
 
     def after_step(self, module: LitDCGAN, step: int) -> None:
-        """Save where a checkpoint is due."""
-        if module.passed_multiple(module.config.checkpoint_every, step):
+        """Save where a checkpoint is due, and each snapshot that is the best so far."""
+        due = module.passed_multiple(module.config.checkpoint_every, step)
+        if due or module.has_just_improved():
             self._save(module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -278,7 +279,6 @@ def require_finite(module: LitDCGAN) -> None:
 def _diverged(module: LitDCGAN) -> TrainingDiverged:
     losses = module.losses.tolist()
     return TrainingDiverged(
-        f"The GAN diverged: after {module.images_shown} images a loss or weight is not finite "
-        f"(loss_d {losses[0]:g}, loss_g {losses[1]:g}); lower the learning rates. The last good "
-        "checkpoint, if one was due before, is kept."
+        f"after {module.images_shown} images a loss or weight is not finite "
+        f"(loss_d {losses[0]:g}, loss_g {losses[1]:g}); lower the learning rates"
     )

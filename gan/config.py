@@ -46,8 +46,8 @@ class GANConfig(BaseModel):
     """Last share of the training, over which both learning rates fall linearly."""
     companion_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Share of each batch that is of the largest other class, in a GAN conditional on the class
-    (Mirza and Osindero 2014, 1411.1784): what all chests have in common is learnt from many.
-    0: the class alone."""
+    (after Mirza and Osindero 2014, 1411.1784; the discriminator has a logit per class): what all
+    chests have in common is learnt from many. 0: the class alone."""
     augment: tuple[Augmentation, ...] = ("translation",)
     """DiffAugment transforms of real and fake images in both steps (Zhao 2020, 2006.10738). What
     they change, the discriminator cannot see: with brightness or contrast the generator is free to

@@ -95,6 +95,12 @@ class LitDCGAN(LightningModule):
         self.evaluations = [*self.evaluations, evaluation]
         self.window = torch.zeros(2)
 
+    def has_just_improved(self) -> bool:
+        """Whether the last step was evaluated, and no evaluation before had as low a KID."""
+        if not self.evaluations or self.evaluations[-1]["images_shown"] != self.images_shown:
+            return False
+        return all(self.evaluations[-1]["kid"] < before["kid"] for before in self.evaluations[:-1])
+
     def select(self) -> dict[str, Any] | None:
         """Take the averaged weights that the recipe keeps.
 
@@ -181,7 +187,8 @@ class LitDCGAN(LightningModule):
             layer.momentum = None  # a plain mean over the batches
         self.ema.train()
         for batch in torch.split(latents, 64):
-            self.ema(batch)
+            # Companions too, for the statistics of training are those of mixed batches.
+            self.ema(batch, self._labels(len(batch), batch.device))
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
         return self.ema.eval()
@@ -222,7 +229,7 @@ class LitDCGAN(LightningModule):
         return (torch.arange(count, device=device) >= count - companions).long()
 
     def _set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
-        """Constant, then linearly to a twentieth over the last `decay_share` of the training."""
+        """Constant, then falling to 0 over the last `decay_share`, but never below a twentieth."""
         config = self.config
         left = 1 - self.images_shown / config.images_shown
         factor = min(1.0, left / config.decay_share) if config.decay_share else 1.0

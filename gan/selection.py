@@ -29,8 +29,9 @@ LATE = 3
 """Evaluations in a row that make an alarm."""
 CERTAIN = 0.02
 """Mean discriminator loss in nats, below which it is certain of every image."""
-LOST_DIVERSITY = 0.5
-"""Share of the greatest diversity so far, below which the fakes have collapsed."""
+LOST_DIVERSITY, LEAST_DIVERSITY = 0.5, 0.2
+"""Shares of the greatest diversity so far and of that of real images, below which the fakes have
+collapsed, unless KID still falls."""
 _BATCH = 64
 
 
@@ -139,7 +140,9 @@ class Selector(Callback):
             evaluation.closer_to_training,
             evaluation.membership_auroc,
         )
-        module.stop_reason = reason_to_stop(module.evaluations, patience=module.config.patience)
+        if module.images_shown < module.config.images_shown:
+            patience = module.config.patience
+            module.stop_reason = reason_to_stop(module.evaluations, patience=patience)
         write_evaluations(self._directory, module.evaluations)
 
 
@@ -157,13 +160,14 @@ def reason_to_stop(evaluations: list[dict[str, Any]], *, patience: int) -> str |
             f"the discriminator has been certain of every image for {LATE} evaluations "
             f"(loss below {CERTAIN} nats) when {shown} images were shown"
         )
+    best = min(range(len(evaluations)), key=lambda n: evaluations[n]["kid"])
     diversities = [entry["diversity"] for entry in evaluations]
-    if len(last) == LATE and max(diversities[-LATE:]) < LOST_DIVERSITY * max(diversities):
+    least = max(LEAST_DIVERSITY, LOST_DIVERSITY * min(1.0, max(diversities)))
+    if best < len(evaluations) - LATE and max(diversities[-LATE:]) < least:
         return (
             f"the generated images have collapsed: their diversity fell to {diversities[-1]:.2f} "
             f"of that of real images, from {max(diversities):.2f}, when {shown} were shown"
         )
-    best = min(range(len(evaluations)), key=lambda n: evaluations[n]["kid"])
     if patience and len(evaluations) - 1 - best >= patience:
         return f"KID has not improved for {patience} evaluations when {shown} images were shown"
     return None

@@ -30,7 +30,7 @@ from gan.config import GANConfig
 from gan.interrupts import StopRequest
 from gan.module import LitDCGAN
 from gan.resume import STATE_NAME, describe_run, load_state
-from gan.selection import Selector, Validation
+from gan.selection import Selector, Validation, write_evaluations
 from gan.stream import ImageStream
 from gan.trainer import TrainerOptions, make_trainer, quiet_lightning
 
@@ -209,6 +209,8 @@ def _finish(
     reason = module.stop_reason if diverged is None else str(diverged)
     if reason is not None:
         log.warning("The training ended early: %s; the last good snapshot is kept.", reason)
+    if diverged is not None:
+        write_evaluations(out_dir, module.evaluations)  # without what came after the checkpoint
     selected = module.select()
     path = out_dir / WEIGHTS_NAME
     if stop.trainer is None or stop.trainer.is_global_zero:

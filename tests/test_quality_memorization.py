@@ -26,6 +26,7 @@ def detector(chests):
         training,
         held_out,
         extractors={"lite0": load_extractor("lite0")},
+        decisive=["lite0"],
         correlation=0.9,
         distance=0.6,
     )
@@ -41,19 +42,21 @@ def test_honest_images_stand_where_held_out_ones_do(detector, chests):
         assert 0.3 < measured["distance"][space]["closer_to_training"] < 0.7
 
 
-@pytest.mark.parametrize("change", ["none", "flipped", "noisy"])
+@pytest.mark.parametrize("change", ["none", "flipped", "upside down", "noisy"])
 def test_copies_are_found(detector, chests, change):
     noise = np.random.default_rng(0).normal(0, 5, chests[0].shape)
     copies = {
         "none": chests[0],
         "flipped": np.ascontiguousarray(chests[0][:, :, ::-1]),
+        "upside down": np.ascontiguousarray(chests[0][:, ::-1]),
         "noisy": (chests[0] + noise).clip(0, 255).astype(np.uint8),
     }[change]
     found = detector.nearest(copies)
     assert found.is_copy.mean() > 0.95
     measured = detector.measure(found, np.random.default_rng(0))
     assert measured["near_copies"]["generated"] > measured["near_copies"]["held_out"] + 0.5
-    assert measured["distance"]["edges"]["generated"] < 0.7
+    if change != "upside down":  # found by the pixels alone
+        assert measured["distance"]["edges"]["generated"] < 0.7
 
 
 def test_exact_copies_lie_at_distance_0_and_closer_to_training(chests):
@@ -63,6 +66,7 @@ def test_exact_copies_lie_at_distance_0_and_closer_to_training(chests):
         training[:12],
         held_out,
         extractors={"lite0": load_extractor("lite0")},
+        decisive=["lite0"],
         correlation=0.9,
         distance=0.6,
     )
@@ -81,6 +85,7 @@ def test_the_cache_changes_nothing(chests, tmp_path):
             training,
             held_out,
             extractors={"lite0": load_extractor("lite0")},
+            decisive=["lite0"],
             correlation=0.9,
             distance=0.6,
             cache=tmp_path if attempt else None,
@@ -91,3 +96,24 @@ def test_the_cache_changes_nothing(chests, tmp_path):
     for other in found[1:]:
         assert np.array_equal(found[0].relative["lite0"], other.relative["lite0"])
         assert np.array_equal(found[0].is_copy, other.is_copy)
+
+
+def test_a_space_that_does_not_decide_is_reported_all_the_same(chests):
+    training, held_out, _ = chests
+    extractors = {"lite0": load_extractor("lite0")}
+    options = {"correlation": 1.0, "distance": 0.99}
+    both = CopyDetector(training, held_out, extractors=extractors, decisive=["lite0"], **options)
+    edges = CopyDetector(training, held_out, extractors=extractors, decisive=[], **options)
+    one, other = both.nearest(held_out), edges.nearest(held_out)
+    assert one.is_copy.sum() > other.is_copy.sum()
+    assert np.array_equal(one.relative["lite0"], other.relative["lite0"])
+
+
+def test_few_copies_among_few_images_are_no_proof(detector, chests):
+    training, _, honest = chests
+    some = detector.measure(
+        detector.nearest(np.concatenate((training[:1], honest[:9]))), np.random.default_rng(0)
+    )["near_copies"]
+    many = detector.measure(detector.nearest(training), np.random.default_rng(0))["near_copies"]
+    assert some["generated_at_least"] < 0.05 < some["generated"]
+    assert many["generated_at_least"] > 0.8

@@ -20,7 +20,7 @@ _QUIET_FILES = ("thumbs.db", "desktop.ini", METADATA_NAME)
 _QUIET_FOLDERS = ("__macosx", "__pycache__")
 _MASKS = "masks"
 # Names that a workspace uses beside those of the classes.
-_TAKEN_NAMES = ("cache", "lineage.json", "manifest.csv", "result.json")
+_TAKEN_NAMES = ("cache", "lineage.json", "manifest.csv", "rejected", "result.json")
 _TAKEN_ENDINGS = (".partial", ".unfinished")
 _BAD_NAME = "its name is not UTF-8, or holds a carriage return, and fits no CSV table"
 _NESTED = "images"

@@ -99,7 +99,8 @@ def _best_pairwise(images: Floats, references: Floats) -> Floats:
 
 
 def _alignments(references: Floats) -> Iterator[Floats]:
-    for view in (references, references[:, :, ::-1]):
+    mirrored = references[:, :, ::-1]
+    for view in (references, mirrored, references[:, ::-1], mirrored[:, ::-1]):
         yield from _windows(view, reach=_reach(references), margin=_reach(references))
 
 

@@ -1,5 +1,6 @@
 """Everything that is measured of the synthetic images of one class."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from balancer.quality.measure import measure
 from balancer.quality.memorization import CopyDetector, Nearest
 from balancer.quality.probes import Separation, separation, usefulness
 from balancer.sections import GateConfig, QualityConfig
+
+log = logging.getLogger(__name__)
 
 Describe = Callable[[Images], npt.NDArray[np.floating[Any]]]
 
@@ -79,12 +82,13 @@ def assess(
         own_training,
         own_validation,
         extractors=extractors,
+        decisive=[next(iter(extractors))],
         correlation=gate.near_copy_correlation,
         distance=gate.near_copy_distance,
         cache=cache,
     )
-    nearest = copies.nearest(accepted)
-    everything = nearest if len(images.made) == len(accepted) else copies.nearest(images.made)
+    nearest = copies.nearest(accepted, cache=cache)
+    everything = copies.nearest(images.made, cache=cache)
     judge = quality_blind_judge(images.training, extractor=main, seed=seed, cache=cache)
     references = {"training": (own_training, None), "validation": (own_validation, own_training)}
     entry = {
@@ -107,14 +111,15 @@ def assess(
                 ).items()
             }
             for name, (reference, stand_in) in references.items()
-            if len(reference) >= _FEWEST
+            if min(len(reference), len(accepted)) >= _FEWEST
         },
         "diversity": _diversity(accepted, own_training, quality, gate, seed),
         "memorization": copies.measure(everything, np.random.default_rng([seed, 2])),
         "tells": _tells(images, features, seed),
         "identity": {
+            # Of all images made: the screen has chosen the accepted ones by the same features.
             "distances": _distances(images, training, validation, features, main, seed),
-            "judged": judged_shares(label, judge, features(accepted), validation[label]),
+            "judged": judged_shares(label, judge, features(images.made), validation[label]),
         },
         "usefulness": usefulness(label, features(accepted), training, validation),
     }
@@ -147,9 +152,11 @@ def _tells(images: ClassImages, features: Describe, seed: int) -> dict[str, Any]
     half = np.random.default_rng([seed, 4]).permutation(len(real))
     first, second = real[half[::2]], real[half[1::2]]
 
+    n = min(len(second), len(images.accepted))
+
     def probe(describe: Describe) -> dict[str, Any] | None:
-        found = separation(describe(real), describe(images.accepted), seed=seed)
-        floor = separation(describe(first), describe(second), seed=seed)
+        found = separation(describe(real), describe(images.accepted), n=n, seed=seed)
+        floor = separation(describe(first), describe(second), n=n, seed=seed)
         return _beside(found, floor)
 
     return {"features": probe(features), "trivial_statistics": probe(trivial_statistics)}
@@ -173,15 +180,25 @@ def _distances(
     label = images.label
     edges = {name: edge_histograms(some) for name, some in images.training.items()}
     spaces = {
-        main.recipe["extractor"]: (features(images.accepted), validation[label], training),
+        main.recipe["extractor"]: (features(images.made), validation[label], training),
         "edges": (
-            edge_histograms(images.accepted),
+            edge_histograms(images.made),
             edge_histograms(images.validation[label]),
             edges,
         ),
     }
+    few = [name for name, some in images.training.items() if len(some) < _FEWEST]
+    if few:
+        log.warning("No distance to %s: it has one training image.", ", ".join(few))
     return {
-        space: class_distances(label, made, held_out, real, np.random.default_rng([seed, 5]))
+        space: class_distances(
+            label,
+            made,
+            held_out,
+            {name: some for name, some in real.items() if name not in few},
+            np.random.default_rng([seed, 5]),
+        )
+        if label not in few and min(len(made), len(held_out)) >= _FEWEST
+        else None
         for space, (made, held_out, real) in spaces.items()
-        if min(len(made), len(held_out)) >= _FEWEST
     }

@@ -4,21 +4,23 @@ A held-out image of the same class is what an honest generator would make, so ev
 beside the one of held-out images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from balancer.quality.aligned import Images, nearest_aligned
 from balancer.quality.descriptors import edge_histograms
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, features_of
-from balancer.quality.neighbors import distances
+from balancer.quality.neighbors import closer_to_first, distances
 
 FloatArray = npt.NDArray[np.float64]
+EDGES = "edges"
 _DRAWS = 20
 
 
@@ -49,9 +51,11 @@ class CopyDetector:
         training: uint8 (N, S, S), images of one class.
         held_out: uint8 (M, S, S), M >= 1, other images of the class: the scale of distances.
         extractors: By name; edge histograms are always looked at as well.
+        decisive: Names of the extractors whose distances can make an image a near copy; those of
+            the others are reported. Edge histograms can.
         correlation: Of aligned pixels, from which on an image is a near copy.
         distance: Share of the median distance of held-out images, up to which it is one.
-        cache: Folder of kept features; None: nothing is kept.
+        cache: Folder of kept features of these images; None: nothing is kept.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class CopyDetector:
         held_out: Images,
         *,
         extractors: Mapping[str, Extractor],
+        decisive: Collection[str],
         correlation: float,
         distance: float,
         cache: Path | None = None,
@@ -69,24 +74,24 @@ class CopyDetector:
         self._extractors = extractors
         self._correlation = correlation
         self._distance = distance
+        self._decisive = {*decisive, EDGES}
+        self._of_training = self._describe_both(training, cache)
+        self._of_held_out = self._describe_both(held_out, cache)
         self._cache = cache
-        # Each image and its mirror image, for a flipped copy is a copy.
-        self._of_training = self._describe(np.concatenate((training, training[:, :, ::-1])))
-        self._of_held_out = self._describe(np.concatenate((held_out, held_out[:, :, ::-1])))
         self._scale = {
             name: max(float(np.median(self._to_training(name, features[: len(held_out)]))), 1e-12)
             for name, features in self._of_held_out.items()
         }
 
-    def nearest(self, images: Images) -> Nearest:
-        """Compare images, uint8 (N, S, S), with the training images."""
+    def nearest(self, images: Images, *, cache: Path | None = None) -> Nearest:
+        """Compare images, uint8 (N, S, S), with the training images; features go to the cache."""
         aligned = nearest_aligned(images, self._training)
-        features = self._describe(images)
+        features = self._describe(images, cache)
         relative = {
             name: self._to_training(name, values) / self._scale[name]
             for name, values in features.items()
         }
-        close = [values <= self._distance for values in relative.values()]
+        close = [relative[name] <= self._distance for name in relative if name in self._decisive]
         alike = aligned.correlations >= self._correlation
         return Nearest(
             is_copy=np.logical_or.reduce([alike, *close]),
@@ -109,12 +114,13 @@ class CopyDetector:
             that lie closer to training images than to as many held-out ones, which is 0.5 for an
             honest generator.
         """
-        held_out = self.nearest(self._held_out)
+        held_out = self.nearest(self._held_out, cache=self._cache)
         return {
             "n": len(found.rows),
             "n_held_out": len(self._held_out),
             "near_copies": {
                 "generated": float(found.is_copy.mean()),
+                "generated_at_least": _lower_bound(found.is_copy),
                 "held_out": float(held_out.is_copy.mean()),
             },
             "correlation": {
@@ -131,11 +137,17 @@ class CopyDetector:
             },
         }
 
-    def _describe(self, images: Images) -> dict[str, Features]:
+    def _describe(self, images: Images, cache: Path | None) -> dict[str, Features]:
         return {
-            name: features_of(extractor, images, cache=self._cache)
+            name: features_of(extractor, images, cache=cache)
             for name, extractor in self._extractors.items()
-        } | {"edges": edge_histograms(images)}
+        } | {EDGES: edge_histograms(images)}
+
+    def _describe_both(self, images: Images, cache: Path | None) -> dict[str, Features]:
+        """Each image and, after all of them, its mirror image, for a flipped copy is a copy."""
+        plain = self._describe(images, cache)
+        mirrored = self._describe(np.ascontiguousarray(images[:, :, ::-1]), cache)
+        return {name: np.concatenate((plain[name], mirrored[name])) for name in plain}
 
     def _to_training(self, space: str, features: Features) -> FloatArray:
         return cast(FloatArray, distances(features, self._of_training[space]).min(axis=1))
@@ -145,14 +157,7 @@ class CopyDetector:
     ) -> float:
         training = _to_either_side(features, self._of_training[space])
         held_out = _to_either_side(features, self._of_held_out[space])
-        n = min(training.shape[1], held_out.shape[1])
-        shares = []
-        for _ in range(_DRAWS):
-            rows = rng.permutation(training.shape[1])[:n]
-            columns = rng.permutation(held_out.shape[1])[:n]
-            closer = training[:, rows].min(axis=1) < held_out[:, columns].min(axis=1)
-            shares.append(closer.mean())
-        return float(np.mean(shares))
+        return closer_to_first(training, held_out, rng, draws=_DRAWS)
 
 
 def _to_either_side(features: Features, both: Features) -> FloatArray:
@@ -160,3 +165,9 @@ def _to_either_side(features: Features, both: Features) -> FloatArray:
     between = distances(features, both)
     half = between.shape[1] // 2
     return cast(FloatArray, np.minimum(between[:, :half], between[:, half:]))
+
+
+def _lower_bound(flags: npt.NDArray[np.bool_]) -> float:
+    """Lower end of the exact 95 % interval (Clopper and Pearson 1934) of the share of flags."""
+    found = binomtest(int(flags.sum()), len(flags)).proportion_ci(0.95, method="exact")
+    return float(found.low)

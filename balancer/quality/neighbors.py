@@ -65,6 +65,26 @@ def distances(first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
     return cast(FloatArray, np.sqrt(np.maximum(squares, 0)))
 
 
+def closer_to_first(
+    first: FloatArray, second: FloatArray, rng: np.random.Generator, *, draws: int
+) -> float:
+    """Share of images whose nearest neighbour is in the first of two sets, both of equal size.
+
+    Args:
+        first: Distances to the images of the first set, (N, M).
+        second: Distances to those of the second, (N, K).
+        rng: Chooses as many of the larger set as the smaller one has.
+        draws: Choices to average over.
+    """
+    n = min(first.shape[1], second.shape[1])
+    shares = []
+    for _ in range(draws):
+        one = first[:, rng.permutation(first.shape[1])[:n]].min(axis=1)
+        other = second[:, rng.permutation(second.shape[1])[:n]].min(axis=1)
+        shares.append((one < other).mean())
+    return float(np.mean(shares))
+
+
 def _radii(features: FloatArray, k: int) -> FloatArray:
     """Distance of each image to its k-th neighbour in the same set."""
     within = distances(features, features)

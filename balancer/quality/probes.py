@@ -66,18 +66,21 @@ def train_judge(features: Mapping[str, Features]) -> Judge:
     return Judge(classes, model)
 
 
-def separation(first: Features, second: Features, *, seed: int) -> Separation | None:
+def separation(
+    first: Features, second: Features, *, seed: int, n: int | None = None
+) -> Separation | None:
     """Try to tell two sets apart, by five-fold cross-validation on equally many of each.
 
     Args:
         first: Features (N, d).
         second: Features (M, d).
         seed: Of the folds, the choice of images and the bootstrap.
+        n: Images of each set, at most; None: as many as the smaller one has.
 
     Returns:
         None where a set has fewer images than there are folds.
     """
-    n = min(len(first), len(second))
+    n = min(len(first), len(second), *([] if n is None else [n]))
     if n < _FOLDS:
         return None
     rng = np.random.default_rng(seed)

@@ -1,5 +1,6 @@
 """Image by image: which generated images may join the training split, and why others may not."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from balancer.quality.judge import quality_blind_judge
 from balancer.quality.memorization import CopyDetector
 from balancer.sections import GateConfig
 
+log = logging.getLogger(__name__)
+
 NEAR_COPY, OUTLIER, LOW_CONFIDENCE = "near-copy", "outlier", "low-confidence"
+LIMITS = {
+    NEAR_COPY: ("near_copy_correlation", "near_copy_distance"),
+    OUTLIER: ("outlier_distance",),
+    LOW_CONFIDENCE: ("confidence_quantile",),
+}
+"""Settings of the gate that each reason depends on."""
+FEW = 20
+"""Validation images below which the limits that they set are shaky."""
 
 
 class Screen:
@@ -50,6 +61,13 @@ class Screen:
                 f"Screening images of {label} needs validation images of that class, but there are "
                 "none; enlarge data.split, or set synthesis.screen=[]."
             )
+        if len(validation) < FEW:
+            log.warning(
+                "Only %d validation images of %s set the limits of the screen, so it may reject "
+                "many good images; see synthesis.screen.",
+                len(validation),
+                label,
+            )
         self._label = label
         self._reasons = reasons
         self._gate = gate
@@ -58,6 +76,7 @@ class Screen:
             training[label],
             validation,
             extractors={self._name: extractor},
+            decisive=[self._name],
             correlation=gate.near_copy_correlation,
             distance=gate.near_copy_distance,
             cache=cache,

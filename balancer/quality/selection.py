@@ -8,7 +8,7 @@ import numpy as np
 from balancer.quality.distances import Kernels, kid_of_all
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Images, features_of
-from balancer.quality.neighbors import distances
+from balancer.quality.neighbors import closer_to_first, distances
 from gan.selection import Scores
 
 _DRAWS = 10
@@ -47,15 +47,10 @@ class SnapshotJudge:
         )
 
     def _closer_to_training(self, made: np.ndarray) -> float:
-        training = distances(made, self._training)
-        validation = distances(made, self._validation).min(axis=1)
         rng = np.random.default_rng(0)  # the same draws at every evaluation
-        n = min(len(self._validation), len(self._training))
-        shares = [
-            (training[:, rng.permutation(training.shape[1])[:n]].min(axis=1) < validation).mean()
-            for _ in range(_DRAWS)
-        ]
-        return float(np.mean(shares))
+        return closer_to_first(
+            distances(made, self._training), distances(made, self._validation), rng, draws=_DRAWS
+        )
 
 
 def _spread(features: np.ndarray) -> float:

@@ -1,30 +1,30 @@
 """`balancer quality`: how good the synthetic images are, and whether they pass the gate."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.dataset import Index, load_index
 from balancer.data.synthetic import load_generator_for, load_made, synthetic_fingerprint
 from balancer.errors import DataError, IntegrityError
-from balancer.manifest import SyntheticRecord
+from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.quality.assess import ClassImages, assess
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Images, features_of
-from balancer.quality.gate import checks, failures
+from balancer.quality.gate import checks, failures, verdict
 from balancer.quality.memorization import Nearest
 from balancer.quality.own_classifier import classifier_extractor
 from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
+from balancer.quality.terminal import class_summary
 from balancer.report.plots import save_image_grid
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
+from gan.checkpoint import WEIGHTS_NAME
 from gan.sample import interpolate
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ def run(
     extractors = _extractors(config, workspace, index)
     # The size that the images have, whatever size a generator trained today would have.
     size = min(record.width for record in records)
+    labels = sorted({record.label for record in records})
     settings = {
         "seed": config.seed,
         "image_size": size,
@@ -68,6 +69,7 @@ def run(
         "index": index.index_hash,
         "synthetic": synthetic_fingerprint([record for record in records if record.accepted]),
         "made": synthetic_fingerprint(records),
+        "generators": {label: _generator_of(label, workspace) for label in labels},
         "extractors": {name: part.recipe["weights_sha256"] for name, part in extractors.items()},
     }
     directory = workspace.quality_dir
@@ -77,10 +79,11 @@ def run(
         def work(folder: Path) -> dict[str, Any]:
             pixels = open_cache(workspace.synthetic_dir, workspace.synthetic_dir, records, size)
             classes = {}
-            for label in sorted({record.label for record in records}):
+            for label in labels:
                 images = _images(label, records, pixels, size, config, index)
-                classes[label] = _measure(images, extractors, config, workspace, folder)
-                _draw_walks(label, records, workspace, index, folder)
+                makers = {record.checkpoint for record in records if record.label == label}
+                classes[label] = _measure(images, makers, extractors, config, workspace, folder)
+                _draw_walks(label, makers, workspace, index, folder)
             return {"classes": classes}
 
         result = perform(
@@ -103,79 +106,25 @@ def check(config: BalancerConfig) -> None:
 
 def summary(result: StageResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
-    parts: list[RenderableType] = []
-    for label, entry in result.metrics["classes"].items():
-        table = Table(
-            "metric", "reference", "value", "at n", "synthetic", "real", "ratio",
-            title=Text(f"{label}: synthetic images beside real ones in their place"),
-        )  # fmt: skip
-        for reference, metrics in entry["against"].items():
-            for name, metric in metrics.items():
-                arrow = "↓" if metric["better"] == "lower" else "↑"
-                table.add_row(Text(f"{name} {arrow}"), reference, *_cells(metric))
-        parts += [table, *_verdict(label, entry)]
-    return parts
-
-
-def _cells(metric: Mapping[str, Any]) -> Iterator[str]:
-    value = f"{metric['value']:.3f}"
-    if "interval" in metric:
-        low, high = metric["interval"]
-        value += f" ({low:.3f} to {high:.3f})"
-    if metric.get("infinity") is not None:
-        value += f", {metric['infinity']:.3f} at infinite n"
-    if not metric.get("reliable", True):
-        value += f", not reliable at n = {min(metric['n_fake'], metric['n_reference'])}"
-    yield value
-    same_n = metric["same_n"]
-    if same_n is None:
-        yield from "----"
-        return
-    yield str(same_n["n"])
-    yield f"{same_n['value']:.3f}"
-    yield f"{same_n['real_against_real']:.3f}"
-    yield "-" if same_n["ratio"] is None else f"{same_n['ratio']:.2f}"
-
-
-def _verdict(label: str, entry: Mapping[str, Any]) -> Iterator[RenderableType]:
-    useful = entry["usefulness"]
-    yield Text(
-        "Balanced accuracy on real validation images of a probe trained on real images "
-        f"{useful['train_real_test_real']['balanced_accuracy']:.3f}, with synthetic {label} in "
-        f"place of real {useful['train_synthetic_test_real']['balanced_accuracy']:.3f}."
-    )
-    tells, distance = entry["tells"]["features"], entry["memorization"]["distance"]
-    membership = entry["membership"]
-    yield Text(
-        f"Told from real by features: {_auroc(tells)}. Closer to training than to held-out images: "
-        + ", ".join(f"{row['closer_to_training']:.2f} in {name}" for name, row in distance.items())
-        + " (honest: 0.5). Training images told from validation images by the discriminator: "
-        + _auroc(membership and {"value": membership["auroc"]})
-        + "."
-    )
-    words = {True: "pass", False: "FAIL", None: "  - "}
-    for found in entry["gate"]["checks"]:
-        yield Text(f"  {words[found['passed']]}  {found['name']}: {found['sentence']}")
-    failed = failures(entry["gate"])
-    yield Text(
-        f"{label} fails the quality gate: {', '.join(failed)}."
-        if failed
-        else f"{label} passes the quality gate."
-    )
-
-
-def _auroc(probe: Mapping[str, Any] | None) -> str:
-    return "not measured" if probe is None else f"AUROC {probe['value']:.3f}"
+    return [
+        part
+        for label, entry in result.metrics["classes"].items()
+        for part in class_summary(label, entry)
+    ]
 
 
 def _refuse_failures(result: StageResult, strict: bool) -> None:
-    for label, entry in result.metrics["classes"].items():
-        failed = failures(entry["gate"])
-        if failed and strict:
-            raise IntegrityError(
-                f"The synthetic images of {label} should pass the quality gate, but fail "
-                f"{', '.join(failed)}; see `balancer quality` without --strict."
-            )
+    gates = {label: entry["gate"] for label, entry in result.metrics["classes"].items()}
+    short = [
+        f"{label} ({', '.join(failures(gate)) or 'too few images to ask everything'})"
+        for label, gate in gates.items()
+        if gate["passed"] is not True
+    ]
+    if short and strict:
+        raise IntegrityError(
+            f"The synthetic images should pass the quality gate, but these do not: "
+            f"{'; '.join(short)}; see `balancer quality` without --strict."
+        )
 
 
 def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> dict[str, Extractor]:
@@ -228,6 +177,7 @@ def _images(
 
 def _measure(
     images: ClassImages,
+    checkpoints: set[str],
     extractors: Mapping[str, Extractor],
     config: BalancerConfig,
     workspace: Workspace,
@@ -243,20 +193,29 @@ def _measure(
         seed=config.seed,
         cache=workspace.feature_cache_dir,
     )
-    entry["membership"] = _membership(label, workspace)
+    entry["membership"] = _membership(label, checkpoints, workspace)
     found = checks(label, entry, config.gate)
     entry["gate"] = {
-        "passed": all(one.passed is not False for one in found),
+        "passed": verdict(found),
         "checks": [one.as_json() for one in found],
     }
     _draw(images, nearest, extractors, workspace, folder)
     return entry
 
 
-def _membership(label: str, workspace: Workspace) -> dict[str, Any] | None:
+def _membership(label: str, checkpoints: set[str], workspace: Workspace) -> dict[str, Any] | None:
     """What the discriminator gave away of its training images, as gan-train noted it."""
     trained = read_result(workspace.gan_dir(label))
-    return None if trained is None else trained.metrics.get("membership")
+    if trained is None or _generator_of(label, workspace) not in checkpoints:
+        return None
+    found: dict[str, Any] | None = trained.metrics.get("membership")
+    return found
+
+
+def _generator_of(label: str, workspace: Workspace) -> str | None:
+    """Hash of the generator that stands today, if one does."""
+    path = workspace.gan_dir(label) / WEIGHTS_NAME
+    return fingerprint(path.read_bytes()) if path.is_file() else None
 
 
 def _draw(
@@ -283,16 +242,10 @@ def _draw(
 
 
 def _draw_walks(
-    label: str,
-    records: Sequence[SyntheticRecord],
-    workspace: Workspace,
-    index: Index,
-    folder: Path,
+    label: str, checkpoints: set[str], workspace: Workspace, index: Index, folder: Path
 ) -> None:
     """Walks through the latent space, if the generator that made the images still stands."""
-    if not workspace.gan_dir(label).exists():
-        return
-    loaded = load_generator_for(label, workspace, index)
-    if loaded.checkpoint_hash in {r.checkpoint for r in records if r.label == label}:
+    if _generator_of(label, workspace) in checkpoints:
+        loaded = load_generator_for(label, workspace, index)
         walks = interpolate(loaded, walks=_WALKS, steps=_STEPS, seed=loaded.metadata.seed)
         save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)

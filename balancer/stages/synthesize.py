@@ -18,7 +18,7 @@ from balancer.data.writer import Screening, write_images
 from balancer.errors import ConfigurationError
 from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
 from balancer.quality.extractors import load_extractor
-from balancer.quality.screen import Screen
+from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
 from balancer.results import StageResult, new_result, perform, standing_result
@@ -135,12 +135,11 @@ def _screen_settings(config: BalancerConfig) -> dict[str, Any]:
     reasons = config.synthesis.screen
     if not reasons:
         return {"reasons": []}
-    keys = ("near_copy_correlation", "near_copy_distance", "outlier_distance")
     return {
         "reasons": list(reasons),
         "seed": config.seed,
         "max_attempts": config.synthesis.max_attempts,
-    } | {key: getattr(config.gate, key) for key in (*keys, "confidence_quantile")}
+    } | {key: getattr(config.gate, key) for reason in reasons for key in LIMITS[reason]}
 
 
 def _screen(
@@ -190,7 +189,8 @@ def _check_size(config: BalancerConfig, workspace: Workspace, growing: list[Clas
         )
     # A PNG of noise is as large as its pixels; file systems round up to blocks of 4 KiB.
     per_image = config.gan.image_size**2 + 4096
-    require_free_space(workspace.root, needed * per_image, f"{needed:,} images")
+    most = sum(_most(config, plan) for plan in growing)
+    require_free_space(workspace.root, most * per_image, f"up to {most:,} images")
 
 
 def _write_lineage(folder: Path, generators: dict[str, LoadedGenerator]) -> None:
