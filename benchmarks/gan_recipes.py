@@ -2,7 +2,7 @@
 
 Each (recipe, seed) is trained by `balancer gan-train` on the training split of that seed, its
 snapshot chosen on the validation split, and measured against the test split, which neither saw.
-What is finished is not done again, so the script can be stopped and called again.
+Recipes are to be compared by the validation KID; the test columns report. What is finished is not done again, so the script can be stopped and called again.
 """
 
 import json
@@ -71,13 +71,17 @@ def main(
 
 
 def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str, Any]:
-    path = folder / "row.json"
-    if path.is_file():
-        return dict(json.loads(path.read_text()))
     config = load_config(
         assignments=[f"gan.images_shown={IMAGES_SHOWN}", *RECIPES[name]],
         options={"data.root": data, "seed": seed},
     )
+    settings = config.gan.model_dump(mode="json")
+    path = folder / "row.json"
+    if path.is_file():
+        row: dict[str, Any] = json.loads(path.read_text())
+        if row["gan"] != settings:
+            raise click.ClickException(f"{folder} holds another recipe {name}; name another --out.")
+        return row
     workspace = Workspace(folder)
     with workspace.lock():
         prepare.run(config, workspace)
@@ -95,6 +99,7 @@ def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str,
         training,
         test,
         extractors={"lite0": extractor},
+        decisive=["lite0"],
         correlation=config.gate.near_copy_correlation,
         distance=config.gate.near_copy_distance,
     )
@@ -109,7 +114,11 @@ def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str,
         "near_copies": memorization["near_copies"],
         "closer_to_training": memorization["distance"]["lite0"]["closer_to_training"],
         "membership": trained["membership"],
+        "gan": settings,
+        "validation_kid": trained["selected"]["kid"],
         "kept_after": trained["selected"]["images_shown"],
+        "images_shown": trained["images_shown"],
+        "stop_reason": trained["stop_reason"],
         "minutes": trained["seconds"] / 60,
         "images_per_second": trained["images_per_second"],
         "curve": [[float(cell) for cell in line.split(",")[:2]] for line in curve[1:]],
@@ -132,14 +141,14 @@ def _line(row: dict[str, Any]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| recipe | seed | KID | FID | precision | recall | density | coverage | near copies | "
+        "| recipe | seed | validation KID | KID | FID | precision | recall | density | coverage | near copies | "
         "closer to training | membership AUROC | kept after | images/s | minutes |",
-        "|---|" + "---:|" * 13,
+        "|---|" + "---:|" * 14,
     ]
     for row in sorted(rows, key=lambda r: (list(RECIPES).index(r["recipe"]), r["seed"])):
         membership = row["membership"]["auroc"] if row["membership"] else float("nan")
         lines.append(
-            f"| {row['recipe']} | {row['seed']} | {row['kid']:.3f} | {row['fid']:.0f} | "
+            f"| {row['recipe']} | {row['seed']} | {row['validation_kid']:.3f} | {row['kid']:.3f} | {row['fid']:.0f} | "
             f"{row['precision']:.2f} | {row['recall']:.2f} | {row['density']:.2f} | "
             f"{row['coverage']:.2f} | {row['near_copies']['generated']:.3f} | "
             f"{row['closer_to_training']:.2f} | {membership:.2f} | {row['kept_after']:,} | "
@@ -148,7 +157,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     for seed in sorted({row["seed"] for row in rows}):
         floor = next(row for row in rows if row["seed"] == seed)["floor"]
         lines.append(
-            f"| real training images | {seed} | {floor['kid']:.3f} | {floor['fid']:.0f} | "
+            f"| real training images | {seed} | | {floor['kid']:.3f} | {floor['fid']:.0f} | "
             f"{floor['precision']:.2f} | {floor['recall']:.2f} | {floor['density']:.2f} | "
             f"{floor['coverage']:.2f} | | | | | | |"
         )
