@@ -2,7 +2,8 @@
 
 Each (recipe, seed) is trained by `balancer gan-train` on the training split of that seed, its
 snapshot chosen on the validation split, and measured against the test split, which neither saw.
-Recipes are to be compared by the validation KID; the test columns report. What is finished is not done again, so the script can be stopped and called again.
+Recipes are to be compared by the validation KID; the test columns report. What is finished is not
+done again, so the script can be stopped and called again.
 """
 
 import json
@@ -141,14 +142,15 @@ def _line(row: dict[str, Any]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| recipe | seed | validation KID | KID | FID | precision | recall | density | coverage | near copies | "
-        "closer to training | membership AUROC | kept after | images/s | minutes |",
+        "| recipe | seed | validation KID | KID | FID | precision | recall | density | coverage | "
+        "near copies | closer to training | membership AUROC | kept after | images/s | minutes |",
         "|---|" + "---:|" * 14,
     ]
     for row in sorted(rows, key=lambda r: (list(RECIPES).index(r["recipe"]), r["seed"])):
         membership = row["membership"]["auroc"] if row["membership"] else float("nan")
         lines.append(
-            f"| {row['recipe']} | {row['seed']} | {row['validation_kid']:.3f} | {row['kid']:.3f} | {row['fid']:.0f} | "
+            f"| {row['recipe']} | {row['seed']} | {row['validation_kid']:.3f} | "
+            f"{row['kid']:.3f} | {row['fid']:.0f} | "
             f"{row['precision']:.2f} | {row['recall']:.2f} | {row['density']:.2f} | "
             f"{row['coverage']:.2f} | {row['near_copies']['generated']:.3f} | "
             f"{row['closer_to_training']:.2f} | {membership:.2f} | {row['kept_after']:,} | "
