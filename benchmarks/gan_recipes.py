@@ -68,7 +68,7 @@ def main(
             click.echo(_line(rows[-1]))
     click.echo(_table(rows))
     if docs is not None:
-        _publish(rows, docs)
+        _publish(rows, out, docs)
 
 
 def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str, Any]:
@@ -166,20 +166,28 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _publish(rows: list[dict[str, Any]], docs: Path) -> None:
+def _publish(rows: list[dict[str, Any]], out: Path, docs: Path) -> None:
+    """Write the rows, the curves and, of the first seed, the grids."""
     (docs / "gan-recipes.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (docs / "gan-recipes-table.md").write_text(_table(rows) + "\n")
-    figure = Figure(figsize=(8, 4.5), dpi=110, layout="constrained")
-    axes = figure.add_subplot()
     inks = dict(zip(RECIPES, ("#4c566a", "#2f7f9d", "#c08a2d", "#7a9a4f", "#bf3f5f"), strict=True))
+    first = [row for row in rows if row["seed"] == min(r["seed"] for r in rows)]
+    curves = Figure(figsize=(8, 4.5), dpi=110, layout="constrained")
+    axes = curves.add_subplot()
     for row in rows:
         shown, kid = np.array(row["curve"]).T
-        label = row["recipe"] if row["seed"] == min(r["seed"] for r in rows) else None
+        label = row["recipe"] if row in first else None
         axes.plot(shown, kid, color=inks[row["recipe"]], label=label, linewidth=1.2)
     axes.set(xlabel="real images shown", ylabel="KID[lite0] to validation images", ylim=(0, None))
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
-    figure.savefig(docs / "gan-recipes-kid.png")
+    curves.savefig(docs / "gan-recipes-kid.png")
+    grids = Figure(figsize=(5 * len(first), 5.2), dpi=110, layout="constrained")
+    for row, place in zip(first, grids.subplots(1, len(first), squeeze=False)[0], strict=True):
+        with Image.open(out / f"{_slug(row['recipe'])}-{row['seed']}" / "grid.png") as grid:
+            place.imshow(np.asarray(grid), cmap="gray", vmin=0, vmax=255)
+        place.set_title(f"{row['recipe']}: KID {row['kid']:.3f}", fontsize=10)
+        place.axis("off")
+    grids.savefig(docs / "gan-recipes-grids.png")
 
 
 def _slug(name: str) -> str:

@@ -160,7 +160,7 @@ def test_a_finished_training_is_not_repeated_and_a_lost_export_is_made_again(
     ("changes", "sentence"),
     [
         ({"seed": 4}, "seed is 3 there and 4 here"),
-        ({"learning_rate_generator": 1e-3}, "config.learning_rate_generator is 0.0002"),
+        ({"learning_rate_generator": 1e-3}, "config.learning_rate_generator is 0.0005"),
         ({"provenance": PROVENANCE | {"index_hash": "x"}}, "provenance.index_hash"),
         ({"images": noise().flip(0)}, "images_sha256"),
     ],
