@@ -135,11 +135,18 @@ def _diversity(
     if n < _FEWEST:
         return {"ms_ssim": None, "twins": None}
     pairs = quality.ms_ssim_pairs
-    sets = {"generated": accepted[rng.permutation(len(accepted))[:n]], "real": real}
-    sets["real"] = real[rng.permutation(len(real))[:n]]
+    sets = {
+        kind: some[rng.permutation(len(some))[:n]]
+        for kind, some in (("generated", accepted), ("real", real))
+    }
+    similar = {kind: pairwise_ms_ssim(some, rng, pairs=pairs) for kind, some in sets.items()}
     return {
-        "ms_ssim": {kind: pairwise_ms_ssim(some, rng, pairs=pairs) for kind, some in sets.items()}
-        | {"n": n, "recipe": ms_ssim_recipe(accepted.shape[1], pairs)},
+        "ms_ssim": similar
+        | {
+            "ratio": similar["generated"] / max(similar["real"], 1e-12),
+            "n": n,
+            "recipe": ms_ssim_recipe(accepted.shape[1], pairs),
+        },
         "twins": {kind: twin_share(some, gate.near_copy_correlation) for kind, some in sets.items()}
         | {"n": n},
     }
