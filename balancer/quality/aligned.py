@@ -55,7 +55,17 @@ def nearest_aligned(images: Images, references: Images, *, same_set: bool = Fals
             own = np.arange(start, start + len(similar))
             similar[np.arange(len(similar)), own] = -np.inf
         rows[chunk] = similar.argmax(axis=1)
-    return NearestImages(rows, _best_pairwise(fine, fine_references[rows]))
+    return NearestImages(rows, _refined(fine, coarse, fine_references[rows]))
+
+
+def _refined(fine: Floats, coarse: Floats, found: Floats) -> Floats:
+    """Correlations with the references found, each in the one view that fits best at 32 px."""
+    by_view = [_best_pairwise(coarse, _shrink(view)) for view in _views(found)]
+    best = np.argmax(by_view, axis=0)
+    chosen = found.copy()
+    for number, view in enumerate(_views(found)):
+        chosen[best == number] = view[best == number]
+    return _best_pairwise(fine, chosen)
 
 
 def _band(images: Images) -> Floats:
@@ -81,27 +91,28 @@ def _shrink(bands: Floats) -> Floats:
 
 
 def _best_correlations(images: Floats, references: Floats) -> Floats:
-    """Largest correlation over all alignments, float32 (N, M)."""
+    """Largest correlation over all views and shifts, float32 (N, M)."""
     centre, *_ = _windows(images, reach=0, margin=_reach(images))
     best = np.full((len(images), len(references)), -1, np.float32)
-    for window in _alignments(references):
-        np.maximum(best, centre @ window.T, out=best)
+    for view in _views(references):
+        for window in _windows(view, reach=_reach(view), margin=_reach(view)):
+            np.maximum(best, centre @ window.T, out=best)
     return best
 
 
 def _best_pairwise(images: Floats, references: Floats) -> Floats:
-    """Largest correlation of image i with reference i over all alignments, float32 (N,)."""
+    """Largest correlation of image i with reference i over all shifts, float32 (N,)."""
     centre, *_ = _windows(images, reach=0, margin=_reach(images))
     best = np.full(len(images), -1, np.float32)
-    for window in _alignments(references):
+    for window in _windows(references, reach=_reach(references), margin=_reach(references)):
         np.maximum(best, np.einsum("ij,ij->i", centre, window), out=best)
     return best
 
 
-def _alignments(references: Floats) -> Iterator[Floats]:
-    mirrored = references[:, :, ::-1]
-    for view in (references, mirrored, references[:, ::-1], mirrored[:, ::-1]):
-        yield from _windows(view, reach=_reach(references), margin=_reach(references))
+def _views(bands: Floats) -> Iterator[Floats]:
+    """As they are, mirrored, upside down, and both."""
+    mirrored = bands[:, :, ::-1]
+    yield from (bands, mirrored, bands[:, ::-1], mirrored[:, ::-1])
 
 
 def _windows(bands: Floats, *, reach: int, margin: int) -> Iterator[Floats]:

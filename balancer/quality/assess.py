@@ -26,6 +26,8 @@ Describe = Callable[[Images], npt.NDArray[np.floating[Any]]]
 
 _FEWEST = 2
 """Images of a set below which nothing can be said of it."""
+_MOST = 500
+"""Images of a set within which pairs are looked at; all pairs of more would only take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def assess(
         cache=cache,
     )
     nearest = copies.nearest(accepted, cache=cache)
-    everything = copies.nearest(images.made, cache=cache)
+    all_accepted = np.array_equal(images.made, accepted)
+    everything = nearest if all_accepted else copies.nearest(images.made, cache=cache)
     judge = quality_blind_judge(images.training, extractor=main, seed=seed, cache=cache)
     references = {"training": (own_training, None), "validation": (own_validation, own_training)}
     entry = {
@@ -131,7 +134,7 @@ def _diversity(
 ) -> dict[str, Any]:
     """Within the set, at the same n as among real training images."""
     rng = np.random.default_rng([seed, 3])
-    n = min(len(accepted), len(real))
+    n = min(len(accepted), len(real), _MOST)
     if n < _FEWEST:
         return {"ms_ssim": None, "twins": None}
     pairs = quality.ms_ssim_pairs
