@@ -135,6 +135,11 @@ def test_bam_net_is_the_papers_recipe() -> None:
     gan = load_config("bam-net").gan
     assert (gan.batch_size, gan.beta1, gan.augment, gan.image_size) == (32, 0.5, (), 64)
     assert gan.learning_rate_generator == gan.learning_rate_discriminator == 2e-4
+    assert (gan.upsampling, gan.discriminator_norm, gan.full_resolution) == (
+        "transposed", "batch", False,
+    )  # fmt: skip
+    assert (gan.decay_share, gan.ema_half_life, gan.companion_share, gan.keep) == (0, 0, 0, "last")
+    assert load_config("bam-net").synthesis.screen == ()
 
 
 def test_a_configuration_cannot_be_changed() -> None:
