@@ -1,9 +1,11 @@
 """The tiny run that several test files look at or damage."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_pipeline import config_for, draw_folder
 
 from balancer.config import BalancerConfig
@@ -34,3 +36,12 @@ def copied(tmp_path: Path, finished: Workspace) -> Workspace:
     """A copy of the finished run, to be damaged."""
     shutil.copytree(finished.root, tmp_path / "work")
     return Workspace(tmp_path / "work")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two threads for arrays this small wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

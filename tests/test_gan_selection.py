@@ -19,14 +19,7 @@ from gan.sample import generate
 from gan.selection import Evaluation, membership_auroc, reason_to_stop
 from gan.train import TrainingDiverged
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    """Two threads for arrays this small wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def weights(out_dir: Path) -> bytes:

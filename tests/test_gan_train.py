@@ -21,14 +21,7 @@ from gan.module import LitDCGAN
 from gan.stream import ImageStream
 from gan.train import TrainingDiverged
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    """Two threads for arrays this small wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,52 @@
+"""The smallest sets that a run can bring to `balancer quality`: measured or not asked, no crash."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from balancer.quality.assess import ClassImages, assess
+from balancer.quality.extractors import load_extractor
+from balancer.quality.gate import checks, verdict
+from balancer.sections import GateConfig, QualityConfig
+
+
+def images(n: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (n, 8, 8), dtype=np.uint8)
+    return coarse.repeat(4, axis=1).repeat(4, axis=2)
+
+
+def measured(accepted: np.ndarray, made: np.ndarray, own: int, other: int) -> dict[str, Any]:
+    entry, nearest = assess(
+        ClassImages(
+            "rare",
+            accepted=accepted,
+            made=made,
+            training={"common": images(other, 1), "rare": images(own, 2)},
+            validation={"common": images(3, 3), "rare": images(2, 4)},
+        ),
+        extractors={"lite0": load_extractor("lite0")},
+        quality=QualityConfig(ms_ssim_pairs=5),
+        gate=GateConfig(),
+        seed=0,
+    )
+    assert len(nearest.rows) == len(accepted)
+    json.dumps(entry, allow_nan=False)
+    return entry
+
+
+@pytest.mark.parametrize(("n", "own", "other"), [(1, 6, 12), (2, 6, 12), (6, 1, 12), (6, 6, 1)])
+def test_tiny_sets_are_measured_as_far_as_they_go(n: int, own: int, other: int) -> None:
+    made = images(n, 5)
+    found = checks("rare", measured(made, made, own, other), GateConfig())
+    assert None in [check.passed for check in found]
+    assert verdict(found) is not True
+
+
+def test_copies_that_were_rejected_count_though_both_sets_are_equally_long() -> None:
+    honest, copies = images(6, 5), images(6, 2)  # the latter are the training images
+    entry = measured(honest, copies, own=6, other=12)
+    assert entry["memorization"]["near_copies"]["generated"] == 1
+    assert measured(honest, honest, 6, 12)["memorization"]["near_copies"]["generated"] == 0
