@@ -191,7 +191,8 @@ def _show(result: "StageResult", *, as_json: bool) -> None:
     from rich.console import Console
 
     # Wide enough for the tables where there is no terminal whose width could be asked.
-    console = Console(width=shutil.get_terminal_size((100, 24)).columns)
+    # No markup: names such as fid[lite0], or a class in brackets, are text.
+    console = Console(width=shutil.get_terminal_size((100, 24)).columns, markup=False, emoji=False)
     for part in _stage(result.stage).summary(result):
         console.print(part)
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from tiny_pipeline import TINY, arguments, metrics_of, tree
 
 from balancer.cli import main
+from balancer.stages import report
 from balancer.workspace import Workspace
 
 SETTINGS = [word for change in TINY for word in ("--set", change)]
@@ -129,6 +130,14 @@ def test_quiet_says_nothing_but_the_table(copied: Workspace, data: Path) -> None
     done = invoke("run", *arguments(data, copied.root), "-q")
     assert (done.exit_code, done.stderr) == (0, "")
     assert "real + synthetic" in done.stdout
+
+
+def test_brackets_in_names_are_shown(
+    copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "fails (coverage[lite0], nearest class [red])"
+    monkeypatch.setattr(report, "summary", lambda result: [sentence])
+    assert sentence in invoke("report", *arguments(data, copied.root)).stdout
 
 
 def test_a_dry_run_prints_the_plan(copied: Workspace, data: Path) -> None:
