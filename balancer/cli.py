@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -86,6 +87,34 @@ def quality(request: Request, strict: bool) -> None:
 def classify(request: Request, with_synthetic: bool) -> None:
     """Train a classifier and test it once, on real images."""
     _call("classify", request, with_synthetic=with_synthetic)
+
+
+@main.command()
+@shared_options
+@trainer_options
+@click.option("--ratio", type=RatioParam(), help="Of arms that do not say. [default: 2:1]")
+@click.option("--arm", "arms", multiple=True, metavar="LINE", help="Such as 'gan ratio=1:1'.")
+@click.option("--dry-run", is_flag=True, help="Print the plan with an estimate and train nothing.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, help="Trainings at a time.")
+@click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster instead, such as auto.")
+@click.option(
+    "--external",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also test on these images, a folder per class; repeatable.",
+)
+def ablate(
+    request: Request,
+    ratio: str | None,
+    arms: tuple[str, ...],
+    dry_run: bool,
+    jobs: int,
+    ray: str | None,
+    external: tuple[Path, ...],
+) -> None:
+    """Would something cheaper do as well? Many arms, splits and seeds, compared in pairs."""
+    request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
+    _call("ablate", request, dry_run=dry_run, jobs=jobs, ray=ray, external=external)
 
 
 @main.command()

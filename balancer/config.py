@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from balancer.errors import ConfigurationError
 from balancer.sections import (
+    AblationConfig,
     DataConfig,
     EvaluationConfig,
     GateConfig,
@@ -38,6 +39,7 @@ class BalancerConfig(Section):
     gate: GateConfig = GateConfig()
     classifier: ClassifierConfig = ClassifierConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    ablation: AblationConfig = AblationConfig()
     hardware: HardwareConfig = HardwareConfig()
 
     @property

@@ -39,6 +39,10 @@ class EnvironmentFault(BalancerError):
     exit_code = 5
 
 
+class Diverged(EnvironmentFault):
+    """A training whose loss is no number any more."""
+
+
 class Interrupted(BalancerError):
     """Stopped by a signal with everything saved: exit code 128 + the signal's number."""
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast, get_type_hints
 from balancer.errors import IntegrityError
 
 SPLITS = ("train", "val", "test")
+HELD_BACK = "held-back"
+"""Set aside in a fold of an ablation: real images that one control arm alone may train on."""
 REAL, SYNTHETIC = "real", "synthetic"
 
 

@@ -1,12 +1,16 @@
 """What this machine has: a device for the network, room on the disk."""
 
+import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from balancer.errors import EnvironmentFault
 from balancer.sections import HardwareConfig
+
+log = logging.getLogger(__name__)
 
 
 def inference_device(hardware: HardwareConfig) -> torch.device:
@@ -34,6 +38,18 @@ def check_accelerator(hardware: HardwareConfig) -> None:
             f"--devices {hardware.devices} wants {wanted} CUDA devices, but PyTorch finds {found}; "
             "ask for fewer."
         )
+
+
+def classifier_trainer(hardware: HardwareConfig, *, progress: bool) -> dict[str, Any]:
+    """Arguments of the Lightning Trainer that trains a classifier, which is on one device."""
+    if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
+        log.warning("The classifier trains on one device; more are for gan-train alone.")
+    return {
+        "accelerator": hardware.accelerator,
+        "devices": 1,
+        "precision": hardware.precision,
+        "enable_progress_bar": progress,
+    }
 
 
 def require_free_space(directory: Path, needed: int, purpose: str) -> None:

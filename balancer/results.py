@@ -86,6 +86,7 @@ def standing_result(
     inputs: Mapping[str, Any],
     force: bool,
     keep_on_new_inputs: bool = False,
+    announce: bool = True,
 ) -> StageResult | None:
     """The result that stands if it is up to date; None if the stage has to run.
 
@@ -96,6 +97,7 @@ def standing_result(
         force: Run whatever stands there.
         keep_on_new_inputs: Refuse, rather than redo, when only the inputs changed; for results
             that took long to make.
+        announce: Say so where nothing has to be done; not wanted of many small parts.
 
     Raises:
         ConfigurationError: What stands there has other settings, and `force` is off.
@@ -109,7 +111,7 @@ def standing_result(
             f"`balancer {result.stage}` to replace it, or choose another --workspace to keep it."
         )
     if result.inputs == _plain(inputs):
-        log.info("%s: up to date", result.stage)
+        log.log(logging.INFO if announce else logging.DEBUG, "%s: up to date", result.stage)
         return result
     if keep_on_new_inputs:
         raise ConfigurationError(

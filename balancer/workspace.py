@@ -11,7 +11,10 @@ from balancer.errors import DISK_FAULTS, ConfigurationError, EnvironmentFault
 _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
-_FOLDERS = ("index", "synthetic", "quality", "report", "gan/*", "classify/*", "*/cache/*")
+_FOLDERS = (
+    *("index", "synthetic", "quality", "report", "ablation", "gan/*", "classify/*", "*/cache/*"),
+    *("runs/units/*/*/*", "runs/external/*/*/*/*"),
+)
 
 
 class Workspace:
@@ -43,6 +46,28 @@ class Workspace:
     def report_dir(self) -> Path:
         """`report` writes here."""
         return self.root / "report"
+
+    @property
+    def ablation_dir(self) -> Path:
+        """`ablate` writes its comparison here."""
+        return self.root / "ablation"
+
+    @property
+    def ledger_dir(self) -> Path:
+        """One file per read of test images; nothing ever removes one."""
+        return self.root / "runs" / "ledger"
+
+    def fold(self, name: str) -> "Workspace":
+        """The workspace of one fold of the ablation, with its own index, GANs and images."""
+        return Workspace(self.root / "runs" / "folds" / name)
+
+    def unit_dir(self, fold: str, seed: int, arm: str) -> Path:
+        """`ablate` leaves one trained and tested classifier here."""
+        return self.root / "runs" / "units" / fold / str(seed) / arm
+
+    def external_dir(self, name: str, fold: str, seed: int, arm: str) -> Path:
+        """Predictions of one finished classifier for another data set."""
+        return self.root / "runs" / "external" / name / fold / str(seed) / arm
 
     @property
     def feature_cache_dir(self) -> Path:

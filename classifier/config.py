@@ -42,6 +42,19 @@ class ClassifierConfig(BaseModel):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     class_weights: Literal["none", "balanced"] = "none"
+    """Loss weights: none, or the inverse of how often batches hold the class."""
+    loss: Literal["cross-entropy", "focal", "logit-adjusted"] = "cross-entropy"
+    """Of training (Lin 2017, 1708.02002; Menon 2021, 2007.07314); that of validation is always
+    plain cross-entropy."""
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+    """How much images that are classified well already count less; 0: cross-entropy."""
+    logit_adjustment_tau: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Power of the class shares that the adjustment takes out; 1: all, 0: cross-entropy."""
+    batches: Literal["natural", "balanced"] = "natural"
+    """Classes as the table has them, or the same share of each in every batch."""
+    mixup_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Pairs of images are mixed in a share from Beta(alpha, alpha) (Zhang 2018, 1710.09412);
+    0: not."""
     augment: AugmentConfig = AugmentConfig()
     num_workers: Annotated[int, Field(ge=0, le=64)] = 0
     channels_last: bool = True

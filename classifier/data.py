@@ -1,20 +1,59 @@
 """From image tables to batches: order, transforms and loaders of a training run."""
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import lightning as L
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from classifier.config import ClassifierConfig
-from classifier.tables import ImageTable, resize
+from classifier.samplers import BalancedBatchSampler, Visit
+from classifier.tables import Image, ImageTable, resize
 from classifier.transforms import TrainTransform
 
 Sample = tuple[Tensor, int]
-Visit = tuple[int, int]
-"""(how often the image has been shown before, its row)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """A first phase of a training run, on other images.
+
+    Attributes:
+        table: What it reads.
+        share: Its share of the optimizer steps, at least 0 and below 1.
+
+    Raises:
+        ValueError: The share is not within these limits.
+    """
+
+    table: ImageTable
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(
+                f"Pretraining should have a share of the steps from 0 to below 1, not {self.share};"
+                " leave some for the training itself."
+            )
+
+    def n_steps(self, total: int) -> int:
+        """Steps of the phase: the share, rounded.
+
+        Raises:
+            ValueError: None would be left for the training itself.
+        """
+        steps = round(self.share * total)
+        if steps >= total:
+            raise ValueError(
+                f"Pretraining for {self.share:g} of {total} steps leaves none for the training "
+                "itself; give it a smaller share."
+            )
+        return steps
 
 
 class TrainSet(Dataset[Sample]):
@@ -54,9 +93,20 @@ class EvaluationSet(Dataset[Sample]):
 class BatchOrder(Sampler[list[Visit]]):
     """Batches of optimizer steps `first` to `last` (exclusive) of a run.
 
-    The run reads one endless row of fresh permutations of the images in full batches, so its number
-    of steps does not hang on the number of images. Which images a step sees depends on the seed
-    and the step alone.
+    The run reads one endless row of fresh permutations of the images in full batches, or one such
+    row per stratum, each with the same share of every batch. So its number of steps does not hang
+    on the number of images. Which images a step sees depends on the seed and the step alone.
+
+    Args:
+        n_images: Rows of the table.
+        batch_size: Images per step, all ranks together.
+        first: Number of the first step.
+        last: Number after that of the last step.
+        seed: Of the permutations.
+        strata: A number per row, int64 (n_images,); None: one stratum.
+        offset: Added to all row numbers.
+        rank: Number of this process.
+        n_ranks: Number of processes; they share each batch.
     """
 
     def __init__(
@@ -67,30 +117,61 @@ class BatchOrder(Sampler[list[Visit]]):
         first: int,
         last: int,
         seed: int,
+        strata: NDArray[np.int64] | None = None,
+        offset: int = 0,
         rank: int = 0,
         n_ranks: int = 1,
     ) -> None:
-        self._n_images, self._batch_size, self._seed = n_images, batch_size, seed
-        self._steps = range(first, last)
+        strata = np.zeros(n_images, np.int64) if strata is None else strata
+        self._batches = BalancedBatchSampler(
+            strata, batch_size, last - first, seed=seed, first=first
+        )
+        self._offset = offset
         self._share = slice(rank, None, n_ranks)
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[list[Visit]]:
-        visit, order = -1, np.empty(0, np.int64)
-        for step in self._steps:
-            batch: list[Visit] = []
-            for place in range(step * self._batch_size, (step + 1) * self._batch_size):
-                if place // self._n_images != visit:
-                    visit = place // self._n_images
-                    order = np.random.default_rng((self._seed, visit)).permutation(self._n_images)
-                batch.append((visit, int(order[place % self._n_images])))
-            yield batch[self._share]
+        for batch in self._batches.visits():
+            yield [(visit, row + self._offset) for visit, row in batch[self._share]]
+
+
+class _OneAfterTheOther(Sampler[list[Visit]]):
+    """Batches of several orders."""
+
+    def __init__(self, *orders: BatchOrder) -> None:
+        self._orders = orders
+
+    def __len__(self) -> int:
+        return sum(map(len, self._orders))
+
+    def __iter__(self) -> Iterator[list[Visit]]:
+        return itertools.chain.from_iterable(self._orders)
+
+
+class _Joined:
+    """The rows of one `ImageTable`, then those of another."""
+
+    def __init__(self, first: ImageTable, second: ImageTable) -> None:
+        self._first, self._second = first, second
+        self.labels: NDArray[np.int64] = np.concatenate([first.labels, second.labels])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int, /) -> tuple[Image, int]:
+        n_first = len(self._first)
+        return self._first[index] if index < n_first else self._second[index - n_first]
 
 
 class Loaders(L.LightningDataModule):
-    """Loaders of one run; each epoch of Lightning gets its own steps of the order."""
+    """Loaders of one run; each epoch of Lightning gets its own steps of the order.
+
+    Attributes:
+        batch_size: Images per step in both phases, no more than the training table has.
+        pretraining_steps: First steps, which read the table of the pretraining.
+    """
 
     def __init__(
         self,
@@ -101,13 +182,20 @@ class Loaders(L.LightningDataModule):
         n_steps: int,
         steps_per_epoch: int,
         seed: int,
+        pretrain: Pretraining | None = None,
     ) -> None:
         super().__init__()
-        self._train_set = TrainSet(train, config, seed)
+        self._tables = [train] if pretrain is None else [train, pretrain.table]
+        # Training images come first: their transforms are then drawn as without a pretraining.
+        whole = train if pretrain is None else _Joined(train, pretrain.table)
+        self._train_set = TrainSet(whole, config, seed)
         self._val_set = EvaluationSet(val, config.input_size)
         self._num_workers = config.num_workers
+        self._balanced = config.batches == "balanced"
         self._n_steps, self._steps_per_epoch, self._seed = n_steps, steps_per_epoch, seed
         self.batch_size = min(config.batch_size, len(train))
+        self.pretraining_steps = 0 if pretrain is None else pretrain.n_steps(n_steps)
+        self._order(0, n_steps)  # refuses batches that are too small before anything is trained
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches of the current epoch: uint8 (N, 1, S, S) and int64 (N,)."""
@@ -115,15 +203,8 @@ class Loaders(L.LightningDataModule):
         if trainer is None:
             raise RuntimeError("Loaders belong to a Trainer; pass them to Trainer.fit.")
         first = trainer.current_epoch * self._steps_per_epoch
-        order = BatchOrder(
-            len(self._train_set),
-            self.batch_size,
-            first=first,
-            last=min(first + self._steps_per_epoch, self._n_steps),
-            seed=self._seed,
-            rank=trainer.global_rank,
-            n_ranks=trainer.world_size,
-        )
+        last = min(first + self._steps_per_epoch, self._n_steps)
+        order = self._order(first, last, rank=trainer.global_rank, n_ranks=trainer.world_size)
         # Its own generator: workers must not move the global one, which dropout draws from.
         return DataLoader(
             self._train_set,
@@ -131,6 +212,28 @@ class Loaders(L.LightningDataModule):
             num_workers=self._num_workers,
             generator=torch.Generator(),
         )
+
+    def _order(
+        self, first: int, last: int, *, rank: int = 0, n_ranks: int = 1
+    ) -> _OneAfterTheOther:
+        """Steps `first` to `last` of the run; each phase counts its own from 0."""
+        cut = self.pretraining_steps
+        phases = [(max(first - cut, 0), max(last - cut, 0)), (min(first, cut), min(last, cut))]
+        orders = [
+            BatchOrder(
+                len(table),
+                self.batch_size,
+                first=begin,
+                last=end,
+                seed=self._seed,
+                strata=table.labels if self._balanced else None,
+                offset=0 if number == 0 else len(self._tables[0]),
+                rank=rank,
+                n_ranks=n_ranks,
+            )
+            for number, (table, (begin, end)) in enumerate(zip(self._tables, phases, strict=False))
+        ]
+        return _OneAfterTheOther(*reversed(orders))
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Validation images in order; every rank reads all of them, for they are few."""

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from classifier.config import ClassifierConfig
+from classifier.losses import ClassLoss
 from classifier.metrics import auroc
+from classifier.mixup import Mixup
 from classifier.models import GreyClassifier
 
 Batch = tuple[Tensor, Tensor]
@@ -42,9 +44,19 @@ class EpochRecord:
 class ClassifierModule(L.LightningModule):
     """Trains the head alone for `head_steps`, then all layers, and keeps the best weights.
 
+    Args:
+        network: What is trained.
+        config: The recipe; of it, the learning rate and the weight decay are used.
+        n_steps: All optimizer steps.
+        head_steps: Of these, first steps that train the head alone.
+        loss: Of training.
+        mixup: Mixes each batch; None: batches stay as they are.
+        pretraining_steps: First steps, on other images; no weights are kept until after them.
+        pretraining_loss: Their loss; None: `loss`.
+
     Attributes:
         history: One record per validation.
-        best: The record of the greatest validation AUROC.
+        best: The record of the greatest validation AUROC after the pretraining.
         best_weights: State dict of the network at that moment, on CPU.
     """
 
@@ -55,7 +67,10 @@ class ClassifierModule(L.LightningModule):
         *,
         n_steps: int,
         head_steps: int,
-        class_weights: Tensor | None,
+        loss: ClassLoss,
+        mixup: Mixup | None = None,
+        pretraining_steps: int = 0,
+        pretraining_loss: ClassLoss | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -64,7 +79,9 @@ class ClassifierModule(L.LightningModule):
         self.best_weights: dict[str, Tensor] = {}
         self._config = config
         self._n_steps, self._head_steps = n_steps, head_steps
-        self.register_buffer("_class_weights", class_weights, persistent=False)
+        self._loss, self._mixup = loss, mixup
+        self._pretraining_steps = pretraining_steps
+        self._pretraining_loss = loss if pretraining_loss is None else pretraining_loss
         self._losses: list[float] = []
         self._outputs: list[Batch] = []
 
@@ -98,14 +115,18 @@ class ClassifierModule(L.LightningModule):
         self.network.backbone.train(not frozen)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy of one batch: uint8 (N, 1, S, S) and int64 (N,)."""
+        """Loss of one batch: uint8 (N, 1, S, S) and int64 (N,)."""
+        step = self.global_step
         images, labels = batch
-        loss = F.cross_entropy(self.network(images), labels, weight=self._weights())
+        if self._mixup is not None:
+            images, labels = self._mixup(images, labels, step=step)
+        criterion = self._pretraining_loss if step < self._pretraining_steps else self._loss
+        loss: Tensor = criterion(self.network(images), labels)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"The classifier's loss should stay finite but was {value} at step "
-                f"{self.global_step + 1} of {self._n_steps}; lower classifier.learning_rate "
+                f"{step + 1} of {self._n_steps}; lower classifier.learning_rate "
                 f"(now {self._config.learning_rate:g})."
             )
         self._losses.append(value)
@@ -117,7 +138,7 @@ class ClassifierModule(L.LightningModule):
         self._outputs.append((self.network(images).float().cpu(), labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Record the epoch, and copy the weights if they are the best so far."""
+        """Record the epoch, and copy the weights if they are the best since the pretraining."""
         logits = torch.cat([logits for logits, _ in self._outputs])
         labels = torch.cat([labels for _, labels in self._outputs])
         loss = F.cross_entropy(logits, labels).item()
@@ -139,16 +160,14 @@ class ClassifierModule(L.LightningModule):
         self._losses.clear()
         self._outputs.clear()
         self.history.append(record)
+        if record.step <= self._pretraining_steps:
+            return
         if self.best is None or record.rank > self.best.rank:
             self.best = record
             self.best_weights = {
                 name: copy.deepcopy(value.detach().cpu())
                 for name, value in self.network.state_dict().items()
             }
-
-    def _weights(self) -> Tensor | None:
-        weights = self._class_weights
-        return weights if isinstance(weights, Tensor) else None
 
 
 def one_cycle(progress: float) -> float:

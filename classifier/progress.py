@@ -80,7 +80,7 @@ def plot_learning_curves(path: Path, history: Sequence[EpochRecord], best: Epoch
     steps = [record.step for record in history]
     losses.plot(steps, [record.train_loss for record in history], marker="o", label="training")
     losses.plot(steps, [record.val_loss for record in history], marker="o", label="validation")
-    losses.set(xlabel="optimizer step", ylabel="cross-entropy")
+    losses.set(xlabel="optimizer step", ylabel="loss")
     losses.set_ylim(bottom=0)
     losses.legend()
     scored = [(r.step, r.val_auroc) for r in history if r.val_auroc is not None]

@@ -15,17 +15,18 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from numpy.typing import NDArray
 
 from classifier.checkpoint import save_classifier
 from classifier.config import ClassifierConfig
-from classifier.data import Loaders
+from classifier.data import Loaders, Pretraining
+from classifier.losses import ClassLoss, loss_function, remedies
+from classifier.mixup import Mixup
 from classifier.models import build
 from classifier.module import ClassifierModule, TrainingDiverged
 from classifier.progress import ProgressBar, plot_learning_curves, write_history
 from classifier.tables import ImageTable, check_table
 
-__all__ = ["FitResult", "TrainingDiverged", "fit"]
+__all__ = ["FitResult", "Pretraining", "TrainingDiverged", "fit"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +60,16 @@ def fit(
     out_dir: Path,
     trainer_options: Mapping[str, object],
     provenance: Mapping[str, object],
+    pretrain: Pretraining | None = None,
 ) -> FitResult:
     """Train for exactly `n_steps` optimizer steps, however many images there are.
 
     The weights kept are those of the validation with the greatest AUROC; of equal ones, or where
     validation holds a single class and AUROC is undefined, those with the lowest validation loss.
+    With a pretraining, only validations after it choose, so that the weights kept have seen `train`
+    last; steps, schedule and validations are those of a run without. Its loss counts the classes of
+    its own table.
+
     Same arguments, same weights on CPU, whatever `num_workers`.
 
     Args:
@@ -73,16 +79,18 @@ def fit(
         class_names: A name per class number.
         n_steps: Optimizer steps.
         steps_per_epoch: Steps between two validations; the last stretch may be shorter.
-        seed: Of the head's (or all) initial weights, order, transforms and dropout.
+        seed: Of the head's (or all) initial weights, order, transforms, mixup and dropout.
         out_dir: Gets `classifier.safetensors`, `classifier.json`, `history.csv` and
             `learning-curves.png` once training has ended; made if absent.
         trainer_options: Arguments of `lightning.Trainer`: accelerator, devices, precision and so
             on; `enable_progress_bar=False` silences the bar.
         provenance: Anything JSON can hold; stored with the weights.
+        pretrain: Images that the first steps read in place of `train`, and how many steps; None:
+            all read `train`.
 
     Raises:
-        ValueError: A table is empty or has a label without a name, or the model cannot be built
-            (`ModelError`).
+        ValueError: A table is empty or has a label without a name, a class without images is to be
+            balanced, pretraining leaves no step, or the model cannot be built (`ModelError`).
         TrainingDiverged: The loss is not finite.
         KeyboardInterrupt: Ctrl-C; nothing is written.
     """
@@ -94,8 +102,18 @@ def fit(
         )
     check_table(train, len(class_names), "training")
     check_table(val, len(class_names), "validation")
+    if pretrain is not None:
+        check_table(pretrain.table, len(class_names), "pretraining")
+    loss = _loss(config, train, len(class_names))
+    pretraining_loss = None if pretrain is None else _loss(config, pretrain.table, len(class_names))
     loaders = Loaders(
-        config, train, val, n_steps=n_steps, steps_per_epoch=steps_per_epoch, seed=seed
+        config,
+        train,
+        val,
+        n_steps=n_steps,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+        pretrain=pretrain,
     )
     if loaders.batch_size < config.batch_size:
         logger.warning(
@@ -103,6 +121,12 @@ def fit(
             loaders.batch_size,
             config.batch_size,
         )
+    if len(remedies(config)) > 1:
+        logger.warning(
+            "Any one of %s balances the classes; what comes after the first changes nothing.",
+            " and ".join(remedies(config)),
+        )
+    mixup = Mixup(config.mixup_alpha, len(class_names), seed) if config.mixup_alpha else None
     # Initial weights and dropout draw from torch's global state, which is the caller's again after.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
@@ -113,7 +137,10 @@ def fit(
             config,
             n_steps=n_steps,
             head_steps=min(head_steps, n_steps),
-            class_weights=_class_weights(config, train.labels, len(class_names)),
+            loss=loss,
+            mixup=mixup,
+            pretraining_steps=loaders.pretraining_steps,
+            pretraining_loss=pretraining_loss,
         )
         _run(module, loaders, n_steps, trainer_options)
     best = module.best
@@ -121,13 +148,16 @@ def fit(
         raise ValueError("Lightning ended the training before its first validation.")
     if best.val_auroc is None:
         logger.warning("Validation holds one class only: its loss chose the weights, not AUROC.")
+    facts: dict[str, object] = {"seed": seed, "n_steps": n_steps, "best": asdict(best)}
+    if pretrain is not None:
+        facts["pretraining"] = {"steps": loaders.pretraining_steps, "images": len(pretrain.table)}
     save_classifier(
         out_dir,
         network,
         module.best_weights,
         config,
         class_names=class_names,
-        provenance={**provenance, "seed": seed, "n_steps": n_steps, "best": asdict(best)},
+        provenance={**provenance, **facts},
     )
     write_history(out_dir / "history.csv", module.history)
     plot_learning_curves(out_dir / "learning-curves.png", module.history, best)
@@ -135,14 +165,8 @@ def fit(
     return FitResult(out_dir, best.epoch, time.monotonic() - started, history)
 
 
-def _class_weights(
-    config: ClassifierConfig, labels: NDArray[np.int64], n_classes: int
-) -> torch.Tensor | None:
-    """Inverse class frequencies with mean 1 over the images; None for equal weights."""
-    if config.class_weights == "none":
-        return None
-    counts = np.bincount(labels, minlength=n_classes)
-    return torch.tensor(len(labels) / (n_classes * np.maximum(counts, 1)), dtype=torch.float32)
+def _loss(config: ClassifierConfig, table: ImageTable, n_classes: int) -> ClassLoss:
+    return loss_function(config, np.bincount(table.labels, minlength=n_classes))
 
 
 def _run(

@@ -61,6 +61,14 @@ def test_what_was_saved_comes_back(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == [CARD, WEIGHTS]
 
 
+def test_a_card_from_before_a_setting_was_there_has_its_default(saved: Path) -> None:
+    config = json.loads((saved / CARD).read_text())["config"]
+    for name in ("loss", "focal_gamma", "logit_adjustment_tau", "batches", "mixup_alpha"):
+        del config[name]
+    change(saved, config=config)
+    assert load_classifier(saved).config == CONFIG
+
+
 def test_a_checkpoint_needs_no_file_of_first_weights(saved: Path) -> None:
     config = ClassifierConfig(model="torchvision:squeezenet1_1", input_size=32)
     network = build(config, 2)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from tiny_training import TINY, table, train, weights
 
 from classifier.checkpoint import load_classifier
 from classifier.config import ClassifierConfig
@@ -14,40 +14,7 @@ from classifier.models import build
 from classifier.module import ClassifierModule, EpochRecord, one_cycle
 from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
-from classifier.train import FitResult, TrainingDiverged, fit
-
-CPU = {"accelerator": "cpu", "enable_progress_bar": False}
-TINY = ClassifierConfig(model="bam-cnn", input_size=16, batch_size=8, learning_rate=3e-3)
-
-
-def table(n: int, seed: int) -> ArrayTable:
-    """Class 1 is bright on the left, class 0 on the right."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n, dtype=np.int64) % 2
-    images = rng.integers(0, 120, (n, 16, 16), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, :8] += np.uint8(60 * label)
-        image[:, 8:] += np.uint8(60 * (1 - label))
-    return ArrayTable(images, labels)
-
-
-def train(out: Path, config: ClassifierConfig = TINY, **changes: Any) -> FitResult:
-    options: dict[str, Any] = {
-        "class_names": ["right", "left"],
-        "n_steps": 6,
-        "steps_per_epoch": 3,
-        "seed": 0,
-        "out_dir": out,
-        "trainer_options": CPU,
-        "provenance": {"split": "abc"},
-    }
-    tables = {"train": table(20, 1), "val": table(10, 2)}
-    tables = {name: changes.pop(name, value) for name, value in tables.items()}
-    return fit(config, tables["train"], tables["val"], **{**options, **changes})
-
-
-def weights(result: FitResult) -> dict[str, torch.Tensor]:
-    return load_file(result.checkpoint / "classifier.safetensors")
+from classifier.train import Pretraining, TrainingDiverged
 
 
 def test_it_learns_and_leaves_its_files(tmp_path: Path) -> None:
@@ -168,26 +135,6 @@ def test_all_layers_train_after_the_head(tmp_path: Path, monkeypatch: pytest.Mon
     assert found["backbone.bn1.num_batches_tracked"] == 2  # not in the frozen step
 
 
-def test_balanced_weights_undo_the_frequencies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[torch.Tensor | None] = []
-    original = ClassifierModule.__init__
-
-    def spy(self: ClassifierModule, *args: Any, class_weights: Any, **rest: Any) -> None:
-        seen.append(class_weights)
-        original(self, *args, class_weights=class_weights, **rest)
-
-    monkeypatch.setattr(ClassifierModule, "__init__", spy)
-    skewed = ArrayTable(table(20, 1).images, np.array([0] * 15 + [1] * 5))
-    balanced = TINY.model_copy(update={"class_weights": "balanced"})
-    train(tmp_path, balanced, train=skewed, n_steps=1)
-    train(tmp_path, train=skewed, n_steps=1)
-    assert seen[1] is None
-    assert seen[0] is not None
-    torch.testing.assert_close(seen[0], torch.tensor([2 / 3, 2.0]))
-
-
 def test_few_images_make_smaller_batches_and_say_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -227,6 +174,8 @@ def test_ctrl_c_stays_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ({"val": table(0, 0)}, "validation table"),
         ({"class_names": ["one"]}, "name every class"),
         ({"n_steps": 0}, "1 step"),
+        ({"pretrain": Pretraining(table(0, 0), 0.5)}, "pretraining table"),
+        ({"pretrain": Pretraining(table(4, 0), 0.95)}, "leaves none for the training"),
     ],
 )
 def test_bad_input(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -23,7 +23,7 @@ from balancer.data.grouping import group_images
 from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
 from balancer.data.scan import METADATA_NAME, Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
-from balancer.manifest import REAL, SPLITS, ImageRecord
+from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
 from balancer.sections import DataConfig
 
 PATIENT, CLUSTER = "patient", "near-duplicate cluster"
@@ -161,7 +161,9 @@ def _audit(
 def split_table(records: Sequence[ImageRecord], labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """Split to class to number of images."""
     counts = Counter((record.split, record.label) for record in records)
-    return {split: {label: counts[split, label] for label in labels} for split in SPLITS}
+    held_back = [HELD_BACK] if any(split == HELD_BACK for split, _ in counts) else []
+    splits = (*SPLITS, *held_back)
+    return {split: {label: counts[split, label] for label in labels} for split in splits}
 
 
 def _group_facts(records: Sequence[ImageRecord], patients: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def _open(path: Path, shape: tuple[int, int, int]) -> Pixels | None:
 
 def _write(path: Path, data_root: Path, records: Sequence[ImageRecord], size: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
+    # A name of its own: processes that work on folds of one index meet here.
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         pixels: NDArray[np.uint8] = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)

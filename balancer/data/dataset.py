@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from balancer.data.cache import open_cache
 from balancer.data.io import Pixels
 from balancer.data.split import verify_splits
-from balancer.errors import IntegrityError
+from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import (
     REAL,
     SYNTHETIC,
@@ -64,6 +64,21 @@ class Index:
     def counts(self, split: str) -> dict[str, int]:
         """Images of every class in a split."""
         return {label: len(self.select(split, label)) for label in self.classes}
+
+    def positive_class(self, wanted: str | None) -> str:
+        """The class that sensitivity speaks of: the one asked for, else the rarest in training.
+
+        Raises:
+            ConfigurationError: There is no such class.
+        """
+        if wanted is None:
+            counts = self.counts("train")
+            return min(counts, key=lambda label: (counts[label], label))
+        if wanted not in self.classes:
+            raise ConfigurationError(
+                f"evaluation.positive_class wants one of {', '.join(self.classes)}, not {wanted!r}."
+            )
+        return wanted
 
     def image_set(self, size: int) -> ImageSet:
         """All records with their pixels at a size; see `open_cache` for the errors."""

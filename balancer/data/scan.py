@@ -61,13 +61,17 @@ class Scan:
     ignored: Counter[str] = field(default_factory=Counter)
 
 
-def scan_folder(root: Path) -> Scan:
+def scan_folder(root: Path, *, min_classes: int = 2) -> Scan:
     """List the images of a folder that holds one folder per class.
 
     Images stand in the class folder itself or in `images/` inside it; nothing deeper is read.
 
+    Args:
+        root: The folder.
+        min_classes: Fewest class folders; one is enough to test on.
+
     Raises:
-        DataError: The folder cannot be read, or holds fewer than two classes, or a class is empty.
+        DataError: The folder cannot be read, or holds too few classes, or a class is empty.
     """
     ignored: Counter[str] = Counter()
     folders = list(_class_folders(root, ignored))
@@ -80,11 +84,13 @@ def scan_folder(root: Path) -> Scan:
                 f"The class folder {str(folder)!r} should hold PNG or JPEG images, directly or in "
                 f"{_NESTED}/, but holds none; add images or remove the folder."
             )
-    if len(scan.labels) < 2:
+    if len(scan.labels) < min_classes:
         found = f"only {scan.labels[0]!r}" if scan.labels else "no folder"
+        wanted = "each of two or more classes" if min_classes > 1 else "each class"
+        option = "--data" if min_classes > 1 else "--external"
         raise DataError(
-            f"{str(root)!r} should hold a folder of images for each of two or more classes, but "
-            f"has {found}; give the folder above the class folders to --data."
+            f"{str(root)!r} should hold a folder of images for {wanted}, but has {found}; give the "
+            f"folder above the class folders to {option}."
         )
     scan.images.sort(key=lambda image: image.path)
     scan.refused.sort(key=lambda image: image.path)

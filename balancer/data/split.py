@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.errors import DataError, IntegrityError
-from balancer.manifest import SPLITS, ImageRecord
+from balancer.manifest import HELD_BACK, SPLITS, ImageRecord
 
 _ATTEMPTS = 20
 
@@ -15,11 +15,7 @@ _ATTEMPTS = 20
 def split_groups(
     groups: Sequence[str], labels: Sequence[str], *, shares: tuple[float, float, float], seed: int
 ) -> dict[str, str]:
-    """Choose a split for every group.
-
-    As in scikit-learn's StratifiedGroupKFold, the largest groups come first and each goes where it
-    brings the class counts closest to the wish; unlike there, the parts may be unequal, and a
-    class of eight images is enough. The order of the images makes no difference.
+    """Choose a split for every group; see `part_groups`.
 
     Args:
         groups: The group of every image.
@@ -33,19 +29,51 @@ def split_groups(
     Raises:
         DataError: A class has too few groups to be in all three splits.
     """
+    part = part_groups(groups, labels, shares=shares, seed=seed, names=SPLITS)
+    return {group: SPLITS[place] for group, place in part.items()}
+
+
+def part_groups(
+    groups: Sequence[str],
+    labels: Sequence[str],
+    *,
+    shares: Sequence[float],
+    seed: int,
+    names: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """Choose one of several parts for every group, each class in proportion.
+
+    As in scikit-learn's StratifiedGroupKFold, the largest groups come first and each goes where it
+    brings the class counts closest to the wish; unlike there, the parts may be unequal, and a
+    class of eight images is enough. The order of the images makes no difference.
+
+    Args:
+        groups: The group of every image.
+        labels: The class of every image.
+        shares: Wished share of each part; they sum to 1.
+        seed: Decides among equals.
+        names: What the parts are called in an error.
+
+    Returns:
+        Group to number of its part.
+
+    Raises:
+        DataError: A class has too few groups to be in all parts.
+    """
+    names = names or [f"part {number + 1}" for number in range(len(shares))]
     classes = sorted(set(labels))
     counts = _class_counts(groups, labels, classes)
-    _require_three_groups(counts, classes)
+    _require_groups(counts, classes, names)
     targets = _targets(np.sum(list(counts.values()), axis=0), shares)
     for attempt in range(_ATTEMPTS):
         order = _order(counts, np.random.default_rng([seed, attempt]))
         chosen, reached = _assign(order, counts, targets)
         if reached.min() > 0:
-            return {group: SPLITS[place] for group, place in chosen.items()}
+            return chosen
     place, label = np.argwhere(reached == 0)[0]
     raise DataError(
         f"The class {classes[label]!r} should be in every split, but its groups are so large that "
-        f"none is left for {SPLITS[place]}; add images of other patients, or change data.split."
+        f"none is left for {names[place]}; add images of other patients, or change data.split."
     )
 
 
@@ -58,7 +86,7 @@ def verify_splits(records: Sequence[ImageRecord]) -> None:
     splits: dict[str, set[str]] = defaultdict(set)
     for record in records:
         splits[record.group].add(record.split)
-        if record.split not in SPLITS:
+        if record.split not in (*SPLITS, HELD_BACK):
             raise IntegrityError(
                 f"Image {record.path!r} should be in train, val or test, but is in "
                 f"{record.split!r}; run prepare again with --force."
@@ -87,18 +115,25 @@ def _class_counts(
     return counts
 
 
-def _require_three_groups(counts: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> None:
+def _require_groups(
+    counts: Mapping[str, NDArray[np.int64]], classes: Sequence[str], names: Sequence[str]
+) -> None:
     present = np.sum([count > 0 for count in counts.values()], axis=0)
     for label, number in zip(classes, present, strict=True):
-        if number < len(SPLITS):
+        if number < len(names):
             raise DataError(
-                f"The class {label!r} should have images of three or more patients or near-"
-                f"duplicate clusters, one for each split, but has {number}; add more images."
+                f"The class {label!r} should have images of {_words(len(names))} or more patients "
+                f"or near-duplicate clusters, one for each split, but has {number}; add more "
+                "images."
             )
 
 
-def _targets(totals: NDArray[np.int64], shares: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Wished images (3, classes); validation and test get one at least, whatever the share."""
+def _words(number: int) -> str:
+    return {2: "two", 3: "three"}.get(number, str(number))
+
+
+def _targets(totals: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.float64]:
+    """Wished images (parts, classes); all but the first get one at least, whatever the share."""
     wished = np.outer(shares, totals).astype(np.float64)
     wished[1:] = np.maximum(wished[1:], 1)
     wished[0] = totals - wished[1:].sum(axis=0)

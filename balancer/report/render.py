@@ -1,33 +1,24 @@
 """The report page: one HTML file that loads nothing from anywhere."""
 
 import base64
-from collections.abc import Mapping
+import re
 from pathlib import Path
-from typing import Any
 
 import jinja2
+from PIL import Image
 
-from balancer.report.tables import interval
+from balancer.report.blocks import Report, figures, kind
+
+_CSS_DPI = 108
+"""Pixels of a page per inch of a picture: a little more than CSS's 96, for small type."""
 
 
-def render_report(
-    *,
-    index: Mapping[str, Any],
-    synthetic: Mapping[str, Any] | None,
-    quality: Mapping[str, Any] | None,
-    arms: Mapping[str, Mapping[str, Any]],
-    comparison: Mapping[str, Any],
-    pictures: Path,
-) -> str:
-    """Fill the template.
+def render_page(report: Report, pictures: Path) -> str:
+    """Fill the templates.
 
     Args:
-        index: `result.json` of `prepare`.
-        synthetic: The same of `synthesize`, if it has run.
-        quality: The same of `quality`, if it has run.
-        arms: The same of both arms of `classify`.
-        comparison: The metrics of `report`.
-        pictures: Folder of PNGs; each is put into the page.
+        report: The content.
+        pictures: Folder of PNGs; those that the content names are put into the page.
 
     Returns:
         HTML; every text from the data is escaped.
@@ -39,16 +30,30 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["interval"] = interval
-    return environment.get_template("report.html").render(
-        index=index,
-        synthetic=synthetic,
-        quality=quality,
-        arms=arms,
-        comparison=comparison,
-        pictures={path.stem: _data_uri(path) for path in sorted(pictures.glob("*.png"))},
+    environment.filters["kind"] = kind
+    blocks = [*report.answer.blocks, *(b for section in report.sections for b in section.blocks)]
+    names = {
+        name
+        for figure in figures(blocks)
+        for name in (figure.name, figure.narrow)
+        if name is not None
+    }
+    page = environment.get_template("report.html").render(
+        report=report,
+        images={name: _image(pictures / f"{name}.png") for name in sorted(names)},
     )
+    return re.sub(r"(\d) %", r"\1&nbsp;%", page)  # a line should not begin with the sign
 
 
-def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+def _image(path: Path) -> dict[str, str | int]:
+    """A picture as the page takes it, at a size where the text of all pictures is equally large."""
+    content = path.read_bytes()
+    with Image.open(path, formats=("PNG",)) as image:
+        width, height = image.size
+        dpi = float(image.info.get("dpi", (_CSS_DPI,))[0])
+    scale = _CSS_DPI / dpi
+    return {
+        "uri": "data:image/png;base64," + base64.b64encode(content).decode(),
+        "width": round(width * scale),
+        "height": round(height * scale),
+    }

@@ -130,7 +130,7 @@ def interval(scalar: Mapping[str, Any], *, sign: bool = False) -> str:
     if scalar["value"] is None:
         return "undefined"
     plus = "+" if sign else ""
-    value = f"{scalar['value']:{plus}.3f}"
+    value = f"{scalar['value']:{plus}z.3f}"
     if scalar["low"] is None:
         return value
-    return f"{value} ({scalar['low']:{plus}.3f} to {scalar['high']:{plus}.3f})"
+    return f"{value} ({scalar['low']:{plus}z.3f} to {scalar['high']:{plus}z.3f})"

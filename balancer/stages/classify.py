@@ -20,11 +20,11 @@ from balancer.data.dataset import (
     training_table,
 )
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
-from balancer.errors import ConfigurationError, EnvironmentFault
+from balancer.errors import ConfigurationError, Diverged
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.report.plots import save_confusion, save_precision_recall, save_roc
 from balancer.report.tables import METRICS, Predictions, interval, write_predictions
-from balancer.resources import check_accelerator
+from balancer.resources import check_accelerator, classifier_trainer
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import LoadedClassifier, load_classifier
@@ -97,7 +97,7 @@ def check(config: BalancerConfig, workspace: Workspace) -> None:
     """
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
-    _positive_class(config, index)
+    index.positive_class(config.evaluation.positive_class)
     try:
         classifier.models.build(config.classifier, len(index.classes))
     except ValueError as error:
@@ -130,7 +130,7 @@ def _train_and_test(
         made = ImageSet(synthetic, open_cache(place, place, synthetic, size))
     train = training_table(real, index.classes, made)
     validation = evaluation_table(real, index.classes, "val")
-    positive = _positive_class(config, index)
+    positive = index.classes.index(index.positive_class(config.evaluation.positive_class))
     n_real = sum(index.counts("train").values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
     n_steps = config.classifier.epochs * steps_per_epoch
@@ -148,11 +148,13 @@ def _train_and_test(
             steps_per_epoch=steps_per_epoch,
             seed=config.seed,
             out_dir=folder,
-            trainer_options=_trainer_options(config),
+            trainer_options=classifier_trainer(
+                config.hardware, progress=log.isEnabledFor(logging.INFO)
+            ),
             provenance={"index_hash": index.index_hash, "n_synthetic": len(synthetic)},
         )
     except classifier.train.TrainingDiverged as error:
-        raise EnvironmentFault(f"Training the classifier diverged: {error}") from error
+        raise Diverged(f"Training the classifier diverged: {error}") from error
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     loaded = load_classifier(folder)
@@ -208,30 +210,6 @@ def _test(
     save_precision_recall(scores, is_positive, folder / "precision-recall.png")
     save_confusion(metrics["confusion"], test.classes, folder / "confusion.png")
     return metrics
-
-
-def _trainer_options(config: BalancerConfig) -> dict[str, Any]:
-    hardware = config.hardware
-    if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
-        log.warning("The classifier trains on one device; more are for gan-train alone.")
-    return {
-        "accelerator": hardware.accelerator,
-        "devices": 1,
-        "precision": hardware.precision,
-        "enable_progress_bar": log.isEnabledFor(logging.INFO),
-    }
-
-
-def _positive_class(config: BalancerConfig, index: Index) -> int:
-    wanted = config.evaluation.positive_class
-    if wanted is None:
-        counts = index.counts("train")
-        return index.classes.index(min(counts, key=lambda label: (counts[label], label)))
-    if wanted not in index.classes:
-        raise ConfigurationError(
-            f"evaluation.positive_class wants one of {', '.join(index.classes)}, not {wanted!r}."
-        )
-    return index.classes.index(wanted)
 
 
 def _compare_sizes(config: BalancerConfig, made: int) -> None:

@@ -15,7 +15,7 @@ from balancer.config import BalancerConfig
 from balancer.data.dataset import Index, load_index
 from balancer.data.io import Pixels
 from balancer.data.synthetic import load_generator_for
-from balancer.errors import ConfigurationError, EnvironmentFault, IntegrityError, Interrupted
+from balancer.errors import ConfigurationError, Diverged, IntegrityError, Interrupted
 from balancer.quality.selection import SnapshotJudge
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
@@ -205,7 +205,7 @@ def _fit(
             companions=_tensor(index.pixels(size, "train", companion)) if companion else None,
         )
     except gan.train.TrainingDiverged as error:
-        raise EnvironmentFault(f"Training the GAN of {label} diverged: {error}") from error
+        raise Diverged(f"Training the GAN of {label} diverged: {error}") from error
 
 
 def _companion(label: str, config: BalancerConfig, index: Index) -> str | None:

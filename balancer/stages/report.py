@@ -1,14 +1,13 @@
-"""`balancer report`: both classifiers in one table, and one self-contained page."""
+"""`balancer report`: the ablation, or two classifiers, as a page, as Markdown and as JSON."""
 
-import csv
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
@@ -16,97 +15,107 @@ from balancer.data.dataset import Index, load_index
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
-from balancer.quality.gate import failures
-from balancer.report.plots import save_differences, save_precision_recall, save_roc
-from balancer.report.render import render_report
-from balancer.report.tables import (
-    METRICS,
-    Predictions,
-    comparison_rows,
-    comparison_table,
-    interval,
-    read_predictions,
+from balancer.report.content import compose
+from balancer.report.markdown import render_markdown
+from balancer.report.material import Material, Study
+from balancer.report.recipe import recipe_text
+from balancer.report.recipe_part import RECIPE_NAME
+from balancer.report.render import render_page
+from balancer.report.tables import comparison_table
+from balancer.report.terminal import arms_table
+from balancer.report.two_arms import (
+    ARMS,
+    Arms,
+    compare_arms,
+    draw_comparison,
+    load_arm,
+    refuse_stale,
+    refuse_unlike,
+    write_rows,
 )
-from balancer.results import (
-    MissingStage,
-    StageResult,
-    difference,
-    perform,
-    read_result,
-    standing_result,
-)
+from balancer.report.units import Unit, read_units, units_fingerprint
+from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
-from classifier.metrics import paired_differences
 
 log = logging.getLogger(__name__)
 
-_ARMS = {"real": "balancer classify", "real+synthetic": "balancer classify --with-synthetic"}
-Arms = dict[str, tuple[StageResult, Predictions]]
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What stands in the workspace."""
+
+    index: Index
+    ablation: StageResult | None
+    units: dict[str, list[Unit]]
+    arms: Arms
+    quality: StageResult | None
+    synthetic: StageResult | None
+    fold: str | None
+    """The first split of the ablation whose images were measured."""
 
 
 def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
-    """Compare the classifier trained on real images with the one that had synthetic ones too.
+    """Tell what an ablation found, and how the two classifiers compare, where each was made.
 
     Args:
         config: Section `evaluation` and `seed` are used.
-        workspace: Reads `index/`, `classify/` and, where they stand, `synthetic/`, `quality/` and
-            `gan/`; writes `report/`.
+        workspace: Reads `index/`, and where they stand `ablation/`, `runs/`, `classify/`,
+            `synthetic/`, `quality/` and `gan/`; writes `report/`.
         force: Write again whatever stands there.
 
     Raises:
-        MissingStage: An arm has not been trained.
-        IntegrityError: The arms were tested on different images.
+        MissingStage: There is neither an ablation nor both classifiers.
+        IntegrityError: Results do not belong together, or were changed since.
     """
-    index = load_index(workspace.index_dir)
-    arms: Arms = {arm: _load(workspace.classify_dir(arm), arm, index) for arm in _ARMS}
-    _refuse_unlike(arms)
-    quality = read_result(workspace.quality_dir)
-    synthetic = read_result(workspace.synthetic_dir)
-    _refuse_stale(arms, quality, synthetic_fingerprint(load_synthetic(workspace, index)))
+    found = _find(workspace)
     settings = {"seed": config.seed, "evaluation": config.evaluation.model_dump(mode="json")}
     inputs = {
-        "index": index.index_hash,
-        "arms": {arm: result.model_dump(mode="json") for arm, (result, _) in arms.items()},
-        "quality": None if quality is None else quality.metrics,
-        "synthetic": None if synthetic is None else synthetic.metrics,
+        "index": found.index.index_hash,
+        "ablation": None
+        if found.ablation is None
+        else fingerprint((workspace.ablation_dir / "result.json").read_bytes()),
+        "predictions": units_fingerprint(found.units),
+        "arms": {arm: result.model_dump(mode="json") for arm, (result, _) in found.arms.items()},
+        "quality": None if found.quality is None else found.quality.metrics,
+        "synthetic": None if found.synthetic is None else found.synthetic.metrics,
     }
-    standing = standing_result(workspace.report_dir, settings=settings, inputs=inputs, force=force)
+    # Other settings need no --force: a page takes seconds, and nothing but the page is replaced.
+    old = read_result(workspace.report_dir)
+    standing = standing_result(
+        workspace.report_dir,
+        settings=settings,
+        inputs=inputs,
+        force=force or (old is not None and old.settings != settings),
+    )
     if standing is not None:
         return _with_place(standing, workspace)
-
-    def work(folder: Path) -> dict[str, Any]:
-        comparison = _compare(config, arms, quality)
-        _draw(arms, comparison, folder)
-        _write_rows(comparison["rows"], folder / "comparison.csv")
-        _copy_pictures(workspace, folder)
-        page = render_report(
-            index=json.loads((workspace.index_dir / "result.json").read_text(encoding="utf-8")),
-            synthetic=None if synthetic is None else synthetic.model_dump(mode="json"),
-            quality=None if quality is None else quality.model_dump(mode="json"),
-            arms={arm: result.model_dump(mode="json") for arm, (result, _) in arms.items()},
-            comparison=comparison,
-            pictures=folder,
-        )
-        (folder / "report.html").write_text(page, encoding="utf-8")
-        return comparison
-
     result = perform(
-        "report", workspace, workspace.report_dir, settings=settings, inputs=inputs, work=work
+        "report",
+        workspace,
+        workspace.report_dir,
+        settings=settings,
+        inputs=inputs,
+        work=lambda folder: _write(config, workspace, found, folder),
     )
     return _with_place(result, workspace)
 
 
 def summary(result: StageResult) -> list[RenderableType]:
-    """What the terminal shows of a result: the table and one sentence."""
+    """What the terminal shows of a result of `report` or of `ablate`."""
     metrics = result.metrics
-    title = f"Test split: {metrics['n']} real images, {metrics['n_positive']} {metrics['positive']}"
-    return [
-        comparison_table(
-            metrics["rows"], title, columns=shutil.get_terminal_size((100, 24)).columns
-        ),
-        metrics["sentence"],
-        f"The page: {metrics['page']}",
-    ]
+    columns = shutil.get_terminal_size((100, 24)).columns
+    told = _told(metrics) if "arms" in metrics else metrics.get("ablation")
+    parts: list[RenderableType] = []
+    if told:
+        parts += [f"{told['word'].upper()}: {told['sentence']}", arms_table(told, columns=columns)]
+        parts += [told["control"]] if told["control"] else []
+    if "rows" in metrics:
+        title = f"Test split: {metrics['n']} real images, {metrics['n_positive']} "
+        title += str(metrics["positive"])
+        parts += [comparison_table(metrics["rows"], title, columns=columns), metrics["sentence"]]
+    if "page" in metrics:
+        parts.append(f"The page: {metrics['page']}")
+    return parts
 
 
 def _with_place(result: StageResult, workspace: Workspace) -> StageResult:
@@ -115,181 +124,140 @@ def _with_place(result: StageResult, workspace: Workspace) -> StageResult:
     return result.model_copy(update={"metrics": result.metrics | page})
 
 
-def _load(directory: Path, arm: str, index: Index) -> tuple[StageResult, Predictions]:
-    result = read_result(directory)
-    if result is None:
+def _find(workspace: Workspace) -> _Found:
+    index = load_index(workspace.index_dir)
+    ablation = _ablation(workspace, index)
+    standing = [arm for arm in ARMS if workspace.classify_dir(arm).is_dir()]
+    arms: Arms = {}
+    if len(standing) == len(ARMS) or (ablation is None and standing):
+        arms = {arm: load_arm(workspace.classify_dir(arm), arm, index) for arm in ARMS}
+        refuse_unlike(arms)
+    if ablation is None and not arms:
         raise MissingStage(
-            "classify",
-            f"The report compares two classifiers, but {directory} does not exist; run "
-            f"`{_ARMS[arm]}` first.",
+            "ablate",
+            f"The report tells of an ablation or of two classifiers, but {workspace.root} holds "
+            "neither; run `balancer ablate`, or `balancer classify` and `balancer classify "
+            "--with-synthetic`, first.",
             cheap=False,
         )
-    if result.inputs.get("index") != index.index_hash:
-        raise IntegrityError(
-            f"{directory} was trained on another split than today's index.csv; run "
-            f"`{_ARMS[arm]} --force`."
-        )
-    path = directory / "predictions.csv"
-    if not path.is_file() or fingerprint(path.read_bytes()) != result.metrics.get("predictions"):
-        raise IntegrityError(
-            f"{path} is missing or was changed after the test; run `{_ARMS[arm]} --force`."
-        )
-    return result, read_predictions(path)
+    quality = read_result(workspace.quality_dir)
+    if arms or quality is not None:
+        refuse_stale(arms, quality, synthetic_fingerprint(load_synthetic(workspace, index)))
+    units = {} if ablation is None else read_units(ablation.metrics, workspace.root / "runs/units")
+    synthetic = read_result(workspace.synthetic_dir)
+    folds = {} if ablation is None else ablation.metrics.get("quality") or {}
+    return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))
 
 
-def _refuse_unlike(arms: Arms) -> None:
-    """Two classifiers say something of synthetic images only if nothing else differs."""
-    (real, _), (synthetic, _) = arms["real"], arms["real+synthetic"]
-    same = ("positive_class", "n_steps")
-    unlike = difference(
-        real.settings | {key: real.metrics[key] for key in same},
-        synthetic.settings | {key: synthetic.metrics[key] for key in same},
-    )
-    if unlike:
+def _ablation(workspace: Workspace, index: Index) -> StageResult | None:
+    result = read_result(workspace.ablation_dir)
+    if result is not None and result.inputs.get("index") != index.index_hash:
         raise IntegrityError(
-            f"Both classifiers should be trained alike, but with synthetic images {unlike}; train "
-            "one again with `balancer classify --force`."
+            f"{workspace.ablation_dir} is of other images or splits than today's index.csv; run "
+            "`balancer ablate --force`."
         )
+    return result
 
 
-def _refuse_stale(arms: Arms, quality: StageResult | None, images: str) -> None:
-    if arms["real+synthetic"][0].inputs.get("synthetic") != images:
-        raise IntegrityError(
-            "The classifier with synthetic images was trained on others than stand in synthetic/ "
-            f"today; run `{_ARMS['real+synthetic']}` again."
-        )
-    if quality is not None and quality.inputs.get("synthetic") != images:
-        raise IntegrityError(
-            "quality/ measured other images than stand in synthetic/ today; run "
-            "`balancer quality` again."
-        )
-
-
-def _compare(config: BalancerConfig, arms: Arms, quality: StageResult | None) -> dict[str, Any]:
-    (real, a), (synthetic, b) = arms["real"], arms["real+synthetic"]
-    if a.image_ids != b.image_ids or a.class_names != b.class_names:
-        raise IntegrityError(
-            "Both arms should be tested on the same images, but their predictions.csv differ; run "
-            "`balancer classify --force` and `balancer classify --with-synthetic --force`."
-        )
-    positive = a.class_names.index(real.metrics["positive_class"])
-    differences = paired_differences(
-        a.probabilities,
-        real.metrics["threshold"],
-        b.probabilities,
-        synthetic.metrics["threshold"],
-        a.labels,
-        class_names=a.class_names,
-        positive=positive,
-        groups=a.groups,
-        n_bootstrap=config.evaluation.bootstrap_samples,
+def _write(
+    config: BalancerConfig, workspace: Workspace, found: _Found, folder: Path
+) -> dict[str, Any]:
+    comparison: dict[str, Any] | None = None
+    if found.arms:
+        comparison = compare_arms(config, found.arms, found.quality)
+        draw_comparison(found.arms, comparison, folder)
+        write_rows(comparison["rows"], folder / "comparison.csv")
+    _copy_pictures(_pictures(workspace, found), folder)
+    material = Material(
+        index=_json(workspace.index_dir / "result.json"),
+        audit=_json(workspace.index_dir / "audit.json"),
+        ablation=_dumped(found.ablation),
+        units=found.units,
+        comparison=comparison,
+        arms={arm: result.model_dump(mode="json") for arm, (result, _) in found.arms.items()},
+        synthetic=_dumped(found.synthetic),
+        quality=_dumped(found.quality),
+        fold=found.fold,
+        fold_quality=None
+        if found.fold is None
+        else _dumped(read_result(workspace.fold(found.fold).quality_dir)),
+        generators={
+            path.parent.name: _json(path)
+            for path in sorted(workspace.root.glob("gan/*/generator.json"))
+        },
         seed=config.seed,
+        folder=folder,
     )
-    rows = comparison_rows(real.metrics["test"], synthetic.metrics["test"], differences)
+    report, numbers = compose(material)
+    (folder / "report.html").write_text(render_page(report, folder), encoding="utf-8")
+    (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
+    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    (folder / RECIPE_NAME).write_text(recipe_text(material) + "\n", encoding="utf-8")
+    told = None if found.ablation is None else _told(found.ablation.metrics)
+    return {"ablation": told, **(comparison or {})}
+
+
+def _told(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the terminal shows of an ablation."""
+    study, control = Study(metrics), metrics.get("control")
     return {
-        "rows": rows,
-        "sentence": _sentence(rows) + _gate_sentence(quality),
-        "n": len(a.labels),
-        "n_positive": int((a.labels == positive).sum()),
-        "positive": a.class_names[positive],
+        "word": metrics["verdict"]["word"],
+        "sentence": metrics["verdict"]["sentence"],
+        "control": control and control["sentence"],
+        "primary_title": study.title,
+        "rows": [
+            {
+                "arm": name,
+                "word": arm["verdict"]["word"],
+                "value": arm["metrics"].get(study.primary),
+                "to_real": study.difference(name, "real"),
+                "to_repeated": (other := study.repeated(name)) and study.difference(name, other),
+            }
+            for name, arm in study.arms.items()
+        ],
     }
 
 
-def _sentence(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What one run can say; more takes repeated splits, several seeds and controls.
-
-    The first metric carries the answer; every other one whose interval excludes zero is named, so
-    that neither a gain nor a loss hides behind it.
-    """
-    first = rows[0]
-    if first["difference"]["value"] is None:
-        return f"{first['metric']} is undefined here, so nothing can be said."
-    said = f"{first['metric']} changed by {interval(first['difference'], sign=True)}"
-    openings = {
-        0: "The synthetic images did not measurably help",
-        1: "With synthetic images the classifier did better in this run",
-        -1: "With synthetic images the classifier did worse in this run",
-    }
-    others = {
-        word: [row["metric"] for row in rows[1:] if _direction(row) == sign]
-        for word, sign in (("better", 1), ("worse", -1))
-    }
-    also = "".join(
-        f" Beyond the interval {word}: {', '.join(names)}."
-        for word, names in others.items()
-        if names
-    )
-    scope = (
-        "This is one training run per arm, without a control that duplicates real images: the "
-        "intervals speak of the test images alone, not of other splits or seeds."
-    )
-    return f"{openings[_direction(first)]}: {said}.{also} {scope}"
+def _dumped(result: StageResult | None) -> dict[str, Any] | None:
+    return None if result is None else result.model_dump(mode="json")
 
 
-def _gate_sentence(quality: StageResult | None) -> str:
-    if quality is None:
-        return " The quality of the synthetic images was not measured."
-    failed = {label: failures(entry["gate"]) for label, entry in quality.metrics["classes"].items()}
-    return "".join(
-        f" The synthetic images of {label} fail the quality gate ({', '.join(names)}), so this "
-        "speaks of these images, not of what good ones would do."
-        for label, names in failed.items()
-        if names
-    )
-
-
-def _direction(row: Mapping[str, Any]) -> int:
-    """1 where synthetic images did better beyond the interval, -1 where worse, 0 otherwise."""
-    low, high = row["difference"]["low"], row["difference"]["high"]
-    if low is None or low <= 0 <= high:
-        return 0
-    return int(np.sign(low)) * (-1 if row["metric"] == METRICS["ece"] else 1)
-
-
-def _draw(arms: Arms, comparison: Mapping[str, Any], folder: Path) -> None:
-    _, first = arms["real"]
-    positive = first.class_names.index(comparison["positive"])
-    scores = {arm: read.probabilities[:, positive] for arm, (_, read) in arms.items()}
-    is_positive = np.asarray(first.labels == positive)
-    save_roc(scores, is_positive, folder / "roc.png")
-    save_precision_recall(scores, is_positive, folder / "precision-recall.png")
-    defined = [
-        {"metric": row["metric"], "difference": row["difference"]["value"]}
-        | {end: row["difference"][end] for end in ("low", "high")}
-        for row in comparison["rows"]
-        if row["difference"]["low"] is not None
-    ]
-    save_differences(defined, folder / "differences.png")
-
-
-def _write_rows(rows: list[dict[str, Any]], path: Path) -> None:
-    names = ("real", "real+synthetic", "difference")
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        ends = ("value", "low", "high")
-        writer.writerow(["metric", *(f"{name} {end}" for name in names for end in ends)])
-        for row in rows:
-            writer.writerow([row["metric"], *(row[name][end] for name in names for end in ends)])
-
-
-def _copy_pictures(workspace: Workspace, folder: Path) -> None:
+def _json(path: Path) -> dict[str, Any]:
     try:
-        _copy(workspace, folder)
-    except FileNotFoundError as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
         raise IntegrityError(
-            f"{error.filename} should stand where a stage wrote it, but is missing; run that stage "
-            "again with --force."
+            f"{path} should be JSON, but: {error}; run its stage again with --force."
         ) from None
+    if not isinstance(found, dict):
+        raise IntegrityError(f"{path} should be a record; run its stage again with --force.")
+    return found
 
 
-def _copy(workspace: Workspace, folder: Path) -> None:
+def _copy_pictures(pictures: Iterator[tuple[Path, str]], folder: Path) -> None:
+    for source, name in pictures:
+        try:
+            shutil.copy(source, folder / f"{name}.png")
+        except FileNotFoundError as error:
+            raise IntegrityError(
+                f"{error.filename} should stand where a stage wrote it, but is missing; run that "
+                "stage again with --force."
+            ) from None
+
+
+def _pictures(workspace: Workspace, found: _Found) -> Iterator[tuple[Path, str]]:
     for picture in sorted(workspace.quality_dir.glob("*.png")):
-        shutil.copy(picture, folder / picture.name)
+        yield picture, picture.stem
     for arm, prefix in (("real", "real"), ("real+synthetic", "with-synthetic")):
-        for name in ("confusion", "learning-curves"):
-            shutil.copy(
-                workspace.classify_dir(arm) / f"{name}.png", folder / f"{prefix}-{name}.png"
-            )
+        for name in ("confusion", "learning-curves") if found.arms else ():
+            yield workspace.classify_dir(arm) / f"{name}.png", f"{prefix}-{name}"
+    place = workspace if found.fold is None else workspace.fold(found.fold)
     for name in ("losses", "selection"):
-        for picture in sorted(workspace.root.glob(f"gan/*/{name}.png")):
-            shutil.copy(picture, folder / f"{name}-{picture.parent.name}.png")
+        for picture in sorted(place.root.glob(f"gan/*/{name}.png")):
+            yield picture, f"{name}-{picture.parent.name}"
+    if found.fold is not None:
+        for picture in sorted(place.quality_dir.glob("*.png")):
+            yield picture, f"split-{picture.stem}"

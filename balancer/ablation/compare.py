@@ -1,0 +1,255 @@
+"""All arms of a study against real images alone and against repeated real ones.
+
+Runs are paired by fold and seed. Seeds of one split are averaged first, so that k, the number of
+values behind an interval, counts splits.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from balancer.ablation.differences import ArmRuns, Pairs, adjust, paired, tests_of
+from balancer.ablation.headline import control, headline
+from balancer.ablation.paired_bootstrap import draw
+from balancer.ablation.run_scores import CALIBRATION, COMPARED, TITLES, align, score_run
+from balancer.ablation.runs import REAL, ArmFacts, Question, Run
+from balancer.errors import ConfigurationError, IntegrityError
+from balancer.statistics.resampled_t import mean_by_split, resampled_t
+from balancer.statistics.verdict import REFERENCE, Evidence, judge
+
+_RANGES = {"mcc": (-1.0, 1.0)} | {
+    f"{name}_{state}": (-np.inf, np.inf)
+    for name in ("slope", "intercept")
+    for state in ("raw", "corrected")
+}
+"""Of a metric; 0 to 1 where not said. An interval of a mean ends there."""
+
+
+def compare(
+    runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question, *, caps: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Judge every arm.
+
+    Args:
+        runs: All finished runs; some arms may lack some, and are compared on what they share.
+        arms: Every arm of the study, `real` among them, in the order of the tables.
+        question: Fixed before any run.
+        caps: Why no difference can be trusted.
+
+    Returns:
+        `question`, `arms`, `caps`, `verdict` and `control`, ready for JSON; undefined values are
+        null with a reason.
+
+    Raises:
+        ConfigurationError: The primary metric is unknown, or `real` is not among the arms.
+        IntegrityError: There is no run, or runs do not belong together.
+    """
+    _check(runs, arms, question)
+    scored = [score_run(run, question) for run in align(list(runs))]
+    drawn = draw(scored, question.n_bootstrap, question.seed)
+    ratio = _size_ratio(runs)
+    by_name: dict[str, ArmRuns] = {}
+    for facts in arms:
+        mine = sorted(
+            (i for i, run in enumerate(scored) if run.run.arm == facts.name),
+            key=lambda i: (scored[i].run.fold, scored[i].run.seed),
+        )
+        by_name[facts.name] = ArmRuns(facts, [scored[i] for i in mine], [drawn[i] for i in mine])
+    pairs = {
+        name: {
+            other: paired(arm, by_name[other], ratio) for other in _references(arm.facts, by_name)
+        }
+        for name, arm in by_name.items()
+    }
+    against = {
+        name: {other: tests_of(pair, question.alpha) for other, pair in mine.items()}
+        for name, mine in pairs.items()
+    }
+    adjust(against)
+    verdicts = _verdicts(by_name, pairs, question, caps)
+    table = {
+        name: _arm_table(arm, ratio) | {"against": against[name], "verdict": verdicts[name]}
+        for name, arm in by_name.items()
+    }
+    asked = _asked(runs[0], question) | {"test_to_train": ratio}
+    return {
+        "question": asked,
+        "arms": table,
+        "caps": list(caps),
+        "verdict": headline(table, asked, caps),
+        "control": control(table, asked),
+    }
+
+
+def _size_ratio(runs: Sequence[Run]) -> float:
+    """Mean over the runs of test images per training image."""
+    return float(np.mean([len(run.test.labels) / run.n_train for run in runs]))
+
+
+def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) -> None:
+    names = [arm.name for arm in arms]
+    if question.primary not in TITLES:
+        raise ConfigurationError(
+            f"The primary metric should be one of {', '.join(TITLES)}, but is {question.primary!r}."
+        )
+    if REAL not in names or len(set(names)) != len(names):
+        raise ConfigurationError(
+            f"A study compares arms of different names with {REAL!r}, but has {names}."
+        )
+    if not runs:
+        raise IntegrityError("A comparison takes finished runs, but there are none; run the arms.")
+    units = [(run.arm, run.fold, run.seed) for run in runs]
+    if len(set(units)) != len(units) or not {run.arm for run in runs} <= set(names):
+        raise IntegrityError(
+            "Each run should be the only one of its arm, fold and seed, and its arm one of the "
+            "study's, but some are not; remove the units of other studies."
+        )
+    kinds = {(tuple(run.test.class_names), run.positive) for run in runs}
+    if len(kinds) != 1:
+        raise IntegrityError(
+            f"Runs should share classes and the positive class, but there are {sorted(kinds)}; "
+            "remove the units of other studies."
+        )
+
+
+def _asked(run: Run, question: Question) -> dict[str, Any]:
+    names = run.test.class_names
+    return {
+        "primary": question.primary,
+        "primary_title": TITLES[question.primary],
+        "margin": question.margin,
+        "alpha": question.alpha,
+        "specificity": question.specificity,
+        "positive_class": names[run.positive],
+        "class_names": list(names),
+        "deployment_prior": dict(
+            zip(names, map(float, question.deployment_prior.tolist()), strict=True)
+        ),
+    }
+
+
+def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:
+    wanted = dict.fromkeys((REAL, facts.duplicates))
+    return [name for name in wanted if name is not None and name in arms and name != facts.name]
+
+
+def _arm_table(arm: ArmRuns, ratio: float) -> dict[str, Any]:
+    seconds = [run.run.seconds for run in arm.runs]
+    return {
+        "kind": arm.facts.kind,
+        "describes": arm.facts.describes,
+        "n_runs": len(arm.runs),
+        "minutes": float(np.mean(seconds)) / 60 if seconds else None,
+        "metrics": {key: _level(arm, key, ratio) for key in TITLES},
+        "calibration": {
+            state: {name: _level(arm, f"{name}_{state}", ratio) for name in CALIBRATION}
+            for state in ("raw", "corrected")
+        },
+        "per_run": [
+            {
+                "fold": run.run.fold,
+                "seed": run.run.seed,
+                "threshold": run.run.threshold,
+                **{key: None if np.isnan(v) else v for key, v in run.values.items()},
+            }
+            for run in arm.runs
+        ],
+    }
+
+
+def _level(arm: ArmRuns, key: str, ratio: float) -> dict[str, Any]:
+    """Mean of a metric over the runs, with both sources of variance."""
+    kept = [run for run in arm.runs if not np.isnan(run.values[key])]
+    skipped = next((run.reasons[key] for run in arm.runs if key in run.reasons), None)
+    if not kept:
+        reason = skipped or "no run of the arm has finished"
+        none = dict.fromkeys(("value", "low", "high", "sd_runs", "sd_cases"))
+        return none | {"n": 0, "reason": reason}
+    values = np.array([run.values[key] for run in kept])
+    t = resampled_t(mean_by_split(values, [run.run.fold for run in kept]), ratio)
+    ends = t.interval() or (None, None)
+    floor, ceiling = _RANGES.get(key, (0.0, 1.0))
+    level: dict[str, Any] = {
+        "value": t.mean,
+        "low": None if ends[0] is None else max(ends[0], floor),
+        "high": None if ends[1] is None else min(ends[1], ceiling),
+        "sd_runs": float(values.std(ddof=1)) if len(values) > 1 else None,
+        "sd_cases": _sd_of_cases(arm, key),
+        "n": len(kept),
+    }
+    if len(kept) < len(arm.runs):
+        level["skipped"] = f"{len(arm.runs) - len(kept)} of {len(arm.runs)} runs: {skipped}"
+    return level
+
+
+def _sd_of_cases(arm: ArmRuns, key: str) -> float | None:
+    if key not in COMPARED:
+        return None
+    spreads = []
+    for draws in arm.draws:
+        defined = draws[COMPARED.index(key)]
+        defined = defined[~np.isnan(defined)]
+        if len(defined) > 1:
+            spreads.append(defined.std(ddof=1))
+    return float(np.mean(spreads)) if spreads else None
+
+
+def _verdicts(
+    arms: Mapping[str, ArmRuns],
+    pairs: Mapping[str, Mapping[str, Pairs]],
+    question: Question,
+    caps: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    evidence = {
+        name: Evidence(
+            generated=arm.facts.kind == "gan",
+            to_real=pairs[name][REAL].t(question.primary),
+            to_duplicates=next(
+                (pair.t(question.primary) for other, pair in pairs[name].items() if other != REAL),
+                None,
+            ),
+        )
+        for name, arm in arms.items()
+        if name != REAL
+    }
+    judged = judge(
+        list(evidence.values()),
+        margin=question.margin,
+        alpha=question.alpha,
+        title=TITLES[question.primary],
+        caps=caps,
+    )
+    verdicts: dict[str, dict[str, Any]] = {
+        name: {
+            "word": verdict.word,
+            "uncapped": verdict.uncapped,
+            "difference": _difference_to_real(evidence[name]),
+            "p_holm": verdict.p_holm,
+            "p_helps": verdict.p_helps,
+            "p_hurts": verdict.p_hurts,
+            "p_equivalent": verdict.p_equivalent,
+            "detectable": verdict.detectable,
+            "sentence": verdict.sentence,
+        }
+        for name, verdict in zip(evidence, judged, strict=True)
+    }
+    none: dict[str, Any] = dict.fromkeys(
+        ("p_holm", "p_helps", "p_hurts", "p_equivalent", "detectable")
+    )
+    reason = "the reference itself"
+    verdicts[REAL] = none | {
+        "word": REFERENCE,
+        "uncapped": REFERENCE,
+        "difference": {"value": None, "low": None, "high": None, "reason": reason},
+        "sentence": "Reference: the other arms are compared with this one.",
+    }
+    return verdicts
+
+
+def _difference_to_real(evidence: Evidence) -> dict[str, Any]:
+    if evidence.to_real is None:
+        reason = "no run of both arms defines it"
+        return {"value": None, "low": None, "high": None, "reason": reason}
+    low, high = evidence.to_real.interval() or (None, None)
+    return {"value": evidence.to_real.mean, "low": low, "high": high}

@@ -1,0 +1,96 @@
+"""How long a plan will take, from a few steps measured here and now."""
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import classifier.train
+import gan.train
+from balancer.config import BalancerConfig
+from balancer.resources import classifier_trainer
+from classifier.tables import ArrayTable
+
+_STEPS = (2, 8)
+_GAN_BATCHES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Measured costs on this machine, with the threads of this process.
+
+    Attributes:
+        step: Seconds of one optimizer step of the classifier.
+        gan_image: Seconds of one image shown to the GAN.
+    """
+
+    step: float
+    gan_image: float
+
+
+def measure_rates(config: BalancerConfig) -> Rates:
+    """Train both networks for a moment, on noise."""
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        short, long = (_classifier_seconds(config, steps, Path(folder)) for steps in _STEPS)
+        step = max(1e-4, (long - short) / (_STEPS[1] - _STEPS[0]))
+        return Rates(step, _gan_seconds(config, Path(folder) / "gan"))
+
+
+def _classifier_seconds(config: BalancerConfig, steps: int, folder: Path) -> float:
+    side = config.classifier_image_size
+    rng = np.random.default_rng(0)
+    size = config.classifier.batch_size * 2
+    table = ArrayTable(
+        rng.integers(0, 256, (size, side, side), dtype=np.uint8),
+        np.arange(size, dtype=np.int64) % 2,
+    )
+    recipe = config.classifier.model_copy(update={"head_epochs": 0})
+    few = ArrayTable(table.images[:4], table.labels[:4])
+    return classifier.train.fit(
+        recipe,
+        table,
+        few,
+        class_names=["a", "b"],
+        n_steps=steps,
+        steps_per_epoch=steps,
+        seed=0,
+        out_dir=folder / str(steps),
+        trainer_options=classifier_trainer(config.hardware, progress=False),
+        provenance={},
+    ).seconds
+
+
+def _gan_seconds(config: BalancerConfig, folder: Path) -> float:
+    size = config.gan.image_size
+    shown = config.gan.batch_size * _GAN_BATCHES
+    recipe = config.gan.model_copy(
+        update={"images_shown": shown, "evaluate_every": 0, "companion_share": 0.0}
+    )
+    images = torch.randint(0, 256, (config.gan.batch_size * 2, 1, size, size), dtype=torch.uint8)
+    fit = gan.train.fit(
+        recipe,
+        images,
+        out_dir=folder,
+        seed=0,
+        provenance={"class_name": "noise", "index_hash": "", "training_ids": []},
+        trainer_options=config.hardware.model_dump(),
+    )
+    return 1 / fit.images_per_second
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("gan", "classifier")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,188 @@
+"""Where tasks run: in this process, in several on this machine, or on a Ray cluster."""
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from types import FrameType
+from typing import Any
+
+from balancer.ablation.schedule import Executor
+from balancer.errors import BalancerError, EnvironmentFault
+
+log = logging.getLogger(__name__)
+
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_RETRIES = 5
+_STOP_SECONDS = 60
+_PR_SET_PDEATHSIG = 1
+_is_working = False
+
+
+def executor_for(jobs: int, ray_address: str | None) -> Executor:
+    """Choose by what the user asked for.
+
+    Raises:
+        EnvironmentFault: Ray is not installed, or there is no cluster at the address.
+    """
+    if ray_address is not None:
+        return RayCluster(ray_address)
+    return InThisProcess() if jobs == 1 else Processes(jobs)
+
+
+class InThisProcess:
+    """One task at a time, here."""
+
+    slots = 1
+
+    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+        """Do it at once."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work())
+        except BalancerError as error:
+            future.set_exception(error)
+        return future
+
+    def stop(self) -> None:
+        """Nothing runs when this is called."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Processes:
+    """Several processes on this machine, which share its cores evenly."""
+
+    def __init__(self, jobs: int) -> None:
+        self.slots = jobs
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        self._inherited = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+        # Read when a process starts; without it, all of them would use every core and stand still.
+        os.environ.update(dict.fromkeys(_THREAD_SETTINGS, str(threads)))
+        self._pool = ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(threads,),
+        )
+
+    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+        """Hand it to the next free process."""
+        return self._pool.submit(_call, work)
+
+    def stop(self) -> None:
+        """Ask the processes to end; GAN trainings leave a checkpoint first."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        for child in multiprocessing.active_children():
+            child.join(_STOP_SECONDS)
+
+    def close(self) -> None:
+        """Wait for the processes to end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in self._inherited.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class RayCluster:
+    """A Ray cluster whose machines share the workspace's disk and have this package installed.
+
+    Ray repeats a task whose machine died; a task writes to a temporary name and renames, so that
+    it stands once however often it was begun.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise EnvironmentFault(
+                "--ray wants the package ray, which is not installed; "
+                "`pip install 'balancer[cluster]'`."
+            ) from None
+        self._ray = ray
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise EnvironmentFault(
+                f"--ray wants a running cluster, but {address!r} does not answer as one: {error}; "
+                "start it with `ray start --head`."
+            ) from None
+        self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call_for_ray)
+
+    @property
+    def slots(self) -> int:
+        """As many as the cluster has cores today; Ray keeps the rest in its queue."""
+        resources: dict[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)))
+
+    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+        """Hand it to the cluster."""
+        return _unwrapped(self._call.remote(work).future())
+
+    def stop(self) -> None:
+        """Leaving the cluster cancels what this driver has started."""
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._ray.shutdown()
+
+
+def _begin(threads: int) -> None:
+    """Start a worker: quiet, with its share of the cores, and stopped by SIGTERM alone."""
+    import torch
+
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the driver decides
+    signal.signal(signal.SIGTERM, _interrupt)
+    if sys.platform == "linux":
+        # A worker must not outlive a driver that was killed: the next one starts the same units.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _is_working:
+        raise KeyboardInterrupt
+    os._exit(128 + number)
+
+
+def _call(work: Callable[[], Any]) -> Any:
+    global _is_working
+    for name in ("balancer", "gan", "classifier"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    _is_working = True
+    try:
+        return work()
+    finally:
+        _is_working = False
+
+
+def _call_for_ray(work: Callable[[], Any]) -> tuple[Any, BalancerError | None]:
+    """Ray would wrap a fault in one of its own, with a traceback for a message."""
+    try:
+        return _call(work), None
+    except BalancerError as error:
+        return None, error
+
+
+def _unwrapped(answer: "Future[tuple[Any, BalancerError | None]]") -> "Future[Any]":
+    future: Future[Any] = Future()
+
+    def pass_on(done: "Future[tuple[Any, BalancerError | None]]") -> None:
+        lost = done.exception()
+        value, fault = (None, lost) if lost else done.result()
+        if fault is None:
+            future.set_result(value)
+        else:
+            future.set_exception(fault)
+
+    answer.add_done_callback(pass_on)
+    return future

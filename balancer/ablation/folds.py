@@ -1,0 +1,141 @@
+"""The splits of an ablation: repeated group-wise splits or cross-validation of one index."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from balancer.data.split import part_groups, split_groups, verify_splits
+from balancer.errors import DataError
+from balancer.manifest import HELD_BACK, ImageRecord
+from balancer.sections import AblationConfig
+
+SOURCE_PREFIX = "without-"
+"""Folds named so test on the one source that training and validation never saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One split of all images.
+
+    Attributes:
+        name: Names its folder and pairs its runs.
+        number: Place in the plan; seeds depend on it.
+        records: All images, in the order of the index, with this fold's splits.
+    """
+
+    name: str
+    number: int
+    records: tuple[ImageRecord, ...]
+
+
+def plan_folds(
+    records: Sequence[ImageRecord],
+    ablation: AblationConfig,
+    shares: tuple[float, float, float],
+    *,
+    held_back: Sequence[str],
+    seed: int,
+) -> list[Fold]:
+    """Split the images again and again, whole groups at a time.
+
+    Args:
+        records: The images; their own splits do not matter.
+        ablation: `resampling`, `repeats`, `folds` and `held_back_share` are used.
+        shares: Of training, validation and test. Under cross-validation the test share is
+            1 / folds, and the other two keep their proportion.
+        held_back: Classes of which training images are set aside for the control arm.
+        seed: Repeat r depends on (seed, r) alone, so that more repeats keep the first ones.
+
+    Raises:
+        DataError: A class has too few groups.
+    """
+    found = [
+        (f"{ablation.resampling.removesuffix('s')}-{name}", splits)
+        for repeat in range(ablation.repeats)
+        for name, splits in _splits(records, ablation, shares, repeat, derived_seed(seed, repeat))
+    ]
+    folds = []
+    for number, (name, split_of) in enumerate(found):
+        rows = [replace(record, split=split_of[record.group]) for record in records]
+        for label in held_back:
+            share_seed = derived_seed(seed, number, 1)
+            rows = hold_back(rows, label, share=ablation.held_back_share, seed=share_seed)
+        verify_splits(rows)
+        folds.append(Fold(name, number, tuple(rows)))
+    return folds
+
+
+def derived_seed(*key: int) -> int:
+    """A seed of its own for each key, in [0, 2**32)."""
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+def hold_back(
+    records: Sequence[ImageRecord], label: str, *, share: float, seed: int
+) -> list[ImageRecord]:
+    """Set a share of a class's training images aside, whole groups at a time.
+
+    Args:
+        records: Images with their splits.
+        label: The class.
+        share: Wished share of its training images; at least one image stays and one goes.
+        seed: Decides which.
+
+    Raises:
+        DataError: The training images of the class are of a single group, or of groups that hold
+            other classes too.
+    """
+    members: dict[str, int] = defaultdict(int)
+    mixed = {record.group for record in records if record.label != label}
+    for record in records:
+        if record.split == "train" and record.label == label:
+            members[record.group] += 1
+    movable = sorted(group for group in members if group not in mixed)
+    total = sum(members.values())
+    chosen: set[str] = set()
+    taken = 0
+    for place in np.random.default_rng(seed).permutation(len(movable)):
+        size = members[movable[place]]
+        if taken + size < total and taken + size / 2 <= share * total:
+            chosen.add(movable[place])
+            taken += size
+    if not chosen:
+        raise DataError(
+            f"held-back-real sets aside {share:.0%} of the training images of {label}, but its "
+            f"{total} images cannot be parted without parting a group; leave that arm out."
+        )
+    return [
+        replace(record, split=HELD_BACK)
+        if record.group in chosen and record.split == "train"
+        else record
+        for record in records
+    ]
+
+
+def _splits(
+    records: Sequence[ImageRecord],
+    ablation: AblationConfig,
+    shares: tuple[float, float, float],
+    repeat: int,
+    seed: int,
+) -> list[tuple[str, dict[str, str]]]:
+    groups = [record.group for record in records]
+    labels = [record.label for record in records]
+    if ablation.resampling == "splits":
+        return [(str(repeat), split_groups(groups, labels, shares=shares, seed=seed))]
+    parts = part_groups(groups, labels, shares=[1 / ablation.folds] * ablation.folds, seed=seed)
+    found = []
+    for part in range(ablation.folds):
+        rest = [row for row, group in enumerate(groups) if parts[group] != part]
+        of_rest = part_groups(
+            [groups[row] for row in rest],
+            [labels[row] for row in rest],
+            shares=[shares[place] / (shares[0] + shares[1]) for place in (0, 1)],
+            seed=seed,
+            names=("train", "val"),
+        )
+        split_of = {group: ("train", "val")[place] for group, place in of_rest.items()}
+        found.append((f"{repeat}-{part}", dict.fromkeys(parts, "test") | split_of))
+    return found

@@ -1,0 +1,104 @@
+"""Every look at test images is written down before it is taken, and never struck out."""
+
+import csv
+import io
+import json
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import IntegrityError
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One classifier's look at one set of test images.
+
+    Attributes:
+        time: UTC, ISO 8601.
+        what: `test`, or the name of an external data set.
+        fold: Of the classifier.
+        seed: Of the classifier.
+        arm: Of the classifier.
+        images: Number of images.
+        images_sha256: Fingerprint of their ids, in order.
+    """
+
+    time: str
+    what: str
+    fold: str
+    seed: int
+    arm: str
+    images: int
+    images_sha256: str
+
+
+def note_read(
+    directory: Path, *, what: str, fold: str, seed: int, arm: str, images: int, images_sha256: str
+) -> None:
+    """Write a read down; a file of its own each, so that many machines may write at once.
+
+    Raises:
+        OSError: It cannot be written; the images must not be looked at then.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    read = Read(now, what, fold, seed, arm, images, images_sha256)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{now.replace(':', '')}-{uuid.uuid4().hex[:12]}.json"
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(asdict(read)) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_ledger(directory: Path) -> list[Read]:
+    """All reads, by time.
+
+    Raises:
+        IntegrityError: An entry is damaged.
+    """
+    reads = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            reads.append(Read(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            raise IntegrityError(
+                f"{path} should be an entry of the ledger of test reads, but: {error}; restore it."
+            ) from None
+    return reads
+
+
+def ledger_table(reads: Sequence[Read]) -> str:
+    """The ledger as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Read.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(read) for read in reads)
+    return text.getvalue()
+
+
+def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
+    """How often each classifier's test images were looked at."""
+    of_test = [read for read in reads if read.what == "test"]
+    times = Counter((read.fold, read.seed, read.arm) for read in of_test)
+    most = max(times.values(), default=0)
+    again = {f"{arm}, {fold}, seed {seed}": n for (fold, seed, arm), n in times.items() if n > 1}
+    sentence = f"{len(of_test)} reads of test splits by {len(times)} classifiers"
+    if again:
+        worst = ", ".join(f"{name} ({n})" for name, n in list(again.items())[:5])
+        sentence += (
+            f"; {len(again)} of them were trained and tested more than once: {worst}. What was "
+            "chosen after the first look is no longer untouched by the test images."
+        )
+    else:
+        sentence += ": each test case once per classifier."
+    return {
+        "reads": len(of_test),
+        "runs": len(times),
+        "most_reads_of_a_case_per_arm_and_seed": most,
+        "read_again": again,
+        "sentence": sentence,
+    }

@@ -1,0 +1,119 @@
+"""What a long ablation shows while it runs: a live table on a terminal, lines elsewhere."""
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from balancer.ablation.runs import REAL, Run
+from balancer.ablation.unit import Unit
+from classifier.metrics import auroc
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Counts units as they end and shows the AUROC of each arm so far.
+
+    Args:
+        units: All units of the plan.
+        seconds: Estimated work of the whole plan, all tasks in a row.
+        jobs: How many run at a time.
+    """
+
+    def __init__(self, units: Sequence[Unit], *, seconds: float, jobs: int) -> None:
+        self._total = len(units)
+        self._wanted = {arm: sum(u.arm.name == arm for u in units) for arm in _arms(units)}
+        self._scores: dict[str, dict[tuple[str, int], float]] = {arm: {} for arm in self._wanted}
+        self._failed: dict[str, int] = dict.fromkeys(self._wanted, 0)
+        self._seconds_left, self._jobs = seconds, jobs
+        self._began = time.monotonic()
+        self._live: Live | None = None
+        if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
+            width = shutil.get_terminal_size((100, 24)).columns
+            console = Console(stderr=True, width=width, markup=False, emoji=False)
+            self._live = Live(self._table(), console=console, refresh_per_second=2)
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def worked(self, seconds: float) -> None:
+        """Take so much estimated work from what is left."""
+        self._seconds_left = max(0.0, self._seconds_left - seconds)
+
+    def ended(self, unit: Unit, run: Run) -> None:
+        """Note a finished unit."""
+        score = auroc(run.test.probabilities, run.test.labels)
+        self._scores[unit.arm.name][run.fold, run.seed] = np.nan if score is None else score
+        said = "undefined" if score is None else f"{score:.3f}"
+        self._show(f"{unit.name}: AUROC {said} after {run.seconds:.0f} s")
+
+    def failed(self, unit: Unit, reason: str) -> None:
+        """Note a unit that could not be trained."""
+        self._failed[unit.arm.name] += 1
+        self._show(f"{unit.name} FAILED: {reason}")
+
+    def said(self, sentence: str) -> None:
+        """Show anything else."""
+        self._show(sentence)
+
+    def _show(self, line: str) -> None:
+        done = sum(map(len, self._scores.values())) + sum(self._failed.values())
+        left = f"about {duration(self._seconds_left / self._jobs)} left"
+        if self._live:
+            self._live.update(self._table(f"{done} of {self._total}, {left}. Last: {line}"))
+        else:
+            log.info("[%d/%d, %s] %s", done, self._total, left, line)
+
+    def _table(self, caption: str = "") -> Table:
+        table = Table("arm", title="Ablation, test images", caption=Text(caption))
+        for heading in ("done", "AUROC", "SD", "minus real"):
+            table.add_column(heading, justify="right")
+        real = self._scores.get(REAL, {})
+        for arm, scores in self._scores.items():
+            failed = f" ({self._failed[arm]} failed)" if self._failed[arm] else ""
+            paired = [scores[key] - real[key] for key in scores if key in real]
+            table.add_row(
+                Text(arm),
+                f"{len(scores)}/{self._wanted[arm]}{failed}",
+                _mean(list(scores.values())),
+                f"{np.std(list(scores.values()), ddof=1):.3f}" if len(scores) > 1 else "",
+                "" if arm == REAL else _mean(paired, sign=True),
+            )
+        return table
+
+
+def duration(seconds: float) -> str:
+    """A time for readers: `40 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _arms(units: Sequence[Unit]) -> list[str]:
+    return list(dict.fromkeys(unit.arm.name for unit in units))
+
+
+def _mean(values: Sequence[float], *, sign: bool = False) -> str:
+    if not values:
+        return ""
+    return f"{np.mean(values):{'+' if sign else ''}.3f}"

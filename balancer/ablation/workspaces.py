@@ -1,0 +1,79 @@
+"""A small workspace per fold, so that GANs and images of a fold pass the gates of any other."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from balancer.ablation.folds import Fold
+from balancer.data.build import split_table
+from balancer.data.dataset import INDEX_NAME, Index, load_index
+from balancer.manifest import ImageRecord, fingerprint, table_bytes
+from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -> Index:
+    """Write the index of a fold and read it back through the gate.
+
+    Args:
+        workspace: The main one; the fold's lies in its `runs/folds/`.
+        index: The main index.
+        fold: What to write.
+        force: Replace a fold that stands there with other splits.
+
+    Raises:
+        ConfigurationError: Another split of that name stands there, without `force`.
+        IntegrityError: It was changed since.
+    """
+    place = workspace.fold(fold.name)
+    main = _main_result(index)
+    table = table_bytes(fold.records, ImageRecord)
+    settings = main.settings | {"fold": fold.name, "splits": fingerprint(table)}
+    inputs = {"index": index.index_hash}
+    standing = standing_result(
+        place.index_dir,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        keep_on_new_inputs=True,
+        announce=False,
+    )
+    if standing is None:
+        perform(
+            "prepare",
+            place,
+            place.index_dir,
+            settings=settings,
+            inputs=inputs,
+            work=lambda folder: _write(folder, table, fold, main.metrics),
+        )
+    _share_pixels(index.directory, place.index_dir)
+    return load_index(place.index_dir)
+
+
+def _main_result(index: Index) -> StageResult:
+    result = read_result(index.directory)
+    if result is None:
+        raise RuntimeError(f"{index.directory} was loaded but has no result.json.")
+    return result
+
+
+def _write(folder: Path, table: bytes, fold: Fold, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    (folder / INDEX_NAME).write_bytes(table)
+    labels = sorted({record.label for record in fold.records})
+    return dict(metrics) | {
+        "index_sha256": fingerprint(table),
+        "splits": split_table(fold.records, labels),
+    }
+
+
+def _share_pixels(main: Path, fold: Path) -> None:
+    """Folds hold the same images in the same order, so one cache of decoded pixels serves all."""
+    cache = fold / "cache"
+    if not cache.is_symlink() and not cache.exists():
+        (main / "cache").mkdir(exist_ok=True)
+        cache.symlink_to(os.path.relpath(main / "cache", fold), target_is_directory=True)

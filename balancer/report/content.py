@@ -1,0 +1,158 @@
+"""The whole report as content: which sections there are, in which order, and the raw numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from balancer.report.answer_part import answer
+from balancer.report.arm_plots import (
+    Panel,
+    save_balance,
+    save_calibration,
+    save_forest,
+    save_variance,
+)
+from balancer.report.arms_part import arms_section, control_section
+from balancer.report.blocks import Code, Report, Section, as_json
+from balancer.report.checklist import checklist, checklist_section
+from balancer.report.curves_part import calibration_section, curves_section, draw_curves
+from balancer.report.data_part import audit_section, ledger_section, shortcuts_section
+from balancer.report.images_part import images_section
+from balancer.report.material import Material, Study
+from balancer.report.recipe_part import recipe_section
+from balancer.report.spread_part import balance_section, variance_section
+from balancer.report.two_arms_part import comparison_section
+from balancer.report.wording import printable, without_machine_paths
+
+
+def compose(material: Material) -> tuple[Report, dict[str, Any]]:
+    """Draw the pictures of an ablation, write every section, and gather the raw numbers.
+
+    Args:
+        material: What the stages left; pictures of other stages lie in its folder already.
+
+    Returns:
+        The content, its texts in one line and free of this machine's folders; and `report.json`.
+    """
+    study = None if material.ablation is None else Study(material.ablation["metrics"])
+    curves: dict[str, Any] = {}
+    if study is not None:
+        _draw(material, study)
+        curves = draw_curves(material, study)
+    rows = checklist(material)
+    sections = [
+        *(_study_sections(material, study, curves) if study is not None else []),
+        *(() if study is not None else _alone(material)),
+        images_section(material),
+        *([] if study is None else [shortcuts_section(study)]),
+        audit_section(material),
+        *([] if study is None else _kept(ledger_section(study))),
+        *(_kept(comparison_section(material)) if study is not None else []),
+        checklist_section(rows),
+        recipe_section(material),
+    ]
+    report = Report(answer(material), sections)
+    cleaned: Report = _clean(report)
+    return cleaned, without_machine_paths(_json(material, cleaned, curves, rows))
+
+
+def _study_sections(material: Material, study: Study, curves: Mapping[str, Any]) -> list[Section]:
+    return [
+        arms_section(study),
+        *_kept(control_section(study)),
+        variance_section(material, study),
+        *_kept(balance_section(material, study)),
+        curves_section(material, study, curves),
+        calibration_section(material, study),
+    ]
+
+
+def _alone(material: Material) -> list[Section]:
+    return _kept(comparison_section(material))
+
+
+def _kept(section: Section | None) -> list[Section]:
+    return [] if section is None else [section]
+
+
+def _draw(material: Material, study: Study) -> None:
+    folder, arms = material.folder, study.arms
+    panels = _panels(study)
+    if panels:
+        margin = float(study.question["margin"])
+        save_forest(arms, panels, margin=margin, path=folder / "forest.png")
+        save_forest(arms, panels, margin=margin, path=folder / "forest-narrow.png", narrow=True)
+    save_variance(arms, primary=study.primary, title=study.title, path=folder / "variance.png")
+    save_calibration(arms, folder / "calibration.png")
+    before, after = study.design.get("before") or {}, study.design.get("after") or {}
+    if before and after:
+        save_balance(before, after, folder / "balance.png")
+
+
+def _panels(study: Study) -> list[Panel]:
+    to_real: dict[str, Mapping[str, Any]] = {}
+    to_repeated: dict[str, Mapping[str, Any]] = {}
+    for name in study.arms:
+        found = study.difference(name, "real")
+        if found is not None:
+            to_real[name] = found
+        repeated = study.repeated(name)
+        other = None if repeated is None else study.difference(name, repeated)
+        if other is not None:
+            to_repeated[name] = other
+    words = {name: str(study.arms[name]["verdict"]["word"]) for name in to_real}
+    values = {
+        name: "undefined" if found["value"] is None else f"{found['value']:+z.3f}"
+        for name, found in to_repeated.items()
+    }
+    panels = [
+        Panel(f"{study.title}: arm minus real", to_real, words),
+        Panel(f"{study.title}: arm minus repeated real images", to_repeated, values),
+    ]
+    return [panel for panel in panels if panel.differences]
+
+
+def _json(
+    material: Material, report: Report, curves: Mapping[str, Any], rows: list[dict[str, str]]
+) -> dict[str, Any]:
+    return {
+        "question": report.answer.question,
+        "verdict": {"word": report.answer.word, "sentence": report.answer.sentence},
+        "limits": list(report.answer.limits),
+        "ablation": material.ablation,
+        "curves": dict(curves),
+        "comparison": material.comparison,
+        "classifiers": dict(material.arms),
+        "synthetic": material.synthetic,
+        "quality": material.quality,
+        "index": material.index,
+        "audit": material.audit,
+        "checklist": rows,
+        "sections": [
+            {"id": section.anchor, "title": section.title,
+             "blocks": [as_json(block) for block in section.blocks]}
+            for section in report.sections
+        ],
+    }  # fmt: skip
+
+
+def _clean(value: Any) -> Any:
+    """The same content, its texts made printable and free of this machine's folders."""
+    if isinstance(value, Code):
+        lines = value.text.splitlines()
+        return Code("\n".join(printable(without_machine_paths(line)) for line in lines))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(
+            value,
+            **{
+                field.name: _clean(getattr(value, field.name))
+                for field in dataclasses.fields(value)
+                # File names must stay what they are; they are shown nowhere.
+                if field.name not in ("name", "narrow")
+            },
+        )
+    if isinstance(value, str):
+        return printable(without_machine_paths(value))
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return value

@@ -1,0 +1,134 @@
+"""Everything that a report is written from, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from balancer.report.units import Floats, Unit
+
+Record = Mapping[str, Any]
+_MOST_CURVES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Results of the stages as JSON, and where the pictures lie.
+
+    Attributes:
+        index: `result.json` of `prepare`.
+        audit: `audit.json` of `prepare`.
+        ablation: `result.json` of `ablate`; None if it has not run.
+        units: Predictions of its runs, per arm; those that are still there.
+        comparison: The comparison of the two classifiers; None without both.
+        arms: `result.json` of both arms of `classify`; empty without both.
+        synthetic: `result.json` of `synthesize`, if it has run.
+        quality: The same of `quality`.
+        fold: Name of the first split of the ablation whose images were measured; its pictures lie
+            in the folder under names that begin with `split-`.
+        fold_quality: `result.json` of `quality` for that split; None if there is none.
+        generators: Class to the provenance of its generator, `generator.json`.
+        seed: Of the resampling.
+        folder: Where pictures are written, and found.
+    """
+
+    index: Record
+    audit: Record
+    ablation: Record | None
+    units: Mapping[str, list[Unit]]
+    comparison: Record | None
+    arms: Mapping[str, Record]
+    synthetic: Record | None
+    quality: Record | None
+    fold: str | None
+    fold_quality: Record | None
+    generators: Mapping[str, Record]
+    seed: int
+    folder: Path
+
+    def has_picture(self, name: str) -> bool:
+        """Whether a picture lies in the folder."""
+        return (self.folder / f"{name}.png").is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The metrics of an ablation, with the questions that every part of a report asks of them."""
+
+    metrics: Record
+
+    @property
+    def question(self) -> Record:
+        """What was asked, fixed before any run."""
+        return dict(self.metrics["question"])
+
+    @property
+    def arms(self) -> Mapping[str, Record]:
+        """All arms in the order of the configuration."""
+        return dict(self.metrics["arms"])
+
+    @property
+    def design(self) -> Record:
+        """Splits, sizes and counts."""
+        return dict(self.metrics.get("design") or {})
+
+    @property
+    def primary(self) -> str:
+        """Key of the metric that the verdicts are about."""
+        return str(self.question["primary"])
+
+    @property
+    def title(self) -> str:
+        """Name of that metric."""
+        return str(self.question["primary_title"])
+
+    @property
+    def positive(self) -> int:
+        """Number of the positive class."""
+        return list(self.question["class_names"]).index(self.question["positive_class"])
+
+    @property
+    def references(self) -> list[str]:
+        """The arms that others are compared with, `real` first."""
+        found: list[str] = []
+        for arm in self.arms.values():
+            found += [name for name in arm["against"] if name not in found]
+        return sorted(found, key=lambda name: (name != "real", name))
+
+    @property
+    def deployed(self) -> Floats | None:
+        """Class shares to correct probabilities to, float64 (C,)."""
+        prior = self.question.get("deployment_prior")
+        if prior is None:
+            return None
+        return np.array([prior[name] for name in self.question["class_names"]], np.float64)
+
+    def of_kind(self, kind: str) -> list[str]:
+        """Names of the arms of a kind."""
+        return [name for name, arm in self.arms.items() if arm["kind"] == kind]
+
+    def repeated(self, arm: str) -> str | None:
+        """The arm of repeated real images that an arm is compared with, count-matched."""
+        return next((name for name in self.arms[arm]["against"] if name != "real"), None)
+
+    def difference(self, arm: str, reference: str, key: str | None = None) -> Record | None:
+        """Arm minus reference on a metric, the primary one by default; None: not compared."""
+        against = self.arms[arm]["against"].get(reference)
+        if against is None:
+            return None
+        found = against["metrics"].get(key or self.primary)
+        return None if found is None else dict(found)
+
+    def drawn_with_curves(self) -> list[str]:
+        """The arms whose curves are shown: the references and all whose images a GAN made.
+
+        At most six, since more cannot be told apart; the rest stand in the tables.
+        """
+        gans = self.of_kind("gan")
+        repeated = [name for name in map(self.repeated, gans) if name is not None]
+        wanted = [*self.of_kind("reference"), *repeated, *gans]
+        if not gans:
+            wanted += self.references
+        return [name for name in self.arms if name in wanted][:_MOST_CURVES]

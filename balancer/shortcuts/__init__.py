@@ -1,0 +1,1 @@
+"""What gives a class away without the disease: borders, file facts, sources."""

@@ -1,0 +1,131 @@
+"""What is known of an image without looking at what it shows.
+
+Size, sharpness and exposure are those of a scanner, an archive or a converter; where they tell the
+classes apart, so can any classifier.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.data.dataset import Index
+from balancer.data.metadata import UNKNOWN, read_metadata
+from balancer.data.scan import METADATA_NAME, scan_folder
+from balancer.errors import IntegrityError
+from balancer.shortcuts.views import central_region
+
+_COMMON = 0.02
+"""Least share of the images for an exact size to have a column of its own."""
+_GREY = ("mean", "deviation", "sharpness")
+_OF_THE_LUNGS_TOO = ("file size", *_GREY)
+_SAME_TYPE = {".jpeg": ".jpg"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A table of numbers.
+
+    Attributes:
+        names: Of the columns.
+        values: float64 (N, F), in the order of the index's records, not standardised.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    def without_lungs(self) -> "FileFacts":
+        """Only the facts that no disease of the lungs can change.
+
+        An opacity raises the mean of the whole image, and changes how well it is compressed.
+        """
+        kept = [place for place, name in enumerate(self.names) if name not in _OF_THE_LUNGS_TOO]
+        return FileFacts(tuple(self.names[place] for place in kept), self.values[:, kept])
+
+
+def file_facts(index: Index, size: int) -> FileFacts:
+    """Tabulate the facts of all images of an index.
+
+    Width, height, aspect ratio, file size, file type and the commonest exact sizes; mean, standard
+    deviation and sharpness (logarithm of the variance of the Laplacian) of the grey values at the
+    side that classifiers see, of the whole image and of its rim beside the central region; and the
+    view, where `metadata.csv` gives it. Words become a column of 0 and 1 each. Neither patient,
+    path nor source is among them: the source is asked for by itself.
+
+    Args:
+        index: Its files are asked for their size, but not opened.
+        size: Side in pixels of the images whose grey values count.
+
+    Raises:
+        IntegrityError: A file of the index is missing.
+        DataError: `metadata.csv` cannot be used.
+    """
+    columns: dict[str, NDArray[np.float64]] = {}
+    width = np.array([record.width for record in index.records], np.float64)
+    height = np.array([record.height for record in index.records], np.float64)
+    columns["width"] = np.log(width)
+    columns["height"] = np.log(height)
+    columns["aspect"] = np.log(width / height)
+    columns["file size"] = np.log([_file_size(index, record.path) for record in index.records])
+    images = index.image_set(size).pixels
+    rim = ~central_region(size)
+    for kind, where in (("", np.ones_like(rim)), ("rim ", rim)):
+        # A pixel is sharp by its neighbours, so those beside the edge are left out.
+        inside = cv2.erode(where.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        grey = np.array([_grey_facts(image, where, inside) for image in images], np.float64)
+        columns |= {f"{kind}{name}": grey[:, place] for place, name in enumerate(_GREY)}
+    sizes = [f"{record.width}x{record.height}" for record in index.records]
+    common = _COMMON * len(sizes)
+    counts = Counter(sizes)
+    columns |= _one_hot("size", [name if counts[name] >= common else "" for name in sizes])
+    suffixes = [PurePosixPath(record.path).suffix.lower() for record in index.records]
+    columns |= _one_hot("type", [_SAME_TYPE.get(suffix, suffix) for suffix in suffixes])
+    columns |= _one_hot("view", _views(index))
+    return FileFacts(tuple(columns), np.stack(list(columns.values()), axis=1))
+
+
+def _file_size(index: Index, path: str) -> int:
+    try:
+        return max(1, (index.data_root / path).stat().st_size)
+    except OSError as error:
+        raise IntegrityError(
+            f"{str(index.data_root / path)!r} should be the file that was prepared, but cannot be "
+            f"found ({error.strerror}); restore it, or run prepare again with --force."
+        ) from None
+
+
+def _grey_facts(
+    image: NDArray[np.uint8], where: NDArray[np.bool_], inside: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    pixels = image.astype(np.float32)
+    edges = cv2.Laplacian(pixels, cv2.CV_32F)[inside]
+    sharpness = np.log1p(edges.var()) if edges.size else 0.0
+    return float(pixels[where].mean()), float(pixels[where].std()), float(sharpness)
+
+
+def _views(index: Index) -> list[str]:
+    table = index.data_root / METADATA_NAME
+    if not table.is_file():
+        return [""] * len(index.records)
+    # Rows may name files that the index left out, so the whole folder is asked for its names.
+    scan = scan_folder(index.data_root)
+    metadata = read_metadata(
+        table, [*(image.path for image in scan.images), *(file.path for file in scan.refused)]
+    )
+    return [metadata.get(record.path, UNKNOWN).view for record in index.records]
+
+
+def _one_hot(name: str, words: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """A column per word; none for the empty one, which is unknown, nor for one that all share."""
+    found = sorted(set(words))
+    if len(found) < 2:
+        return {}
+    return {
+        f"{name} {word}": np.array([other == word for other in words], np.float64)
+        for word in found
+        if word
+    }

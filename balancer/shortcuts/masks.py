@@ -1,0 +1,105 @@
+"""Lung masks that somebody drew, matched to the images of an index."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.data.io import UnusableImageError, read_radiograph
+from balancer.data.scan import IMAGE_SUFFIXES
+from balancer.data.threads import map_threaded
+from balancer.errors import DataError
+from balancer.manifest import ImageRecord
+
+_IMAGES, _MASKS = "images", "masks"
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Lung masks, in the order of the records they were asked for.
+
+    Attributes:
+        lungs: bool (N, S, S), true in the lungs; all false where there is no mask.
+        present: bool (N,), images with a mask.
+        n_missing: Images without a file.
+        n_empty: Images whose mask is all black or all white, and says nothing.
+    """
+
+    lungs: NDArray[np.bool_]
+    present: NDArray[np.bool_]
+    n_missing: int
+    n_empty: int
+
+
+def load_masks(folder: Path, data_root: Path, records: Sequence[ImageRecord], size: int) -> Masks:
+    """Find and read the masks of images.
+
+    A mask has the relative path of its image with any image suffix, or stands in `masks/` where the
+    image stands in `images/`, as in the COVID-19 Radiography Database, whose own folder may be
+    given. It is white in the lungs and may be of another resolution than the image.
+
+    Args:
+        folder: Of the masks.
+        data_root: Folder that the records' paths start from.
+        records: Of the images.
+        size: Side in pixels; masks are stretched to it as images are, by nearest neighbour.
+
+    Raises:
+        DataError: No image has a mask there, or a mask cannot be read.
+    """
+    files = [_find(folder, data_root, record.path) for record in records]
+    lungs = np.zeros((len(records), size, size), np.bool_)
+
+    def fill(row: int) -> None:
+        file = files[row]
+        if file is not None:
+            lungs[row] = _read(file, size)
+
+    map_threaded(fill, range(len(records)), task=f"Reading masks at {size} px")
+    inside = lungs.reshape(len(records), -1).mean(axis=1)
+    present = (inside > 0) & (inside < 1)
+    lungs[~present] = False
+    if not present.any():
+        wanted = PurePosixPath(records[0].path).with_suffix("") if records else "Class/1"
+        raise DataError(
+            f"{str(folder)!r} should hold lung masks under the relative paths of the images, such "
+            f"as {str(wanted) + '.png'!r}, but has one for none of {len(records)}; give the folder "
+            "above the class folders of the masks."
+        )
+    missing = sum(file is None for file in files)
+    return Masks(lungs, present, missing, len(records) - missing - int(present.sum()))
+
+
+def _find(folder: Path, data_root: Path, path: str) -> Path | None:
+    image = data_root / path
+    for candidate in _candidates(folder, PurePosixPath(path)):
+        # An image is no mask of itself, where the data folder is that of the masks too.
+        if candidate.is_file() and not (image.exists() and candidate.samefile(image)):
+            return candidate
+    return None
+
+
+def _candidates(folder: Path, path: PurePosixPath) -> Iterator[Path]:
+    places = [path]
+    if path.parent.name.lower() == _IMAGES:
+        places.insert(0, path.parent.parent / _MASKS / path.name)
+    for place in places:
+        for suffix in dict.fromkeys((path.suffix, *IMAGE_SUFFIXES)):
+            yield folder / place.with_suffix(suffix)
+
+
+def _read(path: Path, size: int) -> NDArray[np.bool_]:
+    try:
+        grey = read_radiograph(path)
+    except UnusableImageError as error:
+        raise DataError(
+            f"{str(path)!r} should be a readable PNG or JPEG mask, but {error.reason}; mend or "
+            "remove it."
+        ) from None
+    # Half of its own maximum: masks are written as 0 and 1 or 0 and 255, and JPEG blurs both.
+    lungs = (grey > grey.max() / 2).astype(np.uint8)
+    resized = cv2.resize(lungs, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, np.bool_)

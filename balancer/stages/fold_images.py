@@ -1,0 +1,91 @@
+"""The GAN and the images of one fold of an ablation: stages of a run, in the fold's workspace."""
+
+import logging
+from collections.abc import Sequence
+
+from balancer.ablation.arms import Arm
+from balancer.ablation.made import largest_class
+from balancer.config import BalancerConfig
+from balancer.data.dataset import load_index
+from balancer.errors import DataError
+from balancer.results import read_result
+from balancer.stages import gan_train, quality, synthesize
+from balancer.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def make_fold_images(
+    config: BalancerConfig,
+    workspace: Workspace,
+    fold: str,
+    number: int,
+    arms: Sequence[Arm],
+    *,
+    force: bool = False,
+) -> float:
+    """Train the generators that the arms need, on the fold's training part, and make the images.
+
+    Where too few images pass the screen, they are made without it: arms that take images as they
+    come can go on, and those that want screened ones say why they cannot.
+
+    Args:
+        config: Of the run.
+        workspace: The main one.
+        fold: Name of the fold.
+        number: Its place in the plan; the seed of its generators depends on it.
+        arms: All arms.
+        force: Make everything again.
+
+    Returns:
+        Seconds of work that stands there now.
+    """
+    place = workspace.fold(fold)
+    with place.lock():
+        index = load_index(place.index_dir)
+        own = fold_config(config, number, arms)
+        seconds = 0.0
+        if any(arm.makes == "rare" for arm in arms):
+            seconds += gan_train.run(own, place, force=force).seconds
+            seconds += _synthesize(own, place, force=force)
+            seconds += quality.run(own, place, force=force).seconds
+        if any(arm.makes == "majority" for arm in arms):
+            largest = [largest_class(index)]
+            seconds += gan_train.run(own, place, force=force, classes=largest).seconds
+        return seconds
+
+
+def fold_config(config: BalancerConfig, number: int, arms: Sequence[Arm]) -> BalancerConfig:
+    """The configuration of a fold's own stages: its seed, and images enough for every arm."""
+    makers = [arm for arm in arms if arm.makes == "rare"]
+    most = min((arm.ratio for arm in makers), key=lambda ratio: ratio.value, default=None)
+    changes: dict[str, object] = {} if most is None else {"ratio": str(most)}
+    if not any(arm.family == "gan-filtered" for arm in arms):
+        changes["screen"] = ()
+    return config.model_copy(
+        update={
+            "seed": (config.seed + number) % 2**32,
+            "synthesis": config.synthesis.model_copy(update=changes),
+        }
+    )
+
+
+def _synthesize(config: BalancerConfig, place: Workspace, *, force: bool) -> float:
+    # Other images of the same generator cost seconds, and runs are held to those that they took.
+    try:
+        return synthesize.run(config, place, force=force or _differs(config, place)).seconds
+    except DataError as error:
+        log.warning("%s: %s", place.root.name, error)
+    unscreened = config.model_copy(
+        update={"synthesis": config.synthesis.model_copy(update={"screen": ()})}
+    )
+    return synthesize.run(unscreened, place, force=force or _differs(unscreened, place)).seconds
+
+
+def _differs(config: BalancerConfig, place: Workspace) -> bool:
+    standing = read_result(place.synthetic_dir)
+    if standing is None:
+        return False
+    reasons = standing.settings["screen"]["reasons"]
+    wanted = (config.synthesis.ratio, list(config.synthesis.screen))
+    return (standing.settings["ratio"], reasons) != wanted

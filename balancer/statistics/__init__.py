@@ -1,0 +1,1 @@
+"""Tests, intervals and verdicts over repeated runs; pure functions of numbers."""

@@ -1,0 +1,192 @@
+"""One word for each arm: helps, hurts, equivalent or inconclusive; or confounded.
+
+The rule is fixed before any run. Claims to help and claims to hurt are one-sided and each family is
+held to its level by Holm's method; images of a generator must beat both real images alone and
+repeated real images (intersection-union: the larger p counts); equivalence is two one-sided tests
+against a margin; and what is left is no "no effect" but "inconclusive", with the difference that
+could have been seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from balancer.statistics.holm import holm
+from balancer.statistics.resampled_t import ResampledT
+
+HELPS, HURTS, EQUIVALENT, INCONCLUSIVE = "helps", "hurts", "equivalent", "inconclusive"
+CONFOUNDED, REFERENCE = "confounded", "reference"
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """How one arm differs from its references in the primary metric, paired by run.
+
+    Attributes:
+        generated: Whether its images come from a trained generator, so that it has to beat
+            repeated real images too.
+        to_real: Arm minus `real`; None where no run of both defines the metric.
+        to_duplicates: Arm minus the arm that repeats as many real images; None without one.
+    """
+
+    generated: bool
+    to_real: ResampledT | None
+    to_duplicates: ResampledT | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may be said of one arm.
+
+    Attributes:
+        word: One of the five.
+        uncapped: The word without regard to confounding.
+        p_holm: One-sided, adjusted, of the claim made: helps or hurts; None of other words.
+        p_helps: One-sided p of the claim to help, before Holm; None where it cannot be tested.
+        p_hurts: The same of the claim to hurt.
+        p_equivalent: Of the two one-sided tests against the margin; not adjusted.
+        detectable: Smallest difference to `real` that one comparison shows with 80 % power.
+        sentence: The word with its numbers.
+    """
+
+    word: str
+    uncapped: str
+    p_holm: float | None
+    p_helps: float | None
+    p_hurts: float | None
+    p_equivalent: float | None
+    detectable: float | None
+    sentence: str
+
+
+def judge(
+    arms: Sequence[Evidence], *, margin: float, alpha: float, title: str, caps: Sequence[str] = ()
+) -> list[Verdict]:
+    """Judge all arms of a study but `real`; they are one family.
+
+    Args:
+        arms: In any order.
+        margin: Differences up to this size count as none.
+        alpha: One-sided level of each claim.
+        title: The primary metric, as it stands in sentences; more of it is better.
+        caps: Why no difference can be trusted; any turns a finding into `confounded`.
+
+    Returns:
+        Verdicts in the same order.
+    """
+    p_helps = [_p_helps(arm) for arm in arms]
+    p_hurts = [arm.to_real.p_less() if arm.to_real else None for arm in arms]
+    helps, hurts = holm(p_helps), holm(p_hurts)
+    verdicts = []
+    for number, arm in enumerate(arms):
+        p_equivalent = arm.to_real.p_equivalent(margin) if arm.to_real else None
+        claims = {EQUIVALENT: p_equivalent, HELPS: helps[number], HURTS: hurts[number]}
+        held = [word for word, p in claims.items() if p is not None and p <= alpha]
+        word = held[0] if held else INCONCLUSIVE
+        sentence = _sentence(
+            arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=len(arms)
+        )
+        capped = bool(caps) and word != INCONCLUSIVE
+        if capped:
+            sentence = f"Confounded: {'; '.join(caps)}. But for that: {sentence}"
+        verdicts.append(
+            Verdict(
+                word=CONFOUNDED if capped else word,
+                uncapped=word,
+                p_holm=claims[word] if word in (HELPS, HURTS) else None,
+                p_helps=p_helps[number],
+                p_hurts=p_hurts[number],
+                p_equivalent=p_equivalent,
+                detectable=arm.to_real.detectable(alpha, POWER) if arm.to_real else None,
+                sentence=sentence,
+            )
+        )
+    return verdicts
+
+
+def difference_in_words(t: ResampledT, *, confidence: float = 0.95) -> str:
+    """`+0.012 (95 % interval -0.003 to +0.027)`."""
+    ends = t.interval(confidence)
+    if ends is None:
+        return f"{t.mean:+z.3f} (one split, so no interval)"
+    return f"{t.mean:+z.3f} ({confidence:.0%} interval {ends[0]:+z.3f} to {ends[1]:+z.3f})".replace(
+        "%", " %"
+    )
+
+
+def _p_helps(arm: Evidence) -> float | None:
+    if arm.to_real is None or (arm.generated and arm.to_duplicates is None):
+        return None
+    over_real = arm.to_real.p_greater()
+    if not arm.generated or arm.to_duplicates is None:
+        return over_real
+    over_duplicates = arm.to_duplicates.p_greater()
+    if over_real is None or over_duplicates is None:
+        return None
+    return max(over_real, over_duplicates)
+
+
+def _sentence(
+    arm: Evidence,
+    held: Sequence[str],
+    claims: dict[str, float | None],
+    *,
+    margin: float,
+    alpha: float,
+    title: str,
+    n_arms: int,
+) -> str:
+    if arm.to_real is None:
+        return f"Inconclusive: no run of this arm and of real images alone both define {title}."
+    if not held:
+        return _inconclusive(arm, arm.to_real, alpha=alpha, title=title)
+    difference = difference_in_words(arm.to_real)
+    if held[0] == EQUIVALENT:
+        narrow = difference_in_words(arm.to_real, confidence=1 - 2 * alpha)
+        rest = " It can be told from zero, but is smaller than the margin." if held[1:] else ""
+        return (
+            f"Equivalent: {title} differs from that of real images alone by {narrow}, within the "
+            f"margin of {margin:g}.{rest}"
+        )
+    p = claims[held[0]]
+    strength = f"one-sided {_p_in_words(p)} after Holm over {n_arms} arm{'s' * (n_arms != 1)}"
+    also = ""
+    if arm.generated and arm.to_duplicates is not None:
+        also = f" and from that of repeated real images by {difference_in_words(arm.to_duplicates)}"
+    return (
+        f"{held[0].capitalize()}: {title} differs from that of real images alone by {difference}"
+        f"{also}; {strength}."
+    )
+
+
+def _inconclusive(arm: Evidence, to_real: ResampledT, *, alpha: float, title: str) -> str:
+    start = (
+        f"Inconclusive: {title} differs from that of real images alone by "
+        f"{difference_in_words(to_real)}"
+    )
+    detectable = to_real.detectable(alpha, POWER)
+    if detectable is None:
+        return f"{start}; repeat it on more splits."
+    above = to_real.p_greater()
+    if arm.generated and above is not None and above <= alpha:
+        if arm.to_duplicates is None:
+            return (
+                f"{start}, but it was not compared with repeated real images, which images of a "
+                "generator have to beat too."
+            )
+        if (arm.to_duplicates.p_greater() or 0.0) > alpha:
+            return (
+                f"{start}, but from that of repeated real images only by "
+                f"{difference_in_words(arm.to_duplicates)}, and images of a generator have to "
+                "beat both."
+            )
+    return (
+        f"{start}; {to_real.k} splits of these cases would show a difference of {detectable:.3f} "
+        f"with {POWER * 100:.0f} % power."
+    )
+
+
+def _p_in_words(p: float | None) -> str:
+    if p is None:
+        return "p undefined"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

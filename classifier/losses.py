@@ -1,0 +1,165 @@
+"""Training losses against imbalance, and the class shares that a network learns from them.
+
+All of them are one formula with parts that can be left out. For the label y of an image, with
+p = softmax(logits + offsets):
+
+    w_y (1 - p_y)^gamma (-log p_y)
+
+Weights w, focal gamma (Lin 2017, 1708.02002) and offsets (Menon 2021, 2007.07314) compose.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from classifier.config import ClassifierConfig
+
+_SMALLEST = 1e-12  # of 1 - p, below which a gamma under 1 would have an endless slope
+
+
+class ClassLoss(nn.Module):
+    """Mean over images of w_y (1 - p_y)^gamma (-log p_y) with p = softmax(logits + offsets).
+
+    The mean is weighted by w_y, as in torch's `cross_entropy`. A soft label counts as several
+    images that are each as much of an image as their share says, so that a label that is whole
+    gives the same loss in either form.
+
+    Args:
+        gamma: How much images that are classified well already count less; 0: not at all.
+        weights: Float (C,), one factor per class; None: 1.
+        offsets: Float (C,), added to the logits; None: 0.
+    """
+
+    def __init__(
+        self, *, gamma: float = 0.0, weights: Tensor | None = None, offsets: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.weights: Tensor | None
+        self.offsets: Tensor | None
+        self.gamma = gamma
+        # Buffers move to the device with the module; they are no part of its state.
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("offsets", offsets, persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits: Float (N, C).
+            labels: Class numbers int64 (N,), or shares of classes float (N, C), rows that sum to 1.
+
+        Returns:
+            A scalar.
+        """
+        if self.offsets is not None:
+            logits = logits + self.offsets
+        whole = labels.ndim == 1
+        if self.gamma == 0 and whole:
+            return F.cross_entropy(logits, labels, weight=self.weights)
+        log_p = F.log_softmax(logits, dim=1)
+        surprise = -log_p
+        if self.gamma > 0:
+            surprise = surprise * (-torch.expm1(log_p)).clamp(min=_SMALLEST) ** self.gamma
+        shares = F.one_hot(labels, logits.shape[1]).to(log_p.dtype) if whole else labels
+        if self.weights is not None:
+            shares = shares * self.weights
+        return (shares * surprise).sum() / shares.sum()
+
+
+def loss_function(config: ClassifierConfig, counts: NDArray[np.int64]) -> ClassLoss:
+    """The training loss of a recipe.
+
+    `cross-entropy`, `focal` (Lin 2017, eq. 5) or `logit-adjusted` (Menon 2021, eq. 10: the logits
+    plus tau times the log of the class shares, inside the loss only). `class_weights` come on top.
+    Each part counts what is left for it: weights the classes in the batches, the adjustment the
+    classes in the weighted batches. No imbalance is corrected twice, then; after balanced batches
+    neither weights nor adjustment have anything to do.
+
+    Args:
+        config: The recipe: `loss`, `focal_gamma`, `logit_adjustment_tau`, `class_weights` and
+            `batches` are used.
+        counts: Images per class in the training table, (C,).
+
+    Returns:
+        (logits (N, C), labels (N,) or soft labels (N, C)) to a scalar.
+
+    Raises:
+        ValueError: A class has no image, and the recipe wants batches or an adjustment by class.
+    """
+    weights = _class_weights(config, counts)
+    offsets = None
+    if config.loss == "logit-adjusted":
+        offsets = config.logit_adjustment_tau * np.log(_weighted_shares(config, counts))
+    return ClassLoss(
+        gamma=config.focal_gamma if config.loss == "focal" else 0.0,
+        weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
+        offsets=None if offsets is None else torch.tensor(offsets, dtype=torch.float32),
+    )
+
+
+def training_prior(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Class shares that the network's probabilities take for granted, for prior correction.
+
+    The shares of the classes in the batches, times the class weights; under a logit adjustment, to
+    the power of 1 - tau. A network that fits its loss perfectly gives
+    p(class | image) proportional to p(image | class) times these shares, for cross-entropy and the
+    logit-adjusted loss. For focal loss they are those of its weights, and what follows from
+    them is approximate: it is no proper loss (Charoenphakdee 2021, 2011.09172), its minimum is less
+    confident than the probabilities. Mixup leaves the shares as they are, since both images of a
+    pair come from the same batch, but makes the network less confident too.
+
+    Args:
+        config: The recipe.
+        counts: Images per class in the training table (with pretraining: of the fine-tuning), (C,).
+
+    Returns:
+        float64 (C,), sums to 1; 0 for a class without images.
+
+    Raises:
+        ValueError: As `loss_function`.
+    """
+    shares = _weighted_shares(config, counts)
+    if config.loss == "logit-adjusted":
+        shares = shares ** (1 - config.logit_adjustment_tau)
+    return np.asarray(shares / shares.sum(), np.float64)
+
+
+def remedies(config: ClassifierConfig) -> list[str]:
+    """Settings of a recipe that each alone undo the imbalance of the classes."""
+    found = {
+        "balanced batches": config.batches == "balanced",
+        "class weights": config.class_weights == "balanced",
+        "logit adjustment": config.loss == "logit-adjusted" and config.logit_adjustment_tau > 0,
+    }
+    return [name for name, wanted in found.items() if wanted]
+
+
+def _batch_counts(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Images per class in the batches, up to a factor."""
+    absent = np.flatnonzero(counts == 0)
+    if len(absent) and (config.batches == "balanced" or config.loss == "logit-adjusted"):
+        raise ValueError(
+            "Balanced batches and the logit-adjusted loss want images of every class to train on, "
+            f"but class {int(absent[0])} has none; add images or choose another classifier.loss or "
+            "classifier.batches."
+        )
+    return np.ones_like(counts) if config.batches == "balanced" else counts
+
+
+def _class_weights(
+    config: ClassifierConfig, counts: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """Inverse class frequencies with mean 1 over the images of the batches; None for equal ones."""
+    shown = _batch_counts(config, counts)
+    if config.class_weights == "none":
+        return None
+    return np.asarray(shown.sum() / (len(shown) * np.maximum(shown, 1)), np.float64)
+
+
+def _weighted_shares(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Class shares of the batches under the class weights; they sum to 1."""
+    weights = _class_weights(config, counts)
+    shown = _batch_counts(config, counts) * (1.0 if weights is None else weights)
+    return np.asarray(shown / shown.sum(), np.float64)

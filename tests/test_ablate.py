@@ -1,0 +1,267 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_pipeline import arguments, config_for, metrics_of, tree
+
+import balancer.ablation.unit
+from balancer.ablation.ledger import read_ledger
+from balancer.config import BalancerConfig
+from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
+from balancer.report.tables import read_predictions
+from balancer.stages import ablate, prepare
+from balancer.workspace import Workspace
+
+ARMS = ("real", "oversample", "gan", "noise", "held-back-real")
+STUDY = ("ablation.repeats=2", f"ablation.arms=[{', '.join(ARMS)}]")
+
+
+@pytest.fixture(scope="module")
+def study(data: Path) -> BalancerConfig:
+    return config_for(data, *STUDY)
+
+
+@pytest.fixture(scope="module")
+def ablated(tmp_path_factory: pytest.TempPathFactory, study: BalancerConfig) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("ablated") / "work")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as other processes will have them that must find the same
+    with workspace.lock():
+        prepare.run(study, workspace)
+        ablate.run(study, workspace)
+    torch.set_num_threads(threads)
+    return workspace
+
+
+@pytest.fixture
+def mine(tmp_path: Path, ablated: Workspace) -> Workspace:
+    shutil.copytree(ablated.root, tmp_path / "work", symlinks=True)
+    return Workspace(tmp_path / "work")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, study: BalancerConfig) -> Workspace:
+    workspace = Workspace(tmp_path / "fresh")
+    with workspace.lock():
+        prepare.run(study, workspace)
+    return workspace
+
+
+def units(workspace: Workspace) -> dict[str, bytes]:
+    found = tree(workspace.root / "runs" / "units")
+    return {path: content for path, content in found.items() if path.endswith("test.csv")}
+
+
+def test_every_arm_is_trained_on_every_split(ablated: Workspace) -> None:
+    metrics = metrics_of(ablated.ablation_dir)
+    assert set(metrics["arms"]) == set(ARMS)
+    assert {arm["n_runs"] for arm in metrics["arms"].values()} == {2}
+    assert len(units(ablated)) == 2 * len(ARMS)
+    assert metrics["failed"] == []
+
+
+def test_arms_share_test_images_steps_and_order_but_not_rows(ablated: Workspace) -> None:
+    for fold in ("split-0", "split-1"):
+        folders = [ablated.unit_dir(fold, 0, arm) for arm in ARMS]
+        metrics = [metrics_of(folder) for folder in folders]
+        assert len({entry["n_steps"] for entry in metrics}) == 1
+        tables = [read_predictions(folder / "test.csv") for folder in folders]
+        assert len({tuple(table.image_ids) for table in tables}) == 1
+        added = {entry["arm"]: entry["training_images"]["COVID"]["added"] for entry in metrics}
+        assert added["real"] == 0
+        assert len({added[arm] for arm in ARMS if arm != "real"}) == 1
+
+
+def test_each_generator_saw_its_own_training_part_alone(ablated: Workspace) -> None:
+    for fold in ("split-0", "split-1"):
+        place = ablated.fold(fold)
+        rows = (place.index_dir / "index.csv").read_text().splitlines()
+        names = rows[0].split(",")
+        split = {
+            fields[names.index("image_id")]: fields[names.index("split")]
+            for fields in (row.split(",") for row in rows[1:])
+        }
+        seen = json.loads((place.gan_dir("COVID") / "generator.json").read_text())["training_ids"]
+        assert {split[image] for image in seen} == {"train"}
+
+
+def test_the_ledger_counts_one_read_of_each_test_case(ablated: Workspace) -> None:
+    reads = read_ledger(ablated.ledger_dir)
+    assert Counter((r.fold, r.seed, r.arm) for r in reads) == {
+        (fold, 0, arm): 1 for fold in ("split-0", "split-1") for arm in ARMS
+    }
+    ledger = metrics_of(ablated.ablation_dir)["ledger"]
+    assert ledger["most_reads_of_a_case_per_arm_and_seed"] == 1
+
+
+def test_a_second_call_changes_nothing(mine: Workspace, study: BalancerConfig) -> None:
+    before = tree(mine.root)
+    with mine.lock():
+        ablate.run(study, mine)
+    assert tree(mine.root) == before
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_lost_unit_comes_back_the_same(mine: Workspace, study: BalancerConfig) -> None:
+    before = units(mine)
+    shutil.rmtree(mine.unit_dir("split-1", 0, "gan"))
+    with mine.lock():
+        ablate.run(study, mine)
+    assert units(mine) == before
+    assert metrics_of(mine.ablation_dir)["ledger"]["read_again"] == {"gan, split-1, seed 0": 2}
+
+
+def test_several_processes_find_the_same(
+    fresh: Workspace, ablated: Workspace, study: BalancerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with fresh.lock():
+        ablate.run(study, fresh, jobs=2)
+    assert units(fresh) == units(ablated)
+
+
+def test_arms_and_repeats_can_be_added_later(mine: Workspace, data: Path) -> None:
+    before = units(mine)
+    more = config_for(
+        data, "ablation.repeats=3", f"ablation.arms=[{', '.join(ARMS)}, gan ratio=1:1, focal]"
+    )
+    with mine.lock():
+        ablate.run(more, mine)
+    after = units(mine)
+    assert {path: after[path] for path in before} == before
+    metrics = metrics_of(mine.ablation_dir)
+    assert metrics["arms"]["gan ratio=1:1"]["n_runs"] == 3
+    assert "oversample" in metrics["arms"]["gan"]["against"]
+    assert "oversample ratio=1:1" in metrics["arms"]["gan ratio=1:1"]["against"]
+
+
+def test_other_settings_are_refused_before_anything_is_trained(mine: Workspace, data: Path) -> None:
+    before = tree(mine.root)
+    other = config_for(data, *STUDY, "classifier.learning_rate=0.01")
+    with mine.lock(), pytest.raises(ConfigurationError, match="learning_rate"):
+        ablate.run(other, mine)
+    assert tree(mine.root) == before
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_force_reads_the_test_images_again_and_says_so(
+    mine: Workspace, study: BalancerConfig
+) -> None:
+    before = units(mine)
+    with mine.lock():
+        ablate.run(study, mine, force=True)
+    assert units(mine) == before
+    ledger = metrics_of(mine.ablation_dir)["ledger"]
+    assert ledger["most_reads_of_a_case_per_arm_and_seed"] == 2
+    assert "no longer untouched" in ledger["sentence"]
+
+
+def test_changed_predictions_are_refused(mine: Workspace, study: BalancerConfig) -> None:
+    path = mine.unit_dir("split-0", 0, "real") / "test.csv"
+    path.write_text(path.read_text().replace("COVID", "Normal", 1))
+    shutil.rmtree(mine.ablation_dir)
+    with mine.lock(), pytest.raises(IntegrityError, match="changed after the run"):
+        ablate.run(study, mine)
+
+
+def test_a_failed_unit_is_named_and_the_others_are_compared(
+    mine: Workspace, study: BalancerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(mine.unit_dir("split-1", 0, "noise"))
+
+    def diverge(*args: Any, **kwargs: Any) -> None:
+        raise Diverged("Training the classifier diverged: its loss was nan.")
+
+    monkeypatch.setattr(balancer.ablation.unit, "_train", diverge)
+    with mine.lock():
+        ablate.run(study, mine)
+    metrics = metrics_of(mine.ablation_dir)
+    assert [(f["arm"], f["fold"]) for f in metrics["failed"]] == [("noise", "split-1")]
+    assert metrics["arms"]["noise"]["n_runs"] == 1
+
+
+def test_without_real_there_is_nothing_to_compare(
+    fresh: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*args: Any, **kwargs: Any) -> None:
+        raise Diverged("Training the classifier diverged: its loss was nan.")
+
+    monkeypatch.setattr(balancer.ablation.unit, "_train", diverge)
+    config = config_for(data, "ablation.repeats=1", "ablation.arms=[real, focal]")
+    with fresh.lock(), pytest.raises(DataError, match="no run of it stands"):
+        ablate.run(config, fresh)
+    assert not fresh.ablation_dir.exists()
+
+
+def test_a_dry_run_writes_nothing(fresh: Workspace, study: BalancerConfig) -> None:
+    before = tree(fresh.root)
+    with fresh.lock():
+        result = ablate.run(study, fresh, dry_run=True)
+    assert tree(fresh.root) == before
+    plan = result.metrics["plan"]
+    assert plan["units"] == 2 * len(ARMS)
+    assert plan["estimated_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ablation.arms=[gna]", "did you mean gan"),
+        ("ablation.arms=[gan ratio=20:1]", "stands so already"),
+        ("evaluation.positive_class=Flu", "wants one of"),
+    ],
+)
+def test_wrong_plans_are_refused(fresh: Workspace, data: Path, change: str, message: str) -> None:
+    before = tree(fresh.root)
+    with fresh.lock(), pytest.raises(BalancerError, match=message):
+        ablate.run(config_for(data, change), fresh)
+    assert tree(fresh.root) == before
+
+
+def test_models_are_tested_on_other_images(
+    mine: Workspace, study: BalancerConfig, tmp_path: Path
+) -> None:
+    from balancer.data.phantom import write_samples
+
+    write_samples(tmp_path / "elsewhere", n_covid=8, n_normal=9, size=44, seed=99)
+    with mine.lock():
+        ablate.run(study, mine, external=[tmp_path / "elsewhere"])
+    found = metrics_of(mine.ablation_dir)["external"]["elsewhere"]
+    assert found["classes"] == {"COVID": 8, "Normal": 9}
+    assert set(found["arms"]) == set(ARMS)
+    reads = [read for read in read_ledger(mine.ledger_dir) if read.what == "elsewhere"]
+    assert len(reads) == 2 * len(ARMS)
+
+
+def test_the_images_of_the_run_are_no_other_data_set(
+    mine: Workspace, study: BalancerConfig, data: Path
+) -> None:
+    with mine.lock(), pytest.raises(DataError):
+        ablate.run(study, mine, external=[data])
+
+
+def test_a_killed_ablation_goes_on_where_it_was(
+    fresh: Workspace, ablated: Workspace, data: Path
+) -> None:
+    balancer_ = str(Path(sys.executable).with_name("balancer"))
+    command = [balancer_, "ablate", *arguments(data, fresh.root, *STUDY)]
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        running = subprocess.Popen([*command, "-q"], stderr=subprocess.DEVNULL, env=one_thread)
+        wanted = len(units(fresh)) + 2
+        deadline = time.monotonic() + 120
+        while len(units(fresh)) < wanted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        running.send_signal(number)
+        assert running.wait(60) in (-signal.SIGKILL, 128 + signal.SIGTERM)
+    subprocess.run([*command, "-q"], check=True, capture_output=True, env=one_thread)
+    assert units(fresh) == units(ablated)

@@ -1,0 +1,51 @@
+import pytest
+
+from balancer.ablation.arms import FAMILIES, read_arms
+from balancer.errors import ConfigurationError
+
+
+def test_every_family_reads_as_one_word() -> None:
+    arms = read_arms(list(FAMILIES), ratio="2:1")
+    assert {arm.family for arm in arms} == set(FAMILIES)
+    assert len({arm.slug for arm in arms}) == len(arms)
+
+
+def test_real_stands_first_and_is_added_where_it_is_missing() -> None:
+    assert [arm.name for arm in read_arms(["focal"], ratio="2:1")] == ["real", "focal"]
+    assert [arm.name for arm in read_arms(["focal", "real"], ratio="2:1")] == ["real", "focal"]
+
+
+def test_a_gan_arm_brings_the_duplicates_that_it_has_to_beat() -> None:
+    arms = read_arms(["gan", "gan ratio=1:1", "gan-filtered"], ratio="2:1")
+    duplicates = {arm.name: arm.facts(arms).duplicates for arm in arms}
+    assert duplicates["gan"] == duplicates["gan-filtered"] == "oversample"
+    assert duplicates["gan ratio=1:1"] == "oversample ratio=1:1"
+    ratios = {arm.name: str(arm.ratio) for arm in arms if arm.family == "oversample"}
+    assert ratios == {"oversample": "2:1", "oversample ratio=1:1": "1:1"}
+
+
+def test_options_reach_the_description() -> None:
+    (_, arm) = read_arms(["focal gamma=1.5"], ratio="2:1")
+    assert arm.options == {"gamma": 1.5}
+    assert "gamma 1.5" in arm.facts([arm]).describes
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["gna"], "did you mean gan"),
+        ([""], "choose from real"),
+        (["gan ratio=1:2"], "cannot be '1:2'"),
+        (["gan rato=2:1"], "no option 'rato=2:1'"),
+        (["focal gamma=many"], "cannot be 'many'"),
+        (["focal gamma=-1"], "from 0 to 10"),
+        (["focal gamma=nan"], "from 0 to 10"),
+        (["classic-augmentation of=some"], "rare or all"),
+        (["classic-augmentation of=all ratio=2:1"], "leave out ratio"),
+        (["gan", "gan ratio=2:1"], "the same as 'gan'"),
+        (["real", "real"], "name every arm once"),
+    ],
+)
+def test_what_cannot_be_an_arm_is_refused(lines: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read_arms(lines, ratio="2:1")
