@@ -65,7 +65,7 @@ def made_runs(
                     positive=positive,
                     threshold=0.4 if len(names) == 2 else None,
                     training_prior=prior,
-                    n_train=5 * n,
+                    n_outside=5 * n,
                     seconds=60.0 + 30 * number,
                     test=tables[0],
                     validation=tables[1],

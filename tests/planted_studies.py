@@ -118,7 +118,7 @@ def study(
                         positive=1,
                         threshold=0.5,
                         training_prior=np.array([0.75, 0.25]),
-                        n_train=n - sum(len(part.labels) for part in parts),
+                        n_outside=n - len(test),
                         seconds=60.0 + len(arm),
                         test=parts[0],
                         validation=parts[1],

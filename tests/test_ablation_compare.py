@@ -103,7 +103,7 @@ def test_each_run_is_scored_as_others_score_it(runs: list[Run], found: dict[str,
 
 def test_differences_are_the_corrected_t_by_hand(runs: list[Run], found: dict[str, Any]) -> None:
     differences = aurocs(runs, "focal") - aurocs(runs, "oversample")
-    ratio = np.mean([len(run.test.labels) / run.n_train for run in runs])
+    ratio = np.mean([len(run.test.labels) / run.n_outside for run in runs])
     expected = resampled_t(differences, float(ratio))
     cell = found["arms"]["focal"]["against"]["oversample"]["metrics"]["auroc"]
     assert cell["value"] == pytest.approx(differences.mean())
@@ -225,7 +225,7 @@ def three_classes(seed: int) -> list[Run]:
                     positive=0,
                     threshold=None,
                     training_prior=np.array([0.2, 0.4, 0.4]),
-                    n_train=270,
+                    n_outside=270,
                     seconds=60.0,
                     test=part,
                     validation=part,

@@ -102,7 +102,7 @@ def run_elsewhere(workspace: Workspace, unit: Unit, name: str, table: Radiograph
         positive=run.positive,
         threshold=run.threshold,
         training_prior=run.training_prior,
-        n_train=run.n_train,
+        n_outside=run.n_outside,
         seconds=run.seconds,
         test=read_predictions(directory / _TABLE),
         validation=run.validation,

@@ -20,7 +20,7 @@ def headline(arms: Table, question: Mapping[str, Any], caps: Sequence[str]) -> d
     Returns:
         `word` and `sentence`.
     """
-    gan = next((name for name, arm in arms.items() if arm["kind"] == "gan"), None)
+    gan = _leading_gan(arms)
     others = [name for name, arm in arms.items() if arm["kind"] in ("cheap", "gan")]
     if gan is None:
         word = _word_of_all([arms[name]["verdict"]["word"] for name in others])
@@ -46,7 +46,7 @@ def control(arms: Table, question: Mapping[str, Any]) -> dict[str, Any] | None:
         None where the study lacks the arm of held-back images or any GAN arm.
     """
     held_back = next((name for name in arms if name.split()[0] == HELD_BACK), None)
-    gan = next((name for name, arm in arms.items() if arm["kind"] == "gan"), None)
+    gan = _leading_gan(arms)
     if held_back is None or gan is None:
         return None
     bought, gan_bought = (arms[name]["verdict"]["difference"] for name in (held_back, gan))
@@ -60,6 +60,16 @@ def control(arms: Table, question: Mapping[str, Any]) -> dict[str, Any] | None:
             f"{question['primary_title']}; those of {gan} bought {in_words(gan_bought)}."
         ),
     }
+
+
+def _leading_gan(arms: Table) -> str | None:
+    """The first GAN arm that helps, or would without a cap, else the first in the order asked for.
+
+    Holm's correction over the arms has paid for the choice.
+    """
+    gans = [name for name, arm in arms.items() if arm["kind"] == "gan"]
+    helping = [name for name in gans if arms[name]["verdict"]["uncapped"] == HELPS]
+    return next(iter([*helping, *gans]), None)
 
 
 _GAN = {

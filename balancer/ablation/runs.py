@@ -26,7 +26,8 @@ class Run:
         threshold: Chosen on validation images; None with more than two classes.
         training_prior: float64 (C,), sums to 1: the class shares that the loss saw, weights and
             sampling included.
-        n_train: Real images of the fold's training split.
+        n_outside: Real images of the fold outside its test split: what could shape the classifier,
+            be it as training or as validation images.
         seconds: Wall-clock time of the training.
         test: Predictions for the test images; probabilities as the network gave them.
         validation: The same for the validation images.
@@ -38,7 +39,7 @@ class Run:
     positive: int
     threshold: float | None
     training_prior: Floats
-    n_train: int
+    n_outside: int
     seconds: float
     test: Predictions
     validation: Predictions

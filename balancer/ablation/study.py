@@ -66,7 +66,7 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
             if mine
         }
     n_test = [len(run.test.labels) for run in runs]
-    n_train = [run.n_train for run in runs]
+    outside = np.array([run.n_outside for run in runs])
     held_back = {
         label: float(np.mean([_held_back(fold.records, label) for fold in folds]))
         for label in plan.rare
@@ -77,10 +77,10 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "folds": config.ablation.folds if config.ablation.resampling == "folds" else None,
         "seeds": config.ablation.seeds,
         "n_runs": len({(run.fold, run.seed) for run in runs}),
-        "n_train": round(float(np.mean(n_train))),
+        "n_train": round(float(np.mean([_n_train(fold.records) for fold in folds]))),
         "n_val": round(float(np.mean([len(run.validation.labels) for run in runs]))),
         "n_test": round(float(np.mean(n_test))),
-        "test_to_train": float(np.mean(np.array(n_test) / n_train)),
+        "test_to_train": float(np.mean(np.array(n_test) / outside)),
         "held_back": {label: count for label, count in held_back.items() if count},
         "model": config.classifier.model,
         "image_size": config.classifier_image_size,
@@ -97,6 +97,10 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
             for arm, by_class in images.items()
         },
     }
+
+
+def _n_train(records: Sequence[ImageRecord]) -> int:
+    return sum(record.split == "train" for record in records)
 
 
 def _held_back(records: Sequence[ImageRecord], label: str) -> int:

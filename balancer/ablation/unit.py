@@ -127,7 +127,7 @@ def read_run(workspace: Workspace, unit: Unit) -> Run:
         positive=names.index(unit.positive),
         threshold=result.metrics["threshold"],
         training_prior=np.array(result.metrics["training_prior"], np.float64),
-        n_train=sum(count["real"] for count in result.metrics["training_images"].values()),
+        n_outside=result.metrics["n"]["all"] - len(tables[TEST].labels),
         seconds=result.seconds,
         test=tables[TEST],
         validation=tables[VALIDATION],
@@ -231,9 +231,10 @@ def _test(
     _write(folder, TEST, test, predict_probabilities(loaded, test), positive, threshold)
     if not config.ablation.keep_models:
         _drop_weights(folder, loaded)
-    return {"threshold": threshold, "n": {"val": len(validation), "test": len(test)}} | {
-        name: fingerprint((folder / f"{name}.csv").read_bytes()) for name in (TEST, VALIDATION)
-    }
+    return {
+        "threshold": threshold,
+        "n": {"all": len(index.records), "val": len(validation), "test": len(test)},
+    } | {name: fingerprint((folder / f"{name}.csv").read_bytes()) for name in (TEST, VALIDATION)}
 
 
 def _write(
