@@ -22,6 +22,8 @@ from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.shortcuts.sources import source_splits
 from classifier.config import ClassifierConfig
 
+_FIRST_SOURCE = 1_000_000  # above every repeat, so that more of these leave the seeds as they are
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -81,7 +83,7 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
         held_back=rare if holds_back else (),
         seed=config.seed,
     )
-    source_folds, reasons = _source_folds(config, index, len(folds))
+    source_folds, reasons = _source_folds(config, index)
     units = [
         Unit(arm, fold.name, fold.number, seed, positive)
         for fold in (*folds, *source_folds.values())
@@ -125,7 +127,7 @@ def _refuse_idle_arms(arms: Sequence[Arm], index: Index) -> None:
 
 
 def _source_folds(
-    config: BalancerConfig, index: Index, first: int
+    config: BalancerConfig, index: Index
 ) -> tuple[dict[str, Fold], Mapping[str, str]]:
     if not config.ablation.leave_source_out:
         return {}, {"all": "ablation.leave_source_out is off"}
@@ -139,7 +141,9 @@ def _source_folds(
             for record in index.records
             if record.image_id in split_of
         ]
-        folds[source] = Fold(f"{SOURCE_PREFIX}source-{place}", first + place, tuple(records))
+        folds[source] = Fold(
+            f"{SOURCE_PREFIX}source-{place}", _FIRST_SOURCE + place, tuple(records)
+        )
     return folds, found.reasons
 
 

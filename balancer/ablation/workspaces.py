@@ -44,7 +44,7 @@ def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -
     )
     if standing is None:
         perform(
-            "prepare",
+            "ablate",
             place,
             place.index_dir,
             settings=settings,

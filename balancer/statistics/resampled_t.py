@@ -24,7 +24,9 @@ class ResampledT:
 
     Attributes:
         mean: Their mean.
-        se: Corrected standard error; 0 where all values are equal, None with one value.
+        se: Corrected standard error. None with one value, and where all values are equal but not 0:
+            coarse metrics on few cases repeat themselves by chance, which is no certainty. 0 where
+            all values are 0, as of two classifiers that agree throughout.
         k: Number of values.
     """
 
@@ -38,7 +40,7 @@ class ResampledT:
         return self.k - 1
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Central t interval; None with one value."""
+        """Central t interval; None without a standard error."""
         if self.se is None:
             return None
         reach = self._quantile((1 + confidence) / 2) * self.se
@@ -60,13 +62,8 @@ class ResampledT:
     def p_equivalent(self, margin: float) -> float | None:
         """Test that the true mean lies outside +-margin: two one-sided tests (Schuirmann 1987).
 
-        At most alpha exactly where the 1 - 2 alpha interval lies inside the margin. Without spread
-        the mean decides.
+        At most alpha exactly where the 1 - 2 alpha interval lies inside the margin.
         """
-        if self.se is None:
-            return None
-        if self.se == 0:
-            return 0.0 if abs(self.mean) <= margin else 1.0
         one, other = self.p_greater(-margin), self.p_less(margin)
         return None if one is None or other is None else max(one, other)
 
@@ -79,7 +76,7 @@ class ResampledT:
     def _above(self, distance: float) -> float | None:
         if self.se is None:
             return None
-        if self.se == 0:
+        if self.se == 0:  # the mean is 0 too, and only a margin lies apart from it
             return 0.0 if distance > 0 else 1.0
         return float(stdtr(self.df, -distance / self.se))
 
@@ -112,7 +109,7 @@ def resampled_t(values: Floats, test_to_train: float) -> ResampledT:
         return ResampledT(mean, None, 1)
     # The mean of equal numbers can differ from them in the last bit.
     if np.ptp(values) <= _ROUNDING * max(1.0, abs(mean)):
-        return ResampledT(mean if abs(mean) > _ROUNDING else 0.0, 0.0, k)
+        return ResampledT(mean, None, k) if abs(mean) > _ROUNDING else ResampledT(0.0, 0.0, k)
     return ResampledT(mean, float(values.std(ddof=1) * np.sqrt(1 / k + test_to_train)), k)
 
 

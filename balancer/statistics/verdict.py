@@ -16,6 +16,8 @@ from balancer.statistics.resampled_t import ResampledT
 HELPS, HURTS, EQUIVALENT, INCONCLUSIVE = "helps", "hurts", "equivalent", "inconclusive"
 CONFOUNDED, REFERENCE = "confounded", "reference"
 POWER = 0.8
+FEWEST_SPLITS = 3
+"""With two, a spread can be small by mere chance of a coarse metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class Verdict:
         word: One of the five.
         uncapped: The word without regard to confounding.
         p_holm: One-sided, adjusted, of the claim made: helps or hurts; None of other words.
-        p_helps: One-sided p of the claim to help, before Holm; None where it cannot be tested.
+        p_helps: One-sided p of the claim to help, before Holm; None where it cannot be tested, as
+            with fewer than three splits.
         p_hurts: The same of the claim to hurt.
         p_equivalent: Of the two one-sided tests against the margin; not adjusted.
         detectable: Smallest difference to `real` that one comparison shows with 80 % power.
@@ -74,12 +77,18 @@ def judge(
     Returns:
         Verdicts in the same order.
     """
-    p_helps = [_p_helps(arm) for arm in arms]
-    p_hurts = [arm.to_real.p_less() if arm.to_real else None for arm in arms]
+    enough = [arm.to_real is not None and arm.to_real.k >= FEWEST_SPLITS for arm in arms]
+    p_helps = [_p_helps(arm) if able else None for arm, able in zip(arms, enough, strict=True)]
+    p_hurts = [
+        arm.to_real.p_less() if able and arm.to_real else None
+        for arm, able in zip(arms, enough, strict=True)
+    ]
     helps, hurts = holm(p_helps), holm(p_hurts)
     verdicts = []
     for number, arm in enumerate(arms):
-        p_equivalent = arm.to_real.p_equivalent(margin) if arm.to_real else None
+        p_equivalent = None
+        if enough[number] and arm.to_real:
+            p_equivalent = arm.to_real.p_equivalent(margin)
         claims = {EQUIVALENT: p_equivalent, HELPS: helps[number], HURTS: hurts[number]}
         held = [word for word, p in claims.items() if p is not None and p <= alpha]
         word = held[0] if held else INCONCLUSIVE
@@ -108,7 +117,8 @@ def difference_in_words(t: ResampledT, *, confidence: float = 0.95) -> str:
     """`+0.012 (95 % interval -0.003 to +0.027)`."""
     ends = t.interval(confidence)
     if ends is None:
-        return f"{t.mean:+z.3f} (one split, so no interval)"
+        why = "one split" if t.k == 1 else f"the same on all {t.k} splits"
+        return f"{t.mean:+z.3f} ({why}, so no interval)"
     return f"{t.mean:+z.3f} ({confidence:.0%} interval {ends[0]:+z.3f} to {ends[1]:+z.3f})".replace(
         "%", " %"
     )
@@ -167,6 +177,8 @@ def _inconclusive(arm: Evidence, to_real: ResampledT, *, alpha: float, title: st
     detectable = to_real.detectable(alpha, POWER)
     if detectable is None:
         return f"{start}; repeat it on more splits."
+    if to_real.k < FEWEST_SPLITS:
+        return f"{start}; a verdict takes {FEWEST_SPLITS} splits or more."
     above = to_real.p_greater()
     if arm.generated and above is not None and above <= alpha:
         if arm.to_duplicates is None:
