@@ -186,14 +186,16 @@ def _extras(names: Sequence[str], arms: Sequence[ArmFacts], n_folds: int) -> dic
             "tested": {
                 "clinic | A": {
                     "n": dict.fromkeys(names, 12),
-                    "arms": {arm.name: {key: level(0.7) for key in SHOWN} for arm in arms},
+                    "arms": {
+                        arm.name: {"metrics": {key: level(0.7) for key in SHOWN}} for arm in arms
+                    },
                 }
             },
             "reasons": {"clinic B": "it is the only known source of a class"},
         },
         "external": {
             "elsewhere": {
-                "n": dict.fromkeys(names, 30),
+                "classes": dict.fromkeys(names, 30),
                 "dropped": {"also in the training images": 2},
                 "arms": {
                     arm.name: {

@@ -232,14 +232,18 @@ def test_models_are_tested_on_other_images(
 ) -> None:
     from balancer.data.phantom import write_samples
 
-    write_samples(tmp_path / "elsewhere", n_covid=8, n_normal=9, size=44, seed=99)
+    write_samples(tmp_path / "test", n_covid=8, n_normal=9, size=44, seed=99)
     with mine.lock():
-        ablate.run(study, mine, external=[tmp_path / "elsewhere"])
-    found = metrics_of(mine.ablation_dir)["external"]["elsewhere"]
+        ablate.run(study, mine, external=[tmp_path / "test"])
+    found = metrics_of(mine.ablation_dir)["external"]["test"]
     assert found["classes"] == {"COVID": 8, "Normal": 9}
     assert set(found["arms"]) == set(ARMS)
-    reads = [read for read in read_ledger(mine.ledger_dir) if read.what == "elsewhere"]
+    reads = [read for read in read_ledger(mine.ledger_dir) if read.what == "external:test"]
     assert len(reads) == 2 * len(ARMS)
+    metrics = metrics_of(mine.ablation_dir)
+    assert metrics["ledger"]["reads_elsewhere"] == {"test": 2 * len(ARMS)}
+    assert metrics["ledger"]["most_reads_of_a_case_per_arm_and_seed"] == 1
+    assert (mine.ablation_dir / "ledger.csv").read_text().count("external:test") == len(reads)
 
 
 def test_the_images_of_the_run_are_no_other_data_set(

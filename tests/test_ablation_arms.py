@@ -24,6 +24,12 @@ def test_a_gan_arm_brings_the_duplicates_that_it_has_to_beat() -> None:
     assert ratios == {"oversample": "2:1", "oversample ratio=1:1": "1:1"}
 
 
+def test_arms_without_a_ratio_are_compared_with_the_plain_duplicates() -> None:
+    arms = read_arms(["gan", "gan ratio=1:1", "focal"], ratio="2:1")
+    (focal,) = (arm for arm in arms if arm.name == "focal")
+    assert focal.facts(arms).duplicates == "oversample"
+
+
 def test_options_reach_the_description() -> None:
     (_, arm) = read_arms(["focal gamma=1.5"], ratio="2:1")
     assert arm.options == {"gamma": 1.5}

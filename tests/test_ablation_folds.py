@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from balancer.ablation.folds import Fold, hold_back, plan_folds
 from balancer.errors import DataError
 from balancer.manifest import HELD_BACK, ImageRecord
+from balancer.ratio import TargetRatio
 from balancer.sections import AblationConfig
 
 SHARES = (0.7, 0.15, 0.15)
@@ -32,7 +33,7 @@ def records_of(n_rare: int, n_common: int, *, per_group: int = 2) -> list[ImageR
 
 
 def plan(
-    records: list[ImageRecord], *, held_back: tuple[str, ...] = (), **changes: object
+    records: list[ImageRecord], *, held_back: tuple[TargetRatio, ...] = (), **changes: object
 ) -> list[Fold]:
     ablation = AblationConfig.model_validate(changes)
     return plan_folds(records, ablation, SHARES, held_back=held_back, seed=3)
@@ -60,7 +61,9 @@ def test_cross_validation_tests_each_image_once_per_repeat(folds: int, repeats: 
 
 @pytest.mark.parametrize("resampling", ["splits", "folds"])
 def test_no_group_is_parted_and_each_part_has_every_class(resampling: str) -> None:
-    for fold in plan(records_of(24, 60), resampling=resampling, held_back=("rare",)):
+    for fold in plan(
+        records_of(24, 60), resampling=resampling, held_back=(TargetRatio.parse("2:1"),)
+    ):
         parts = {(record.group, record.split) for record in fold.records}
         assert len(parts) == len({group for group, _ in parts})
         for split in ("train", "val", "test"):
@@ -82,7 +85,9 @@ def test_the_order_of_the_records_is_that_of_the_index() -> None:
 
 def test_training_images_of_the_rare_class_alone_are_held_back() -> None:
     records = records_of(24, 60)
-    for with_, without in zip(plan(records, held_back=("rare",)), plan(records), strict=True):
+    for with_, without in zip(
+        plan(records, held_back=(TargetRatio.parse("2:1"),)), plan(records), strict=True
+    ):
         before, after = split_of(without), split_of(with_)
         moved = {image for image in before if before[image] != after[image]}
         assert moved
@@ -97,3 +102,14 @@ def test_a_class_of_one_group_cannot_be_held_back() -> None:
     records = records_of(6, 12, per_group=6)
     with pytest.raises(DataError, match="cannot be parted"):
         hold_back(records, "rare", share=0.3, seed=0)
+
+
+def test_each_class_that_a_control_adds_to_is_held_back() -> None:
+    """At 1:1 the middle class of three has to grow too, whatever ratio the other arms have."""
+    records = [*records_of(18, 60), *(replace(r, label="middle", group=f"m-{r.group}",
+               image_id=f"m{r.image_id}", path=f"m{r.path}")
+               for r in records_of(0, 40))]  # fmt: skip
+    for ratios, wanted in (("2:1",), {"rare"}), (("2:1", "1:1"), {"rare", "middle"}):
+        held_back = tuple(TargetRatio.parse(ratio) for ratio in ratios)
+        for fold in plan(records, held_back=held_back):
+            assert {r.label for r in fold.records if r.split == HELD_BACK} == wanted

@@ -14,6 +14,7 @@ from balancer.config import BalancerConfig
 from balancer.data.dataset import ImageSet, Index, load_index
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import HELD_BACK
+from balancer.ratio import TargetRatio
 from balancer.stages import prepare
 from balancer.workspace import Workspace
 
@@ -32,7 +33,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Workspace:
 def index(prepared: Workspace, config: BalancerConfig) -> Index:
     main = load_index(prepared.index_dir)
     (fold, *_) = plan_folds(
-        main.records, config.ablation, config.data.split, held_back=["COVID"], seed=0
+        main.records,
+        config.ablation,
+        config.data.split,
+        held_back=[TargetRatio.parse("2:1")],
+        seed=0,
     )
     return write_fold(prepared, main, fold, force=False)
 

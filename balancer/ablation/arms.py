@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from balancer.ablation.runs import ArmFacts, Kind
+from balancer.ablation.runs import OVERSAMPLE, ArmFacts, Kind
 from balancer.errors import ConfigurationError
 from balancer.ratio import TargetRatio
 
@@ -186,11 +186,13 @@ class Arm:
 
     def facts(self, arms: Sequence["Arm"]) -> ArmFacts:
         """What the comparison needs, the matching `oversample` arm among `arms` included."""
+        # Arms that add nothing have no ratio of their own: the plain `oversample` is theirs.
+        candidates = sorted(arms, key=lambda arm: arm.name != OVERSAMPLE)
         return ArmFacts(
             name=self.name,
             kind=self.kind,
             describes=FAMILIES[self.family].describes.format(**self.options),
-            duplicates=next((arm.name for arm in arms if self._is_matched_by(arm)), None),
+            duplicates=next((arm.name for arm in candidates if self._is_matched_by(arm)), None),
         )
 
     def _is_matched_by(self, other: "Arm") -> bool:

@@ -27,7 +27,12 @@ _RANGES = {"mcc": (-1.0, 1.0)} | {
 
 
 def compare(
-    runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question, *, caps: Sequence[str] = ()
+    runs: Sequence[Run],
+    arms: Sequence[ArmFacts],
+    question: Question,
+    *,
+    caps: Sequence[str] = (),
+    n_held_back: float | None = None,
 ) -> dict[str, Any]:
     """Judge every arm.
 
@@ -36,6 +41,7 @@ def compare(
         arms: Every arm of the study, `real` among them, in the order of the tables.
         question: Fixed before any run.
         caps: Why no difference can be trusted.
+        n_held_back: Different images that `held-back-real` had on top, mean over the splits.
 
     Returns:
         `question`, `arms`, `caps`, `verdict` and `control`, ready for JSON; undefined values are
@@ -78,7 +84,7 @@ def compare(
         "arms": table,
         "caps": list(caps),
         "verdict": headline(table, asked, caps),
-        "control": control(table, asked),
+        "control": control(table, asked, arms, n_held_back),
     }
 
 
@@ -172,7 +178,8 @@ def _level(arm: ArmRuns, key: str, ratio: float) -> dict[str, Any]:
         return none | {"n": 0, "reason": reason}
     values = np.array([run.values[key] for run in kept])
     t = resampled_t(mean_by_split(values, [run.run.fold for run in kept]), ratio)
-    ends = t.interval() or (None, None)
+    # Equal on all splits says nothing of the spread; see `Pairs.t`.
+    ends = (t.interval() if t.se else None) or (None, None)
     floor, ceiling = _RANGES.get(key, (0.0, 1.0))
     level: dict[str, Any] = {
         "value": t.mean,

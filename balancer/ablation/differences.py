@@ -60,11 +60,24 @@ class Pairs:
         return values[defined], splits, defined
 
     def t(self, key: str) -> ResampledT | None:
-        """Mean difference over the splits; None where no pair defines one."""
+        """Mean difference over the splits; None where no pair defines one.
+
+        A coarse metric can be equal on all splits by chance. No difference and no spread are
+        certain only of classifiers that gave every image the same probabilities.
+        """
         values, splits, _ = self.differences(key)
         if not splits:
             return None
-        return resampled_t(mean_by_split(values, splits), self.test_to_train)
+        found = resampled_t(mean_by_split(values, splits), self.test_to_train)
+        if found.se == 0 and not self._are_identical():
+            return ResampledT(found.mean, None, found.k)
+        return found
+
+    def _are_identical(self) -> bool:
+        return all(
+            np.array_equal(a.run.test.probabilities, b.run.test.probabilities)
+            for a, b in zip(self.arm, self.reference, strict=True)
+        )
 
 
 def paired(arm: ArmRuns, reference: ArmRuns, ratio: float) -> Pairs:
@@ -96,11 +109,11 @@ def tests_of(pairs: Pairs, alpha: float) -> dict[str, Any]:
 
 def _difference(pairs: Pairs, key: str) -> dict[str, Any]:
     values, splits, defined = pairs.differences(key)
-    if not splits:
+    t = pairs.t(key)
+    if t is None:
         reason = "no run of both arms defines it" if pairs.arm else "no runs to pair"
         none = dict.fromkeys(("value", "low", "high", "p", "p_holm"))
         return none | {"bootstrap": {"low": None, "high": None}, "n": 0, "reason": reason}
-    t = resampled_t(mean_by_split(values, splits), pairs.test_to_train)
     low, high = t.interval() or (None, None)
     rows = [
         draws[COMPARED.index(key)] for draws, keep in zip(pairs.draws, defined, strict=True) if keep

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from balancer.ablation.ledger import note_read
-from balancer.ablation.paired_bootstrap import draw, mean_over_runs, percentile_interval
-from balancer.ablation.run_scores import COMPARED, TITLES, score_run
-from balancer.ablation.runs import REAL, Question, Run
+from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit, read_run
 from balancer.data.dataset import RadiographTable
 from balancer.data.external import External
@@ -66,7 +64,7 @@ def run_elsewhere(workspace: Workspace, unit: Unit, name: str, table: Radiograph
             loaded = load_classifier(folder)
             note_read(
                 workspace.ledger_dir,
-                what=name,
+                what=f"external:{name}",
                 fold=unit.fold,
                 seed=unit.seed,
                 arm=unit.arm.name,
@@ -107,62 +105,3 @@ def run_elsewhere(workspace: Workspace, unit: Unit, name: str, table: Radiograph
         test=read_predictions(directory / _TABLE),
         validation=run.validation,
     )
-
-
-def compare_elsewhere(runs: Sequence[Run], question: Question) -> dict[str, Any]:
-    """Means over the runs of each arm, with the spread that the images alone cause.
-
-    All runs are tested on the same images, so resampling these is the only spread that a single
-    such data set can show; that of the splits is in the main table.
-
-    Returns:
-        Per arm in `arms`, `metrics` and `difference_to_real` as `{"value", "low", "high"}`.
-    """
-    scored = [score_run(run, question) for run in runs]
-    drawn = draw(scored, question.n_bootstrap, question.seed)
-    rows = {
-        arm: [row for row, run in enumerate(runs) if run.arm == arm]
-        for arm in dict.fromkeys(run.arm for run in runs)
-    }
-
-    def interval(key: str, own: Sequence[int], other: Sequence[int] = ()) -> dict[str, Any]:
-        values = [scored[row].values[key] for row in own]
-        base = [scored[row].values[key] for row in other]
-        if np.isnan([*values, *base]).any():
-            reason = next(
-                (scored[row].reasons[key] for row in own if key in scored[row].reasons),
-                "it is undefined for a run",
-            )
-            return {"value": None, "low": None, "high": None, "reason": reason}
-        place = COMPARED.index(key)
-        draws = _mean_draws(drawn, runs, own, place)
-        value = float(np.mean(values))
-        if other:
-            draws = draws - _mean_draws(drawn, runs, other, place)
-            value -= float(np.mean(base))
-        return {"value": value} | percentile_interval(draws)
-
-    arms: dict[str, Any] = {}
-    for arm, own in rows.items():
-        arms[arm] = {"metrics": {key: interval(key, own) for key in TITLES}, "n_runs": len(own)}
-        if arm != REAL and REAL in rows:
-            paired = _paired(runs, own, rows[REAL])
-            arms[arm]["difference_to_real"] = {
-                key: interval(key, [row for row, _ in paired], [row for _, row in paired])
-                for key in TITLES
-            }
-    return {"arms": arms}
-
-
-def _mean_draws(
-    drawn: Sequence[np.ndarray], runs: Sequence[Run], rows: Sequence[int], place: int
-) -> np.ndarray:
-    return mean_over_runs(
-        np.stack([drawn[row][place] for row in rows]), [runs[row].fold for row in rows]
-    )
-
-
-def _paired(runs: Sequence[Run], own: Sequence[int], other: Sequence[int]) -> list[tuple[int, int]]:
-    of = {(runs[row].fold, runs[row].seed): row for row in other}
-    keys = {row: (runs[row].fold, runs[row].seed) for row in own}
-    return [(row, of[key]) for row, key in keys.items() if key in of]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from balancer.ablation.compare import compare
-from balancer.ablation.elsewhere import compare_elsewhere, external_table, run_elsewhere
+from balancer.ablation.elsewhere import external_table, run_elsewhere
 from balancer.ablation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.ablation.runs import REAL, Question
+from balancer.ablation.same_images import compare_on_same_images
 from balancer.ablation.sources import compare_sources
 from balancer.ablation.study import Study, describe_design, gates_of_folds
 from balancer.ablation.unit import Unit, read_run
@@ -23,7 +24,7 @@ from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.shortcuts.masks import load_masks
+from balancer.shortcuts.masks import Masks, load_masks
 from balancer.shortcuts.probes import run_probes, shortcut_caps
 from balancer.workspace import Workspace
 
@@ -74,6 +75,7 @@ def publish(study: Study, *, force: bool) -> StageResult:
     inputs = {
         "index": study.index.index_hash,
         "runs": {unit.name: _record_hash(workspace, unit) for unit in study.finished},
+        "masks": _masks_hash(study),
         "external": {
             name: fingerprint("\n".join(record.image_id for record in one.records).encode())
             for name, one in study.external.items()
@@ -97,6 +99,19 @@ def publish(study: Study, *, force: bool) -> StageResult:
     )
 
 
+def _masks_hash(study: Study) -> str | None:
+    masks = _masks(study)
+    return None if masks is None else fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
+
+
+def _masks(study: Study) -> Masks | None:
+    folder, index = study.config.ablation.masks, study.index
+    if folder is None:
+        return None
+    size = study.config.classifier_image_size
+    return load_masks(folder, index.data_root, index.records, size)
+
+
 def _record_hash(workspace: Workspace, unit: Unit) -> str:
     record = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug) / "result.json"
     return fingerprint(record.read_bytes())
@@ -116,19 +131,21 @@ def _find(study: Study, folder: Path) -> dict[str, Any]:
     caps = shortcut_caps(probes, _association(study.index), config.ablation.max_probe_auroc)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
-    metrics = compare(main, facts, question, caps=caps)
+    design = describe_design(study, main)
+    n_held_back = sum(design["held_back"].values()) or None
+    metrics = compare(main, facts, question, caps=caps, n_held_back=n_held_back)
+    elsewhere = {name: _elsewhere(study, name, question) for name in study.external}
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
     _write_runs(metrics["arms"], folder / "runs.csv")
     sources = compare_sources(
         runs,
+        question,
         {source: fold.name for source, fold in plan.source_folds.items()},
         plan.without_source,
-        n_bootstrap=config.evaluation.bootstrap_samples,
-        seed=config.seed,
     )
     return metrics | {
-        "design": describe_design(study, main),
+        "design": design,
         "failed": [
             {
                 "arm": unit.arm.name,
@@ -142,7 +159,7 @@ def _find(study: Study, folder: Path) -> dict[str, Any]:
         "ledger": ledger_summary(reads),
         "probes": probes,
         "sources": sources,
-        "external": {name: _elsewhere(study, name, question) for name in study.external},
+        "external": elsewhere,
         "quality": gates_of_folds(study),
     }
 
@@ -173,9 +190,6 @@ def _question(study: Study) -> Question:
 def _probe(study: Study) -> list[dict[str, Any]]:
     config, index = study.config, study.index
     size = config.classifier_image_size
-    masks = None
-    if config.ablation.masks is not None:
-        masks = load_masks(config.ablation.masks, index.data_root, index.records, size)
     return run_probes(
         index,
         [
@@ -185,7 +199,7 @@ def _probe(study: Study) -> list[dict[str, Any]]:
         positive=study.plan.positive,
         size=size,
         extractor=load_extractor("lite0"),
-        masks=masks,
+        masks=_masks(study),
         cache=study.workspace.feature_cache_dir,
         seed=config.seed,
     )
@@ -215,7 +229,7 @@ def _elsewhere(study: Study, name: str, question: Question) -> dict[str, Any]:
     folds = {fold.name for fold in study.plan.folds}
     units = [unit for unit in study.finished if unit.fold in folds]
     runs = [run_elsewhere(workspace, unit, name, table) for unit in units]
-    return external.facts() | compare_elsewhere(runs, question)
+    return external.facts() | compare_on_same_images(runs, question)
 
 
 def _write_runs(arms: Mapping[str, Any], path: Path) -> None:

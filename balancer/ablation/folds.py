@@ -1,6 +1,6 @@
 """The splits of an ablation: repeated group-wise splits or cross-validation of one index."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,7 @@ import numpy as np
 from balancer.data.split import part_groups, split_groups, verify_splits
 from balancer.errors import DataError
 from balancer.manifest import HELD_BACK, ImageRecord
+from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.sections import AblationConfig
 
 SOURCE_PREFIX = "without-"
@@ -35,7 +36,7 @@ def plan_folds(
     ablation: AblationConfig,
     shares: tuple[float, float, float],
     *,
-    held_back: Sequence[str],
+    held_back: Sequence[TargetRatio],
     seed: int,
 ) -> list[Fold]:
     """Split the images again and again, whole groups at a time.
@@ -45,7 +46,8 @@ def plan_folds(
         ablation: `resampling`, `repeats`, `folds` and `held_back_share` are used.
         shares: Of training, validation and test. Under cross-validation the test share is
             1 / folds, and the other two keep their proportion.
-        held_back: Classes of which training images are set aside for the control arm.
+        held_back: Of the control arms; of each class that one of them adds to, training images are
+            set aside.
         seed: Repeat r depends on (seed, r) alone, so that more repeats keep the first ones.
 
     Raises:
@@ -59,12 +61,19 @@ def plan_folds(
     folds = []
     for number, (name, split_of) in enumerate(found):
         rows = [replace(record, split=split_of[record.group]) for record in records]
-        for label in held_back:
+        for label in _wanted(rows, held_back):
             share_seed = derived_seed(seed, number, 1)
             rows = hold_back(rows, label, share=ablation.held_back_share, seed=share_seed)
         verify_splits(rows)
         folds.append(Fold(name, number, tuple(rows)))
     return folds
+
+
+def _wanted(records: Sequence[ImageRecord], ratios: Sequence[TargetRatio]) -> list[str]:
+    """Classes of the training split that are below one of the ratios."""
+    counts = Counter(record.label for record in records if record.split == "train")
+    plans = [plan for ratio in ratios for plan in plan_synthesis(counts, ratio)]
+    return sorted({plan.label for plan in plans if plan.to_make})
 
 
 def derived_seed(*key: int) -> int:

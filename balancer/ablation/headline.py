@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from balancer.ablation.runs import HELD_BACK, REAL
+from balancer.ablation.runs import HELD_BACK, REAL, ArmFacts
 from balancer.statistics.verdict import CONFOUNDED, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE
 
 Table = Mapping[str, Mapping[str, Any]]
@@ -35,29 +35,40 @@ def headline(arms: Table, question: Mapping[str, Any], caps: Sequence[str]) -> d
     return {"word": word, "sentence": " ".join(sentences)}
 
 
-def control(arms: Table, question: Mapping[str, Any]) -> dict[str, Any] | None:
+def control(
+    arms: Table,
+    question: Mapping[str, Any],
+    facts: Sequence[ArmFacts],
+    n_held_back: float | None,
+) -> dict[str, Any] | None:
     """What real images in place of a perfect generator's bought, and what the GAN bought.
 
     Args:
         arms: `arms` of the result.
         question: `question` of the result.
+        facts: Of the arms; a GAN arm that adds as many images is preferred.
+        n_held_back: Different real images that were given out, mean over the splits.
 
     Returns:
         None where the study lacks the arm of held-back images or any GAN arm.
     """
-    held_back = next((name for name in arms if name.split()[0] == HELD_BACK), None)
-    gan = _leading_gan(arms)
-    if held_back is None or gan is None:
+    held_back = next((one for one in facts if one.name.split()[0] == HELD_BACK), None)
+    if held_back is None or _leading_gan(arms) is None:
         return None
-    bought, gan_bought = (arms[name]["verdict"]["difference"] for name in (held_back, gan))
+    matched = {one.name: arms[one.name] for one in facts if one.duplicates == held_back.duplicates}
+    gan = str(_leading_gan(matched) or _leading_gan(arms))
+    bought, gan_bought = (arms[name]["verdict"]["difference"] for name in (held_back.name, gan))
+    number = "More real images" if n_held_back is None else f"{n_held_back:g} more real images"
     return {
-        "arm": held_back,
+        "arm": held_back.name,
         "bought": bought,
         "gan_arm": gan,
         "gan_bought": gan_bought,
+        "n_held_back": n_held_back,
         "sentence": (
-            f"As many real images more would have bought {in_words(bought)} in "
-            f"{question['primary_title']}; those of {gan} bought {in_words(gan_bought)}."
+            f"{number}, each repeated until there were as many as the generator's, would have "
+            f"bought {in_words(bought)} in {question['primary_title']}; those of {gan} bought "
+            f"{in_words(gan_bought)}."
         ),
     }
 
@@ -93,7 +104,7 @@ def in_words(difference: Mapping[str, Any]) -> str:
     if difference["value"] is None:
         return f"nothing known ({difference['reason']})"
     if difference["low"] is None:
-        return f"{difference['value']:+z.3f} (no interval)"
+        return f"{difference['value']:+z.3f} (no spread to give an interval by)"
     low, high = difference["low"], difference["high"]
     return f"{difference['value']:+z.3f} (95 % interval {low:+z.3f} to {high:+z.3f})"
 
@@ -114,7 +125,10 @@ def _told(arms: Table, name: str, question: Mapping[str, Any]) -> str:
     if verdict["uncapped"] == EQUIVALENT:
         return f"{sentence}; differences up to {question['margin']:g} count as none."
     if verdict["uncapped"] == INCONCLUSIVE and verdict["detectable"] is not None:
-        return f"{sentence}; the study would show {verdict['detectable']:.3f} with 80 % power."
+        return (
+            f"{sentence}; with 80 % power the study would show {verdict['detectable']:.3f}, after "
+            "the correction for its arms."
+        )
     return f"{sentence}."
 
 

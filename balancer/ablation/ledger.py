@@ -20,7 +20,7 @@ class Read:
 
     Attributes:
         time: UTC, ISO 8601.
-        what: `test`, or the name of an external data set.
+        what: `test`, or `external:` and the name of another data set.
         fold: Of the classifier.
         seed: Of the classifier.
         arm: Of the classifier.
@@ -95,10 +95,15 @@ def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
         )
     else:
         sentence += ": each test case once per classifier."
+    elsewhere = Counter(read.what.partition(":")[2] for read in reads if read.what != "test")
+    if elsewhere:
+        told = ", ".join(f"{name} {n}" for name, n in sorted(elsewhere.items()))
+        sentence += f" Reads of other data sets: {told}."
     return {
         "reads": len(of_test),
         "runs": len(times),
         "most_reads_of_a_case_per_arm_and_seed": most,
         "read_again": again,
+        "reads_elsewhere": dict(sorted(elsewhere.items())),
         "sentence": sentence,
     }

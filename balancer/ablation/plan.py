@@ -57,6 +57,11 @@ class Plan:
         """Whether an arm wants images of a trained generator."""
         return any(arm.makes for arm in self.arms)
 
+    def arms_of(self, fold: Fold) -> list[Arm]:
+        """The arms that are trained on a fold."""
+        names = {unit.arm.name for unit in self.units_of([fold])}
+        return [arm for arm in self.arms if arm.name in names]
+
     def units_of(self, folds: Sequence[Fold]) -> list[Unit]:
         """The units of some folds."""
         names = {fold.name for fold in folds}
@@ -75,12 +80,11 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
     positive = index.positive_class(config.evaluation.positive_class)
     rare = _rare_classes(config, index)
     _refuse_idle_arms(arms, index)
-    holds_back = any(arm.family == "held-back-real" for arm in arms)
     folds = plan_folds(
         index.records,
         config.ablation,
         config.data.split,
-        held_back=rare if holds_back else (),
+        held_back=[arm.ratio for arm in arms if arm.family == "held-back-real"],
         seed=config.seed,
     )
     source_folds, reasons = _source_folds(config, index)
@@ -204,5 +208,5 @@ def plan_table(plan: Plan, seconds: Mapping[str, float], jobs: int) -> list[Rend
     return [
         table,
         f"{len(plan.units)} classifiers on {folds}; about {duration(total / jobs)} {at_a_time} "
-        "(from a few steps measured here, finished runs left out).",
+        "of training (from a few steps measured here; measuring images and probes comes on top).",
     ]

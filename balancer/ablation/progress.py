@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from balancer.ablation.folds import SOURCE_PREFIX
 from balancer.ablation.runs import REAL, Run
 from balancer.ablation.unit import Unit
 from classifier.metrics import auroc
@@ -91,12 +92,15 @@ class Progress:
         real = self._scores.get(REAL, {})
         for arm, scores in self._scores.items():
             failed = f" ({self._failed[arm]} failed)" if self._failed[arm] else ""
-            paired = [scores[key] - real[key] for key in scores if key in real]
+            # Tests on a source that was left out are counted, but are another question.
+            main = [key for key in scores if not key[0].startswith(SOURCE_PREFIX)]
+            values = [scores[key] for key in main]
+            paired = [scores[key] - real[key] for key in main if key in real]
             table.add_row(
                 Text(arm),
                 f"{len(scores)}/{self._wanted[arm]}{failed}",
-                _mean(list(scores.values())),
-                f"{np.std(list(scores.values()), ddof=1):.3f}" if len(scores) > 1 else "",
+                _mean(values),
+                f"{np.std(values, ddof=1):.3f}" if len(values) > 1 else "",
                 "" if arm == REAL else _mean(paired, sign=True),
             )
         return table

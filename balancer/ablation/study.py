@@ -69,7 +69,7 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     outside = np.array([run.n_outside for run in runs])
     held_back = {
         label: float(np.mean([_held_back(fold.records, label) for fold in folds]))
-        for label in plan.rare
+        for label in study.index.classes
     }
     return {
         "resampling": config.ablation.resampling,

@@ -146,13 +146,21 @@ def _predictions(directory: Path, name: str, result: StageResult) -> Predictions
 
 def _settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
     needs_gan = unit.arm.makes is not None or unit.arm.family == "noise"
+    screened = unit.arm.family == "gan-filtered"
+    screen = {
+        "reasons": config.synthesis.screen,
+        "max_attempts": config.synthesis.max_attempts,
+        "gate": config.gate.model_dump(mode="json"),
+    }
     return {
         "seed": config.seed,
+        "fold": unit.number,
         "arm": {"name": unit.arm.name, "family": unit.arm.family, **unit.arm.options},
         "image_size": config.classifier_image_size,
         "positive_class": unit.positive,
         "classifier": config.classifier.model_dump(mode="json"),
         "gan": config.gan.model_dump(mode="json") if needs_gan else None,
+        "screen": screen if screened else None,
         "precision": config.hardware.precision,
     }
 

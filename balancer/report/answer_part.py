@@ -59,17 +59,15 @@ def _limits(material: Material, study: Study) -> Iterator[str]:
     yield RESEARCH_ONLY
     n_runs = max((arm["n_runs"] for arm in study.arms.values()), default=0)
     external = study.metrics.get("external") or {}
+    yield (
+        f"One data set of {material.index['metrics']['images']} images, split {n_runs} times: the "
+        "verdicts speak of new splits and new trainings on such images, not of other hospitals."
+        if n_runs > 1
+        else "One data set and one run per arm: nothing can be said of other splits, other "
+        "trainings or other hospitals."
+    )
     if external:
         yield f"Images from elsewhere were tested too: {listing(list(external))}; see below."
-    else:
-        yield (
-            f"One data set of {material.index['metrics']['images']} images, split {n_runs} times: "
-            "the intervals speak of new splits and new trainings on such images, not of other "
-            "hospitals."
-            if n_runs > 1
-            else "One data set and one run per arm: nothing can be said of other splits, other "
-            "trainings or other hospitals."
-        )
     yield (
         f"Differences in {study.title} up to {question['margin']:g} count as none. The margin was "
         "set in the configuration; whether it is small for patients is not known here."

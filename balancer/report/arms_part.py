@@ -34,7 +34,7 @@ def control_section(study: Study) -> Section | None:
     if not control:
         return None
     rows = [
-        [control["arm"], "more real images, as a perfect generator would have made them",
+        [control["arm"], "real images that no other arm had, each repeated",
          scalar(control["bought"], sign=True)],
         [control["gan_arm"], "images of the generator", scalar(control["gan_bought"], sign=True)],
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def _verdicts(study: Study) -> Table:
         f"What may be said of {study.title}", columns, rows,
         text_columns=(1, 2) if capped else (1,), word_column=1,
         note="“Could have shown”: the smallest difference to real that this many cases and runs "
-        "find with 80 % power. The p of a claim is one-sided.",
+        "find with 80 % power, after the correction for all arms. The p of a claim is one-sided.",
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def shortcuts_section(study: Study) -> Section:
     blocks.append(Heading("Probes that see no lungs, or no image at all"))
     blocks += _probes(study, metrics.get("probes"))
     blocks.append(Heading("Sources that training never saw"))
-    blocks += _sources(metrics.get("sources") or {})
+    blocks += _sources(study, metrics.get("sources") or {})
     blocks.append(Heading("Images from elsewhere"))
     external = metrics.get("external") or {}
     if not external:
@@ -99,23 +99,33 @@ def _probes(study: Study, probes: Any) -> Iterator[Block]:
         "Probes beside the model",
         ["probe", "AUROC", "balanced accuracy", "sees no lung", "what it is given"], rows,
         text_columns=(3, 4),
-        note="Mean over the splits; 95 % bootstrap over groups. A probe that sees no lung but "
-        "finds the class reads a shortcut; one that fails proves nothing.",
+        note="Mean over the splits; 95 % interval over groups and splits. A probe that sees no "
+        "lung but finds the class reads a shortcut; one that fails proves nothing.",
     )  # fmt: skip
 
 
-def _sources(found: Record) -> Iterator[Block]:
+def _sources(study: Study, found: Record) -> Iterator[Block]:
     """Tests on a source that no training or validation image is from."""
     tested, reasons = found.get("tested") or {}, found.get("reasons") or {}
     if tested:
         rows = [
-            [source, arm, _counted(entry["n"]), *(scalar(metrics.get(key)) for key in _OF_SOURCES)]
+            [
+                source,
+                arm,
+                _counted(entry["n"]),
+                *(scalar(one["metrics"].get(key)) for key in _OF_SOURCES),
+                _to_real(one, study.primary),
+            ]
             for source, entry in tested.items()
-            for arm, metrics in entry["arms"].items()
+            for arm, one in entry["arms"].items()
         ]
         yield Table(
             "Leave-one-source-out",
-            ["source", "arm", "images", *(TITLES[key] for key in _OF_SOURCES)],
+            [
+                *("source", "arm", "images"),
+                *(TITLES[key] for key in _OF_SOURCES),
+                f"{study.title}, difference to real",
+            ],
             rows, text_columns=(1, 2),
             note="Mean over the seeds; interval: bootstrap over the groups of the left-out source.",
         )  # fmt: skip
@@ -135,21 +145,24 @@ def _external(study: Study, name: str, found: Record) -> Iterator[Block]:
     keys = [k for k in TITLES if any(k in (arm.get("metrics") or {}) for arm in arms.values())]
     rows = []
     for arm, entry in arms.items():
-        metrics, differences = entry.get("metrics") or {}, entry.get("difference_to_real") or {}
-        to_real = differences.get(study.primary)
-        rows.append([
-            arm, "-" if to_real is None else scalar(to_real, sign=True),
-            *(scalar(metrics.get(key)) for key in keys),
-        ])  # fmt: skip
+        metrics = entry.get("metrics") or {}
+        rows.append(
+            [arm, _to_real(entry, study.primary), *(scalar(metrics.get(key)) for key in keys)]
+        )
     dropped = {why: n for why, n in (found.get("dropped") or {}).items() if n}
     left_out = f" Left out: {_counted(dropped)}." if dropped else ""
-    counted = f"{_counted(found['n'])}." if found.get("n") else ""
+    counted = f"{_counted(found['classes'])}." if found.get("classes") else ""
     yield Table(
         f"{name}: every arm, mean over the runs",
         ["arm", f"{study.title}, difference to real", *(TITLES[key] for key in keys)], rows,
         note=f"{counted}{left_out} The finished models of the runs, thresholds and weights as they "
         "were; intervals: bootstrap over the groups of these images.".strip(),
     )  # fmt: skip
+
+
+def _to_real(entry: Record, key: str) -> str:
+    difference = (entry.get("difference_to_real") or {}).get(key)
+    return "-" if difference is None else scalar(difference, sign=True)
 
 
 def _counts(caption: str, corner: str, rows: Mapping[str, Mapping[str, int]]) -> Table:

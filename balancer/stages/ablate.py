@@ -118,7 +118,13 @@ def _tasks(
         Task(
             _images_key(fold.name),
             partial(
-                make_fold_images, config, workspace, fold.name, fold.number, plan.arms, force=force
+                make_fold_images,
+                config,
+                workspace,
+                fold.name,
+                fold.number,
+                plan.arms_of(fold),
+                force=force,
             ),
         )
         for fold in plan.all_folds

@@ -48,7 +48,7 @@ def make_fold_images(
         if any(arm.makes == "rare" for arm in arms):
             seconds += gan_train.run(own, place, force=force).seconds
             seconds += _synthesize(own, place, force=force)
-            seconds += quality.run(own, place, force=force).seconds
+            seconds += _measure(own, place, force=force)
         if any(arm.makes == "majority" for arm in arms):
             largest = [largest_class(index)]
             seconds += gan_train.run(own, place, force=force, classes=largest).seconds
@@ -84,8 +84,14 @@ def _synthesize(config: BalancerConfig, place: Workspace, *, force: bool) -> flo
 
 def _differs(config: BalancerConfig, place: Workspace) -> bool:
     standing = read_result(place.synthetic_dir)
-    if standing is None:
-        return False
-    reasons = standing.settings["screen"]["reasons"]
-    wanted = (config.synthesis.ratio, list(config.synthesis.screen))
-    return (standing.settings["ratio"], reasons) != wanted
+    return standing is not None and standing.settings != synthesize.settings_of(config)
+
+
+def _measure(config: BalancerConfig, place: Workspace, *, force: bool) -> float:
+    """Measure the images; other limits than last time take seconds to hold them against."""
+    standing = read_result(place.quality_dir)
+    wanted = {name: getattr(config, name).model_dump(mode="json") for name in ("quality", "gate")}
+    changed = standing is not None and any(
+        standing.settings[name] != value for name, value in wanted.items()
+    )
+    return quality.run(config, place, force=force or changed).seconds

@@ -48,7 +48,7 @@ def run(
     """
     index = load_index(workspace.index_dir)
     plans = plan_synthesis(index.counts("train"), TargetRatio.parse(config.synthesis.ratio))
-    settings = {"ratio": config.synthesis.ratio, "screen": _screen_settings(config)}
+    settings = settings_of(config)
     plan = {"ratio": config.synthesis.ratio, "plan": [_row(plan) for plan in plans]}
     growing = [plan for plan in plans if plan.to_make]
     if dry_run or not growing:
@@ -97,6 +97,11 @@ def run(
         }
 
     return perform("synthesize", workspace, directory, settings=settings, inputs=inputs, work=work)
+
+
+def settings_of(config: BalancerConfig) -> dict[str, Any]:
+    """What the images depend on besides the generators, JSON types."""
+    return {"ratio": config.synthesis.ratio, "screen": _screen_settings(config)}
 
 
 def summary(result: StageResult) -> list[RenderableType]:

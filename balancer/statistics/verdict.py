@@ -48,7 +48,9 @@ class Verdict:
             with fewer than three splits.
         p_hurts: The same of the claim to hurt.
         p_equivalent: Of the two one-sided tests against the margin; not adjusted.
-        detectable: Smallest difference to `real` that one comparison shows with 80 % power.
+        detectable: Smallest difference that the claim to help would be shown at with 80 % power,
+            corrected for all arms as if this one had the smallest p; of images of a generator the
+            larger of those to `real` and to repeated real images.
         sentence: The word with its numbers.
     """
 
@@ -106,7 +108,7 @@ def judge(
                 p_helps=p_helps[number],
                 p_hurts=p_hurts[number],
                 p_equivalent=p_equivalent,
-                detectable=arm.to_real.detectable(alpha, POWER) if arm.to_real else None,
+                detectable=_detectable(arm, alpha / len(arms)),
                 sentence=sentence,
             )
         )
@@ -149,7 +151,7 @@ def _sentence(
     if arm.to_real is None:
         return f"Inconclusive: no run of this arm and of real images alone both define {title}."
     if not held:
-        return _inconclusive(arm, arm.to_real, alpha=alpha, title=title)
+        return _inconclusive(arm, arm.to_real, alpha=alpha, title=title, n_arms=n_arms)
     difference = difference_in_words(arm.to_real)
     if held[0] == EQUIVALENT:
         narrow = difference_in_words(arm.to_real, confidence=1 - 2 * alpha)
@@ -169,12 +171,21 @@ def _sentence(
     )
 
 
-def _inconclusive(arm: Evidence, to_real: ResampledT, *, alpha: float, title: str) -> str:
+def _detectable(arm: Evidence, alpha: float) -> float | None:
+    compared = [arm.to_real, *([arm.to_duplicates] if arm.generated else [])]
+    found = [t.detectable(alpha, POWER) for t in compared if t is not None]
+    known = [one for one in found if one is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _inconclusive(
+    arm: Evidence, to_real: ResampledT, *, alpha: float, title: str, n_arms: int
+) -> str:
     start = (
         f"Inconclusive: {title} differs from that of real images alone by "
         f"{difference_in_words(to_real)}"
     )
-    detectable = to_real.detectable(alpha, POWER)
+    detectable = _detectable(arm, alpha / n_arms)
     if detectable is None:
         return f"{start}; repeat it on more splits."
     if to_real.k < FEWEST_SPLITS:
@@ -192,9 +203,10 @@ def _inconclusive(arm: Evidence, to_real: ResampledT, *, alpha: float, title: st
                 f"{difference_in_words(arm.to_duplicates)}, and images of a generator have to "
                 "beat both."
             )
+    corrected = "" if n_arms == 1 else f" after the correction for {n_arms} arms"
     return (
         f"{start}; {to_real.k} splits of these cases would show a difference of {detectable:.3f} "
-        f"with {POWER * 100:.0f} % power."
+        f"with {POWER * 100:.0f} % power{corrected}."
     )
 
 
