@@ -190,7 +190,7 @@ class ProgressReport(_AfterStep):
         module = cast(LitDCGAN, pl_module)
         self._started = time.monotonic()
         self._from = module.images_shown
-        if trainer.is_global_zero and sys.stderr.isatty():
+        if trainer.is_global_zero and sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -27,7 +27,7 @@ def test_a_killed_node_loses_nothing_and_doubles_nothing(tmp_path: Path, data: P
         capture_output=True,
         text=True,
         timeout=240,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_DISABLE_IMPORT_WARNING": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     ended = [line for line in done.stdout.splitlines() if line]

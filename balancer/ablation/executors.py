@@ -23,15 +23,20 @@ _PR_SET_PDEATHSIG = 1
 _is_working = False
 
 
-def executor_for(jobs: int, ray_address: str | None) -> Executor:
+def executor_for(jobs: int, ray_address: str | None, *, apart: bool = False) -> Executor:
     """Choose by what the user asked for.
+
+    Args:
+        jobs: How many tasks at a time.
+        ray_address: Of a cluster; None: this machine.
+        apart: Keep even a single job out of this process, whose terminal shows something else.
 
     Raises:
         EnvironmentFault: Ray is not installed, or there is no cluster at the address.
     """
     if ray_address is not None:
         return RayCluster(ray_address)
-    return InThisProcess() if jobs == 1 else Processes(jobs)
+    return InThisProcess() if jobs == 1 and not apart else Processes(jobs)
 
 
 class InThisProcess:

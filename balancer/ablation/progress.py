@@ -19,6 +19,18 @@ from balancer.ablation.unit import Unit
 from classifier.metrics import auroc
 
 log = logging.getLogger(__name__)
+_LOGGERS = [logging.getLogger(name) for name in ("balancer", "gan", "classifier")]
+
+
+class _Above(logging.Handler):
+    """Puts what is logged above the live table, which would be torn by it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(record.getMessage(), highlight=False)
 
 
 class Progress:
@@ -37,6 +49,7 @@ class Progress:
         self._failed: dict[str, int] = dict.fromkeys(self._wanted, 0)
         self._seconds_left, self._jobs = seconds, jobs
         self._began = time.monotonic()
+        self._handlers: list[list[logging.Handler]] = []
         self._live: Live | None = None
         if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
             width = shutil.get_terminal_size((100, 24)).columns
@@ -46,6 +59,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._live:
             self._live.start()
+            for logger in _LOGGERS:
+                self._handlers.append(logger.handlers)
+                logger.handlers = [_Above(self._live.console)]
         return self
 
     def __exit__(
@@ -56,6 +72,13 @@ class Progress:
     ) -> None:
         if self._live:
             self._live.stop()
+            for logger, handlers in zip(_LOGGERS, self._handlers, strict=True):
+                logger.handlers = handlers
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a table holds the terminal."""
+        return self._live is not None
 
     def worked(self, seconds: float) -> None:
         """Take so much estimated work from what is left."""

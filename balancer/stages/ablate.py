@@ -170,7 +170,7 @@ def _execute(
             progress.said(f"{key.replace(':', ' of ')} {failure or 'ready'}")
 
     try:
-        return execute(tasks, executor_for(jobs, ray), note)
+        return execute(tasks, executor_for(jobs, ray, apart=progress.is_live), note)
     except BrokenProcessPool as error:
         raise EnvironmentFault(
             "A worker process died, maybe for want of memory; what was finished is kept, and the "
