@@ -47,7 +47,7 @@ class Progress:
         self._wanted = {arm: sum(u.arm.name == arm for u in units) for arm in _arms(units)}
         self._scores: dict[str, dict[tuple[str, int], float]] = {arm: {} for arm in self._wanted}
         self._failed: dict[str, int] = dict.fromkeys(self._wanted, 0)
-        self._seconds_left, self._jobs = seconds, jobs
+        self._seconds_left, self._seconds_done, self._jobs = seconds, 0.0, jobs
         self._began = time.monotonic()
         self._handlers: list[list[logging.Handler]] = []
         self._live: Live | None = None
@@ -83,6 +83,7 @@ class Progress:
     def worked(self, seconds: float) -> None:
         """Take so much estimated work from what is left."""
         self._seconds_left = max(0.0, self._seconds_left - seconds)
+        self._seconds_done += seconds
 
     def ended(self, unit: Unit, run: Run) -> None:
         """Note a finished unit."""
@@ -102,11 +103,18 @@ class Progress:
 
     def _show(self, line: str) -> None:
         done = sum(map(len, self._scores.values())) + sum(self._failed.values())
-        left = f"about {duration(self._seconds_left / self._jobs)} left"
+        left = f"about {duration(self._left())} left"
         if self._live:
             self._live.update(self._table(f"{done} of {self._total}, {left}. Last: {line}"))
         else:
             log.info("[%d/%d, %s] %s", done, self._total, left, line)
+
+    def _left(self) -> float:
+        """Seconds to the end, by the pace so far; before anything has ended, by the estimate."""
+        if not self._seconds_done:
+            return self._seconds_left / self._jobs
+        pace = (time.monotonic() - self._began) / self._seconds_done
+        return self._seconds_left * pace
 
     def _table(self, caption: str = "") -> Table:
         table = Table("arm", title="Ablation, test images", caption=Text(caption))

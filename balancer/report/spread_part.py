@@ -121,7 +121,8 @@ def _tests(study: Study, reference: str) -> Table:
     return Table(
         f"Tests against {reference}, {study.title} and errors", columns, rows,
         note="DeLong and McNemar look at the test cases of one run at a time and know nothing of "
-        "other trainings; McNemar's counts are summed over the runs." + why,
+        "other trainings, nor of images of one patient; McNemar's counts are summed over the "
+        f"runs. DeLong is of {study.question['positive_class']} against the rest." + why,
     )  # fmt: skip
 
 

@@ -86,6 +86,12 @@ def run(
         tasks = _tasks(config, shared, plan, left, force=force)
         with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
             outcome = _execute(tasks, left, workspace, seconds, progress, jobs, ray)
+    if outcome.failures:
+        log.warning(
+            "%d of %d runs could not be trained; the comparison goes without them and says so.",
+            sum(unit.name in outcome.failures for unit in left),
+            len(plan.units),
+        )
     study = Study(
         config=config,
         workspace=workspace,
