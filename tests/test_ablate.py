@@ -18,6 +18,7 @@ from balancer.ablation.ledger import read_ledger
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
 from balancer.report.tables import read_predictions
+from balancer.results import StageResult, new_result
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
 
@@ -40,6 +41,18 @@ def ablated(tmp_path_factory: pytest.TempPathFactory, study: BalancerConfig) -> 
         ablate.run(study, workspace)
     torch.set_num_threads(threads)
     return workspace
+
+
+@pytest.fixture(autouse=True)
+def no_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page takes seconds to draw; that of `ablated` is drawn, and the report has its tests."""
+    request.getfixturevalue("ablated")
+
+    def written(config: BalancerConfig, workspace: Workspace) -> StageResult:
+        page = {"page": str(workspace.report_dir / "report.html")}
+        return new_result("report", settings={}, inputs={}, seconds=0, metrics=page)
+
+    monkeypatch.setattr(ablate.report, "run", written)
 
 
 @pytest.fixture
@@ -79,6 +92,11 @@ def test_arms_share_test_images_steps_and_order_but_not_rows(ablated: Workspace)
         added = {entry["arm"]: entry["training_images"]["COVID"]["added"] for entry in metrics}
         assert added["real"] == 0
         assert len({added[arm] for arm in ARMS if arm != "real"}) == 1
+
+
+def test_the_page_is_written(ablated: Workspace) -> None:
+    names = {path.name for path in ablated.report_dir.iterdir()}
+    assert {"report.html", "report.md", "report.json", "forest.png"} <= names
 
 
 def test_each_generator_saw_its_own_training_part_alone(ablated: Workspace) -> None:
