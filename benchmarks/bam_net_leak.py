@@ -258,8 +258,8 @@ def write(
         "that less than this says little.",
         "",
         "Epochs are equal, as in the paper, so that the arm with the GAN takes more optimizer "
-        "steps and sees a milder imbalance. How much of its gain that alone would buy is what `balancer "
-        "ablate` asks.",
+        "steps and sees a milder imbalance. How much of its gain that alone would buy is what "
+        "`balancer ablate` asks.",
         "",
         "    python benchmarks/bam_net_leak.py --data RADIOGRAPHY-BAM --out docs/results --seeds "
         f"{options.seeds} --epochs {options.epochs} --images-shown {options.images_shown}",

@@ -44,7 +44,9 @@ def ablated(tmp_path_factory: pytest.TempPathFactory, study: BalancerConfig) -> 
 
 
 @pytest.fixture(autouse=True)
-def no_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_page(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
     """The page takes seconds to draw; that of `ablated` is drawn, and the report has its tests."""
     request.getfixturevalue("ablated")
 
@@ -128,7 +130,6 @@ def test_a_second_call_changes_nothing(mine: Workspace, study: BalancerConfig) -
     assert tree(mine.root) == before
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_lost_unit_comes_back_the_same(mine: Workspace, study: BalancerConfig) -> None:
     before = units(mine)
     shutil.rmtree(mine.unit_dir("split-1", 0, "gan"))
@@ -170,7 +171,6 @@ def test_other_settings_are_refused_before_anything_is_trained(mine: Workspace, 
     assert tree(mine.root) == before
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_force_reads_the_test_images_again_and_says_so(
     mine: Workspace, study: BalancerConfig
 ) -> None:
