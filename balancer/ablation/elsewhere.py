@@ -13,7 +13,7 @@ from balancer.data.dataset import RadiographTable
 from balancer.data.external import External
 from balancer.errors import ConfigurationError
 from balancer.manifest import fingerprint
-from balancer.report.tables import Predictions, read_predictions, write_predictions
+from balancer.report.tables import predictions_for, read_predictions, write_predictions
 from balancer.results import perform, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import load_classifier
@@ -72,13 +72,7 @@ def run_elsewhere(workspace: Workspace, unit: Unit, name: str, table: Radiograph
                 images_sha256=ids,
             )
             probabilities = predict_probabilities(loaded, table)
-            predictions = Predictions(
-                image_ids=[record.image_id for record in table.records],
-                groups=[record.group for record in table.records],
-                labels=table.labels,
-                probabilities=probabilities,
-                class_names=list(table.classes),
-            )
+            predictions = predictions_for(table, probabilities)
             predicted = predict_classes(
                 probabilities, positive=run.positive, threshold=run.threshold
             )

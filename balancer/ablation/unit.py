@@ -18,7 +18,12 @@ from balancer.config import BalancerConfig
 from balancer.data.dataset import Index, RadiographTable, evaluation_table, load_index
 from balancer.errors import ConfigurationError, Diverged, IntegrityError
 from balancer.manifest import fingerprint
-from balancer.report.tables import Predictions, read_predictions, write_predictions
+from balancer.report.tables import (
+    Predictions,
+    predictions_for,
+    read_predictions,
+    write_predictions,
+)
 from balancer.resources import classifier_trainer
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
@@ -253,13 +258,7 @@ def _write(
     positive: int,
     threshold: float | None,
 ) -> None:
-    predictions = Predictions(
-        image_ids=[record.image_id for record in table.records],
-        groups=[record.group for record in table.records],
-        labels=table.labels,
-        probabilities=probabilities,
-        class_names=list(table.classes),
-    )
+    predictions = predictions_for(table, probabilities)
     predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
     write_predictions(folder / f"{name}.csv", predictions, predicted)
 

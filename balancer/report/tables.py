@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from balancer.data.dataset import RadiographTable
 from balancer.errors import IntegrityError
 
 METRICS = {
@@ -43,6 +44,17 @@ class Predictions:
     labels: np.ndarray
     probabilities: np.ndarray
     class_names: list[str]
+
+
+def predictions_for(table: RadiographTable, probabilities: np.ndarray) -> Predictions:
+    """What a classifier said, float64 (N, C), of the N images of a table."""
+    return Predictions(
+        image_ids=[record.image_id for record in table.records],
+        groups=[record.group for record in table.records],
+        labels=table.labels,
+        probabilities=probabilities,
+        class_names=list(table.classes),
+    )
 
 
 def write_predictions(path: Path, predictions: Predictions, predicted: np.ndarray) -> None:

@@ -23,7 +23,7 @@ from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import ConfigurationError, Diverged
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.report.plots import save_confusion, save_precision_recall, save_roc
-from balancer.report.tables import METRICS, Predictions, interval, write_predictions
+from balancer.report.tables import METRICS, interval, predictions_for, write_predictions
 from balancer.resources import check_accelerator, classifier_trainer
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
@@ -186,13 +186,7 @@ def _test(
 ) -> dict[str, Any]:
     """The one look at the test split: metrics, predictions and pictures."""
     probabilities = predict_probabilities(loaded, test)
-    predictions = Predictions(
-        image_ids=[record.image_id for record in test.records],
-        groups=[record.group for record in test.records],
-        labels=test.labels,
-        probabilities=probabilities,
-        class_names=list(test.classes),
-    )
+    predictions = predictions_for(test, probabilities)
     predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
     write_predictions(folder / PREDICTIONS_NAME, predictions, predicted)
     metrics = evaluate(
