@@ -40,7 +40,7 @@ def main() -> None:
         prepare.run(config, workspace)
         ablate.run(config, workspace, ray=cluster.address)
     cluster.shutdown()
-    sys.stdout.write("\n".join(sorted(ended)))
+    (root / "ended.txt").write_text("\n".join(ended))
 
 
 if __name__ == "__main__":

@@ -76,6 +76,14 @@ def units(workspace: Workspace) -> dict[str, bytes]:
     return {path: content for path, content in found.items() if path.endswith("test.csv")}
 
 
+def finished(workspace: Workspace) -> int:
+    """Units that stand; their folders may be renamed while this looks, which `walk` bears."""
+    return sum(
+        "result.json" in names and not folder.endswith(".partial")
+        for folder, _, names in os.walk(workspace.root / "runs" / "units")
+    )
+
+
 def test_every_arm_is_trained_on_every_split(ablated: Workspace) -> None:
     metrics = metrics_of(ablated.ablation_dir)
     assert set(metrics["arms"]) == set(ARMS)
@@ -278,12 +286,14 @@ def test_a_killed_ablation_goes_on_where_it_was(
     command = [balancer_, "ablate", *arguments(data, fresh.root, *STUDY)]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
     for number in (signal.SIGKILL, signal.SIGTERM):
-        running = subprocess.Popen([*command, "-q"], stderr=subprocess.DEVNULL, env=one_thread)
-        wanted = len(units(fresh)) + 2
-        deadline = time.monotonic() + 120
-        while len(units(fresh)) < wanted and time.monotonic() < deadline:
-            time.sleep(0.05)
-        running.send_signal(number)
-        assert running.wait(60) in (-signal.SIGKILL, 128 + signal.SIGTERM)
+        wanted = finished(fresh) + 2
+        with subprocess.Popen(
+            [*command, "-q"], stderr=subprocess.DEVNULL, env=one_thread
+        ) as running:
+            deadline = time.monotonic() + 120
+            while finished(fresh) < wanted and time.monotonic() < deadline:
+                time.sleep(0.05)
+            running.send_signal(number)
+            assert running.wait(60) in (-signal.SIGKILL, 128 + signal.SIGTERM)
     subprocess.run([*command, "-q"], check=True, capture_output=True, env=one_thread)
     assert units(fresh) == units(ablated)

@@ -121,6 +121,8 @@ class RayCluster:
                 f"--ray wants a running cluster, but {address!r} does not answer as one: {error}; "
                 "start it with `ray start --head`."
             ) from None
+        # Ray prints what befalls its nodes on stdout, where the result alone belongs.
+        self._stdout, sys.stdout = sys.stdout, sys.stderr
         self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call_for_ray)
 
     @property
@@ -139,6 +141,7 @@ class RayCluster:
     def close(self) -> None:
         """Leave the cluster."""
         self._ray.shutdown()
+        sys.stdout = self._stdout
 
 
 def _begin(threads: int) -> None:
