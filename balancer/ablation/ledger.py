@@ -90,7 +90,7 @@ def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
     if again:
         worst = ", ".join(f"{name} ({n})" for name, n in list(again.items())[:5])
         sentence += (
-            f"; {len(again)} of them were trained and tested more than once: {worst}. What was "
+            f"; trained and tested more than once, {len(again)} of them: {worst}. What was "
             "chosen after the first look is no longer untouched by the test images."
         )
     else:

@@ -102,22 +102,29 @@ def _records(
         seed=seed,
     )
     records = [
-        ImageRecord(
-            image_id=image.image_id,
-            path=image.path,
-            label=image.label,
-            group=group_of[image.path],
-            source=metadata.get(image.path, UNKNOWN).source,
-            width=image.width,
-            height=image.height,
-            split=split_of[group_of[image.path]],
-            origin=REAL,
-        )
+        real_record(image, group_of[image.path], metadata, split_of[group_of[image.path]])
         for image in kept
     ]
     records.sort(key=lambda record: record.path)
     verify_splits(records)
     return records
+
+
+def real_record(
+    image: Examined, group: str, metadata: Mapping[str, ImageMetadata], split: str
+) -> ImageRecord:
+    """The row of an image that was examined."""
+    return ImageRecord(
+        image_id=image.image_id,
+        path=image.path,
+        label=image.label,
+        group=group,
+        source=metadata.get(image.path, UNKNOWN).source,
+        width=image.width,
+        height=image.height,
+        split=split,
+        origin=REAL,
+    )
 
 
 def _audit(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.data.audit import drop_copies, refuse_synthetic, refuse_unusable
+from balancer.data.build import real_record
 from balancer.data.cache import open_cache
 from balancer.data.dataset import ImageSet, Index
 from balancer.data.duplicates import find_near_duplicates
@@ -16,7 +17,7 @@ from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
 from balancer.data.scan import METADATA_NAME, FoundImage, Scan, Unusable, scan_folder
 from balancer.data.split import verify_splits
 from balancer.errors import DataError, IntegrityError
-from balancer.manifest import REAL, ImageRecord
+from balancer.manifest import ImageRecord
 from balancer.sections import DataConfig
 
 BYTES, PIXELS, FILM = "same bytes", "same pixels", "near duplicate"
@@ -90,17 +91,7 @@ def load_external(root: Path, index: Index, config: DataConfig) -> External:
     kept, copies = drop_copies(images)
     dropped = Counter(seen[image.path] for image in kept if image.path in seen)
     records = [
-        ImageRecord(
-            image_id=image.image_id,
-            path=image.path,
-            label=image.label,
-            group=group_of[image.path],
-            source=metadata.get(image.path, UNKNOWN).source,
-            width=image.width,
-            height=image.height,
-            split="test",
-            origin=REAL,
-        )
+        real_record(image, group_of[image.path], metadata, "test")
         for image in kept
         if image.path not in seen
     ]
