@@ -81,6 +81,56 @@ _TRAINER = [
     click.option("--num-nodes", type=click.IntRange(min=1), help="Machines. [default: 1]"),
 ]
 
+_EXPLAIN = [
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder of a trained classifier; repeatable. [default: those of the workspace]",
+    ),
+    click.option(
+        "--class",
+        "target",
+        metavar="NAME",
+        help="Whose evidence the maps show. [default: positive class]",
+    ),
+    click.option(
+        "--image", "images", multiple=True, metavar="ID|FILE", help="Show this image; repeatable."
+    ),
+    click.option(
+        "--per-class",
+        type=click.IntRange(0, 50),
+        help="Right, and as many wrong, cases to draw of each. [default: 2]",
+    ),
+    click.option(
+        "--layer", metavar="NAME", help="Layer of the activations. [default: last convolution]"
+    ),
+    click.option(
+        "--masks", type=click.Path(path_type=Path), help="Folder of lung masks: ablation.masks."
+    ),
+]
+
+_SERVE = [
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder of a further trained classifier; repeatable.",
+    ),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=7860,
+        show_default=True,
+        help="Where to listen; 0: at any free port.",
+    ),
+    click.option("--no-browser", is_flag=True, help="Do not open the page in a browser."),
+]
+
 
 def shared_options(command: Command) -> Command:
     """Add the options of every command; it receives them as one `Request`."""
@@ -139,6 +189,16 @@ def trainer_options(command: Command) -> Command:
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
     wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return _decorate(wrapper, _TRAINER)
+
+
+def explain_options(command: Command) -> Command:
+    """Add the options that say what is explained."""
+    return _decorate(command, _EXPLAIN)
+
+
+def serve_options(command: Command) -> Command:
+    """Add the options of `serve`."""
+    return _decorate(command, _SERVE)
 
 
 def _decorate(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:

@@ -44,7 +44,7 @@ class BalancerConfig(Section):
 
     @property
     def classifier_image_size(self) -> int:
-        """Side at which the classifier's images are read."""
+        """Side at which the classifier's images are read, once `recipe.settle` has set it."""
         return self.classifier.image_size or self.gan.image_size
 
 
@@ -84,8 +84,12 @@ def load_config(
 def bundled_recipes() -> list[str]:
     """Names that `--config` takes without a path."""
     root = importlib.resources.files("configs")
+    folders = {"": root, **{f"{entry.name}/": entry for entry in root.iterdir() if entry.is_dir()}}
     return sorted(
-        entry.name.removesuffix(".yaml") for entry in root.iterdir() if entry.name.endswith(".yaml")
+        prefix + entry.name.removesuffix(".yaml")
+        for prefix, folder in folders.items()
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
     )
 
 

@@ -12,7 +12,8 @@ _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
 _FOLDERS = (
-    *("index", "synthetic", "quality", "report", "ablation", "gan/*", "classify/*", "*/cache/*"),
+    *("index", "synthetic", "quality", "report", "ablation", "lr-find", "explain"),
+    *("gan/*", "classify/*", "evaluate/*/*", "*/cache/*"),
     *("runs/units/*/*/*", "runs/external/*/*/*/*"),
 )
 
@@ -48,6 +49,16 @@ class Workspace:
         return self.root / "report"
 
     @property
+    def lr_find_dir(self) -> Path:
+        """`lr-find` writes here."""
+        return self.root / "lr-find"
+
+    @property
+    def explain_dir(self) -> Path:
+        """`explain` writes its pictures here."""
+        return self.root / "explain"
+
+    @property
     def ablation_dir(self) -> Path:
         """`ablate` writes its comparison here."""
         return self.root / "ablation"
@@ -65,6 +76,10 @@ class Workspace:
         """`ablate` leaves one trained and tested classifier here."""
         return self.root / "runs" / "units" / fold / str(seed) / arm
 
+    def evaluate_dir(self, name: str, arm: str) -> Path:
+        """`evaluate` tests one arm on another data set here."""
+        return self.root / "evaluate" / name / arm
+
     def external_dir(self, name: str, fold: str, seed: int, arm: str) -> Path:
         """Predictions of one finished classifier for another data set."""
         return self.root / "runs" / "external" / name / fold / str(seed) / arm
@@ -81,6 +96,10 @@ class Workspace:
     def unfinished_gan_dir(self, label: str) -> Path:
         """Where a training lives, visible and resumable, until it is finished."""
         return self.root / "gan" / f"{label}.unfinished"
+
+    def has_generated(self) -> bool:
+        """Whether a generator was trained here, or is being trained."""
+        return any((self.root / "gan").glob("*")) or self.synthetic_dir.exists()
 
     def classify_dir(self, arm: str) -> Path:
         """`classify` writes one arm here: `real` or `real+synthetic`."""

@@ -80,7 +80,9 @@ def extract(
     network: GreyClassifier, table: ImageTable, config: ClassifierConfig
 ) -> NDArray[np.float32]:
     """Features (N, 1280) of untransformed images."""
-    batches = evaluation_loader(EvaluationSet(table, config.input_size))
+    batches = evaluation_loader(
+        EvaluationSet(table, network.preprocessing.input_size, config.contrast)
+    )
     with torch.inference_mode():
         return torch.cat([network.features(batch) for batch, _ in batches]).numpy()
 

@@ -17,17 +17,19 @@ Only the first says what would happen to a new patient. `balancer` itself offers
 import argparse
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from balancer.ablation.folds import Fold, derived_seed, plan_folds
+from balancer.allocator import keep_freed_memory
 from balancer.config import BalancerConfig, load_config
 from balancer.data.dataset import ImageSet, Index, evaluation_table, load_index, training_table
 from balancer.manifest import ImageRecord
+from balancer.recipe import settle
 from balancer.results import installed_versions
 from balancer.stages import prepare
 from balancer.workspace import Workspace
@@ -40,35 +42,44 @@ PUBLISHED = 0.8702
 
 
 def main() -> None:
-    """Run every fold of every protocol, and write a table of them."""
+    """Run every fold of the protocols that is not done, and write a table of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="Folder of the two result files.")
-    parser.add_argument("--size", type=int, default=96, help="Side of the images in pixels.")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--work", type=Path, required=True, help="Keeps what is done, fold by fold."
+    )
+    parser.add_argument("--config", default="default", help="The recipe of the classifier.")
+    parser.add_argument("--size", type=int, help="Side of the images in pixels.")
+    parser.add_argument("--split", default="[0.8,0.05,0.15]", help="Shares, as data.split.")
+    parser.add_argument("--protocol", action="append", choices=PROTOCOLS, default=[])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    keep_freed_memory()
+    size = [] if options.size is None else [f"classifier.input_size={options.size}"]
     config = load_config(
+        options.config,
         assignments=[
-            f"classifier.image_size={options.size}",
-            f"classifier.input_size={options.size}",
-            f"classifier.epochs={options.epochs}",
+            *size,
+            f"data.split={options.split}",
             "ablation.resampling=folds",
             "ablation.repeats=1",
         ],
         options={"data.root": options.data, "seed": options.seed},
     )
-    with TemporaryDirectory() as folder:
-        workspace = Workspace(Path(folder) / "work")
+    config = settle(config, beside_generated=False)
+    workspace = Workspace(options.work / "index")
+    if not workspace.index_dir.exists():
         with workspace.lock():
             prepare.run(config, workspace)
-        index = load_index(workspace.index_dir)
-        found = {name: run_protocol(name, config, index, Path(folder)) for name in PROTOCOLS}
-    write(options.out, found, index, config, options.data.name)
+    index = load_index(workspace.index_dir)
+    protocols = [name for name in PROTOCOLS if name in (options.protocol or PROTOCOLS)]
+    found = {name: run_protocol(name, config, index, options.work) for name in protocols}
+    write(options, found, index, config)
 
 
 def run_protocol(
-    protocol: str, config: BalancerConfig, index: Index, folder: Path
+    protocol: str, config: BalancerConfig, index: Index, work: Path
 ) -> list[dict[str, float]]:
     """One row per fold: accuracy, balanced accuracy, and how many test images leak."""
     records = list(index.records)
@@ -78,10 +89,17 @@ def run_protocol(
     group_of = {record.image_id: record.group for record in index.records}
     rows = []
     for fold in folds:
-        row = run_fold(fold, protocol, config, index, folder / f"{protocol}-{fold.name}")
-        row["leaking"] = leaking(fold.records, group_of)
-        rows.append(row)
-        print(f"{protocol}, {fold.name}: " + ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
+        folder = work / f"{protocol.replace(', ', '-').replace(' ', '-')}-{fold.name}"
+        done = folder / "row.json"
+        if not done.exists():
+            began = time.monotonic()
+            row = run_fold(fold, protocol, config, index, folder)
+            row["leaking"] = leaking(fold.records, group_of)
+            row["minutes"] = (time.monotonic() - began) / 60
+            done.write_text(json.dumps(row) + "\n")
+        rows.append(json.loads(done.read_text()))
+        shown = ", ".join(f"{key} {value:.3f}" for key, value in rows[-1].items())
+        print(f"{protocol}, {fold.name}: {shown}", flush=True)
     return rows
 
 
@@ -95,21 +113,21 @@ def run_fold(
     fold: Fold, protocol: str, config: BalancerConfig, index: Index, folder: Path
 ) -> dict[str, float]:
     """Train and test one classifier."""
-    recipe = config.classifier
+    chosen_on_test = "chosen on test" in protocol
+    keep = {"keep": "best"} if chosen_on_test else {}
+    recipe = config.classifier.model_copy(update=keep)
     pixels = index.image_set(config.classifier_image_size).pixels
     real = ImageSet(fold.records, pixels)
     train = training_table(real, index.classes)
     test = evaluation_table(real, index.classes, "test")
-    choosing = (
-        test if "chosen on test" in protocol else evaluation_table(real, index.classes, "val")
-    )
+    choosing = test if chosen_on_test else evaluation_table(real, index.classes, "val")
     steps = math.ceil(len(train) / recipe.batch_size)
     fit(
         recipe,
         train,
         choosing,
         class_names=list(index.classes),
-        n_steps=recipe.epochs * steps,
+        n_steps=recipe.n_epochs * steps,
         steps_per_epoch=steps,
         seed=derived_seed(config.seed, fold.number),
         out_dir=folder,
@@ -123,11 +141,10 @@ def run_fold(
 
 
 def write(
-    out: Path,
+    options: argparse.Namespace,
     found: dict[str, list[dict[str, float]]],
     index: Index,
     config: BalancerConfig,
-    name: str,
 ) -> None:
     """Write `patient-leak.json` and `patient-leak.md`."""
     means = {
@@ -135,43 +152,47 @@ def write(
         for protocol, rows in found.items()
     }
     spread = {p: float(np.std([r["accuracy"] for r in rows], ddof=1)) for p, rows in found.items()}
-    base = means["by patient"]["accuracy"]
+    recipe, out = config.classifier, options.out
     out.mkdir(parents=True, exist_ok=True)
     record = {
         "images": len(index.records),
         "groups": len({record.group for record in index.records}),
-        "recipe": config.classifier.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
         "seed": config.seed,
+        "split": list(config.data.split),
         "folds": found,
         "mean": means,
         "versions": installed_versions(),
     }
     (out / "patient-leak.json").write_text(json.dumps(record, indent=2) + "\n")
     lines = [
-        f"# What random folds are worth: {name}",
+        f"# What random folds are worth: {options.data.name}",
         "",
         "A demonstration of a leak, not a result: see the head of "
         "[the script](../../benchmarks/patient_leak.py). "
         f"{record['images']} images in {record['groups']} groups, five folds, "
-        f"{config.classifier.model} at {config.classifier.input_size} px, "
-        f"{config.classifier.epochs} epochs, seed {config.seed}.",
+        f"{recipe.model} at {recipe.input_size} px, {recipe.n_epochs} epochs, seed {config.seed}.",
         "",
         "| protocol | accuracy | SD of the folds | balanced accuracy | test images that leak "
-        "| points above by patient |",
+        "| minutes per fold |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for protocol, mean in means.items():
         lines.append(
             f"| {protocol} | {mean['accuracy']:.3f} | {spread[protocol]:.3f} "
             f"| {mean['balanced_accuracy']:.3f} | {mean['leaking']:.1f} per fold "
-            f"| {100 * (mean['accuracy'] - base):+.1f} |"
+            f"| {mean['minutes']:.1f} |"
         )
+    if {"by patient", "random"} <= means.keys():
+        gain = 100 * (means["random"]["accuracy"] - means["by patient"]["accuracy"])
+        lines += ["", f"Random folds flatter accuracy by {gain:+.1f} points."]
+    size = "" if options.size is None else f" --size {options.size}"
     lines += [
         "",
         f"Published, random folds at 256 px: accuracy {PUBLISHED:.4f} (Ozturk 2020).",
         "",
         "    python benchmarks/patient_leak.py --data DARKCOVID-3CLASS --out docs/results "
-        f"--size {config.classifier.input_size} --epochs {config.classifier.epochs} "
+        f"--work WORK \\\n        --config {options.config} --split '{options.split}'{size} "
         f"--seed {config.seed}",
         "",
     ]

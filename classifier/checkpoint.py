@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ import safetensors
 import safetensors.torch
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import nn
 
 from classifier.config import ClassifierConfig
 from classifier.models import GreyClassifier, ModelError, build
 
 WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
-KIND, FORMAT = "classifier", 1
+KIND, FORMAT = "classifier", 2
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "albumentations", "numpy")
 
 
@@ -32,47 +33,61 @@ class LoadedClassifier:
     """A classifier ready to predict.
 
     Attributes:
-        network: In eval mode.
+        networks: One or more, in eval mode; their probabilities are averaged.
         config: The recipe that it was trained with.
         class_names: Names of its logits, in order.
         provenance: What the caller noted about the training.
         weights_sha256: Hash of the weights file, in hex.
+        temperature: Divides the logits, so that probabilities are as confident as they are right.
     """
 
-    network: GreyClassifier
+    networks: tuple[GreyClassifier, ...]
     config: ClassifierConfig
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any]
     weights_sha256: str
+    temperature: float = 1.0
+
+    @property
+    def network(self) -> GreyClassifier:
+        """The first network; all share its preprocessing."""
+        return self.networks[0]
 
 
 def save_classifier(
     directory: Path,
-    network: GreyClassifier,
-    weights: Mapping[str, Tensor],
+    networks: Sequence[GreyClassifier],
     config: ClassifierConfig,
     *,
     class_names: Sequence[str],
     provenance: Mapping[str, object],
+    temperature: float = 1.0,
 ) -> None:
     """Write both files, each whole or not at all; the card, which vouches for both, comes last.
 
     Args:
         directory: Made if absent.
-        network: Gives the preprocessing; its present weights are not used.
-        weights: State dict of the network.
+        networks: Give weights and preprocessing.
         config: The recipe.
         class_names: Names of the logits, in order.
         provenance: Anything JSON can hold.
+        temperature: Divides the logits at prediction.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    content = safetensors.torch.save({name: value.contiguous() for name, value in weights.items()})
+    weights = {
+        f"{number}.{name}": value.cpu().contiguous()
+        for number, network in enumerate(networks)
+        for name, value in network.state_dict().items()
+    }
+    content = safetensors.torch.save(weights)
     card = {
         "kind": KIND,
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "class_names": list(class_names),
-        "preprocessing": network.preprocessing.as_json(),
+        "preprocessing": networks[0].preprocessing.as_json(),
+        "members": len(networks),
+        "temperature": temperature,
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "provenance": dict(provenance),
         "weights_sha256": hashlib.sha256(content).hexdigest(),
@@ -100,20 +115,29 @@ def load_classifier(directory: Path, device: str | torch.device = "cpu") -> Load
         )
     try:
         config = ClassifierConfig.model_validate(card["config"])
-        network = build(config, len(card["class_names"]), pretrained=False)
+        networks = [
+            build(config, len(card["class_names"]), pretrained=False)
+            for _ in range(card["members"])
+        ]
     except (ValidationError, ModelError) as error:
         raise CheckpointError(
             f"The config in {card_path} should be a recipe of this version, but: "
             f"{' '.join(str(error).split()):.200}; train again."
         ) from None
-    if card["preprocessing"] != network.preprocessing.as_json():
+    preprocessing = networks[0].preprocessing.as_json()
+    if card["preprocessing"] != preprocessing:
         raise CheckpointError(
             f"{card_path} was trained with the preprocessing {card['preprocessing']} but this "
-            f"version uses {network.preprocessing.as_json()}; train again."
+            f"version uses {preprocessing}; train again."
         )
-    _fill(network, content, weights_path)
+    _fill(nn.ModuleList(networks), content, weights_path)
     return LoadedClassifier(
-        network.eval().to(device), config, tuple(card["class_names"]), card["provenance"], digest
+        tuple(network.eval().to(device) for network in networks),
+        config,
+        tuple(card["class_names"]),
+        card["provenance"],
+        digest,
+        card["temperature"],
     )
 
 
@@ -133,6 +157,8 @@ def _read_card(path: Path) -> dict[str, Any]:
         "class_names": list,
         "preprocessing": dict,
         "provenance": dict,
+        "temperature": float,
+        "members": int,
         "weights_sha256": str,
     }
     for key, type_ in types.items():
@@ -144,6 +170,15 @@ def _read_card(path: Path) -> dict[str, Any]:
     names = card["class_names"]
     if len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise CheckpointError(f"{path} should name two classes or more, not {names!r:.80}.")
+    if not 1 <= card["members"] <= 100:
+        raise CheckpointError(
+            f"{path} should have 1 to 100 members but has {card['members']}; train again."
+        )
+    if not 0 < card["temperature"] < math.inf:
+        raise CheckpointError(
+            f"{path} should have a temperature above 0 but has {card['temperature']!r}; "
+            "train again."
+        )
     return card
 
 
@@ -156,14 +191,14 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _fill(network: GreyClassifier, content: bytes, path: Path) -> None:
+def _fill(networks: nn.Module, content: bytes, path: Path) -> None:
     try:
         weights = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"{path} should be a safetensors file, but: {error}; train again."
         ) from None
-    wanted = network.state_dict()
+    wanted = networks.state_dict()
     for name in sorted(wanted.keys() ^ weights.keys()):
         verb = "lacks" if name in wanted else "has the foreign"
         raise CheckpointError(f"{path} {verb} tensor {name}; train again.")
@@ -175,7 +210,7 @@ def _fill(network: GreyClassifier, content: bytes, path: Path) -> None:
             )
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path} has NaN or infinity in {name}; train again.")
-    network.load_state_dict(weights)
+    networks.load_state_dict(weights)
 
 
 def _write(path: Path, content: bytes) -> None:

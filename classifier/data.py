@@ -1,7 +1,7 @@
 """From image tables to batches: order, transforms and loaders of a training run."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import lightning as L
@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from classifier.config import ClassifierConfig
+from classifier.losses import batch_shares
+from classifier.phases import PlannedPhase, phase_at
 from classifier.samplers import BalancedBatchSampler, Visit
-from classifier.tables import Image, ImageTable, resize
+from classifier.tables import ImageTable, JoinedTable, prepare
 from classifier.transforms import TrainTransform
 
 Sample = tuple[Tensor, int]
@@ -57,29 +59,54 @@ class Pretraining:
 
 
 class TrainSet(Dataset[Sample]):
-    """Training images after transforms; item (visit, index) is uint8 (1, S, S) and a label."""
+    """Training images after transforms; item (visit, index) is uint8 (1, S, S) and a label.
 
-    def __init__(self, table: ImageTable, config: ClassifierConfig, seed: int) -> None:
-        self._table = table
-        self._side = config.input_size
+    Args:
+        table: The images.
+        config: Its `contrast` and `augment` are used.
+        seed: Of the transforms.
+        side: S.
+        transformed: Class numbers whose images are transformed; None: all.
+    """
+
+    def __init__(
+        self,
+        table: ImageTable,
+        config: ClassifierConfig,
+        seed: int,
+        *,
+        side: int,
+        transformed: frozenset[int] | None = None,
+    ) -> None:
+        self._table, self._side, self._contrast = table, side, config.contrast
         self._transform = TrainTransform(config.augment, seed)
+        self._transformed = transformed
 
     def __len__(self) -> int:
         return len(self._table)
 
     def __getitem__(self, key: Visit) -> Sample:
         visit, index = key
-        image, label = self._table[index]
-        image = self._transform(resize(image, self._side), visit=visit, index=index)
+        stored, label = self._table[index]
+        image = prepare(stored, self._side, self._contrast)
+        if self._transformed is None or label in self._transformed:
+            image = self._transform(image, visit=visit, index=index)
+        elif image is stored:
+            image = image.copy()  # torch will not wrap the read-only pages of a memory map
         return torch.from_numpy(image)[None], label
 
 
 class EvaluationSet(Dataset[Sample]):
-    """Images as they are, resized only; item i is uint8 (1, S, S) and a label."""
+    """Images without random transforms; item i is uint8 (1, S, S) and a label.
 
-    def __init__(self, table: ImageTable, input_size: int) -> None:
-        self._table = table
-        self._side = input_size
+    Args:
+        table: The images.
+        side: S.
+        contrast: That of the recipe: `none` or `clahe`.
+    """
+
+    def __init__(self, table: ImageTable, side: int, contrast: str) -> None:
+        self._table, self._side, self._contrast = table, side, contrast
 
     def __len__(self) -> int:
         return len(self._table)
@@ -87,7 +114,7 @@ class EvaluationSet(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         image, label = self._table[index]
         # A copy: torch will not wrap the read-only pages of a memory map.
-        return torch.from_numpy(resize(image, self._side).copy())[None], label
+        return torch.from_numpy(prepare(image, self._side, self._contrast).copy())[None], label
 
 
 class BatchOrder(Sampler[list[Visit]]):
@@ -104,6 +131,7 @@ class BatchOrder(Sampler[list[Visit]]):
         last: Number after that of the last step.
         seed: Of the permutations.
         strata: A number per row, int64 (n_images,); None: one stratum.
+        shares: Share of each stratum in every batch; None: equal shares.
         offset: Added to all row numbers.
         rank: Number of this process.
         n_ranks: Number of processes; they share each batch.
@@ -118,13 +146,14 @@ class BatchOrder(Sampler[list[Visit]]):
         last: int,
         seed: int,
         strata: NDArray[np.int64] | None = None,
+        shares: Mapping[int, float] | None = None,
         offset: int = 0,
         rank: int = 0,
         n_ranks: int = 1,
     ) -> None:
         strata = np.zeros(n_images, np.int64) if strata is None else strata
         self._batches = BalancedBatchSampler(
-            strata, batch_size, last - first, seed=seed, first=first
+            strata, batch_size, last - first, shares, seed, first=first
         )
         self._offset = offset
         self._share = slice(rank, None, n_ranks)
@@ -150,23 +179,18 @@ class _OneAfterTheOther(Sampler[list[Visit]]):
         return itertools.chain.from_iterable(self._orders)
 
 
-class _Joined:
-    """The rows of one `ImageTable`, then those of another."""
-
-    def __init__(self, first: ImageTable, second: ImageTable) -> None:
-        self._first, self._second = first, second
-        self.labels: NDArray[np.int64] = np.concatenate([first.labels, second.labels])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int, /) -> tuple[Image, int]:
-        n_first = len(self._first)
-        return self._first[index] if index < n_first else self._second[index - n_first]
-
-
 class Loaders(L.LightningDataModule):
     """Loaders of one run; each epoch of Lightning gets its own steps of the order.
+
+    Args:
+        config: The recipe.
+        train: Training images.
+        val: Validation images.
+        n_classes: Number of class names.
+        phases: Together they are the run.
+        steps_per_epoch: Steps between two validations.
+        seed: Of order and transforms.
+        pretrain: Images that the first steps read in place of `train`.
 
     Attributes:
         batch_size: Images per step in both phases, no more than the training table has.
@@ -179,7 +203,8 @@ class Loaders(L.LightningDataModule):
         train: ImageTable,
         val: ImageTable,
         *,
-        n_steps: int,
+        n_classes: int,
+        phases: Sequence[PlannedPhase],
         steps_per_epoch: int,
         seed: int,
         pretrain: Pretraining | None = None,
@@ -187,15 +212,17 @@ class Loaders(L.LightningDataModule):
         super().__init__()
         self._tables = [train] if pretrain is None else [train, pretrain.table]
         # Training images come first: their transforms are then drawn as without a pretraining.
-        whole = train if pretrain is None else _Joined(train, pretrain.table)
-        self._train_set = TrainSet(whole, config, seed)
-        self._val_set = EvaluationSet(val, config.input_size)
-        self._num_workers = config.num_workers
-        self._balanced = config.batches == "balanced"
-        self._n_steps, self._steps_per_epoch, self._seed = n_steps, steps_per_epoch, seed
+        self._whole = train if pretrain is None else JoinedTable(train, pretrain.table)
+        self._val = val
+        self._config, self._n_classes = config, n_classes
+        self._phases, self._n_steps = phases, phases[-1].last
+        self._steps_per_epoch, self._seed = steps_per_epoch, seed
+        counts = np.bincount(train.labels, minlength=n_classes)
+        rare = frozenset([int(np.argmin(np.where(counts > 0, counts, len(train.labels) + 1)))])
+        self._transformed = rare if config.augment.classes == "rare" else None
         self.batch_size = min(config.batch_size, len(train))
-        self.pretraining_steps = 0 if pretrain is None else pretrain.n_steps(n_steps)
-        self._order(0, n_steps)  # refuses batches that are too small before anything is trained
+        self.pretraining_steps = 0 if pretrain is None else pretrain.n_steps(self._n_steps)
+        self._order(0, self._n_steps)  # refuses batches that are too small before any training
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches of the current epoch: uint8 (N, 1, S, S) and int64 (N,)."""
@@ -205,11 +232,18 @@ class Loaders(L.LightningDataModule):
         first = trainer.current_epoch * self._steps_per_epoch
         last = min(first + self._steps_per_epoch, self._n_steps)
         order = self._order(first, last, rank=trainer.global_rank, n_ranks=trainer.world_size)
+        images = TrainSet(
+            self._whole,
+            self._config,
+            self._seed,
+            side=phase_at(self._phases, first).input_size,
+            transformed=self._transformed,
+        )
         # Its own generator: workers must not move the global one, which dropout draws from.
         return DataLoader(
-            self._train_set,
+            images,
             batch_sampler=order,
-            num_workers=self._num_workers,
+            num_workers=self._config.num_workers,
             generator=torch.Generator(),
         )
 
@@ -226,7 +260,10 @@ class Loaders(L.LightningDataModule):
                 first=begin,
                 last=end,
                 seed=self._seed,
-                strata=table.labels if self._balanced else None,
+                strata=None if self._config.batches == "natural" else table.labels,
+                shares=batch_shares(
+                    self._config, np.bincount(table.labels, minlength=self._n_classes)
+                ),
                 offset=0 if number == 0 else len(self._tables[0]),
                 rank=rank,
                 n_ranks=n_ranks,
@@ -236,8 +273,13 @@ class Loaders(L.LightningDataModule):
         return _OneAfterTheOther(*reversed(orders))
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Validation images in order; every rank reads all of them, for they are few."""
-        return evaluation_loader(self._val_set)
+        """Validation images in order; every rank reads all of them, for they are few.
+
+        They are as large as those that the epoch has trained on.
+        """
+        step = 0 if self.trainer is None else max(self.trainer.global_step - 1, 0)
+        side = phase_at(self._phases, step).input_size
+        return evaluation_loader(EvaluationSet(self._val, side, self._config.contrast))
 
 
 def evaluation_loader(images: EvaluationSet) -> DataLoader[Sample]:

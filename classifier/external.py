@@ -1,151 +1,102 @@
-"""Backbones from torchvision and timm, with random weights or a file of weights."""
+"""Backbones from torchvision and timm, with random weights and one input channel."""
 
-import difflib
-import pickle
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
-import safetensors
-import safetensors.torch
 import timm
-import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
+from torchvision.models import VGG, DenseNet, MobileNetV2, SqueezeNet
 
-from classifier.backbones import Backbone
+from classifier.cards import ModelCard, ModelError
 from classifier.config import ClassifierConfig
 from classifier.heads import remove_head
-
-# ImageNet's mean and deviation of grey, for networks that do not state their own.
-_IMAGENET_GREY = 0.449 * 255, 0.226 * 255
-_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+from classifier.pooling import GlobalPool, PooledFeatures
 
 
-class ModelError(ValueError):
-    """A model or a file of weights that cannot be used as asked."""
+@dataclass(frozen=True, slots=True)
+class ForeignNetwork:
+    """A library's network without its head.
+
+    Attributes:
+        network: Normalised grey images (N, 1, S, S) to features (N, F).
+        stem: Name of its first convolution, which the library has for three channels.
+        dropped: Names of what the library's network has beside, such as its head.
+    """
+
+    network: nn.Module
+    stem: str
+    dropped: tuple[str, ...]
 
 
-def torchvision_backbone(
-    name: str, config: ClassifierConfig, *, pretrained: bool = True
-) -> Backbone:
+def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> ForeignNetwork:
     """A classification network of torchvision without its last layer.
 
+    Args:
+        card: Of the network.
+        config: The recipe; of it, pooling and dropout are used.
+        side: Of the images, for networks that are made for one size.
+
     Raises:
-        ModelError: The name, the input size or the weights do not fit.
+        ModelError: The input size or the pooling does not fit.
     """
-    known = torchvision.models.list_models(module=torchvision.models)
-    _require_known("torchvision", name, known)
     options: dict[str, object] = {}
-    if name.startswith("vit_"):
-        options = {"image_size": config.input_size}
-    elif name in ("googlenet", "inception_v3"):
+    if card.architecture.startswith("vit_"):
+        options = {"image_size": side}
+    elif card.architecture in ("googlenet", "inception_v3"):
         options = {"aux_logits": False, "init_weights": True}
     try:
-        network = torchvision.models.get_model(name, weights=None, **options)
+        network = torchvision.models.get_model(card.architecture, weights=None, **options)
     except ValueError as error:
-        raise _unfit(f"torchvision:{name}", config.input_size, error) from None
-    _set_dropout(network, config.dropout)
+        raise unfit(card.name, side, error) from None
     stem = _make_grey(network)
+    auxiliary = ("AuxLogits", "aux1", "aux2")
+    dense_vgg = isinstance(network, VGG) and card.keeps_dense
+    if isinstance(network, VGG | DenseNet | MobileNetV2 | SqueezeNet) and not dense_vgg:
+        # Their forward pools in passing; here the pool is a module that can be another.
+        network = PooledFeatures(
+            network.features, config.pooling, activate=isinstance(network, DenseNet)
+        )
+        return ForeignNetwork(network, stem, ("classifier", *auxiliary))
     head = remove_head(network)
-    return _finish(
-        network, f"torchvision:{name}", config, pretrained, stem, (head,), _IMAGENET_GREY
+    _set_dropout(network, head, config.dropout)
+    if config.pooling != "average":
+        _replace_pool(network, card, config)
+    return ForeignNetwork(network, stem, (head, *auxiliary))
+
+
+def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> ForeignNetwork:
+    """A network of timm without its last layer; arguments and errors as above."""
+    options: dict[str, Any] = {}
+    recipe = timm.get_pretrained_cfg(card.architecture)
+    if recipe is not None and recipe.fixed_input_size:
+        options["img_size"] = side
+    if config.pooling != "average":
+        options["global_pool"] = "catavgmax"
+    try:
+        network = timm.create_model(
+            card.architecture, pretrained=False, in_chans=1, num_classes=0, **options
+        )
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        if config.pooling != "average":
+            raise _no_global_pool(card) from None
+        raise unfit(card.name, side, error) from None
+    about = cast(dict[str, Any], network.pretrained_cfg)
+    stems, heads = about.get("first_conv") or "", about.get("classifier") or ()
+    return ForeignNetwork(
+        network,
+        stems if isinstance(stems, str) else stems[0],
+        (heads,) if isinstance(heads, str) else tuple(heads),
     )
 
 
-def timm_backbone(name: str, config: ClassifierConfig, *, pretrained: bool = True) -> Backbone:
-    """A network of timm without its last layer.
-
-    Raises:
-        ModelError: The name, the input size or the weights do not fit.
-    """
-    _require_known("timm", name, timm.list_models())
-    options: dict[str, Any] = {}
-    card = timm.get_pretrained_cfg(name)
-    if card is not None and card.fixed_input_size:
-        options["img_size"] = config.input_size
-    try:
-        network = timm.create_model(name, pretrained=False, in_chans=1, num_classes=0, **options)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise _unfit(f"timm:{name}", config.input_size, error) from None
-    about = cast(dict[str, Any], network.pretrained_cfg)
-    stem, head = about.get("first_conv") or "", about.get("classifier") or ()
-    grey = (255 * float(np.mean(about["mean"])), 255 * float(np.mean(about["std"])))
-    stems = (stem,) if isinstance(stem, str) else tuple(stem)
-    heads = (head,) if isinstance(head, str) else tuple(head)
-    return _finish(network, f"timm:{name}", config, pretrained, stems[0], heads, grey)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors file or from one of `torch.save`, tensors only.
-
-    Raises:
-        ModelError: There is no such file, or it is damaged or holds more than tensors.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        stored = torch.load(path, weights_only=True, map_location="cpu")
-    except OSError as error:
-        raise ModelError(
-            f"classifier.weights names {path}, which cannot be read ({error.strerror or error}); "
-            "give the path of a weights file."
-        ) from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, safetensors.SafetensorError):
-        raise ModelError(
-            f"{path} should be a state dict (torch.save or safetensors) but is damaged or holds "
-            "more than tensors; save the model's state_dict() alone."
-        ) from None
-    if isinstance(stored, Mapping) and isinstance(stored.get("state_dict"), Mapping):
-        stored = stored["state_dict"]
-    if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
-        raise ModelError(
-            f"{path} should hold a state dict, names to tensors, but holds something else; "
-            "save the model's state_dict() alone."
-        )
-    return dict(stored)
-
-
-def _finish(
-    network: nn.Module,
-    name: str,
-    config: ClassifierConfig,
-    pretrained: bool,
-    stem: str,
-    heads: Sequence[str],
-    grey: tuple[float, float],
-) -> Backbone:
-    loads = pretrained and config.weights is not None
-    if pretrained and config.weights is not None:
-        _load(network, name, config.weights, stem, heads)
-    n_features = _count_features(network, name, config.input_size)
-    return Backbone(network, n_features, mean=grey[0], std=grey[1], pretrained=loads)
-
-
-def _load(network: nn.Module, name: str, path: Path, stem: str, heads: Sequence[str]) -> None:
-    dropped = (*(f"{head}." for head in heads), *_AUXILIARY)
-    weights = {k: v for k, v in read_weights(path).items() if not k.startswith(dropped)}
-    wanted = network.state_dict()
-    kernel = weights.get(f"{stem}.weight")
-    if kernel is not None and kernel.ndim == 4 and kernel.shape[1] == 3:
-        weights[f"{stem}.weight"] = kernel.sum(1, keepdim=True)  # grey repeats into the channels
-    missing = sorted(wanted.keys() - weights.keys())
-    foreign = sorted(weights.keys() - wanted.keys())
-    shaped = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
-    if not (missing or foreign or shaped):
-        network.load_state_dict(weights)
-        return
-    if missing:
-        fault = f"{missing[0]} is missing (and {len(missing) - 1} more)"
-    elif foreign:
-        fault = f"{foreign[0]} does not belong (nor do {len(foreign) - 1} more)"
-    else:
-        key = min(shaped)
-        fault = f"{key} is {tuple(weights[key].shape)} in place of {tuple(wanted[key].shape)}"
-    raise ModelError(
-        f"{path} should hold the weights of {name}, but {fault}; "
-        "give a file of that network or change classifier.model."
+def unfit(name: str, side: int, error: Exception) -> ModelError:
+    """What to say of a network that cannot take images of a size."""
+    reason = " ".join(str(error).split())
+    return ModelError(
+        f"{name} cannot read images of {side} px ({reason:.120}); "
+        "change classifier.input_size or classifier.model."
     )
 
 
@@ -164,37 +115,29 @@ def _make_grey(network: nn.Module) -> str:
     return name
 
 
-def _set_dropout(network: nn.Module, dropout: float) -> None:
+def _set_dropout(network: nn.Module, head: str, dropout: float) -> None:
+    """Dropout between hidden dense layers as in the recipe; none at the end: our head has its."""
+    names = [name for name, layer in network.named_modules() if layer is not network]
+    for name in reversed(names[: names.index(head)]):
+        layer = network.get_submodule(name)
+        if isinstance(layer, nn.Dropout):
+            network.set_submodule(name, nn.Identity())
+        elif next(layer.parameters(recurse=False), None) is not None:
+            break
     for layer in network.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = dropout
 
 
-def _count_features(network: nn.Module, name: str, side: int) -> int:
-    network.eval()
-    try:
-        with torch.no_grad():
-            features = network(torch.zeros(2, 1, side, side))
-    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-        raise _unfit(name, side, error) from None
-    network.train()
-    if not isinstance(features, Tensor) or features.ndim != 2:
-        raise ModelError(
-            f"{name} gives no flat features and cannot be used as a classifier; choose another."
-        )
-    return features.shape[1]
+def _replace_pool(network: nn.Module, card: ModelCard, config: ClassifierConfig) -> None:
+    pool = getattr(network, "avgpool", None)
+    if not isinstance(pool, nn.AdaptiveAvgPool2d) or pool.output_size not in (1, (1, 1)):
+        raise _no_global_pool(card)
+    network.set_submodule("avgpool", GlobalPool(config.pooling))
 
 
-def _unfit(name: str, side: int, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())
+def _no_global_pool(card: ModelCard) -> ModelError:
     return ModelError(
-        f"{name} cannot read images of {side} px ({reason:.120}); "
-        "change classifier.input_size or classifier.model."
+        f"classifier.pooling (average+max) wants a network with a global pool that can be "
+        f"replaced, which {card.name} has not; leave it out or change classifier.model."
     )
-
-
-def _require_known(family: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"near names are {', '.join(near)}" if near else f"it has {len(known)} others"
-        raise ModelError(f"{family} has no model {name!r}; {hint}.")

@@ -5,7 +5,8 @@ p = softmax(logits + offsets):
 
     w_y (1 - p_y)^gamma (-log p_y)
 
-Weights w, focal gamma (Lin 2017, 1708.02002) and offsets (Menon 2021, 2007.07314) compose.
+Weights w, focal gamma (Lin 2017, 1708.02002), offsets (Menon 2021, 2007.07314) and smoothed labels
+(Szegedy 2016, 1512.00567) compose.
 """
 
 import numpy as np
@@ -30,15 +31,21 @@ class ClassLoss(nn.Module):
         gamma: How much images that are classified well already count less; 0: not at all.
         weights: Float (C,), one factor per class; None: 1.
         offsets: Float (C,), added to the logits; None: 0.
+        smoothing: Share of each label that is spread evenly over all classes.
     """
 
     def __init__(
-        self, *, gamma: float = 0.0, weights: Tensor | None = None, offsets: Tensor | None = None
+        self,
+        *,
+        gamma: float = 0.0,
+        weights: Tensor | None = None,
+        offsets: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.weights: Tensor | None
         self.offsets: Tensor | None
-        self.gamma = gamma
+        self.gamma, self.smoothing = gamma, smoothing
         # Buffers move to the device with the module; they are no part of its state.
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("offsets", offsets, persistent=False)
@@ -56,13 +63,14 @@ class ClassLoss(nn.Module):
         if self.offsets is not None:
             logits = logits + self.offsets
         whole = labels.ndim == 1
-        if self.gamma == 0 and whole:
+        if self.gamma == 0 and self.smoothing == 0 and whole:
             return F.cross_entropy(logits, labels, weight=self.weights)
         log_p = F.log_softmax(logits, dim=1)
         surprise = -log_p
         if self.gamma > 0:
             surprise = surprise * (-torch.expm1(log_p)).clamp(min=_SMALLEST) ** self.gamma
         shares = F.one_hot(labels, logits.shape[1]).to(log_p.dtype) if whole else labels
+        shares = (1 - self.smoothing) * shares + self.smoothing / logits.shape[1]
         if self.weights is not None:
             shares = shares * self.weights
         return (shares * surprise).sum() / shares.sum()
@@ -96,6 +104,7 @@ def loss_function(config: ClassifierConfig, counts: NDArray[np.int64]) -> ClassL
         gamma=config.focal_gamma if config.loss == "focal" else 0.0,
         weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
         offsets=None if offsets is None else torch.tensor(offsets, dtype=torch.float32),
+        smoothing=config.label_smoothing,
     )
 
 
@@ -136,16 +145,38 @@ def remedies(config: ClassifierConfig) -> list[str]:
     return [name for name, wanted in found.items() if wanted]
 
 
-def _batch_counts(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def batch_shares(config: ClassifierConfig, counts: NDArray[np.int64]) -> dict[int, float] | None:
+    """Share of each class in every batch; None: as the table has them, by chance.
+
+    Under `rare-share` the rarest class takes `rare_share` and the others what is left, in the
+    proportions of the table (the batches of COVID-Net, Wang 2020, 2003.09871).
+
+    Raises:
+        ValueError: A class has no image.
+    """
+    if config.batches == "natural":
+        return None
+    shown = _batch_counts(config, counts)
+    return {number: float(share) for number, share in enumerate(shown / shown.sum())}
+
+
+def _batch_counts(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Images per class in the batches, up to a factor."""
     absent = np.flatnonzero(counts == 0)
-    if len(absent) and (config.batches == "balanced" or config.loss == "logit-adjusted"):
+    if len(absent) and (config.batches != "natural" or config.loss == "logit-adjusted"):
         raise ValueError(
-            "Balanced batches and the logit-adjusted loss want images of every class to train on, "
+            "Batches by class and the logit-adjusted loss want images of every class to train on, "
             f"but class {int(absent[0])} has none; add images or choose another classifier.loss or "
             "classifier.batches."
         )
-    return np.ones_like(counts) if config.batches == "balanced" else counts
+    if config.batches == "balanced":
+        return np.ones(len(counts))
+    if config.batches == "natural":
+        return counts.astype(np.float64)
+    rarest = int(np.argmin(counts))
+    shares = counts * (1 - config.rare_share) / (counts.sum() - counts[rarest])
+    shares[rarest] = config.rare_share
+    return np.asarray(shares, np.float64)
 
 
 def _class_weights(
@@ -155,7 +186,7 @@ def _class_weights(
     shown = _batch_counts(config, counts)
     if config.class_weights == "none":
         return None
-    return np.asarray(shown.sum() / (len(shown) * np.maximum(shown, 1)), np.float64)
+    return np.asarray(shown.sum() / (len(shown) * np.where(shown > 0, shown, 1)), np.float64)
 
 
 def _weighted_shares(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:

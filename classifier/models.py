@@ -1,20 +1,28 @@
 """Classifiers by name: grey levels in, logits out."""
 
-import difflib
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from classifier.backbones import Backbone, bam_cnn, lite0
+from classifier.anatomy import Anatomy, examine, group_layers
+from classifier.backbones import own_backbone
+from classifier.cards import ModelCard, ModelError, model_card, registered_models
 from classifier.config import ClassifierConfig
-from classifier.external import ModelError, timm_backbone, torchvision_backbone
-from classifier.heads import linear_head
+from classifier.external import ForeignNetwork, timm_backbone, torchvision_backbone
+from classifier.heads import dense_head
+from classifier.weights import find_weights, load_weights
 
-__all__ = ["GreyClassifier", "ModelError", "Preprocessing", "build"]
-
-_OWN = ("bam-cnn", "lite0")
-_FAMILIES = ("torchvision", "timm")
+__all__ = [
+    "GreyClassifier",
+    "ModelCard",
+    "ModelError",
+    "Preprocessing",
+    "build",
+    "model_card",
+    "registered_models",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +33,13 @@ class Preprocessing:
         input_size: Side in pixels, reached by `tables.resize`.
         mean: Subtracted from the grey levels.
         std: Divides them afterwards.
+        contrast: What is done to the contrast before all that.
     """
 
     input_size: int
     mean: float
     std: float
+    contrast: str = "none"
 
     def as_json(self) -> dict[str, float | int | str]:
         """The recipe in words and numbers, for the checkpoint."""
@@ -39,18 +49,46 @@ class Preprocessing:
 class GreyClassifier(nn.Module):
     """Backbone and head behind the normalisation that the backbone was made for.
 
-    Attributes:
+    Args:
         backbone: Normalised grey images (N, 1, S, S) to features (N, F).
-        head: Features to logits (N, n_classes); what is trained first.
+        card: What the registry knows of it.
+        config: The recipe; of it, the head and the preprocessing are used.
+        n_classes: Number of logits.
         pretrained: Whether the backbone has learnt from other images before.
+
+    Attributes:
+        backbone: As above.
+        head: Features to logits (N, n_classes); what is trained first.
+        pretrained: As above.
+        preprocessing: What the backbone wants done to images.
+        card: As above.
+
+    Raises:
+        ModelError: The backbone cannot take images of the size.
     """
 
-    def __init__(self, backbone: Backbone, config: ClassifierConfig, n_classes: int) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        card: ModelCard,
+        config: ClassifierConfig,
+        n_classes: int,
+        *,
+        pretrained: bool,
+    ) -> None:
         super().__init__()
-        self.backbone = backbone.network
-        self.head = linear_head(backbone.n_features, n_classes, config.dropout)
-        self.pretrained = backbone.pretrained
-        self.preprocessing = Preprocessing(config.input_size, backbone.mean, backbone.std)
+        side = config.input_size or card.input_size
+        self.backbone = backbone
+        self.head = dense_head(
+            examine(backbone, card.name, side).n_features,
+            n_classes,
+            dropout=config.dropout,
+            units=config.head_units,
+            batch_norm=config.head_batch_norm,
+        )
+        self.pretrained = pretrained
+        self.preprocessing = Preprocessing(side, card.mean, card.std, config.contrast)
+        self.card = card
 
     def features(self, images: Tensor) -> Tensor:
         """Grey images (N, 1, S, S) in [0, 255], any dtype, to features float (N, F)."""
@@ -64,41 +102,76 @@ class GreyClassifier(nn.Module):
         logits: Tensor = self.head(self.features(images))
         return logits
 
+    def layers(self) -> list[nn.Module]:
+        """The backbone's layers in the order in which they are used.
+
+        They are its smallest modules with parameters of their own; each parameter is in one.
+        """
+        return [self.backbone.get_submodule(name) for name in self._anatomy.layers]
+
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """The same layers in groups, from the stem to the last: stages of about one map size."""
+        return [
+            [self.backbone.get_submodule(name) for name in group]
+            for group in group_layers(self._anatomy, self.card.groups)
+        ]
+
+    @property
+    def last_convolution(self) -> nn.Module:
+        """The backbone's module whose feature maps (N, C, h, w) Grad-CAM looks at.
+
+        Raises:
+            ModelError: The network has none beyond its stem, as vision transformers have not.
+        """
+        name = self.card.last_convolution or self._anatomy.maps
+        if not name:
+            raise ModelError(
+                f"{self.card.name} has no feature maps beyond its stem, which Grad-CAM needs; "
+                "choose a convolutional network."
+            )
+        return self.backbone.get_submodule(name)
+
+    @cached_property
+    def _anatomy(self) -> Anatomy:
+        """At the size that the network was made for: at small ones its stages look alike."""
+        try:
+            return examine(self.backbone, self.card.name, self.card.input_size)
+        except ModelError:  # made for the recipe's size alone
+            return examine(self.backbone, self.card.name, self.preprocessing.input_size)
+
 
 def build(config: ClassifierConfig, n_classes: int, *, pretrained: bool = True) -> GreyClassifier:
     """Make the network that a configuration names.
 
     Args:
-        config: The recipe; its `model` is `bam-cnn`, `lite0`, `torchvision:NAME` or `timm:NAME`.
+        config: The recipe; its `model` is one of `registered_models()`, `torchvision:NAME` or
+            `timm:NAME`. Without `input_size` it is the side that the network was made for.
         n_classes: Number of logits.
         pretrained: False leaves all weights random, for a checkpoint to fill.
 
     Raises:
-        ModelError: The name is unknown, or the weights or the input size do not fit it.
+        ModelError: The name is unknown, its weights are not there or do not fit, or the input size
+            or the pooling does not.
     """
-    model = GreyClassifier(_backbone(config, pretrained), config, n_classes)
+    card = model_card(config.model)
+    path = find_weights(config.weights, card) if pretrained else None
+    bundled = pretrained and config.model == "lite0" and config.weights == "auto"
+    found = _foreign(card, config, bundled=bundled)
+    if path is not None:
+        load_weights(found, card, path)
+    model = GreyClassifier(
+        found.network, card, config, n_classes, pretrained=bundled or path is not None
+    )
     if config.channels_last:
         return model.to(memory_format=torch.channels_last)
     return model
 
 
-def _backbone(config: ClassifierConfig, pretrained: bool) -> Backbone:
-    family, colon, name = config.model.partition(":")
-    if colon and family in _FAMILIES:
-        make = torchvision_backbone if family == "torchvision" else timm_backbone
-        return make(name, config, pretrained=pretrained)
-    if config.model not in _OWN:
-        near = difflib.get_close_matches(config.model, _OWN, n=1)
-        hint = f"did you mean {near[0]}?" if near else "choose one of these."
-        raise ModelError(
-            f"classifier.model should be {', '.join(_OWN)}, torchvision:NAME or timm:NAME, "
-            f"not {config.model!r}; {hint}"
-        )
-    if config.weights is not None and pretrained:
-        raise ModelError(
-            f"classifier.weights ({config.weights}) is for torchvision and timm models, not for "
-            f"{config.model}; leave it out or change classifier.model."
-        )
-    if config.model == "bam-cnn":
-        return bam_cnn(config)
-    return lite0(pretrained=pretrained)
+def _foreign(card: ModelCard, config: ClassifierConfig, *, bundled: bool) -> ForeignNetwork:
+    side = config.input_size or card.input_size
+    if card.library == "torchvision":
+        return torchvision_backbone(card, config, side)
+    if card.library == "timm":
+        return timm_backbone(card, config, side)
+    network = own_backbone(card.name, config, pretrained=bundled)
+    return ForeignNetwork(network, stem="conv_stem", dropped=("classifier",))  # as lite0 names them

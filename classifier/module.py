@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from classifier.config import ClassifierConfig
+from classifier.freezing import unfreeze_last
 from classifier.losses import ClassLoss
 from classifier.metrics import auroc
 from classifier.mixup import Mixup
 from classifier.models import GreyClassifier
+from classifier.phases import PlannedPhase, group_rates, phase_at, rate_factor
 
 Batch = tuple[Tensor, Tensor]
 
@@ -42,13 +45,13 @@ class EpochRecord:
 
 
 class ClassifierModule(L.LightningModule):
-    """Trains the head alone for `head_steps`, then all layers, and keeps the best weights.
+    """Trains what each phase unfreezes, and keeps the weights of the best validation or the last.
 
     Args:
         network: What is trained.
-        config: The recipe; of it, the learning rate and the weight decay are used.
-        n_steps: All optimizer steps.
-        head_steps: Of these, first steps that train the head alone.
+        config: The recipe; optimizer, schedule, `patience` and `keep` are used.
+        phases: What is trained when; together they are the run.
+        steps_per_epoch: Steps between two validations.
         loss: Of training.
         mixup: Mixes each batch; None: batches stay as they are.
         pretraining_steps: First steps, on other images; no weights are kept until after them.
@@ -56,8 +59,10 @@ class ClassifierModule(L.LightningModule):
 
     Attributes:
         history: One record per validation.
-        best: The record of the greatest validation AUROC after the pretraining.
-        best_weights: State dict of the network at that moment, on CPU.
+        best: The record whose weights are kept. Only validations after the pretraining and at the
+            image size of the last phase count.
+        best_weights: State dict of the network at that moment, on CPU; averaged weights if they
+            are averaged.
     """
 
     def __init__(
@@ -65,8 +70,8 @@ class ClassifierModule(L.LightningModule):
         network: GreyClassifier,
         config: ClassifierConfig,
         *,
-        n_steps: int,
-        head_steps: int,
+        phases: Sequence[PlannedPhase],
+        steps_per_epoch: int,
         loss: ClassLoss,
         mixup: Mixup | None = None,
         pretraining_steps: int = 0,
@@ -77,8 +82,8 @@ class ClassifierModule(L.LightningModule):
         self.history: list[EpochRecord] = []
         self.best: EpochRecord | None = None
         self.best_weights: dict[str, Tensor] = {}
-        self._config = config
-        self._n_steps, self._head_steps = n_steps, head_steps
+        self._config, self._phases = config, tuple(phases)
+        self._steps_per_epoch = steps_per_epoch
         self._loss, self._mixup = loss, mixup
         self._pretraining_steps = pretraining_steps
         self._pretraining_loss = loss if pretraining_loss is None else pretraining_loss
@@ -86,33 +91,32 @@ class ClassifierModule(L.LightningModule):
         self._outputs: list[Batch] = []
 
     def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov 2019) under a one-cycle schedule (Smith 2018)."""
+        """Adam or AdamW (Loshchilov 2019), one parameter group per layer group and the head."""
         groups = [
-            {"params": list(self.network.head.parameters())},
-            {"params": list(self.network.backbone.parameters())},
+            [weight for module in group for weight in module.parameters()]
+            for group in self.network.layer_groups()
         ]
-        optimizer = torch.optim.AdamW(
-            groups, lr=self._config.learning_rate, weight_decay=self._config.weight_decay
+        groups.append(list(self.network.head.parameters()))
+        rates = group_rates(self._config, len(groups) - 1)
+        kind = torch.optim.AdamW if self._config.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(
+            [{"params": group, "lr": rate} for group, rate in zip(groups, rates, strict=True)],
+            lr=self._config.learning_rate,
+            weight_decay=self._config.weight_decay,
         )
-        body_steps = self._n_steps - self._head_steps
 
-        def head_rate(step: int) -> float:
-            return 1.0 if step < self._head_steps else body_rate(step)
+        def factor(step: int) -> float:
+            return rate_factor(self._config, self._phases, step, self._steps_per_epoch)
 
-        def body_rate(step: int) -> float:
-            return one_cycle((step - self._head_steps) / max(1, body_steps))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [head_rate, body_rate])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Freeze the backbone, its batch statistics included, while the head trains alone."""
-        frozen = self.global_step < self._head_steps
-        self.network.backbone.requires_grad_(not frozen)
-        self.network.backbone.train(not frozen)
+        """Freeze what the phase does not train, its batch statistics included."""
+        unfreeze_last(self.network, phase_at(self._phases, self.global_step).unfrozen)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch: uint8 (N, 1, S, S) and int64 (N,)."""
@@ -124,11 +128,7 @@ class ClassifierModule(L.LightningModule):
         loss: Tensor = criterion(self.network(images), labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingDiverged(
-                f"The classifier's loss should stay finite but was {value} at step "
-                f"{step + 1} of {self._n_steps}; lower classifier.learning_rate "
-                f"(now {self._config.learning_rate:g})."
-            )
+            raise TrainingDiverged(self._divergence("loss", value, step + 1))
         self._losses.append(value)
         return loss
 
@@ -138,16 +138,12 @@ class ClassifierModule(L.LightningModule):
         self._outputs.append((self.network(images).float().cpu(), labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Record the epoch, and copy the weights if they are the best since the pretraining."""
+        """Record the epoch, and copy the weights if they are the ones to keep so far."""
         logits = torch.cat([logits for logits, _ in self._outputs])
         labels = torch.cat([labels for _, labels in self._outputs])
         loss = F.cross_entropy(logits, labels).item()
         if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"The classifier's validation loss should stay finite but was {loss} after step "
-                f"{self.global_step} of {self._n_steps}; lower classifier.learning_rate "
-                f"(now {self._config.learning_rate:g})."
-            )
+            raise TrainingDiverged(self._divergence("validation loss", loss, self.global_step))
         probabilities = logits.double().softmax(1)
         record = EpochRecord(
             epoch=len(self.history) + 1,
@@ -155,31 +151,34 @@ class ClassifierModule(L.LightningModule):
             train_loss=float(np.mean(self._losses)),
             val_loss=loss,
             val_auroc=auroc(probabilities.numpy(), labels.numpy()),
-            learning_rate=float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+            learning_rate=float(self.trainer.optimizers[0].param_groups[-1]["lr"]),
         )
         self._losses.clear()
         self._outputs.clear()
         self.history.append(record)
-        if record.step <= self._pretraining_steps:
+        if not self._counts(record):
             return
-        if self.best is None or record.rank > self.best.rank:
+        if self.best is None or self._config.keep == "last" or record.rank > self.best.rank:
             self.best = record
             self.best_weights = {
                 name: copy.deepcopy(value.detach().cpu())
                 for name, value in self.network.state_dict().items()
             }
+        self.trainer.should_stop = self._has_run_out_of_patience()
 
+    def _counts(self, record: EpochRecord) -> bool:
+        """Whether the weights may be kept: they have seen the images that they will be used on."""
+        size = phase_at(self._phases, record.step - 1).input_size
+        return record.step > self._pretraining_steps and size == self._phases[-1].input_size
 
-def one_cycle(progress: float) -> float:
-    """Share of the greatest learning rate: cosine from 1/25 up to 1 at 30 %, then down to ~0.
+    def _has_run_out_of_patience(self) -> bool:
+        losses = [record.val_loss for record in self.history if self._counts(record)]
+        waited = len(losses) - 1 - int(np.argmin(losses))
+        return 0 < self._config.patience <= waited
 
-    Args:
-        progress: Share of the steps done, in [0, 1].
-    """
-    if progress < 0.3:
-        return _cosine(1 / 25, 1.0, progress / 0.3)
-    return _cosine(1.0, 1e-4, min(1.0, (progress - 0.3) / 0.7))
-
-
-def _cosine(start: float, end: float, progress: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+    def _divergence(self, what: str, value: float, step: int) -> str:
+        return (
+            f"The classifier's {what} should stay finite but was {value} after step {step} of "
+            f"{self._phases[-1].last}; lower classifier.learning_rate "
+            f"(now {self._config.learning_rate:g})."
+        )

@@ -1,16 +1,31 @@
 """Probabilities of a trained classifier."""
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.special import softmax
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import rotate
 
 from classifier.checkpoint import LoadedClassifier
+from classifier.config import ClassifierConfig
 from classifier.data import EvaluationSet, evaluation_loader
+from classifier.models import GreyClassifier
 from classifier.tables import ImageTable, check_table
+
+_ZOOM = 0.07
+"""Share of the side that the zoomed views crop, or frame in black, all edges together."""
+_TURN = 5.0
+"""Degrees of the turned views; what moves in is black."""
 
 
 def predict_probabilities(loaded: LoadedClassifier, table: ImageTable) -> NDArray[np.float64]:
-    """Classify images without transforms, in the table's order.
+    """Classify images, in the table's order: the mean over networks and views, at the temperature.
 
     Args:
         loaded: The classifier, on the device where it shall run.
@@ -23,15 +38,78 @@ def predict_probabilities(loaded: LoadedClassifier, table: ImageTable) -> NDArra
         ValueError: The table is empty, or the network gives no finite logits.
     """
     check_table(table, len(loaded.class_names), "prediction")
-    device = next(loaded.network.parameters()).device
-    images = EvaluationSet(table, loaded.config.input_size)
+    logarithms = log_probabilities(loaded.networks, loaded.config, table)
+    return np.asarray(softmax(logarithms / loaded.temperature, axis=1), np.float64)
+
+
+def log_probabilities(
+    networks: Sequence[GreyClassifier], config: ClassifierConfig, table: ImageTable
+) -> NDArray[np.float64]:
+    """Logarithms of mean probabilities over networks and views, before any temperature.
+
+    Args:
+        networks: In eval mode, on the device where they shall run.
+        config: The recipe; `views` and `contrast` are used.
+        table: The images, at least one.
+
+    Returns:
+        float64 (N, C).
+
+    Raises:
+        ValueError: A network gives no finite logits.
+    """
+    device = next(networks[0].parameters()).device
+    images = EvaluationSet(table, networks[0].preprocessing.input_size, config.contrast)
+    views = [_VIEWS[name] for name in config.views]
+    found = []
     with torch.inference_mode():
-        logits = torch.cat(
-            [loaded.network(batch.to(device)).cpu() for batch, _ in evaluation_loader(images)]
-        )
-    if not torch.isfinite(logits).all():
-        raise ValueError(
-            "The classifier should give finite logits but gave NaN or infinity; train it again "
-            "with a lower classifier.learning_rate."
-        )
-    return np.asarray(logits.double().softmax(1).numpy(), np.float64)
+        for batch, _ in evaluation_loader(images):
+            seen = [view(batch.to(device)) for view in views]
+            logits = torch.stack([network(images) for network in networks for images in seen])
+            if not torch.isfinite(logits).all():
+                raise ValueError(
+                    "The classifier should give finite logits but gave NaN or infinity; train it "
+                    "again with a lower classifier.learning_rate."
+                )
+            logarithms = logits.double().log_softmax(2)
+            found.append(torch.logsumexp(logarithms, 0) - np.log(len(logits)))
+    return np.asarray(torch.cat(found).cpu().numpy(), np.float64)
+
+
+def _plain(images: Tensor) -> Tensor:
+    return images
+
+
+def _flip(images: Tensor) -> Tensor:
+    return images.flip(-1)
+
+
+def _zoom_in(images: Tensor) -> Tensor:
+    side = images.shape[-1]
+    cut = max(1, round(side * _ZOOM / 2))
+    return _stretch(images[..., cut : side - cut, cut : side - cut], side)
+
+
+def _zoom_out(images: Tensor) -> Tensor:
+    side = images.shape[-1]
+    frame = max(1, round(side * _ZOOM / 2))
+    return _stretch(F.pad(images, (frame, frame, frame, frame)), side)
+
+
+def _stretch(images: Tensor, side: int) -> Tensor:
+    return F.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True)
+
+
+def _turn(images: Tensor, degrees: float) -> Tensor:
+    turned: Tensor = rotate(images.float(), degrees, InterpolationMode.BILINEAR)
+    return turned
+
+
+_VIEWS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "plain": _plain,
+    "flip": _flip,
+    "zoom-in": _zoom_in,
+    "zoom-out": _zoom_out,
+    "turn-left": partial(_turn, degrees=_TURN),
+    "turn-right": partial(_turn, degrees=-_TURN),
+}

@@ -65,28 +65,45 @@ class ProgressBar(L.Callback):
         self._bar.stop()
 
 
-def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
-    """Write one row per validation."""
+def write_history(path: Path, histories: Sequence[Sequence[EpochRecord]]) -> None:
+    """Write one row per validation of each network."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in dataclasses.fields(EpochRecord)])
-        writer.writerows(dataclasses.astuple(record) for record in history)
+        writer.writerow(["member", *(field.name for field in dataclasses.fields(EpochRecord))])
+        for number, history in enumerate(histories):
+            writer.writerows((number, *dataclasses.astuple(record)) for record in history)
 
 
-def plot_learning_curves(path: Path, history: Sequence[EpochRecord], best: EpochRecord) -> None:
-    """Draw losses and validation AUROC over optimizer steps; a line marks the weights kept."""
+def plot_learning_curves(
+    path: Path, histories: Sequence[Sequence[EpochRecord]], best: Sequence[EpochRecord]
+) -> None:
+    """Draw losses and validation AUROC over optimizer steps.
+
+    Args:
+        path: The PNG to write.
+        histories: Of each network.
+        best: The record whose weights were kept, of each; a dotted line marks it.
+    """
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     losses, ranks = figure.subplots(1, 2)
-    steps = [record.step for record in history]
-    losses.plot(steps, [record.train_loss for record in history], marker="o", label="training")
-    losses.plot(steps, [record.val_loss for record in history], marker="o", label="validation")
+    for number, (history, kept) in enumerate(zip(histories, best, strict=True)):
+        steps = [record.step for record in history]
+        curves = {
+            "training": [record.train_loss for record in history],
+            "validation": [record.val_loss for record in history],
+        }
+        for ink, (name, values) in zip(("#4c566a", "#bf3f5f"), curves.items(), strict=True):
+            losses.plot(steps, values, "o-", color=ink, label=None if number else name)
+        scored = [(r.step, r.val_auroc) for r in history if r.val_auroc is not None]
+        ranks.plot(
+            [step for step, _ in scored], [value for _, value in scored], "o-", color="#bf3f5f"
+        )
+        for axes in (losses, ranks):
+            axes.axvline(kept.step, color="grey", linestyle=":")
     losses.set(xlabel="optimizer step", ylabel="loss")
     losses.set_ylim(bottom=0)
-    losses.legend()
-    scored = [(r.step, r.val_auroc) for r in history if r.val_auroc is not None]
-    ranks.plot([step for step, _ in scored], [value for _, value in scored], marker="o")
+    losses.legend(frameon=False)
     ranks.set(xlabel="optimizer step", ylabel="validation AUROC")
     for axes in (losses, ranks):
-        axes.axvline(best.step, color="grey", linestyle=":", label="kept")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

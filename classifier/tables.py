@@ -59,6 +59,21 @@ class ArrayTable:
         return self.images[index], int(self.labels[index])
 
 
+class JoinedTable:
+    """The rows of one `ImageTable`, then those of another."""
+
+    def __init__(self, first: ImageTable, second: ImageTable) -> None:
+        self._first, self._second = first, second
+        self.labels: NDArray[np.int64] = np.concatenate([first.labels, second.labels])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int, /) -> tuple[Image, int]:
+        n_first = len(self._first)
+        return self._first[index] if index < n_first else self._second[index - n_first]
+
+
 def check_table(table: ImageTable, n_classes: int, name: str) -> None:
     """Refuse a table that cannot be trained or evaluated on.
 
@@ -92,3 +107,30 @@ def resize(image: Image, side: int) -> Image:
     enlarges = side >= max(image.shape)
     interpolation = cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), np.uint8)
+
+
+def equalise(image: Image) -> Image:
+    """CLAHE (Zuiderveld 1994): even out contrast in 8 x 8 tiles, histograms clipped at 2.0.
+
+    Args:
+        image: uint8 (H, W).
+
+    Returns:
+        uint8 (H, W), made of the same image only.
+    """
+    return np.asarray(cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(image), np.uint8)
+
+
+def prepare(image: Image, side: int, contrast: str) -> Image:
+    """Bring a grey image to what the network was trained on, before any transform.
+
+    Args:
+        image: uint8 (H, W).
+        side: Wanted side in pixels.
+        contrast: `none` or `clahe`.
+
+    Returns:
+        uint8 (side, side).
+    """
+    resized = resize(image, side)
+    return equalise(resized) if contrast == "clahe" else resized

@@ -16,7 +16,7 @@ from classifier.tables import Image
 
 
 class TrainTransform:
-    """Rotation, shift, brightness and contrast of a grey image, drawn from (seed, visit, index).
+    """Affine, grey-level and mirror changes of a grey image, drawn from (seed, visit, index).
 
     Albumentations keeps one generator per process, so its workers would all draw alike and repeat
     themselves each epoch. Seeding before every image makes the draw a function of the image's place
@@ -51,15 +51,16 @@ def _transforms(config: AugmentConfig) -> list[A.BasicTransform]:
         # Albumentations only warns of an argument that it does not know, and then ignores it.
         warnings.simplefilter("error", UserWarning)
         transforms: list[A.BasicTransform] = []
-        if config.rotation_degrees or config.shift:
+        if config.rotation_degrees or config.shift or config.zoom:
             transforms.append(
                 A.Affine(
                     rotate=(-config.rotation_degrees, config.rotation_degrees),
                     translate_percent=(-config.shift, config.shift),
+                    scale=(1 - config.zoom, 1 + config.zoom),
                     interpolation=cv2.INTER_LINEAR,
                     border_mode=cv2.BORDER_CONSTANT,
                     fill=0,
-                    p=1.0,
+                    p=config.warp_probability,
                 )
             )
         if config.brightness:
@@ -68,5 +69,7 @@ def _transforms(config: AugmentConfig) -> list[A.BasicTransform]:
                 A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=1.0)
             )
         if config.horizontal_flip:
-            transforms.append(A.HorizontalFlip(p=0.5))
+            transforms.append(A.HorizontalFlip(p=config.horizontal_flip))
+        if config.vertical_flip:
+            transforms.append(A.VerticalFlip(p=config.vertical_flip))
         return transforms

@@ -28,11 +28,11 @@ def saved(tmp_path: Path) -> Path:
     network = build(CONFIG, 2)
     save_classifier(
         tmp_path / "made" / "here",
-        network,
-        network.state_dict(),
+        [network],
         CONFIG,
         class_names=["covid", "normal"],
         provenance={"split": "abc"},
+        temperature=1.5,
     )
     return tmp_path / "made" / "here"
 
@@ -57,6 +57,7 @@ def test_what_was_saved_comes_back(saved: Path) -> None:
     assert loaded.config == CONFIG
     assert loaded.class_names == ("covid", "normal")
     assert loaded.provenance == {"split": "abc"}
+    assert loaded.temperature == 1.5
     assert not loaded.network.training
     assert sorted(path.name for path in saved.iterdir()) == [CARD, WEIGHTS]
 
@@ -72,11 +73,9 @@ def test_a_card_from_before_a_setting_was_there_has_its_default(saved: Path) -> 
 def test_a_checkpoint_needs_no_file_of_first_weights(saved: Path) -> None:
     config = ClassifierConfig(model="torchvision:squeezenet1_1", input_size=32)
     network = build(config, 2)
-    stated = config.model_copy(update={"weights": Path("/gone.pth")})
-    save_classifier(
-        saved, network, network.state_dict(), stated, class_names=["a", "b"], provenance={}
-    )
-    assert load_classifier(saved).config.weights == Path("/gone.pth")
+    stated = config.model_copy(update={"weights": "/gone.pth"})
+    save_classifier(saved, [network], stated, class_names=["a", "b"], provenance={})
+    assert load_classifier(saved).config.weights == "/gone.pth"
 
 
 def test_predictions_are_probabilities_in_order_whatever_the_batch(saved: Path) -> None:
@@ -108,17 +107,21 @@ def test_a_damaged_file_is_refused(saved: Path, name: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "generator"}, "classifier of format 1"),
-        ({"format": 2}, "classifier of format 1"),
+        ({"kind": "generator"}, "classifier of format 2"),
+        ({"format": 1}, "classifier of format 2"),
         ({"class_names": ["only"]}, "two classes"),
         ({"class_names": ["a", 1]}, "two classes"),
         ({"class_names": None}, "class_names"),
-        ({"class_names": ["a", "b", "c"]}, r"head\.1"),
+        ({"class_names": ["a", "b", "c"]}, r"0\.head\.1"),
         ({"config": {"model": "bam-cnn", "colour": 1}}, "colour"),
         ({"config": {"model": "nothing"}}, "classifier.model"),
         ({"preprocessing": {"input_size": 31}}, "preprocessing"),
         ({"weights_sha256": "0" * 64}, "hash"),
         ({"provenance": []}, "provenance"),
+        ({"members": 0}, "members"),
+        ({"members": 2}, r"tensor 1\."),
+        ({"temperature": 0.0}, "temperature"),
+        ({"temperature": 1}, "temperature"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(saved: Path, values: dict, message: str) -> None:
@@ -137,13 +140,13 @@ def test_a_card_of_other_json_is_refused(saved: Path, text: str) -> None:
 @pytest.mark.parametrize("fault", ["nan", "infinite", "lacks", "foreign", "shape", "dtype"])
 def test_weights_that_do_not_fit_are_refused(saved: Path, fault: str) -> None:
     tensors = load_file(saved / WEIGHTS)
-    bias = tensors["head.1.bias"]
+    bias = tensors["0.head.1.bias"]
     if fault == "lacks":
-        del tensors["head.1.bias"]
+        del tensors["0.head.1.bias"]
     elif fault == "foreign":
         tensors["head.2.bias"] = bias.clone()
     else:
-        tensors["head.1.bias"] = {
+        tensors["0.head.1.bias"] = {
             "nan": torch.full_like(bias, float("nan")),
             "infinite": torch.full_like(bias, float("inf")),
             "shape": torch.zeros(5),

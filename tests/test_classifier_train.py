@@ -9,9 +9,9 @@ import torch
 from tiny_training import TINY, table, train, weights
 
 from classifier.checkpoint import load_classifier
-from classifier.config import ClassifierConfig
 from classifier.models import build
-from classifier.module import ClassifierModule, EpochRecord, one_cycle
+from classifier.module import ClassifierModule, EpochRecord
+from classifier.phases import one_cycle
 from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
 from classifier.train import Pretraining, TrainingDiverged
@@ -34,7 +34,7 @@ def test_it_learns_and_leaves_its_files(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["8", "16", "24"]
     assert loaded.provenance["split"] == "abc"
-    assert loaded.provenance["best"]["epoch"] == result.best_epoch
+    assert loaded.provenance["best"][0]["epoch"] == result.best_epoch
     assert (result.checkpoint / "learning-curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -111,7 +111,7 @@ def test_validation_of_one_class_falls_back_to_its_loss(
 
 
 def test_the_head_trains_first_and_alone(tmp_path: Path) -> None:
-    config = ClassifierConfig(input_size=32, batch_size=4, head_epochs=1)
+    config = TINY.model_copy(update={"model": "lite0", "input_size": 32, "batch_size": 4})
     result = train(tmp_path, config, n_steps=2, steps_per_epoch=2, train=table(4, 0))
     torch.manual_seed(0)
     start = build(config, 2).state_dict()
@@ -125,7 +125,7 @@ def test_the_head_trains_first_and_alone(tmp_path: Path) -> None:
 def test_all_layers_train_after_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = iter(range(5))
     monkeypatch.setattr("classifier.module.auroc", lambda *_: float(next(order)))  # keeps the last
-    config = ClassifierConfig(input_size=32, batch_size=4, head_epochs=1)
+    config = TINY.model_copy(update={"model": "lite0", "input_size": 32, "batch_size": 4})
     result = train(tmp_path, config, n_steps=3, steps_per_epoch=1, train=table(4, 0))
     torch.manual_seed(0)
     start = build(config, 2).state_dict()

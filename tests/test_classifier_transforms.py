@@ -1,5 +1,6 @@
 import os
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,7 @@ from classifier.data import BatchOrder, EvaluationSet, TrainSet
 from classifier.tables import ArrayTable, check_table, resize
 from classifier.transforms import TrainTransform
 
-OFF = {"rotation_degrees": 0, "shift": 0, "brightness": 0}
+OFF = {"warp_probability": 1, "rotation_degrees": 0, "shift": 0, "brightness": 0}
 
 
 def table(n: int = 6, side: int = 16) -> ArrayTable:
@@ -40,7 +41,7 @@ def test_draws_are_a_function_of_seed_visit_and_index() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_batches_do_not_depend_on_the_number_of_workers() -> None:
-    images = TrainSet(table(), ClassifierConfig(input_size=20), seed=3)
+    images = TrainSet(table(), ClassifierConfig(), seed=3, side=20)
 
     def run(workers: int) -> list[torch.Tensor]:
         order = BatchOrder(6, 4, first=0, last=4, seed=3)
@@ -61,7 +62,7 @@ def test_everything_off_leaves_the_image_alone() -> None:
 
 def test_the_horizontal_flip_happens_only_when_asked() -> None:
     image = table().images[0]
-    flip = TrainTransform(AugmentConfig.model_validate({**OFF, "horizontal_flip": True}), 0)
+    flip = TrainTransform(AugmentConfig.model_validate({**OFF, "horizontal_flip": 0.5}), 0)
     results = [flip(image, visit=v, index=0) for v in range(20)]
     flipped = [np.array_equal(result, image[:, ::-1]) for result in results]
     kept = [np.array_equal(result, image) for result in results]
@@ -127,7 +128,7 @@ def test_resize_keeps_constants_and_means() -> None:
 def test_read_only_images_are_served() -> None:
     images = table().images
     images.flags.writeable = False
-    image, label = EvaluationSet(ArrayTable(images, table().labels), 16)[1]
+    image, label = EvaluationSet(ArrayTable(images, table().labels), 16, "none")[1]
     np.testing.assert_array_equal(image[0], images[1])
     assert label == 1
 
@@ -153,3 +154,50 @@ def test_empty_tables_and_unnamed_labels_are_refused() -> None:
         check_table(table(0), 2, "training")
     with pytest.raises(ValueError, match="0 to 0 but 1 occurs"):
         check_table(table(4), 1, "training")
+
+
+def test_only_the_asked_classes_are_transformed() -> None:
+    images = TrainSet(table(), ClassifierConfig(), seed=3, side=32, transformed=frozenset({1}))
+    for index, label in enumerate(table().labels):
+        found, _ = images[(0, index)]
+        same = np.array_equal(found[0].numpy(), resize(table().images[index], 32))
+        assert same == (label != 1)
+
+
+def test_clahe_is_what_network_and_test_both_get() -> None:
+    stored = ArrayTable(np.full((1, 32, 32), 90, np.uint8), np.zeros(1, np.int64))
+    ramp = ArrayTable(
+        np.linspace(100, 110, 32 * 32).reshape(1, 32, 32).astype(np.uint8), stored.labels
+    )
+    config = ClassifierConfig(contrast="clahe", augment=AugmentConfig.model_validate(OFF))
+    (seen, _) = TrainSet(ramp, config, seed=0, side=32)[(0, 0)]
+    (tested, _) = EvaluationSet(ramp, 32, "clahe")[0]
+    assert torch.equal(seen, tested)
+    expected = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(ramp.images[0])
+    np.testing.assert_array_equal(tested[0].numpy(), expected)
+    assert np.ptp(expected.astype(int)) > np.ptp(ramp.images.astype(int))
+
+
+def test_zoom_enlarges_or_shrinks_about_the_middle() -> None:
+    dot = np.zeros((65, 65), np.uint8)
+    dot[28:37, 28:37] = 200
+    zoom = TrainTransform(AugmentConfig.model_validate({**OFF, "zoom": 0.4}), 0)
+    masses = []
+    for visit in range(30):
+        found = zoom(dot, visit=visit, index=0).astype(float)
+        rows, columns = np.nonzero(found > 100)
+        assert abs(rows.mean() - 32) < 1
+        assert abs(columns.mean() - 32) < 1
+        masses.append(len(rows) / 81)
+    assert min(masses) < 0.7
+    assert max(masses) > 1.4
+    assert min(masses) > 0.6**2 * 0.7
+    assert max(masses) < 1.4**2 * 1.3
+
+
+def test_some_images_stay_as_sharp_as_those_of_the_test() -> None:
+    image = table().images[0]
+    settings = {**OFF, "rotation_degrees": 30, "warp_probability": 0.3}
+    warp = TrainTransform(AugmentConfig.model_validate(settings), 0)
+    same = [np.array_equal(warp(image, visit=v, index=0), image) for v in range(200)]
+    assert 0.6 < np.mean(same) < 0.8

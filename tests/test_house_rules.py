@@ -16,11 +16,12 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 _LEVELS = [  # a module may import from its own level and from those after it
     {"cli"},
+    {"command"},
     {"stages"},
-    {"quality", "report", "ablation", "statistics", "shortcuts"},
+    {"quality", "report", "ablation", "statistics", "shortcuts", "explanation", "app"},
     {"data"},
-    {"config", "workspace", "manifest", "results", "resources"},
-    {"ratio", "errors", "cli_types", "sections"},
+    {"config", "workspace", "manifest", "results", "resources", "recipe"},
+    {"ratio", "errors", "cli_types", "sections", "allocator"},
 ]
 _CHAINS = {"run.py", "ablate.py", "fold_images.py"}  # stages that may import stages
 _HEAVY = {"torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas", "PIL", "numpy", "timm"}

@@ -14,7 +14,16 @@ from classifier.tables import ArrayTable
 from classifier.train import FitResult, fit
 
 CPU = {"accelerator": "cpu", "enable_progress_bar": False}
-TINY = ClassifierConfig(model="bam-cnn", input_size=16, batch_size=8, learning_rate=3e-3)
+TINY = ClassifierConfig(
+    model="bam-cnn",
+    input_size=16,
+    batch_size=8,
+    learning_rate=3e-3,
+    ema_half_life=0,
+    keep="best",
+    views=("plain",),
+    calibration="none",
+)
 
 
 def table(n: int, seed: int) -> ArrayTable:
@@ -44,7 +53,8 @@ def train(out: Path, config: ClassifierConfig = TINY, **changes: Any) -> FitResu
 
 
 def weights(result: FitResult) -> dict[str, torch.Tensor]:
-    return load_file(result.checkpoint / "classifier.safetensors")
+    stored = load_file(result.checkpoint / "classifier.safetensors")
+    return {name.removeprefix("0."): value for name, value in stored.items()}
 
 
 def skewed(n: int = 20) -> ArrayTable:

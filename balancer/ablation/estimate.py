@@ -49,7 +49,8 @@ def _classifier_seconds(config: BalancerConfig, steps: int, folder: Path) -> flo
         rng.integers(0, 256, (size, side, side), dtype=np.uint8),
         np.arange(size, dtype=np.int64) % 2,
     )
-    recipe = config.classifier.model_copy(update={"head_epochs": 0})
+    alone = {"head_epochs": 0, "phases": (), "patience": 0, "calibration": "none"}
+    recipe = config.classifier.model_copy(update=alone)
     few = ArrayTable(table.images[:4], table.labels[:4])
     return classifier.train.fit(
         recipe,

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from balancer.ablation.schedule import Executor
+from balancer.allocator import keep_freed_memory
 from balancer.errors import BalancerError, EnvironmentFault
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,7 @@ def _begin(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the driver decides
     signal.signal(signal.SIGTERM, _interrupt)
     if sys.platform == "linux":

@@ -202,6 +202,7 @@ def _copied(image: Pixels, rng: np.random.Generator) -> Pixels:
 
 def _augmentation(arm: Arm) -> AugmentConfig:
     return AugmentConfig(
+        warp_probability=1.0,
         rotation_degrees=arm.options["rotation"],
         shift=arm.options["shift"],
         brightness=arm.options["brightness"],

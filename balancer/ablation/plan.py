@@ -57,6 +57,11 @@ class Plan:
         """Whether an arm wants images of a trained generator."""
         return any(arm.makes for arm in self.arms)
 
+    @property
+    def shows_generated(self) -> bool:
+        """Whether an arm trains on images of a generator, be it an untrained one."""
+        return self.trains_gans or any(arm.family == "noise" for arm in self.arms)
+
     def arms_of(self, fold: Fold) -> list[Arm]:
         """The arms that are trained on a fold."""
         names = {unit.arm.name for unit in self.units_of([fold])}
@@ -175,7 +180,7 @@ def estimated_seconds(
         rates: Measured here.
         done: Seconds that finished units of each arm took, on average; better than the rates.
     """
-    step_seconds = config.classifier.epochs * rates.step
+    step_seconds = config.classifier.n_epochs * rates.step
     images = config.gan.images_shown * rates.gan_image
     seconds = {}
     for fold in plan.all_folds:

@@ -179,7 +179,7 @@ def _train(
     counts = index.counts("train")
     n_real = sum(counts.values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
-    n_steps = config.classifier.epochs * steps_per_epoch
+    n_steps = config.classifier.n_epochs * steps_per_epoch
     before = None
     if material.before is not None:
         before = Pretraining(material.before, material.share_before)
@@ -194,7 +194,11 @@ def _train(
             seed=seed,
             out_dir=folder,
             trainer_options=classifier_trainer(config.hardware, progress=False),
-            provenance={"index_hash": index.index_hash, "added": dict(material.n_added)},
+            provenance={
+                "index_hash": index.index_hash,
+                "image_size": config.classifier_image_size,
+                "added": dict(material.n_added),
+            },
             pretrain=before,
         )
     except TrainingDiverged as error:

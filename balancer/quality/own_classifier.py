@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import Extractor, common_recipe
 from classifier.checkpoint import WEIGHTS, CheckpointError, LoadedClassifier, load_classifier
-from classifier.tables import resize
+from classifier.tables import prepare
 
 
 def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
@@ -59,10 +59,13 @@ class _Penultimate(nn.Module):
     def __init__(self, loaded: LoadedClassifier) -> None:
         super().__init__()
         self._network = loaded.network.eval().requires_grad_(False)
-        self._side = loaded.config.input_size
-        last = [layer for layer in loaded.network.head if isinstance(layer, nn.Linear)][-1]
-        self.dimension = last.in_features
+        self._side = loaded.network.preprocessing.input_size
+        self._contrast = loaded.config.contrast
+        first = next(layer for layer in loaded.network.head if isinstance(layer, nn.Linear))
+        self.dimension = first.in_features
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        resized = np.stack([resize(image, self._side) for image in images.squeeze(1).numpy()])
+        resized = np.stack(
+            [prepare(image, self._side, self._contrast) for image in images.squeeze(1).numpy()]
+        )
         return (self._network.features(torch.from_numpy(resized)[:, None]).float(),)

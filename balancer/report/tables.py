@@ -57,6 +57,11 @@ def predictions_for(table: RadiographTable, probabilities: np.ndarray) -> Predic
     )
 
 
+def metric_lines(test: Mapping[str, Any]) -> list[str]:
+    """What the terminal shows of the metrics of one test, a line each."""
+    return [f"  {title:18} {interval(test[key])}" for key, title in METRICS.items()]
+
+
 def write_predictions(path: Path, predictions: Predictions, predicted: np.ndarray) -> None:
     """Write one row per test image; `predicted` is int64 (N,)."""
     names = predictions.class_names

@@ -23,6 +23,7 @@ from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
 from balancer.errors import EnvironmentFault
+from balancer.recipe import settle
 from balancer.results import StageResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
@@ -64,6 +65,7 @@ def run(
     classify.check(config, workspace)
     index = load_index(workspace.index_dir)
     plan = make_plan(config, index)
+    config = settle(config, beside_generated=plan.shows_generated)
     others = read_external(external, config, index)
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]
     seconds = _estimate(config, workspace, plan, left) if left else {}

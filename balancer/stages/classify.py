@@ -14,7 +14,6 @@ from balancer.data.cache import open_cache
 from balancer.data.dataset import (
     ImageSet,
     Index,
-    RadiographTable,
     evaluation_table,
     load_index,
     training_table,
@@ -22,20 +21,19 @@ from balancer.data.dataset import (
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import ConfigurationError, Diverged
 from balancer.manifest import SyntheticRecord, fingerprint
-from balancer.report.plots import save_confusion, save_precision_recall, save_roc
-from balancer.report.tables import METRICS, interval, predictions_for, write_predictions
+from balancer.recipe import settle
+from balancer.report.tables import metric_lines
+from balancer.report.tested import PREDICTIONS, test_classifier
 from balancer.resources import check_accelerator, classifier_trainer
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import LoadedClassifier, load_classifier
-from classifier.metrics import evaluate, predict_classes
+from classifier.checkpoint import load_classifier
 from classifier.predict import predict_probabilities
 from classifier.threshold import choose_threshold
 
 log = logging.getLogger(__name__)
 
 REAL_ARM, SYNTHETIC_ARM = "real", "real+synthetic"
-PREDICTIONS_NAME = "predictions.csv"
 
 
 def run(
@@ -47,7 +45,7 @@ def run(
 ) -> StageResult:
     """Train on the training split, choose on validation, test once.
 
-    Both arms take the number of optimizer steps that `classifier.epochs` passes over the real
+    Both arms take the number of optimizer steps that `classifier.n_epochs` passes over the real
     training images take.
 
     Args:
@@ -68,6 +66,14 @@ def run(
     synthetic = load_synthetic(workspace, index) if with_synthetic else []
     if synthetic:
         _compare_sizes(config, min(record.width for record in synthetic))
+    generates = with_synthetic or workspace.has_generated()
+    config = settle(config, beside_generated=generates)
+    if generates and not with_synthetic and config.classifier_image_size < _sharp(config):
+        log.info(
+            "Reading images at %d px, as the generated ones of this workspace are, so that both "
+            "classifiers compare; --set classifier.image_size=%d reads them sharper.",
+            config.classifier_image_size, _sharp(config),
+        )  # fmt: skip
     arm = SYNTHETIC_ARM if with_synthetic else REAL_ARM
     settings = {
         "seed": config.seed,
@@ -98,6 +104,7 @@ def check(config: BalancerConfig, workspace: Workspace) -> None:
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
     index.positive_class(config.evaluation.positive_class)
+    config = settle(config, beside_generated=False)
     try:
         classifier.models.build(config.classifier, len(index.classes))
     except ValueError as error:
@@ -107,12 +114,11 @@ def check(config: BalancerConfig, workspace: Workspace) -> None:
 def summary(result: StageResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     test = result.metrics["test"]
-    lines = [
+    title = (
         f"Trained on {result.metrics['arm']}, tested once on {test['n']} real images; "
         f"positive class {result.metrics['positive_class']}"
-    ]
-    lines += [f"  {title:18} {interval(test[key])}" for key, title in METRICS.items()]
-    return ["\n".join(lines)]
+    )
+    return ["\n".join([title, *metric_lines(test)])]
 
 
 def _train_and_test(
@@ -133,7 +139,7 @@ def _train_and_test(
     positive = index.classes.index(index.positive_class(config.evaluation.positive_class))
     n_real = sum(index.counts("train").values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
-    n_steps = config.classifier.epochs * steps_per_epoch
+    n_steps = config.classifier.n_epochs * steps_per_epoch
     log.info(
         "Training %s on %d real and %d synthetic images, %d steps",
         config.classifier.model, n_real, len(synthetic), n_steps,
@@ -151,7 +157,11 @@ def _train_and_test(
             trainer_options=classifier_trainer(
                 config.hardware, progress=log.isEnabledFor(logging.INFO)
             ),
-            provenance={"index_hash": index.index_hash, "n_synthetic": len(synthetic)},
+            provenance={
+                "index_hash": index.index_hash,
+                "image_size": size,
+                "n_synthetic": len(synthetic),
+            },
         )
     except classifier.train.TrainingDiverged as error:
         raise Diverged(f"Training the classifier diverged: {error}") from error
@@ -162,8 +172,14 @@ def _train_and_test(
     if len(index.classes) == 2:
         scores = predict_probabilities(loaded, validation)[:, positive]
         threshold = choose_threshold(scores, validation.labels == positive)
-    test = _test(
-        config, evaluation_table(real, index.classes, "test"), loaded, positive, threshold, folder
+    test = test_classifier(
+        loaded,
+        evaluation_table(real, index.classes, "test"),
+        folder,
+        positive=positive,
+        threshold=threshold,
+        n_bootstrap=config.evaluation.bootstrap_samples,
+        seed=config.seed,
     )
     return {
         "positive_class": index.classes[positive],
@@ -171,44 +187,19 @@ def _train_and_test(
         "training_images": {"real": n_real, "synthetic": len(synthetic)},
         "n_steps": n_steps,
         "best_epoch": fit.best_epoch,
-        "predictions": fingerprint((folder / PREDICTIONS_NAME).read_bytes()),
+        "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
         "test": test,
     }
 
 
-def _test(
-    config: BalancerConfig,
-    test: RadiographTable,
-    loaded: LoadedClassifier,
-    positive: int,
-    threshold: float | None,
-    folder: Path,
-) -> dict[str, Any]:
-    """The one look at the test split: metrics, predictions and pictures."""
-    probabilities = predict_probabilities(loaded, test)
-    predictions = predictions_for(test, probabilities)
-    predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
-    write_predictions(folder / PREDICTIONS_NAME, predictions, predicted)
-    metrics = evaluate(
-        probabilities,
-        test.labels,
-        class_names=test.classes,
-        positive=positive,
-        threshold=threshold,
-        groups=predictions.groups,
-        n_bootstrap=config.evaluation.bootstrap_samples,
-        seed=config.seed,
-    )
-    scores, is_positive = {"test": probabilities[:, positive]}, test.labels == positive
-    save_roc(scores, is_positive, folder / "roc.png")
-    save_precision_recall(scores, is_positive, folder / "precision-recall.png")
-    save_confusion(metrics["confusion"], test.classes, folder / "confusion.png")
-    return metrics
+def _sharp(config: BalancerConfig) -> int:
+    """The side from which on larger images tell the network nothing more."""
+    return config.classifier.input_size or config.classifier_image_size
 
 
 def _compare_sizes(config: BalancerConfig, made: int) -> None:
     """Both arms read their images at one size, and it should be that of the synthetic ones."""
-    size = config.classifier_image_size
+    size = config.classifier.image_size or config.gan.image_size
     if config.classifier.image_size is None and size != made:
         raise ConfigurationError(
             f"The synthetic images are {made} px wide, but gan.image_size={size} has real images "

@@ -1,0 +1,127 @@
+"""`balancer evaluate`: a finished classifier on images of another folder, as it is."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from balancer.ablation.elsewhere import external_table
+from balancer.ablation.ledger import note_read
+from balancer.config import BalancerConfig
+from balancer.data.dataset import load_index
+from balancer.data.external import load_external
+from balancer.errors import IntegrityError
+from balancer.manifest import fingerprint
+from balancer.report.tables import metric_lines
+from balancer.report.tested import PREDICTIONS, test_classifier
+from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.workspace import Workspace
+from classifier.checkpoint import CheckpointError, load_classifier
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    config: BalancerConfig,
+    workspace: Workspace,
+    *,
+    images: Path,
+    force: bool = False,
+    with_synthetic: bool = False,
+) -> StageResult:
+    """Test weights and threshold as they are on images that the index lacks.
+
+    Images that show a film or a patient of the index are left out and counted.
+
+    Args:
+        config: `data`, `evaluation.bootstrap_samples` and `seed` are used.
+        workspace: Reads `index/` and `classify/`; writes `evaluate/`.
+        images: A folder per class.
+        force: Test again whatever stands there.
+        with_synthetic: Test the classifier that was trained with synthetic images.
+
+    Raises:
+        MissingStage: There is no index, or no such classifier.
+        DataError: The folder does not fit the classes, or no image of it is new.
+        IntegrityError: The classifier is of another split, or its files were changed.
+    """
+    index = load_index(workspace.index_dir)
+    arm = "real+synthetic" if with_synthetic else "real"
+    trained = workspace.classify_dir(arm)
+    command = f"balancer classify{' --with-synthetic' if with_synthetic else ''}"
+    result = read_result(trained)
+    if result is None:
+        raise MissingStage(
+            "classify",
+            f"`balancer evaluate` tests a finished classifier, but {trained} does not exist; run "
+            f"`{command}` first.",
+            cheap=False,
+        )
+    if result.inputs.get("index") != index.index_hash:
+        raise IntegrityError(
+            f"{trained} was trained on another split than today's index.csv; run "
+            f"`{command} --force`."
+        )
+    workspace.refuse_overlap(images)
+    external = load_external(images, index, config.data)
+    name = images.resolve().name
+    ids = fingerprint("\n".join(record.image_id for record in external.records).encode())
+    settings = {"name": name, "bootstrap_samples": config.evaluation.bootstrap_samples}
+    inputs = {"images": ids, "classifier": fingerprint((trained / "result.json").read_bytes())}
+    directory = workspace.evaluate_dir(name, arm)
+    standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
+    if standing is not None:
+        return standing
+
+    def work(folder: Path) -> dict[str, Any]:
+        try:
+            loaded = load_classifier(trained)
+        except CheckpointError as error:
+            raise IntegrityError(str(error)) from error
+        size = int(result.settings["image_size"])
+        table = external_table(
+            external, index.classes, workspace.root / "cache" / "external" / name, size
+        )
+        note_read(
+            workspace.ledger_dir,
+            what=f"external:{name}",
+            fold="index",
+            seed=config.seed,
+            arm=arm,
+            images=len(table),
+            images_sha256=ids,
+        )
+        positive = index.classes.index(result.metrics["positive_class"])
+        test = test_classifier(
+            loaded,
+            table,
+            folder,
+            positive=positive,
+            threshold=result.metrics["threshold"],
+            n_bootstrap=config.evaluation.bootstrap_samples,
+            seed=config.seed,
+        )
+        return {
+            "arm": arm,
+            "positive_class": result.metrics["positive_class"],
+            "threshold": result.metrics["threshold"],
+            "external": external.facts(),
+            "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
+            "test": test,
+        }
+
+    return perform("evaluate", workspace, directory, settings=settings, inputs=inputs, work=work)
+
+
+def summary(result: StageResult) -> list[RenderableType]:
+    """What the terminal shows of a result."""
+    metrics = result.metrics
+    left_out = sum(metrics["external"]["dropped"].values())
+    title = (
+        f"Trained on {metrics['arm']}, tested as it is on {metrics['test']['n']} images of "
+        f"{result.settings['name']}; positive class {metrics['positive_class']}"
+    )
+    if left_out:
+        title += f"; {left_out} more show films or patients of the index and were left out"
+    return ["\n".join([title, *metric_lines(metrics["test"])])]

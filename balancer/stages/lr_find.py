@@ -1,0 +1,95 @@
+"""`balancer lr-find`: which learning rate the classifier bears."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+
+from balancer.config import BalancerConfig
+from balancer.data.dataset import load_index, training_table
+from balancer.errors import ConfigurationError
+from balancer.recipe import settle
+from balancer.resources import check_accelerator, classifier_trainer
+from balancer.results import StageResult, perform, standing_result
+from balancer.workspace import Workspace
+from classifier.lr_finder import RateSearch, find_learning_rate
+
+log = logging.getLogger(__name__)
+PICTURE = "lr-find.png"
+
+
+def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
+    """Let the learning rate grow over a short training on the training split.
+
+    Args:
+        config: Sections `classifier`, `hardware` and `seed` are used.
+        workspace: Reads `index/`; writes `lr-find/`.
+        force: Search again whatever stands there.
+
+    Raises:
+        MissingStage: There is no index.
+        ConfigurationError: The model cannot be built.
+        EnvironmentFault: The accelerator is not there.
+    """
+    check_accelerator(config.hardware)
+    index = load_index(workspace.index_dir)
+    config = settle(config, beside_generated=workspace.has_generated())
+    settings = {"seed": config.seed, "classifier": config.classifier.model_dump(mode="json")}
+    inputs = {"index": index.index_hash}
+    directory = workspace.lr_find_dir
+    standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
+    if standing is not None:
+        return standing
+
+    def work(folder: Path) -> dict[str, Any]:
+        train = training_table(index.image_set(config.classifier_image_size), index.classes, None)
+        try:
+            search = find_learning_rate(
+                config.classifier,
+                train,
+                n_classes=len(index.classes),
+                seed=config.seed,
+                trainer_options=classifier_trainer(config.hardware, progress=False),
+            )
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
+        draw(search, config.classifier.model, folder / PICTURE)
+        return {
+            "suggestion": search.suggestion,
+            "rates": search.rates.tolist(),
+            "losses": search.losses.tolist(),
+        }
+
+    return perform("lr-find", workspace, directory, settings=settings, inputs=inputs, work=work)
+
+
+def summary(result: StageResult) -> list[RenderableType]:
+    """What the terminal shows of a result."""
+    found = result.metrics["suggestion"]
+    if found is None:
+        return ["The loss fell at no rate; look at lr-find.png and at the images."]
+    return [
+        f"The loss falls fastest at a learning rate of {found:.1e}; pass it with "
+        f"--set classifier.learning_rate={found:.1e}"
+    ]
+
+
+def draw(search: RateSearch, title: str, path: Path) -> None:
+    """Draw the smoothed loss over the rate, and the suggestion."""
+    figure = Figure(figsize=(6, 4), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(search.rates, search.losses, color="#4c566a")
+    if search.suggestion is not None:
+        axes.axvline(search.suggestion, linestyle=":", color="#bf3f5f")
+        axes.annotate(
+            f" fastest fall: {search.suggestion:.1e}",
+            (search.suggestion, 1.0),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            color="#bf3f5f",
+        )
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed", title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)

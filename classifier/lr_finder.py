@@ -1,0 +1,122 @@
+"""The learning-rate range test (Smith 2017, 1506.01186), by Lightning's Tuner."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.tuner.tuning import Tuner
+from numpy.typing import NDArray
+from torch import Tensor
+
+from classifier.config import ClassifierConfig
+from classifier.data import Loaders
+from classifier.losses import loss_function
+from classifier.models import build
+from classifier.module import Batch, ClassifierModule
+from classifier.phases import PlannedPhase
+from classifier.tables import ImageTable, check_table
+from classifier.trainer import quiet
+
+
+@dataclass(frozen=True, slots=True)
+class RateSearch:
+    """Losses of a short run whose learning rate grows from step to step.
+
+    Attributes:
+        rates: float64 (K,), rising by equal factors.
+        losses: float64 (K,), smoothed training losses; those that are not finite are left out.
+        suggestion: Rate at which the loss falls fastest; None where it never falls.
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    suggestion: float | None
+
+
+class _WithoutAlarm(ClassifierModule):
+    """The search goes on until the loss diverges; that is its end and no fault."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, labels = batch
+        loss: Tensor = self._loss(self.network(images), labels)
+        return loss
+
+    def on_validation_epoch_end(self) -> None:
+        self._outputs.clear()
+
+
+def find_learning_rate(
+    config: ClassifierConfig,
+    train: ImageTable,
+    *,
+    n_classes: int,
+    seed: int,
+    trainer_options: Mapping[str, object],
+    n_steps: int = 100,
+    lowest: float = 1e-7,
+    greatest: float = 1.0,
+) -> RateSearch:
+    """Train for a moment with rates from low to high, all layers at once, and watch the loss.
+
+    Args:
+        config: The recipe; its own rates do not matter.
+        train: Training images.
+        n_classes: Number of class names.
+        seed: Of initial weights, order and transforms.
+        trainer_options: Arguments of `lightning.Trainer`.
+        n_steps: Optimizer steps at most; a loss of four times the least one ends the search.
+        lowest: First rate.
+        greatest: Last rate.
+
+    Raises:
+        ValueError: The table is empty, or the model cannot be built (`ModelError`).
+    """
+    check_table(train, n_classes, "training")
+    loss = loss_function(config, np.bincount(train.labels, minlength=n_classes))
+    given: dict[str, Any] = {**trainer_options, "enable_progress_bar": False}
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), quiet():
+        torch.manual_seed(seed)
+        config = config.model_copy(update={"input_size": config.final_size})
+        network = build(config, n_classes)
+        side = network.preprocessing.input_size
+        phases = (PlannedPhase(0, n_steps, side, 1.0, config.learning_rate),)
+        loaders = Loaders(
+            config,
+            train,
+            train,
+            n_classes=n_classes,
+            phases=phases,
+            steps_per_epoch=n_steps,
+            seed=seed,
+        )
+        module = _WithoutAlarm(network, config, phases=phases, steps_per_epoch=n_steps, loss=loss)
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = L.Trainer(
+                max_epochs=-1,
+                max_steps=n_steps,
+                limit_val_batches=0,
+                use_distributed_sampler=False,
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                default_root_dir=folder,
+                **given,
+            )
+            found = Tuner(trainer).lr_find(
+                module,
+                datamodule=loaders,
+                min_lr=lowest,
+                max_lr=greatest,
+                num_training=n_steps,
+                update_attr=False,
+            )
+    if found is None:
+        raise ValueError("Lightning gave no result of the learning-rate search.")
+    rates = np.asarray(found.results["lr"], np.float64)
+    losses = np.asarray(found.results["loss"], np.float64)
+    finite = np.isfinite(losses)
+    return RateSearch(rates[finite], losses[finite], found.suggestion())

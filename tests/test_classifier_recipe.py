@@ -1,0 +1,175 @@
+"""Parts of the default recipe: averages of weights, networks and views, and a temperature."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from tiny_training import TINY, table, train, weights
+
+from classifier.checkpoint import LoadedClassifier, load_classifier
+from classifier.config import ClassifierConfig, Phase
+from classifier.lr_finder import find_learning_rate
+from classifier.models import GreyClassifier
+from classifier.module import ClassifierModule
+from classifier.predict import log_probabilities, predict_probabilities
+from classifier.tables import ArrayTable
+from classifier.train import member_seed
+
+
+def tiny(**changes: object) -> ClassifierConfig:
+    return TINY.model_copy(update=changes)
+
+
+def test_the_last_weights_are_kept_where_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([0.9, 0.8, 0.7])
+    monkeypatch.setattr("classifier.module.auroc", lambda *_: next(values))
+    assert train(tmp_path, tiny(keep="last"), n_steps=9).best_epoch == 3
+
+
+def test_averaged_weights_are_validated_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[torch.Tensor] = []
+    original = ClassifierModule.on_train_batch_start
+
+    def spy(self: ClassifierModule, batch: object, batch_idx: int) -> None:
+        steps.append(self.network.head[1].weight.detach().clone())
+        original(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ClassifierModule, "on_train_batch_start", spy)
+    result = train(tmp_path, tiny(ema_half_life=4.0, keep="last"), n_steps=6)
+    kept = weights(result)["head.1.weight"]
+    plain = weights(train(tmp_path / "b", tiny(keep="last"), n_steps=6))["head.1.weight"]
+    averaged = steps[1]  # the first average is the weights after the first step
+    for n, after in enumerate([*steps[2:6], plain], start=1):
+        share = min(0.5 ** (1 / 4.0), (1 + n) / (10 + n))
+        averaged = share * averaged + (1 - share) * after
+    torch.testing.assert_close(kept, averaged)
+
+
+def test_training_ends_when_patience_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.5, 0.4, 0.6, 0.7, 0.1, 0.1])
+    monkeypatch.setattr("classifier.module.F.cross_entropy", lambda *_: torch.tensor(next(losses)))
+    result = train(tmp_path, tiny(patience=2, loss="focal"), n_steps=6, steps_per_epoch=1)
+    assert [row["step"] for row in result.history] == [1, 2, 3, 4]
+
+
+def test_images_of_other_sizes_do_not_choose_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([0.9, 0.5, 0.6])
+    monkeypatch.setattr("classifier.module.auroc", lambda *_: next(values))
+    sides: list[int] = []
+    original = GreyClassifier.forward
+
+    def spy(self: GreyClassifier, images: torch.Tensor) -> torch.Tensor:
+        sides.append(images.shape[-1])
+        return original(self, images)
+
+    monkeypatch.setattr(GreyClassifier, "forward", spy)
+    phases = (Phase(epochs=1, input_size=32), Phase(epochs=2))
+    config = tiny(phases=phases, input_size=48)
+    result = train(tmp_path, config, n_steps=9, steps_per_epoch=3)
+    assert result.best_epoch == 3
+    assert sides == [32] * 4 + [48] * 8
+    assert load_classifier(result.checkpoint).config.input_size == 48
+
+
+def test_several_networks_are_averaged(tmp_path: Path) -> None:
+    both = load_classifier(train(tmp_path / "both", tiny(members=2)).checkpoint)
+    first = load_classifier(train(tmp_path / "first", tiny(members=1)).checkpoint)
+    second = train(tmp_path / "second", tiny(members=1), seed=member_seed(0, 1))
+    unseen = table(12, 3)
+    expected = [
+        predict_probabilities(one, unseen) for one in (first, load_classifier(second.checkpoint))
+    ]
+    assert not np.allclose(*expected)
+    np.testing.assert_allclose(
+        predict_probabilities(both, unseen), np.mean(expected, axis=0), atol=1e-6
+    )
+    assert len(both.networks) == 2
+    assert both.provenance["best"][1]["step"] == 6
+
+
+def test_views_are_averaged(tmp_path: Path) -> None:
+    config = tiny(views=("plain", "flip"))
+    loaded = load_classifier(train(tmp_path, config).checkpoint)
+    images = table(8, 3)
+    mirrored = ArrayTable(np.ascontiguousarray(images.images[:, :, ::-1]), images.labels)
+    both = predict_probabilities(loaded, images)
+    np.testing.assert_allclose(both, predict_probabilities(loaded, mirrored), atol=1e-6)
+    alone = tiny(views=("plain",))
+    parts = [
+        softmax(log_probabilities(loaded.networks, alone, part), axis=1)
+        for part in (images, mirrored)
+    ]
+    np.testing.assert_allclose(both, np.mean(parts, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("view", ["turn-left", "turn-right", "zoom-in", "zoom-out"])
+def test_each_view_moves_the_image_its_own_way(tmp_path: Path, view: str) -> None:
+    loaded = load_classifier(train(tmp_path).checkpoint)
+    seen: list[torch.Tensor] = []
+
+    class Spy(torch.nn.Module):
+        preprocessing = loaded.network.preprocessing.__class__(65, 127.0, 128.0)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images.float())
+            return torch.zeros(len(images), 2)
+
+    dot = np.zeros((1, 65, 65), np.uint8)
+    dot[0, 30:35, 55:60] = 255  # right of the middle
+    once = ArrayTable(dot, np.zeros(1, np.int64))
+    log_probabilities([Spy()], tiny(views=(view,)), once)  # type: ignore[list-item]
+    image = seen[0][0, 0]
+    total = image.sum()
+    row = (image.sum(1) * torch.arange(65)).sum() / total - 32
+    column = (image.sum(0) * torch.arange(65)).sum() / total - 32
+    radius, angle = torch.hypot(row, column), torch.rad2deg(torch.atan2(-row, column))
+    turned = {"turn-left": 5.0, "turn-right": -5.0}.get(view, 0.0)
+    scale = {"zoom-in": 65 / 61, "zoom-out": 65 / 69}.get(view, 1.0)
+    assert angle == pytest.approx(turned, abs=0.5)
+    assert radius == pytest.approx(25 * scale, abs=0.6)
+
+
+def test_the_temperature_fits_the_validation_images(tmp_path: Path) -> None:
+    val = table(10, 2)
+    loaded = load_classifier(train(tmp_path, tiny(calibration="temperature")).checkpoint)
+    assert loaded.temperature != 1
+
+    def surprise(temperature: float) -> float:
+        other = LoadedClassifier(
+            loaded.networks, loaded.config, loaded.class_names, {}, "", temperature
+        )
+        found = predict_probabilities(other, val)
+        prior = 0.5 * (np.log(temperature) / 0.5) ** 2
+        return float(-np.log(found[np.arange(10), val.labels]).sum() + prior)
+
+    assert surprise(loaded.temperature) <= min(
+        surprise(loaded.temperature * factor) for factor in (0.8, 0.95, 1.05, 1.25)
+    )
+
+
+def test_the_rate_search_leaves_the_callers_random_state_alone() -> None:
+    torch.manual_seed(3)
+    state = torch.random.get_rng_state()
+    found = find_learning_rate(
+        TINY,
+        table(20, 1),
+        n_classes=2,
+        seed=0,
+        trainer_options={"accelerator": "cpu"},
+        n_steps=20,
+    )
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert len(found.rates) == len(found.losses) <= 20
+    assert np.isfinite(found.losses).all()

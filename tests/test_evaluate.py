@@ -1,0 +1,103 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_pipeline import metrics_of
+
+from balancer.config import BalancerConfig
+from balancer.data.dataset import load_index
+from balancer.data.phantom import write_samples
+from balancer.errors import DataError, IntegrityError
+from balancer.recipe import settle
+from balancer.report.tables import read_predictions
+from balancer.results import MissingStage
+from balancer.stages import classify, evaluate, lr_find, prepare
+from balancer.workspace import Workspace
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """Other drawn patients, and two films of the index among them."""
+    folder = tmp_path / "elsewhere"
+    write_samples(folder, n_covid=6, n_normal=10, size=40, seed=7)
+    return folder
+
+
+def test_the_finished_classifier_is_tested_as_it_is(
+    copied: Workspace, config: BalancerConfig, data: Path, elsewhere: Path
+) -> None:
+    known = sorted((data / "COVID").glob("*.png"))[0]
+    shutil.copy(known, elsewhere / "COVID" / "known.png")
+    trained = metrics_of(copied.classify_dir("real"))
+    result = evaluate.run(config, copied, images=elsewhere)
+    assert result.metrics["threshold"] == trained["threshold"]
+    assert result.metrics["test"]["n"] == 16
+    assert sum(result.metrics["external"]["dropped"].values()) == 1
+    found = read_predictions(copied.evaluate_dir("elsewhere", "real") / "predictions.csv")
+    assert len(found.labels) == 16
+    assert not set(found.image_ids) & {r.image_id for r in load_index(copied.index_dir).records}
+    assert evaluate.run(config, copied, images=elsewhere) == result
+    assert "left out" in str(evaluate.summary(result)[0])
+    both = evaluate.run(config, copied, images=elsewhere, with_synthetic=True)
+    assert both.metrics["arm"] == "real+synthetic"
+
+
+def test_the_test_images_of_the_index_are_no_other_data(
+    copied: Workspace, config: BalancerConfig, data: Path
+) -> None:
+    with pytest.raises(DataError, match="lacks"):
+        evaluate.run(config, copied, images=data)
+
+
+def test_there_has_to_be_a_classifier_of_this_split(
+    copied: Workspace, config: BalancerConfig, elsewhere: Path
+) -> None:
+    path = copied.classify_dir("real") / "result.json"
+    text = path.read_text()
+    path.write_text(text.replace(load_index(copied.index_dir).index_hash, "0" * 64))
+    with pytest.raises(IntegrityError, match="another split"):
+        evaluate.run(config, copied, images=elsewhere)
+    shutil.rmtree(copied.classify_dir("real"))
+    with pytest.raises(MissingStage, match="balancer classify"):
+        evaluate.run(config, copied, images=elsewhere)
+
+
+def test_sizes_follow_the_network_or_the_generator() -> None:
+    default = BalancerConfig()
+    alone = settle(default, beside_generated=False).classifier
+    assert (alone.image_size, alone.input_size) == (224, 224)
+    beside = settle(default, beside_generated=True).classifier
+    assert (beside.image_size, beside.input_size) == (64, 128)
+    asked = BalancerConfig.model_validate({"classifier": {"input_size": 96}})
+    assert settle(asked, beside_generated=False).classifier.image_size == 96
+    read = BalancerConfig.model_validate({"classifier": {"image_size": 40}})
+    assert settle(read, beside_generated=False).classifier.input_size == 80
+
+
+def test_a_classifier_without_generated_images_beside_it_reads_them_sharp(
+    tmp_path: Path, config: BalancerConfig
+) -> None:
+    recipe = config.classifier.model_copy(update={"input_size": None})
+    config = config.model_copy(update={"classifier": recipe})
+    workspace = Workspace(tmp_path / "fresh")
+    prepare.run(config, workspace)
+    alone = classify.run(config, workspace)
+    assert alone.settings["image_size"] == 64  # that of bam-cnn; the generator's is 32
+    (workspace.root / "gan" / "COVID").mkdir(parents=True)
+    beside = classify.run(config, workspace, force=True)
+    assert beside.settings["image_size"] == 32
+
+
+def test_the_rate_search_suggests_a_rate_and_draws_it(
+    tmp_path: Path, config: BalancerConfig
+) -> None:
+    workspace = Workspace(tmp_path / "fresh")
+    prepare.run(config, workspace)
+    result = lr_find.run(config, workspace)
+    rates = np.array(result.metrics["rates"])
+    assert rates[0] < 1e-6
+    assert np.allclose(np.diff(np.log(rates)), np.log(rates[1] / rates[0]))
+    assert rates[0] < result.metrics["suggestion"] < rates[-1]
+    assert (workspace.lr_find_dir / "lr-find.png").read_bytes().startswith(b"\x89PNG")
+    assert "--set classifier.learning_rate" in str(lr_find.summary(result)[0])
