@@ -52,6 +52,12 @@ PAPER_CNN = (
     "classifier.learning_rate=1e-4",
     "classifier.dropout=0.5",
     "classifier.batch_size=40",
+    "classifier.ema_half_life=0",
+    "classifier.keep=best",
+    "classifier.members=1",
+    "classifier.views=[plain]",
+    "classifier.calibration=none",
+    "classifier.augment.warp_probability=1",
 )
 CPU = {"accelerator": "cpu", "devices": 1}
 

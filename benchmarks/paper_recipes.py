@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from balancer.allocator import keep_freed_memory
 from balancer.config import BalancerConfig, bundled_recipes, load_config
 from balancer.report.plots import save_roc
 from balancer.report.tables import read_predictions
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="key=value, for every recipe.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    keep_freed_memory()
     names = [
         name.removeprefix("papers/")
         for name in bundled_recipes()

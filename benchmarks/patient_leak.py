@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="Side of the images in pixels.")
     parser.add_argument("--split", default="[0.8,0.05,0.15]", help="Shares, as data.split.")
     parser.add_argument("--protocol", action="append", choices=PROTOCOLS, default=[])
+    parser.add_argument("--fold", type=int, action="append", help="Train these and write no table.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     keep_freed_memory()
@@ -74,12 +75,13 @@ def main() -> None:
             prepare.run(config, workspace)
     index = load_index(workspace.index_dir)
     protocols = [name for name in PROTOCOLS if name in (options.protocol or PROTOCOLS)]
-    found = {name: run_protocol(name, config, index, options.work) for name in protocols}
-    write(options, found, index, config)
+    found = {name: run_protocol(name, config, index, options) for name in protocols}
+    if options.fold is None:
+        write(options, found, index, config)
 
 
 def run_protocol(
-    protocol: str, config: BalancerConfig, index: Index, work: Path
+    protocol: str, config: BalancerConfig, index: Index, options: argparse.Namespace
 ) -> list[dict[str, float]]:
     """One row per fold: accuracy, balanced accuracy, and how many test images leak."""
     records = list(index.records)
@@ -89,7 +91,9 @@ def run_protocol(
     group_of = {record.image_id: record.group for record in index.records}
     rows = []
     for fold in folds:
-        folder = work / f"{protocol.replace(', ', '-').replace(' ', '-')}-{fold.name}"
+        if options.fold is not None and fold.number not in options.fold:
+            continue
+        folder = options.work / f"{protocol.replace(', ', '-').replace(' ', '-')}-{fold.name}"
         done = folder / "row.json"
         if not done.exists():
             began = time.monotonic()

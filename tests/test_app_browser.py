@@ -74,7 +74,10 @@ def served(
             yield found[0], copied, said
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(30)
+            try:
+                process.wait(90)
+            except subprocess.TimeoutExpired:
+                process.kill()  # leaving the block would wait for it without end
     assert process.returncode == 0, said.read_text()
 
 

@@ -16,6 +16,8 @@ _PRECEDENCE = [  # file, assignment, option -> batch size
     ("gan: {batch_size: 8}", ("gan.batch_size=16",), 64, 64),
 ]
 
+ROOT = Path(__file__).parent.parent
+
 
 @pytest.mark.parametrize(("text", "assignments", "option", "expected"), _PRECEDENCE)
 def test_the_nearest_wish_wins(
@@ -147,3 +149,12 @@ def test_a_configuration_cannot_be_changed() -> None:
     assert isinstance(config, BaseModel)
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "results").glob("*/recipe.yaml")), ids=lambda p: p.parent.name
+)
+def test_the_recipes_of_committed_results_say_what_was_done_then(path: Path) -> None:
+    done, first = load_config(path).classifier, load_config("first-ablations").classifier
+    same = {"input_size", "image_size"}
+    assert done.model_dump(exclude=same) == first.model_dump(exclude=same)

@@ -1,0 +1,185 @@
+"""Whether a film is like those that the classifiers of a workspace have learnt from.
+
+A classifier names a class for anything, a photograph too, so the page asks first how far a film
+lies from the training images: the mean distance to the k nearest of them, as Sun 2022 (arXiv
+2204.06507) advises. It does so in two spaces, directions of Lite0 features, which tell films from
+other pictures, and thumbnails of even mean and contrast, which tell upright films from negatives
+and turned ones. What is usual is measured on the validation images, which are as new to the
+training images as any other film.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from balancer.app.uploads import Film, RefusedFilmError
+from balancer.data.dataset import Index
+from balancer.data.io import Pixels, resize_square
+from balancer.quality.extractors import Extractor
+from balancer.quality.features import features_of
+from balancer.quality.neighbors import distances
+
+FloatArray = npt.NDArray[np.float64]
+
+FEATURES, SHAPE = "Lite0 features", "overall shape"
+NEIGHBOURS = 5
+QUANTILE = 0.995
+MARGIN = 1.1
+"""What the quantile is multiplied by: a few dozen validation images do not show how far it goes."""
+FEWEST = 2
+"""Validation images without which nothing is known of usual distances."""
+_MOST = 2_000
+"""Training images of a class that are looked at; more take time and tell nothing new."""
+_THUMBNAIL = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How far a film lies from the training images.
+
+    Attributes:
+        shares: Space to distance as a share of the limit there; over 1 is too far.
+        n_validation: Images that the limits come from.
+    """
+
+    shares: Mapping[str, float]
+    n_validation: int
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it lies beyond a limit."""
+        return max(self.shares.values()) > 1
+
+    def told(self) -> str:
+        """The shares in words."""
+        return " and ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
+
+    def sentence(self) -> str:
+        """What the page says of it."""
+        return (
+            f"Distance from the training images: {self.told()} of the limit, which is {MARGIN:g} "
+            f"times what {QUANTILE:.1%} of {self.n_validation} validation images stay under."
+        )
+
+
+class Familiarity:
+    """Distances to the training images of an index.
+
+    Args:
+        training: uint8 (N, S, S), all classes.
+        validation: uint8 (M, S, S), M >= 2.
+        features_of_training: float32 (N, d).
+        features_of_validation: float32 (M, d).
+        extractor: Gave these features.
+    """
+
+    def __init__(
+        self,
+        training: Pixels,
+        validation: Pixels,
+        features_of_training: npt.NDArray[np.float32],
+        features_of_validation: npt.NDArray[np.float32],
+        extractor: Extractor,
+    ) -> None:
+        self._extractor = extractor
+        self._size = int(training.shape[1])
+        self._n_validation = len(validation)
+        self._training = {FEATURES: _directions(features_of_training), SHAPE: _shapes(training)}
+        held_out = {FEATURES: _directions(features_of_validation), SHAPE: _shapes(validation)}
+        self._limits = {
+            space: MARGIN * float(np.quantile(_nearest(values, self._training[space]), QUANTILE))
+            for space, values in held_out.items()
+        }
+
+    def of(self, pixels: Pixels) -> Likeness:
+        """Measure a film, uint8 (H, W)."""
+        image = resize_square(pixels, self._size)[None]
+        spaces = {
+            FEATURES: _directions(features_of(self._extractor, image)),
+            SHAPE: _shapes(image),
+        }
+        return Likeness(
+            {
+                space: float(_nearest(values, self._training[space])[0]) / self._limits[space]
+                for space, values in spaces.items()
+            },
+            self._n_validation,
+        )
+
+    def refuse_far(self, film: Film) -> Likeness:
+        """Measure a film and refuse one that is too unlike the training images.
+
+        Raises:
+            RefusedFilmError: It lies beyond a limit.
+        """
+        found = self.of(film.pixels)
+        if found.is_far:
+            raise RefusedFilmError(
+                "An upright chest film like the training images was wanted, but this image is too "
+                f"far from them for any answer to mean something ({found.told()} of the limit); "
+                "choose another file, or a classifier that was trained on such images."
+            )
+        return found
+
+
+def measure_familiarity(
+    index: Index, size: int, extractor: Extractor, *, cache: Path
+) -> Familiarity | None:
+    """Prepare the check on the images of an index.
+
+    Args:
+        index: Its training and validation images are read.
+        size: Side at which they are read.
+        extractor: Of Lite0 features.
+        cache: Folder of kept features.
+
+    Returns:
+        None where there are too few images.
+    """
+    parts = {
+        split: [part for part in _by_class(index, split, size) if len(part)]
+        for split in ("train", "val")
+    }
+    counts = {split: sum(map(len, images)) for split, images in parts.items()}
+    if counts["train"] == 0 or counts["val"] < FEWEST:
+        return None
+    features = {
+        # One class after the other, as `quality` asks for them, so that its cache serves here too.
+        split: np.concatenate([features_of(extractor, part, cache=cache) for part in images])
+        for split, images in parts.items()
+    }
+    return Familiarity(
+        np.concatenate(parts["train"]),
+        np.concatenate(parts["val"]),
+        features["train"],
+        features["val"],
+        extractor,
+    )
+
+
+def _by_class(index: Index, split: str, size: int) -> Sequence[Pixels]:
+    return [index.pixels(size, split, label)[:_MOST] for label in index.classes]
+
+
+def _directions(features: npt.NDArray[np.float32]) -> FloatArray:
+    values = features.astype(np.float64)
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.maximum(norms, 1e-12), np.float64)
+
+
+def _shapes(images: Pixels) -> FloatArray:
+    """Thumbnails of mean 0 and norm 1, flat: squared distances are 2 (1 - correlation)."""
+    small = np.stack([resize_square(image, _THUMBNAIL) for image in images]).astype(np.float64)
+    flat = small.reshape(len(images), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(norms, 1e-12), np.float64)
+
+
+def _nearest(values: FloatArray, training: FloatArray) -> FloatArray:
+    """Mean distance to the nearest training images, float64 (N,)."""
+    k = min(NEIGHBOURS, len(training))
+    return np.asarray(np.partition(distances(values, training), k - 1, axis=1)[:, :k].mean(axis=1))

@@ -1,0 +1,91 @@
+"""What a classifier says of a film: probabilities, decision, and where the evidence lies."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.app.models import ServedModel
+from balancer.data.io import Pixels, resize_square
+from classifier.explain import LayerError, MissingPackage, grad_cam, prepared_images
+from classifier.metrics import predict_classes
+from classifier.predict import predict_probabilities
+from classifier.tables import ArrayTable
+
+# Maps hook into a network while they are made, so a network answers one question at a time.
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One classifier's answer.
+
+    Attributes:
+        model: Who answers.
+        probabilities: float64 (C,), calibrated.
+        decision: Number of the class decided for.
+        mapped: Number of the class that the map is about.
+        heat: float32 (S, S) in [0, 1], Grad-CAM; None: there is no map.
+        grid: Places of the map before it was enlarged.
+        why_no_map: The reason where there is none.
+    """
+
+    model: ServedModel
+    probabilities: NDArray[np.float64]
+    decision: int
+    mapped: int
+    heat: NDArray[np.float32] | None
+    grid: tuple[int, int]
+    why_no_map: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.model.loaded.class_names
+
+
+def read_with(model: ServedModel, pixels: Pixels, mapped: str | None = None) -> Reading:
+    """Ask one classifier, by the path that its test images took.
+
+    Args:
+        model: The classifier.
+        pixels: uint8 (H, W).
+        mapped: The class whose evidence is mapped; None, or one that it does not know: the class
+            that it decides for.
+    """
+    square = resize_square(pixels, model.image_size)
+    table = ArrayTable(square[None], np.zeros(1, np.int64))
+    names = model.loaded.class_names
+    with _one_at_a_time:
+        probabilities = predict_probabilities(model.loaded, table)
+        positive = 0 if model.positive is None else model.positive
+        decision = int(
+            predict_classes(probabilities, positive=positive, threshold=model.threshold)[0]
+        )
+        target = names.index(mapped) if mapped in names else decision
+        heat, grid, reason = _map(model, table, target)
+    return Reading(
+        model=model,
+        probabilities=probabilities[0],
+        decision=decision,
+        mapped=target,
+        heat=heat,
+        grid=grid,
+        why_no_map=reason,
+    )
+
+
+def _map(
+    model: ServedModel, table: ArrayTable, target: int
+) -> tuple[NDArray[np.float32] | None, tuple[int, int], str]:
+    """The mean over the maps of all networks, scaled so that its maximum is 1."""
+    images = prepared_images(model.loaded, table)
+    try:
+        found = [grad_cam(network, images, target) for network in model.loaded.networks]
+    except (MissingPackage, LayerError) as error:
+        return None, (0, 0), str(error)
+    if all(one.empty[0] for one in found):
+        return None, found[0].grid, f"Empty map: {found[0].reasons[0]}."
+    mean = np.mean([one.maps[0] for one in found], axis=0)
+    return np.asarray(mean / mean.max(), np.float32), found[0].grid, ""

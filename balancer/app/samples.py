@@ -1,0 +1,55 @@
+"""Films to try the page with."""
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+
+from balancer.data.dataset import Index
+
+_MOST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One film.
+
+    Attributes:
+        path: Of its file.
+        caption: What is known of it.
+    """
+
+    path: Path
+    caption: str
+
+
+def find_samples(index: Index | None) -> tuple[str, list[Sample]]:
+    """A few films of each class, and a sentence that says what they are.
+
+    They are validation images: training images would flatter every classifier, and test images
+    shall be looked at once. Without an index they are the bundled drawings.
+    """
+    if index is None:
+        found = _drawings()
+        return "Drawings of chests, of no patient.", found
+    per_class = max(1, _MOST // len(index.classes))
+    samples = [
+        Sample(index.data_root / record.path, label)
+        for label in index.classes
+        for record in index.select("val", label)[:per_class]
+    ]
+    return (
+        "Validation images of this workspace, under the names of their classes: no classifier of "
+        "it has learnt from them, but thresholds and snapshots were chosen on them.",
+        [sample for sample in samples if sample.path.is_file()],
+    )
+
+
+def _drawings() -> list[Sample]:
+    root = Path(str(importlib.resources.files("samples")))
+    folders = sorted(path for path in root.iterdir() if any(path.glob("*.png")))
+    per_class = _MOST // max(1, len(folders))
+    return [
+        Sample(path, f"{folder.name}, drawn")
+        for folder in folders
+        for path in sorted(folder.glob("*.png"))[:per_class]
+    ]

@@ -1,0 +1,140 @@
+"""Start the page on this machine, for this machine."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balancer.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from balancer.app.desk import Desk
+
+LOOPBACK = "127.0.0.1"
+_LARGEST_UPLOAD = "1gb"
+_SILENT = {
+    # Read when gradio is imported; without them it looks for its makers' servers.
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    # Gradio asks its own page whether it is up; no proxy shall be asked for that.
+    "NO_PROXY": f"{LOOPBACK},localhost",
+    "no_proxy": f"{LOOPBACK},localhost",
+}
+
+
+@dataclass(slots=True)
+class Server:
+    """A page that is being served.
+
+    Attributes:
+        url: Where.
+    """
+
+    url: str
+    _page: Any
+    _uploads: Path
+
+    def wait(self) -> None:
+        """Serve until Ctrl-C, then stop; uploads are removed."""
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop serving and remove what was uploaded."""
+        self._page.close(verbose=False)
+        shutil.rmtree(self._uploads, ignore_errors=True)
+
+
+def require_gradio() -> None:
+    """Refuse to begin without the optional package.
+
+    Raises:
+        EnvironmentFault: Gradio is not installed.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise EnvironmentFault(
+            "balancer serve needs gradio, which is not installed; run `pip install "
+            "'balancer[app]'`."
+        )
+
+
+def choose_port(wanted: int) -> int:
+    """The port to listen at; 0: any that is free.
+
+    Raises:
+        EnvironmentFault: Another program listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"--port {wanted} should be free, but: {error.strerror}; choose another, or 0 for "
+                "any."
+            ) from None
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def start(desk: "Desk", *, port: int, browser: bool) -> Server:
+    """Serve the page in threads of their own, at the loopback address alone.
+
+    Args:
+        desk: What the page shows.
+        port: Where to listen; 0: at any free port.
+        browser: Open the page in the user's browser.
+
+    Raises:
+        EnvironmentFault: Gradio is missing or the port is taken.
+    """
+    require_gradio()
+    free = choose_port(port)
+    uploads = Path(tempfile.mkdtemp(prefix="balancer-serve-"))
+    try:
+        return _launch(desk, free, browser, uploads)
+    except BaseException:
+        shutil.rmtree(uploads, ignore_errors=True)
+        raise
+
+
+def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
+    os.environ.update(_SILENT, GRADIO_TEMP_DIR=str(uploads))
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from balancer.app.page import build_page, style, theme
+
+    page = build_page(desk)
+    # A page elsewhere may rebind its own name to this address; only requests by ours are answered.
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
+    _, url, _ = page.launch(
+        server_name=LOOPBACK,
+        server_port=port,
+        inbrowser=browser,
+        prevent_thread_lock=True,
+        share=False,
+        quiet=True,
+        show_error=True,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        max_file_size=_LARGEST_UPLOAD,
+        app_kwargs={"middleware": [hosts], "docs_url": None, "redoc_url": None},
+        theme=theme(),
+        css=style(),
+    )
+    return Server(url, page, uploads)

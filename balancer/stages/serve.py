@@ -1,0 +1,114 @@
+"""`balancer serve`: the classifiers, the generators and the ablation in a page of this machine."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from balancer.app import server
+from balancer.config import BalancerConfig
+from balancer.data.dataset import Index, load_index
+from balancer.errors import ConfigurationError
+from balancer.results import MissingStage, StageResult, new_result
+from balancer.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_running: list[server.Server] = []
+
+
+def run(
+    config: BalancerConfig,
+    workspace: Workspace,
+    *,
+    force: bool = False,
+    models: Sequence[Path] = (),
+    port: int = 0,
+    browser: bool = False,
+) -> StageResult:
+    """Start the page and return; it is served until `close`, or as long as `wait` waits.
+
+    Args:
+        config: Section `data` says what size a film may have, `gate` what a near copy is.
+        workspace: Reads `index/`, `classify/`, `gan/`, `ablation/` and `report/`; writes caches
+            alone.
+        force: Of no meaning here.
+        models: Folders of further classifiers.
+        port: Where to listen; 0: at any free port.
+        browser: Open the page in the user's browser.
+
+    Raises:
+        ConfigurationError: There is nothing to show, or a folder holds no classifier.
+        IntegrityError: The index or a classifier was changed.
+        EnvironmentFault: Gradio is missing, or the port is taken.
+    """
+    started = time.monotonic()
+    server.require_gradio()
+    server.choose_port(port)
+    # After the checks: these take seconds.
+    from balancer.app.desk import Desk
+    from balancer.app.generation import open_studios
+    from balancer.app.models import find_models
+
+    index = _index(workspace)
+    served = find_models(workspace, models)
+    studios, problems = open_studios(workspace, index, near_copy=config.gate.near_copy_correlation)
+    if not served and not studios and not problems and not workspace.ablation_dir.is_dir():
+        raise ConfigurationError(
+            f"balancer serve shows classifiers, generators or an ablation, but {workspace.root} "
+            "holds none; run `balancer classify` first, or name a classifier with --model."
+        )
+    own = [model for model in served.values() if index and model.index_hash == index.index_hash]
+    familiarity = None
+    if index is not None and own:
+        from balancer.app.familiarity import measure_familiarity
+        from balancer.quality.extractors import load_extractor
+
+        log.info("Measuring how far usual films lie from the training images")
+        familiarity = measure_familiarity(
+            index,
+            min(model.image_size for model in own),
+            load_extractor("lite0"),
+            cache=workspace.feature_cache_dir,
+        )
+    desk = Desk(
+        workspace=workspace,
+        limits=config.data,
+        index=index,
+        models=served,
+        familiarity=familiarity,
+        studios=studios,
+        problems=problems,
+    )
+    page = server.start(desk, port=port, browser=browser)
+    _running.append(page)
+    metrics = {"url": page.url, "models": list(served), "generators": list(studios)}
+    return new_result(
+        "serve", settings={}, inputs={}, seconds=time.monotonic() - started, metrics=metrics
+    )
+
+
+def summary(result: StageResult) -> list[RenderableType]:
+    """What the terminal shows of a result."""
+    models = ", ".join(result.metrics["models"]) or "none"
+    return [
+        f"Serving at {result.metrics['url']} to this machine alone; Ctrl-C stops it.\n"
+        f"Classifiers: {models}. For research only; not for diagnosis."
+    ]
+
+
+def wait() -> None:
+    """Serve what `run` has started until Ctrl-C."""
+    sys.stdout.flush()  # the address, where somebody reads it through a pipe
+    while _running:
+        _running.pop().wait()
+
+
+def _index(workspace: Workspace) -> Index | None:
+    try:
+        return load_index(workspace.index_dir)
+    except MissingStage:
+        return None
