@@ -29,13 +29,28 @@ def settle(config: BalancerConfig, *, beside_generated: bool) -> BalancerConfig:
     """
     recipe = config.classifier
     read = recipe.image_size or (config.gan.image_size if beside_generated else None)
-    seen = recipe.final_size
-    if seen is None:
-        try:
-            seen = model_card(recipe.model).input_size
-        except ModelError as error:
-            raise ConfigurationError(str(error)) from error
-        seen = seen if read is None else min(seen, 2 * read)
-    members = recipe.members or (1 if beside_generated else MEMBERS)
-    settled = {"image_size": read or seen, "input_size": seen, "members": members}
+    try:
+        native = model_card(recipe.model).input_size
+    except ModelError as error:
+        raise ConfigurationError(str(error)) from error
+    recipe = recipe.with_sizes(native if read is None else min(native, 2 * read))
+    seen = [recipe.input_size, *(phase.input_size for phase in recipe.phases)]
+    settled = {
+        "image_size": read or max(side for side in seen if side is not None),
+        "members": recipe.members or (1 if beside_generated else MEMBERS),
+    }
     return config.model_copy(update={"classifier": recipe.model_copy(update=settled)})
+
+
+def refuse_patience(config: BalancerConfig) -> None:
+    """Keep arms that are compared at the same number of optimizer steps.
+
+    Raises:
+        ConfigurationError: Each would end its training when it wants to.
+    """
+    if config.classifier.patience:
+        raise ConfigurationError(
+            "Classifiers that are compared should take the same number of optimizer steps, but "
+            f"classifier.patience={config.classifier.patience} ends each when it likes; set it "
+            "to 0."
+        )

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -148,9 +147,10 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} should be JSON, but: {error}; train again.") from None
     if not isinstance(card, dict) or (card.get("kind"), card.get("format")) != (KIND, FORMAT):
         found = (card.get("kind"), card.get("format")) if isinstance(card, dict) else card
+        older = found[0] == KIND if isinstance(found, tuple) else False
+        remedy = "train again" if older else "give the folder of a trained classifier"
         raise CheckpointError(
-            f"{path} should describe a {KIND} of format {FORMAT} but says {found!r:.80}; "
-            "give the folder of a trained classifier."
+            f"{path} should describe a {KIND} of format {FORMAT} but says {found!r:.80}; {remedy}."
         )
     types = {
         "config": dict,
@@ -168,16 +168,19 @@ def _read_card(path: Path) -> dict[str, Any]:
                 "train again."
             )
     names = card["class_names"]
-    if len(names) < 2 or not all(isinstance(name, str) for name in names):
-        raise CheckpointError(f"{path} should name two classes or more, not {names!r:.80}.")
-    if not 1 <= card["members"] <= 100:
+    if len(set(map(str, names))) < max(2, len(names)) or not all(
+        isinstance(name, str) for name in names
+    ):
         raise CheckpointError(
-            f"{path} should have 1 to 100 members but has {card['members']}; train again."
+            f"{path} should name two classes or more, each once, not {names!r:.80}; train again."
         )
-    if not 0 < card["temperature"] < math.inf:
+    if isinstance(card["members"], bool) or not 1 <= card["members"] <= 20:
         raise CheckpointError(
-            f"{path} should have a temperature above 0 but has {card['temperature']!r}; "
-            "train again."
+            f"{path} should have 1 to 20 members but has {card['members']}; train again."
+        )
+    if not 0.01 < card["temperature"] < 100:
+        raise CheckpointError(
+            f"{path} should have a temperature near 1 but has {card['temperature']!r}; train again."
         )
     return card
 

@@ -1,8 +1,8 @@
 """Settings of the classifier; the defaults are the default recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 View = Literal["plain", "flip", "turn-left", "turn-right", "zoom-in", "zoom-out"]
@@ -79,7 +79,7 @@ class ClassifierConfig(BaseModel):
     phases: tuple[Phase, ...] = ()
     """In place of `epochs` and `head_epochs`: phases of their own sizes, layers and rates."""
     patience: Annotated[int, Field(ge=0)] = 0
-    """Epochs without a lower validation loss that end the training; 0: any number."""
+    """Epochs of the last phase without a lower validation loss that end the training; 0: any."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     """Greatest rate, that of the head."""
@@ -127,13 +127,34 @@ class ClassifierConfig(BaseModel):
     num_workers: Annotated[int, Field(ge=0, le=64)] = 0
     channels_last: bool = True
 
+    @model_validator(mode="after")
+    def _rates_rise(self) -> Self:
+        low = self.lowest_learning_rate
+        if low is not None and low > self.learning_rate:
+            raise ValueError(
+                f"lowest_learning_rate should be at most learning_rate ({self.learning_rate:g}) "
+                f"but is {low:g}; swap them."
+            )
+        return self
+
     @property
     def n_epochs(self) -> int:
         """Passes over the real training images, all phases together."""
         return sum(phase.epochs for phase in self.phases) if self.phases else self.epochs
 
-    @property
-    def final_size(self) -> int | None:
-        """Side that the trained network sees: that of the last phase; None where it is open."""
-        last = self.phases[-1].input_size if self.phases else None
-        return last or self.input_size
+    def with_sizes(self, native: int) -> "ClassifierConfig":
+        """The same with a number for every side that was left open.
+
+        Phases without one of their own have `input_size`, which becomes that of the last phase,
+        since that is the one of the trained network.
+
+        Args:
+            native: Side that stands for an open `input_size`.
+        """
+        side = self.input_size or native
+        phases = tuple(
+            phase.model_copy(update={"input_size": phase.input_size or side})
+            for phase in self.phases
+        )
+        last = phases[-1].input_size if phases else side
+        return self.model_copy(update={"phases": phases, "input_size": last})

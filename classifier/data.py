@@ -191,6 +191,7 @@ class Loaders(L.LightningDataModule):
         steps_per_epoch: Steps between two validations.
         seed: Of order and transforms.
         pretrain: Images that the first steps read in place of `train`.
+        rarest: Class that recipes call the rare one; None: that with the fewest images in `train`.
 
     Attributes:
         batch_size: Images per step in both phases, no more than the training table has.
@@ -208,6 +209,7 @@ class Loaders(L.LightningDataModule):
         steps_per_epoch: int,
         seed: int,
         pretrain: Pretraining | None = None,
+        rarest: int | None = None,
     ) -> None:
         super().__init__()
         self._tables = [train] if pretrain is None else [train, pretrain.table]
@@ -218,8 +220,10 @@ class Loaders(L.LightningDataModule):
         self._phases, self._n_steps = phases, phases[-1].last
         self._steps_per_epoch, self._seed = steps_per_epoch, seed
         counts = np.bincount(train.labels, minlength=n_classes)
-        rare = frozenset([int(np.argmin(np.where(counts > 0, counts, len(train.labels) + 1)))])
-        self._transformed = rare if config.augment.classes == "rare" else None
+        present = np.where(counts > 0, counts, len(train.labels) + 1)
+        self._rarest = int(np.argmin(present)) if rarest is None else rarest
+        only = frozenset([self._rarest])
+        self._transformed = only if config.augment.classes == "rare" else None
         self.batch_size = min(config.batch_size, len(train))
         self.pretraining_steps = 0 if pretrain is None else pretrain.n_steps(self._n_steps)
         self._order(0, self._n_steps)  # refuses batches that are too small before any training
@@ -262,7 +266,9 @@ class Loaders(L.LightningDataModule):
                 seed=self._seed,
                 strata=None if self._config.batches == "natural" else table.labels,
                 shares=batch_shares(
-                    self._config, np.bincount(table.labels, minlength=self._n_classes)
+                    self._config,
+                    np.bincount(table.labels, minlength=self._n_classes),
+                    rarest=self._rarest,
                 ),
                 offset=0 if number == 0 else len(self._tables[0]),
                 rank=rank,

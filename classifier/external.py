@@ -48,7 +48,7 @@ def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -
         options = {"aux_logits": False, "init_weights": True}
     try:
         network = torchvision.models.get_model(card.architecture, weights=None, **options)
-    except ValueError as error:
+    except (ValueError, RuntimeError, AssertionError) as error:
         raise unfit(card.name, side, error) from None
     stem = _make_grey(network)
     auxiliary = ("AuxLogits", "aux1", "aux2")

@@ -76,7 +76,9 @@ class ClassLoss(nn.Module):
         return (shares * surprise).sum() / shares.sum()
 
 
-def loss_function(config: ClassifierConfig, counts: NDArray[np.int64]) -> ClassLoss:
+def loss_function(
+    config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None
+) -> ClassLoss:
     """The training loss of a recipe.
 
     `cross-entropy`, `focal` (Lin 2017, eq. 5) or `logit-adjusted` (Menon 2021, eq. 10: the logits
@@ -89,6 +91,7 @@ def loss_function(config: ClassifierConfig, counts: NDArray[np.int64]) -> ClassL
         config: The recipe: `loss`, `focal_gamma`, `logit_adjustment_tau`, `class_weights` and
             `batches` are used.
         counts: Images per class in the training table, (C,).
+        rarest: Number of the class that `rare-share` means; None: that with the fewest images.
 
     Returns:
         (logits (N, C), labels (N,) or soft labels (N, C)) to a scalar.
@@ -96,10 +99,10 @@ def loss_function(config: ClassifierConfig, counts: NDArray[np.int64]) -> ClassL
     Raises:
         ValueError: A class has no image, and the recipe wants batches or an adjustment by class.
     """
-    weights = _class_weights(config, counts)
+    weights = _class_weights(config, counts, rarest)
     offsets = None
     if config.loss == "logit-adjusted":
-        offsets = config.logit_adjustment_tau * np.log(_weighted_shares(config, counts))
+        offsets = config.logit_adjustment_tau * np.log(_weighted_shares(config, counts, rarest))
     return ClassLoss(
         gamma=config.focal_gamma if config.loss == "focal" else 0.0,
         weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
@@ -108,7 +111,9 @@ def loss_function(config: ClassifierConfig, counts: NDArray[np.int64]) -> ClassL
     )
 
 
-def training_prior(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def training_prior(
+    config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None
+) -> NDArray[np.float64]:
     """Class shares that the network's probabilities take for granted, for prior correction.
 
     The shares of the classes in the batches, times the class weights; under a logit adjustment, to
@@ -117,11 +122,14 @@ def training_prior(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArr
     logit-adjusted loss. For focal loss they are those of its weights, and what follows from
     them is approximate: it is no proper loss (Charoenphakdee 2021, 2011.09172), its minimum is less
     confident than the probabilities. Mixup leaves the shares as they are, since both images of a
-    pair come from the same batch, but makes the network less confident too.
+    pair come from the same batch, but makes the network less confident too. So does label
+    smoothing; beside class weights or an adjustment it moves even a certain image of a common class
+    towards the rare ones, the more the rarer they are.
 
     Args:
         config: The recipe.
         counts: Images per class in the training table (with pretraining: of the fine-tuning), (C,).
+        rarest: As in `loss_function`.
 
     Returns:
         float64 (C,), sums to 1; 0 for a class without images.
@@ -129,7 +137,7 @@ def training_prior(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArr
     Raises:
         ValueError: As `loss_function`.
     """
-    shares = _weighted_shares(config, counts)
+    shares = _weighted_shares(config, counts, rarest)
     if config.loss == "logit-adjusted":
         shares = shares ** (1 - config.logit_adjustment_tau)
     return np.asarray(shares / shares.sum(), np.float64)
@@ -145,7 +153,9 @@ def remedies(config: ClassifierConfig) -> list[str]:
     return [name for name, wanted in found.items() if wanted]
 
 
-def batch_shares(config: ClassifierConfig, counts: NDArray[np.int64]) -> dict[int, float] | None:
+def batch_shares(
+    config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None
+) -> dict[int, float] | None:
     """Share of each class in every batch; None: as the table has them, by chance.
 
     Under `rare-share` the rarest class takes `rare_share` and the others what is left, in the
@@ -156,11 +166,13 @@ def batch_shares(config: ClassifierConfig, counts: NDArray[np.int64]) -> dict[in
     """
     if config.batches == "natural":
         return None
-    shown = _batch_counts(config, counts)
+    shown = _batch_counts(config, counts, rarest)
     return {number: float(share) for number, share in enumerate(shown / shown.sum())}
 
 
-def _batch_counts(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _batch_counts(
+    config: ClassifierConfig, counts: NDArray[np.int64], rarest: int | None
+) -> NDArray[np.float64]:
     """Images per class in the batches, up to a factor."""
     absent = np.flatnonzero(counts == 0)
     if len(absent) and (config.batches != "natural" or config.loss == "logit-adjusted"):
@@ -173,24 +185,26 @@ def _batch_counts(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArra
         return np.ones(len(counts))
     if config.batches == "natural":
         return counts.astype(np.float64)
-    rarest = int(np.argmin(counts))
+    rarest = int(np.argmin(counts)) if rarest is None else rarest
     shares = counts * (1 - config.rare_share) / (counts.sum() - counts[rarest])
     shares[rarest] = config.rare_share
     return np.asarray(shares, np.float64)
 
 
 def _class_weights(
-    config: ClassifierConfig, counts: NDArray[np.int64]
+    config: ClassifierConfig, counts: NDArray[np.int64], rarest: int | None
 ) -> NDArray[np.float64] | None:
     """Inverse class frequencies with mean 1 over the images of the batches; None for equal ones."""
-    shown = _batch_counts(config, counts)
+    shown = _batch_counts(config, counts, rarest)
     if config.class_weights == "none":
         return None
     return np.asarray(shown.sum() / (len(shown) * np.where(shown > 0, shown, 1)), np.float64)
 
 
-def _weighted_shares(config: ClassifierConfig, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weighted_shares(
+    config: ClassifierConfig, counts: NDArray[np.int64], rarest: int | None
+) -> NDArray[np.float64]:
     """Class shares of the batches under the class weights; they sum to 1."""
-    weights = _class_weights(config, counts)
-    shown = _batch_counts(config, counts) * (1.0 if weights is None else weights)
+    weights = _class_weights(config, counts, rarest)
+    shown = _batch_counts(config, counts, rarest) * (1.0 if weights is None else weights)
     return np.asarray(shown / shown.sum(), np.float64)

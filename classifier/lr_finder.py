@@ -15,11 +15,15 @@ from torch import Tensor
 from classifier.config import ClassifierConfig
 from classifier.data import Loaders
 from classifier.losses import loss_function
-from classifier.models import build
+from classifier.mixup import Mixup
+from classifier.models import build, model_card
 from classifier.module import Batch, ClassifierModule
 from classifier.phases import PlannedPhase
 from classifier.tables import ImageTable, check_table
 from classifier.trainer import quiet
+
+_BEGINNING = 5
+"""First steps that say nothing: their average has hardly begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,10 @@ class RateSearch:
     """Losses of a short run whose learning rate grows from step to step.
 
     Attributes:
-        rates: float64 (K,), rising by equal factors.
+        rates: float64 (K,), rising by equal factors from the second on.
         losses: float64 (K,), smoothed training losses; those that are not finite are left out.
-        suggestion: Rate at which the loss falls fastest; None where it never falls.
+        suggestion: Rate at which the loss falls fastest per factor of the rate; None where it
+            never falls.
     """
 
     rates: NDArray[np.float64]
@@ -42,6 +47,8 @@ class _WithoutAlarm(ClassifierModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
+        if self._mixup is not None:
+            images, labels = self._mixup(images, labels, step=self.global_step)
         loss: Tensor = self._loss(self.network(images), labels)
         return loss
 
@@ -80,7 +87,7 @@ def find_learning_rate(
     given: dict[str, Any] = {**trainer_options, "enable_progress_bar": False}
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), quiet():
         torch.manual_seed(seed)
-        config = config.model_copy(update={"input_size": config.final_size})
+        config = config.with_sizes(model_card(config.model).input_size)
         network = build(config, n_classes)
         side = network.preprocessing.input_size
         phases = (PlannedPhase(0, n_steps, side, 1.0, config.learning_rate),)
@@ -93,7 +100,14 @@ def find_learning_rate(
             steps_per_epoch=n_steps,
             seed=seed,
         )
-        module = _WithoutAlarm(network, config, phases=phases, steps_per_epoch=n_steps, loss=loss)
+        module = _WithoutAlarm(
+            network,
+            config,
+            phases=phases,
+            steps_per_epoch=n_steps,
+            loss=loss,
+            mixup=Mixup(config.mixup_alpha, n_classes, seed) if config.mixup_alpha else None,
+        )
         with tempfile.TemporaryDirectory() as folder:
             trainer = L.Trainer(
                 max_epochs=-1,
@@ -119,4 +133,26 @@ def find_learning_rate(
     rates = np.asarray(found.results["lr"], np.float64)
     losses = np.asarray(found.results["loss"], np.float64)
     finite = np.isfinite(losses)
-    return RateSearch(rates[finite], losses[finite], found.suggestion())
+    finite[:_BEGINNING] = False
+    return RateSearch(rates[finite], losses[finite], steepest(rates[finite], losses[finite]))
+
+
+def steepest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float | None:
+    """The rate at which the loss falls fastest over the logarithm of the rate.
+
+    Lightning's own suggestion looks at the slope over the rate itself, which noise at the first,
+    tiny rates wins.
+
+    Args:
+        rates: float64 (K,), rising.
+        losses: float64 (K,), smoothed here by a running mean of five.
+
+    Returns:
+        None for fewer than ten losses, or where the loss never falls.
+    """
+    if len(losses) < 2 * _BEGINNING:
+        return None
+    smooth = np.convolve(np.pad(losses, 2, mode="edge"), np.full(5, 0.2), mode="valid")
+    slopes = np.gradient(smooth, np.log(rates))[:-1]
+    place = int(np.argmin(slopes))
+    return float(rates[place]) if slopes[place] < 0 else None

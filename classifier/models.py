@@ -162,9 +162,23 @@ def build(config: ClassifierConfig, n_classes: int, *, pretrained: bool = True) 
     model = GreyClassifier(
         found.network, card, config, n_classes, pretrained=bundled or path is not None
     )
+    _check_phases(model, config)
     if config.channels_last:
         return model.to(memory_format=torch.channels_last)
     return model
+
+
+def _check_phases(model: GreyClassifier, config: ClassifierConfig) -> None:
+    """Refuse phases that the network cannot go through, before any of them is trained."""
+    for side in {phase.input_size for phase in config.phases if phase.input_size}:
+        examine(model.backbone, model.card.name, side)
+    in_parts = any(0 < phase.unfrozen < 1 for phase in config.phases)
+    if (in_parts or config.lowest_learning_rate is not None) and len(model.layers()) == 1:
+        raise ModelError(
+            f"{model.card.name} holds parameters at its root and cannot be parted into layers, so "
+            "phases should unfreeze 0 or 1 of it and lowest_learning_rate should be null; change "
+            "these or classifier.model."
+        )
 
 
 def _foreign(card: ModelCard, config: ClassifierConfig, *, bundled: bool) -> ForeignNetwork:

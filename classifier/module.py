@@ -97,7 +97,7 @@ class ClassifierModule(L.LightningModule):
             for group in self.network.layer_groups()
         ]
         groups.append(list(self.network.head.parameters()))
-        rates = group_rates(self._config, len(groups) - 1)
+        rates = group_rates(self._config, len(groups) - 1, pretrained=self.network.pretrained)
         kind = torch.optim.AdamW if self._config.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(
             [{"params": group, "lr": rate} for group, rate in zip(groups, rates, strict=True)],
@@ -172,7 +172,11 @@ class ClassifierModule(L.LightningModule):
         return record.step > self._pretraining_steps and size == self._phases[-1].input_size
 
     def _has_run_out_of_patience(self) -> bool:
-        losses = [record.val_loss for record in self.history if self._counts(record)]
+        """Counted in the last phase alone, so that none of the others goes unfinished."""
+        begun = self._phases[-1].first
+        losses = [r.val_loss for r in self.history if self._counts(r) and r.step > begun]
+        if not losses:
+            return False
         waited = len(losses) - 1 - int(np.argmin(losses))
         return 0 < self._config.patience <= waited
 

@@ -37,7 +37,7 @@ def plan_phases(
     A recipe without phases has two: `head_epochs` of the head alone, then all layers. The last
     phase takes the steps that are left, however many; phases beyond `n_steps` fall away. Where the
     backbone starts from random weights, all its layers learn in every phase: frozen, they would
-    only pass noise on.
+    only pass noise on. A phase's learning rate scales those of all layer groups.
 
     Args:
         config: The recipe; `input_size` has to be a number.
@@ -109,14 +109,17 @@ def rate_factor(
     return greatest * one_cycle((step - phase.first) / (phase.last - phase.first))
 
 
-def group_rates(config: ClassifierConfig, n_groups: int) -> list[float]:
+def group_rates(config: ClassifierConfig, n_groups: int, *, pretrained: bool = True) -> list[float]:
     """Greatest rates of the backbone's layer groups, first to last, then of the head.
 
     Equal, or rising by equal factors from `lowest_learning_rate` to `learning_rate`
-    (discriminative fine-tuning, Howard and Ruder 2018, 1801.06146).
+    (discriminative fine-tuning, Howard and Ruder 2018, 1801.06146). Layers that know nothing yet
+    all learn at the greatest rate.
     """
     high = config.learning_rate
-    low = high if config.lowest_learning_rate is None else config.lowest_learning_rate
+    low = config.lowest_learning_rate
+    if low is None or not pretrained:
+        low = high
     return [low * (high / low) ** (number / n_groups) for number in range(n_groups)] + [high]
 
 

@@ -16,7 +16,7 @@ from classifier.config import ClassifierConfig
 from classifier.data import Loaders, Pretraining
 from classifier.losses import ClassLoss, loss_function, remedies
 from classifier.mixup import Mixup
-from classifier.models import build
+from classifier.models import build, model_card
 from classifier.module import ClassifierModule, TrainingDiverged
 from classifier.phases import plan_phases
 from classifier.predict import log_probabilities
@@ -36,12 +36,14 @@ class FitResult:
     Attributes:
         checkpoint: Folder for `load_classifier`.
         best_epoch: Number of the validation, from 1, whose weights were kept; of the first network.
+        n_steps: Optimizer steps that were taken, of each network the most.
         seconds: Wall-clock time.
         history: Rows of `history.csv`.
     """
 
     checkpoint: Path
     best_epoch: int
+    n_steps: int
     seconds: float
     history: tuple[dict[str, Any], ...]
 
@@ -59,6 +61,7 @@ def fit(
     trainer_options: Mapping[str, object],
     provenance: Mapping[str, object],
     pretrain: Pretraining | None = None,
+    rarest: int | None = None,
 ) -> FitResult:
     """Train for exactly `n_steps` optimizer steps, however many images there are.
 
@@ -89,6 +92,8 @@ def fit(
         provenance: Anything JSON can hold; stored with the weights.
         pretrain: Images that the first steps read in place of `train`, and how many steps; None:
             all read `train`.
+        rarest: Number of the class that the recipe calls the rare one; None: that with the fewest
+            images in `train`. Say it where images were added to fill a class up.
 
     Raises:
         ValueError: A table is empty or has a label without a name, a class without images is to be
@@ -97,23 +102,20 @@ def fit(
         KeyboardInterrupt: Ctrl-C; nothing is written.
     """
     started = time.monotonic()
-    if min(n_steps, steps_per_epoch) < 1:
-        raise ValueError(
-            f"Training wants 1 step or more, not n_steps={n_steps} and "
-            f"steps_per_epoch={steps_per_epoch}; ask for more."
-        )
-    check_table(train, len(class_names), "training")
-    check_table(val, len(class_names), "validation")
+    n_classes = len(class_names)
+    _check_run(train, val, pretrain, n_classes, n_steps, steps_per_epoch)
+    counts = np.bincount(train.labels, minlength=n_classes)
+    loss = loss_function(config, counts, rarest=rarest)
+    pretraining_loss = None
     if pretrain is not None:
-        check_table(pretrain.table, len(class_names), "pretraining")
-    loss = _loss(config, train, len(class_names))
-    pretraining_loss = None if pretrain is None else _loss(config, pretrain.table, len(class_names))
+        seen = np.bincount(pretrain.table.labels, minlength=n_classes)
+        pretraining_loss = loss_function(config, seen, rarest=rarest)
     if len(remedies(config)) > 1:
         logger.warning(
             "Any one of %s balances the classes; what comes after the first changes nothing.",
             " and ".join(remedies(config)),
         )
-    config = config.model_copy(update={"input_size": config.final_size})
+    config = config.with_sizes(model_card(config.model).input_size)
     members = []
     for number in range(config.members or 1):
         if config.members and config.members > 1:
@@ -122,25 +124,26 @@ def fit(
             config,
             train,
             val,
-            n_classes=len(class_names),
+            n_classes=n_classes,
             n_steps=n_steps,
             steps_per_epoch=steps_per_epoch,
             seed=member_seed(seed, number),
             trainer_options=trainer_options,
             losses=(loss, pretraining_loss),
             pretrain=pretrain,
+            rarest=rarest,
         )
         members.append(module)
     networks = [member.network for member in members]
-    config = config.model_copy(update={"input_size": networks[0].preprocessing.input_size})
     best = [member.best for member in members if member.best is not None]
     if len(best) < len(members):
         raise ValueError("Lightning ended the training before its first validation.")
     if best[0].val_auroc is None:
         logger.warning("Validation holds one class only: its loss chose the weights, not AUROC.")
+    taken = max(member.history[-1].step for member in members)
     facts: dict[str, object] = {
         "seed": seed,
-        "n_steps": n_steps,
+        "n_steps": taken,
         "best": [asdict(record) for record in best],
     }
     if pretrain is not None:
@@ -167,7 +170,26 @@ def fit(
         for number, history in enumerate(histories)
         for record in history
     )
-    return FitResult(out_dir, best[0].epoch, time.monotonic() - started, rows)
+    return FitResult(out_dir, best[0].epoch, taken, time.monotonic() - started, rows)
+
+
+def _check_run(
+    train: ImageTable,
+    val: ImageTable,
+    pretrain: Pretraining | None,
+    n_classes: int,
+    n_steps: int,
+    steps_per_epoch: int,
+) -> None:
+    if min(n_steps, steps_per_epoch) < 1:
+        raise ValueError(
+            f"Training wants 1 step or more, not n_steps={n_steps} and "
+            f"steps_per_epoch={steps_per_epoch}; ask for more."
+        )
+    check_table(train, n_classes, "training")
+    check_table(val, n_classes, "validation")
+    if pretrain is not None:
+        check_table(pretrain.table, n_classes, "pretraining")
 
 
 def member_seed(seed: int, number: int) -> int:
@@ -189,13 +211,13 @@ def _train_member(
     trainer_options: Mapping[str, object],
     losses: tuple[ClassLoss, ClassLoss | None],
     pretrain: Pretraining | None,
+    rarest: int | None,
 ) -> ClassifierModule:
     """Train one network; the module comes back with the weights to keep in it, in eval mode."""
     # Initial weights and dropout draw from torch's global state, which is the caller's again after.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         network = build(config, n_classes)
-        config = config.model_copy(update={"input_size": network.preprocessing.input_size})
         phases = plan_phases(
             config,
             n_steps=n_steps,
@@ -211,6 +233,7 @@ def _train_member(
             steps_per_epoch=steps_per_epoch,
             seed=seed,
             pretrain=pretrain,
+            rarest=rarest,
         )
         if loaders.batch_size < config.batch_size:
             logger.warning(
@@ -233,7 +256,3 @@ def _train_member(
         network.load_state_dict(module.best_weights)
     network.eval()
     return module
-
-
-def _loss(config: ClassifierConfig, table: ImageTable, n_classes: int) -> ClassLoss:
-    return loss_function(config, np.bincount(table.labels, minlength=n_classes))

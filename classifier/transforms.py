@@ -23,7 +23,8 @@ class TrainTransform:
     in the run alone.
 
     What moves in from outside is black, as the unexposed border of a radiograph is. The draw knows
-    nothing of the class or of real and synthetic, so the border tells nothing either.
+    nothing of the class or of real and synthetic, so the border tells nothing either, unless a
+    recipe asks for transforms of one class alone.
     """
 
     def __init__(self, config: AugmentConfig, seed: int) -> None:

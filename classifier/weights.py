@@ -17,7 +17,8 @@ from classifier.cards import Library, ModelCard, ModelError
 from classifier.external import ForeignNetwork
 
 _WORDS = ("auto", "none", "torchvision", "timm")
-_OURS = ("backbone.", "head.")
+_OURS = "0.backbone."
+"""Of the first network in a file of `save_classifier`."""
 
 
 def find_weights(choice: str, card: ModelCard) -> Path | None:
@@ -57,17 +58,18 @@ def load_weights(network: ForeignNetwork, card: ModelCard, path: Path) -> None:
     """Fill a network without its head from a file of weights.
 
     A stem for colours is summed over them: what it then makes of grey is what it made of grey
-    repeated three times. Heads are left out. A file of `balancer classify` will do too.
+    repeated three times. Heads are left out. A file of `balancer classify` will do too; of
+    several networks it gives the first.
 
     Raises:
         ModelError: The file cannot be read or does not hold exactly the weights of the network.
     """
     stored = read_weights(path)
-    if stored and all(name.startswith(_OURS) for name in stored):
+    if any(name.startswith(_OURS) for name in stored):
         stored = {
-            name.removeprefix(_OURS[0]): value
+            name.removeprefix(_OURS): value
             for name, value in stored.items()
-            if name.startswith(_OURS[0])
+            if name.startswith(_OURS)
         }
     dropped = tuple(f"{name}." for name in network.dropped)
     weights = {k: v for k, v in stored.items() if not dropped or not k.startswith(dropped)}

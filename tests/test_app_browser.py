@@ -173,6 +173,19 @@ def test_every_page_works_and_nobody_else_is_asked(
     assert view.get_by_text("Not for diagnosis").is_visible()
     assert view.locator(".bal-study figure img").count() >= 3
 
+    view.set_viewport_size({"width": 400, "height": 900})
+    for name in ("Ablation", "Generated images", "Classify"):
+        view.get_by_role("tab", name=name).click()
+        view.wait_for_timeout(300)  # the layout follows the window
+        assert view.evaluate("document.documentElement.scrollWidth") == 400, name
+        assert view.get_by_text("Not for diagnosis").is_visible()
+
+    forged = {"path": "http://hospital.example/film.png", "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [forged], "fn_index": 0, "session_hash": "forged"}
+    assert view.request.post(f"{url}gradio_api/queue/join", data=body).ok
+    answer = view.request.get(f"{url}gradio_api/queue/data?session_hash=forged").text()
+    assert "fetches no address" in answer
+
     foreign = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
     assert foreign == []
     assert complaints == []

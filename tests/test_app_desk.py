@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from balancer.report.tables import read_predictions
 from balancer.stages import report, serve
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
+from classifier.explain import grad_cam, prepared_images
 from classifier.metrics import predict_classes
+from classifier.tables import ArrayTable
 
 
 def desk_of(workspace: Workspace, config: BalancerConfig) -> Desk:
@@ -81,6 +84,38 @@ def test_the_map_is_of_the_class_asked_for(desk: Desk) -> None:
         assert reading.class_names[reading.mapped] == name
         assert (reading.heat is None) == bool(reading.why_no_map)
     assert read_with(model, pixels, "elsewhere").mapped == read_with(model, pixels).decision
+
+
+def test_the_map_of_several_networks_is_the_one_that_explain_draws(desk: Desk) -> None:
+    model = desk.models["real"]
+    others = desk.models["real+synthetic"].loaded.networks
+    networks = (*model.loaded.networks, *others)
+    both = replace(model, loaded=replace(model.loaded, networks=networks))
+    pixels = draw_phantom(7, covid=True, size=both.image_size)
+    table = ArrayTable(pixels[None], np.zeros(1, np.int64))
+    for number, name in enumerate(model.loaded.class_names):
+        reading = read_with(both, pixels, name)
+        found = grad_cam(networks, prepared_images(both.loaded, table), number)
+        assert (reading.heat is None) == found.empty[0]
+        if reading.heat is not None:
+            assert np.array_equal(reading.heat, found.maps[0])
+
+
+def test_a_film_that_a_classifier_of_another_split_may_have_learnt_is_told(desk: Desk) -> None:
+    assert desk.index is not None
+    provenance = dict(desk.models["real"].loaded.provenance) | {"index_hash": "0" * 64}
+    loaded = replace(desk.models["real"].loaded, provenance=provenance)
+    stranger = replace(desk.models["real"], name="stranger", loaded=loaded)
+    other = replace(desk, models={**desk.models, "stranger": stranger})
+    path = str(desk.index.data_root / desk.index.select("test")[0].path)
+    assert "stranger learnt from another split" in other.classify(path, ["stranger"], DECIDED)
+    assert "another split" not in other.classify(path, ["real"], DECIDED)
+
+
+def test_emptied_fields_of_the_generators_count_as_none(desk: Desk) -> None:
+    assert desk.make("COVID", None, None).count('class="bal-pair"') == 1
+    nothing = [None] * N_DIRECTIONS
+    assert "0% of the way" in desk.explore("COVID", None, None, None, *nothing)
 
 
 def test_names_from_files_are_text_and_never_markup(desk: Desk, tmp_path: Path) -> None:
@@ -195,6 +230,8 @@ def test_the_ablation_is_shown_as_in_the_report(copied: Workspace, config: Balan
     shutil.rmtree(copied.root / "runs")
     write_ablation(copied, "0" * 64, names=index.classes)
     assert "other images or splits" in desk.study()
+    desk.index = None
+    assert "<code>balancer prepare</code>" in desk.study()
 
 
 def test_a_wait_without_a_server_ends_at_once() -> None:

@@ -96,6 +96,17 @@ def test_the_classifiers_of_a_workspace_are_found_with_their_thresholds(
         find_models(finished, [tmp_path])
 
 
+def test_a_folder_named_twice_is_there_once_and_hides_no_arm(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.classify_dir("real+synthetic"), tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    folders = [Path("real"), tmp_path / "real", finished.classify_dir("real")]
+    assert list(find_models(finished, folders)) == [
+        *("real", "real+synthetic"), str(tmp_path / "real"),
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def handed_in(finished: Workspace, tmp_path: Path) -> list[Path]:
     """Copies of a classifier's two files."""
@@ -166,4 +177,20 @@ def test_one_file_alone_or_foreign_weights_are_refused(
         receive_model([tmp_path / "other.safetensors", handed_in[1]])
     handed_in[1].write_text('{"kind": "generator"}')
     with pytest.raises(RefusedModelError, match="should describe a classifier"):
+        receive_model(handed_in)
+
+
+@pytest.mark.parametrize("size", [0, 10**6])
+def test_a_card_that_would_take_all_memory_is_refused(handed_in: list[Path], size: int) -> None:
+    card = json.loads(handed_in[1].read_text())
+    card["provenance"]["image_size"] = size
+    handed_in[1].write_text(json.dumps(card))
+    with pytest.raises(RefusedModelError, match=f"but says {size};"):
+        receive_model(handed_in)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"kind": ' + "9" * 5_000 + "}"])
+def test_a_card_beyond_reading_is_refused(handed_in: list[Path], text: str) -> None:
+    handed_in[1].write_text(text)
+    with pytest.raises(RefusedModelError, match="cannot be read as one"):
         receive_model(handed_in)

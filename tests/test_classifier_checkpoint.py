@@ -118,6 +118,8 @@ def test_a_damaged_file_is_refused(saved: Path, name: str, fault: str) -> None:
         ({"preprocessing": {"input_size": 31}}, "preprocessing"),
         ({"weights_sha256": "0" * 64}, "hash"),
         ({"provenance": []}, "provenance"),
+        ({"class_names": ["a", "a"]}, "each once"),
+        ({"members": True}, "members"),
         ({"members": 0}, "members"),
         ({"members": 2}, r"tensor 1\."),
         ({"temperature": 0.0}, "temperature"),

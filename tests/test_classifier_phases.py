@@ -39,7 +39,12 @@ def test_phases_beyond_the_run_fall_away() -> None:
 def test_epochs_of_phases_add_up() -> None:
     assert RESIZING.n_epochs == 4
     assert ClassifierConfig(epochs=7).n_epochs == 7
-    assert RESIZING.final_size == 64
+    assert RESIZING.with_sizes(224).input_size == 64
+    small_first = RESIZING.model_copy(
+        update={"phases": (Phase(epochs=1), Phase(epochs=1, input_size=96))}
+    )
+    sizes = small_first.with_sizes(224)
+    assert ([phase.input_size for phase in sizes.phases], sizes.input_size) == ([64, 96], 96)
 
 
 def test_without_phases_the_head_comes_first_where_the_backbone_knows_something() -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from tiny_training import TINY, table, train, weights
+from tiny_training import TINY, spied_batches, table, train, weights
 
 from classifier.checkpoint import LoadedClassifier, load_classifier
 from classifier.config import ClassifierConfig, Phase
-from classifier.lr_finder import find_learning_rate
-from classifier.models import GreyClassifier
+from classifier.lr_finder import find_learning_rate, steepest
+from classifier.models import GreyClassifier, ModelError, build
 from classifier.module import ClassifierModule
+from classifier.phases import group_rates
 from classifier.predict import log_probabilities, predict_probabilities
 from classifier.tables import ArrayTable
 from classifier.train import member_seed
@@ -173,3 +174,50 @@ def test_the_rate_search_leaves_the_callers_random_state_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     assert len(found.rates) == len(found.losses) <= 20
     assert np.isfinite(found.losses).all()
+
+
+def test_patience_is_counted_in_the_last_phase_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([0.1, 0.9, 0.8, 0.7, 0.9, 0.9, 0.9, 0.9])
+    monkeypatch.setattr("classifier.module.F.cross_entropy", lambda *_: torch.tensor(next(losses)))
+    phases = (Phase(epochs=2), Phase(epochs=6))
+    config = tiny(patience=2, loss="focal", phases=phases)
+    result = train(tmp_path, config, n_steps=8, steps_per_epoch=1)
+    assert [row["step"] for row in result.history] == [1, 2, 3, 4, 5, 6]
+    assert result.n_steps == 6
+
+
+def test_the_rare_class_is_that_of_the_real_images_however_it_was_filled_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = spied_batches(monkeypatch)
+    config = tiny(batches="rare-share", rare_share=0.25)
+    train(tmp_path, config, n_steps=4, rarest=1)
+    assert all(int((labels == 1).sum()) == 2 for _, labels in batches)
+
+
+def test_sizes_and_parts_that_a_network_cannot_go_through_are_refused_at_once() -> None:
+    small = tiny(model="covid-net", input_size=64, phases=(Phase(epochs=1, input_size=16),))
+    with pytest.raises(ModelError, match="16 px"):
+        build(small, 2)
+    parted = tiny(model="timm:test_vit", input_size=160, phases=(Phase(epochs=1, unfrozen=0.5),))
+    with pytest.raises(ModelError, match="parted"):
+        build(parted, 2)
+    with pytest.raises(ValueError, match="swap"):
+        ClassifierConfig(learning_rate=1e-4, lowest_learning_rate=1e-2)
+
+
+def test_layers_that_know_nothing_learn_at_the_greatest_rate() -> None:
+    config = ClassifierConfig(learning_rate=1e-4, lowest_learning_rate=1e-6)
+    assert group_rates(config, 2, pretrained=False) == pytest.approx([1e-4] * 3)
+
+
+def test_the_steepest_fall_is_looked_for_over_factors_of_the_rate() -> None:
+    rates = np.logspace(-7, 0, 100)
+    noise = 1e-3 * np.sin(np.arange(100) * 2.1)
+    losses = 1 / (1 + np.exp(3 * (np.log10(rates) + 3))) + noise
+    found = steepest(rates, losses)
+    assert found == pytest.approx(1e-3, rel=0.5)
+    assert steepest(rates, np.linspace(0, 1, 100)) is None
+    assert steepest(rates[:5], losses[:5]) is None

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+from classifier.checkpoint import save_classifier
 from classifier.config import ClassifierConfig
 from classifier.models import ModelError, build
 
@@ -75,10 +76,8 @@ def test_networks_compute_what_the_librarys_do(tmp_path: Path, name: str) -> Non
 def test_a_classifier_of_our_own_can_be_where_another_starts(tmp_path: Path) -> None:
     config = ClassifierConfig(model="bam-cnn", input_size=64)
     trained = build(config, 2)
-    save_file(
-        {name: value.contiguous() for name, value in trained.state_dict().items()},
-        tmp_path / "classifier.safetensors",
-    )
+    other = build(config, 2)
+    save_classifier(tmp_path, [trained, other], config, class_names=["a", "b"], provenance={})
     weights = str(tmp_path / "classifier.safetensors")
     model = build(config.model_copy(update={"weights": weights}), 4)
     assert model.pretrained

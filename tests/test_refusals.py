@@ -136,7 +136,7 @@ def test_real_images_sharper_than_synthetic_ones_are_refused(copied: Workspace, 
 
 
 def test_a_wrong_class_or_model_is_refused_before_the_gan(tmp_path: Path, data: Path) -> None:
-    for change in ("evaluation.positive_class=covid", "classifier.model=resnet18"):
+    for change in ("evaluation.positive_class=covid", "classifier.model=resnet1800"):
         copied = Workspace(tmp_path / "work")
         with pytest.raises(ConfigurationError):
             everything.run(config_for(data, change), copied)
@@ -238,7 +238,7 @@ def test_a_failed_classify_leaves_the_earlier_result(
         raise RuntimeError("boom")
 
     before = tree(copied.classify_dir("real"))
-    monkeypatch.setattr(classify, "_test", fail)
+    monkeypatch.setattr(classify, "test_classifier", fail)
     with pytest.raises(RuntimeError, match="boom"):
         classify.run(config_for(data, "seed=0"), copied, force=True)
     assert tree(copied.classify_dir("real")) == before

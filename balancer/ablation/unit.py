@@ -180,6 +180,7 @@ def _train(
     n_real = sum(counts.values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
     n_steps = config.classifier.n_epochs * steps_per_epoch
+    rarest = min(range(len(index.classes)), key=lambda n: counts[index.classes[n]])
     before = None
     if material.before is not None:
         before = Pretraining(material.before, material.share_before)
@@ -200,6 +201,7 @@ def _train(
                 "added": dict(material.n_added),
             },
             pretrain=before,
+            rarest=rarest,
         )
     except TrainingDiverged as error:
         raise Diverged(f"Training the classifier diverged: {error}") from error
@@ -207,9 +209,9 @@ def _train(
         raise ConfigurationError(str(error)) from error
     seen = np.bincount(material.train.labels, minlength=len(index.classes))
     return {
-        "n_steps": n_steps,
+        "n_steps": trained.n_steps,
         "best_epoch": trained.best_epoch,
-        "training_prior": training_prior(material.recipe, seen).tolist(),
+        "training_prior": training_prior(material.recipe, seen, rarest=rarest).tolist(),
         "training_images": {
             label: {"real": count, "added": material.n_added.get(label, 0)}
             for label, count in counts.items()

@@ -117,17 +117,24 @@ class Desk:
         """What the generator of a class is."""
         return studio_card(self.studios[label])
 
-    def make(self, label: str, first: float, count: float) -> str:
+    def make(self, label: str, first: float | None, count: float | None) -> str:
         """Images of a class by number."""
-        number = min(int(count), MOST_IMAGES)
+        number = min(max(int(count or 1), 1), MOST_IMAGES)
         with self._generators:
             return made_card(self.studios[label].make(_number(first), number))
 
-    def explore(self, label: str, first: float, last: float, share: float, *amounts: float) -> str:
-        """A place in the latent space, and the way that it lies on."""
+    def explore(
+        self,
+        label: str,
+        first: float | None,
+        last: float | None,
+        share: float | None,
+        *amounts: float | None,
+    ) -> str:
+        """A place in the latent space, and the way that it lies on; emptied fields count as 0."""
         studio, ends = self.studios[label], (_number(first), _number(last))
         with self._generators:
-            made = studio.at(*ends, share, amounts)
+            made = studio.at(*ends, share or 0.0, [amount or 0.0 for amount in amounts])
             return walk_card(made, studio.walk(*ends, _WALK), *ends)
 
     def no_generator(self) -> str:
@@ -159,9 +166,14 @@ class Desk:
         if known is not None and known.split in _SEEN:
             notes.append(_SEEN[known.split].format(label=known.label))
         own = [model for model in models if self._knows_training_of(model)]
+        strangers = [model.name for model in models if model not in own]
+        if known is not None and strangers:
+            notes.append(
+                f"That is so in the split of this workspace; {', '.join(strangers)} learnt from "
+                "another split, and may have learnt this film."
+            )
         if self.familiarity is not None and own:
             notes.append(self.familiarity.refuse_far(film).sentence())
-        strangers = [model.name for model in models if model not in own]
         if self.familiarity is None or strangers:
             whose = f" of {', '.join(strangers)}" if strangers else ""
             notes.append(

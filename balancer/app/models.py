@@ -17,6 +17,8 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z")
 _PICKLE, _ZIP = b"\x80", b"PK\x03\x04"
 _MOST_CARD = 16 * 2**20
 """Bytes of a card; real ones have some thousands."""
+_LARGEST_SIDE = 4096
+"""Pixels; a card that says more would only take all memory."""
 
 
 class RefusedModelError(DataError):
@@ -60,24 +62,31 @@ def find_models(workspace: Workspace, folders: Sequence[Path]) -> dict[str, Serv
         folders: Each of one trained classifier.
 
     Returns:
-        By name: the arm's for those of the workspace, the path for others.
+        By name: the arm's for those of the workspace, the path for others; a folder named twice
+        is there once.
 
     Raises:
         ConfigurationError: A folder named holds no classifier.
         IntegrityError: A classifier of the workspace is damaged.
     """
-    models = {}
+    models, known = {}, set()
     for directory in sorted(workspace.classify_dir("real").parent.glob("*")):
         if (directory / CARD).is_file() and read_result(directory) is not None:
             try:
                 models[directory.name] = read_model(directory, directory.name)
+                known.add(directory.resolve())
             except CheckpointError as error:
                 raise IntegrityError(
                     f"{directory} should hold a trained classifier, but: {error}"
                 ) from error
     for folder in folders:
+        if folder.resolve() in known:
+            continue
+        known.add(folder.resolve())
+        # A folder may be called as an arm is; neither shall hide the other.
+        name = str(folder if str(folder) not in models else folder.resolve())
         try:
-            models[str(folder)] = read_model(folder, str(folder))
+            models[name] = read_model(folder, name)
         except CheckpointError as error:
             raise ConfigurationError(f"--model wants a trained classifier: {error}") from error
     return models
@@ -137,6 +146,16 @@ def receive_model(files: Sequence[Path]) -> ServedModel:
             model = read_model(place, "uploaded")
         except CheckpointError as error:
             raise RefusedModelError(str(error).replace(f"{folder}/", "")) from None
+        except (RecursionError, ValueError):  # nested, or with numbers, beyond what is read
+            raise RefusedModelError(
+                f"{CARD} should be a plain card, but cannot be read as one; choose the one that "
+                "was written with the weights."
+            ) from None
+    if not 1 <= model.image_size <= _LARGEST_SIDE:
+        raise RefusedModelError(
+            f"{CARD} should say at which side films are read, up to {_LARGEST_SIDE} pixels, but "
+            f"says {model.image_size}; choose the one that was written with the weights."
+        )
     return ServedModel(
         name=f"uploaded {model.loaded.weights_sha256[:8]}",
         loaded=model.loaded,

@@ -49,7 +49,7 @@ def _classify_tab(desk: Desk) -> None:
     names = list(desk.models)
     film = gr.State(None)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(scale=2, min_width=240):
             upload = gr.File(label="Radiograph (PNG or JPEG)", height=130, elem_id="film")
             models = gr.CheckboxGroup(names, value=names, label="Classifiers", elem_id="models")
             mapped = gr.Radio(
@@ -58,7 +58,7 @@ def _classify_tab(desk: Desk) -> None:
                 label="Grad-CAM of",
                 elem_id="mapped",
             )
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=240):
             gr.HTML(told_card(desk.samples_are, "Samples"))
             samples = gr.Gallery(
                 [(str(sample.path), sample.caption) for sample in desk.samples],

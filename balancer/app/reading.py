@@ -10,6 +10,7 @@ from balancer.app.models import ServedModel
 from balancer.data.io import Pixels, resize_square
 from classifier.explain import LayerError, MissingPackage, grad_cam, prepared_images
 from classifier.metrics import predict_classes
+from classifier.models import ModelError
 from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
 
@@ -79,13 +80,12 @@ def read_with(model: ServedModel, pixels: Pixels, mapped: str | None = None) -> 
 def _map(
     model: ServedModel, table: ArrayTable, target: int
 ) -> tuple[NDArray[np.float32] | None, tuple[int, int], str]:
-    """The mean over the maps of all networks, scaled so that its maximum is 1."""
+    """The map that `balancer explain` draws: of several networks, that of their mean logit."""
     images = prepared_images(model.loaded, table)
     try:
-        found = [grad_cam(network, images, target) for network in model.loaded.networks]
-    except (MissingPackage, LayerError) as error:
+        found = grad_cam(model.loaded.networks, images, target)
+    except (MissingPackage, LayerError, ModelError) as error:
         return None, (0, 0), str(error)
-    if all(one.empty[0] for one in found):
-        return None, found[0].grid, f"Empty map: {found[0].reasons[0]}."
-    mean = np.mean([one.maps[0] for one in found], axis=0)
-    return np.asarray(mean / mean.max(), np.float32), found[0].grid, ""
+    if found.empty[0]:
+        return None, found.grid, f"Empty map: {found.reasons[0]}."
+    return found.maps[0], found.grid, ""

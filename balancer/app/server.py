@@ -6,9 +6,11 @@ import shutil
 import socket
 import tempfile
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from balancer.errors import EnvironmentFault
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from balancer.app.desk import Desk
 
 LOOPBACK = "127.0.0.1"
+_OWN_NAMES = (LOOPBACK, "localhost")
+_App = Callable[[Any, Any, Any], Awaitable[None]]
 _LARGEST_UPLOAD = "1gb"
 _SILENT = {
     # Read when gradio is imported; without them it looks for its makers' servers.
@@ -53,6 +57,31 @@ class Server:
         """Stop serving and remove what was uploaded."""
         self._page.close(verbose=False)
         shutil.rmtree(self._uploads, ignore_errors=True)
+
+
+class OwnPages:
+    """Refuse what pages of other places send: forms may be sent anywhere, and fill the disk.
+
+    Args:
+        app: Answers the rest.
+    """
+
+    def __init__(self, app: _App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Browsers name the page that asks, but for plain visits."""
+        origins = [value for name, value in scope.get("headers", ()) if name == b"origin"]
+        if all(urlsplit(one.decode("latin-1")).hostname in _OWN_NAMES for one in origins):
+            await self._app(scope, receive, send)
+            return
+        start = {"type": "http.response.start", "status": 403}
+        await send(start | {"headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"Foreign page"})
+
+
+async def _fetch_nothing(url: str, cache_dir: str) -> str:
+    raise EnvironmentFault("This page takes files alone and fetches no address.")
 
 
 def require_gradio() -> None:
@@ -110,14 +139,17 @@ def start(desk: "Desk", *, port: int, browser: bool) -> Server:
 
 def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
     os.environ.update(_SILENT, GRADIO_TEMP_DIR=str(uploads))
+    from gradio import processing_utils
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from balancer.app.page import build_page, style, theme
 
+    # A forged upload may name an address in place of a file, and gradio would fetch it.
+    processing_utils.async_ssrf_protected_download = _fetch_nothing
     page = build_page(desk)
     # A page elsewhere may rebind its own name to this address; only requests by ours are answered.
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(_OWN_NAMES))
     _, url, _ = page.launch(
         server_name=LOOPBACK,
         server_port=port,
@@ -133,7 +165,11 @@ def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
         pwa=False,
         enable_monitoring=False,
         max_file_size=_LARGEST_UPLOAD,
-        app_kwargs={"middleware": [hosts], "docs_url": None, "redoc_url": None},
+        app_kwargs={
+            "middleware": [hosts, Middleware(OwnPages)],
+            "docs_url": None,
+            "redoc_url": None,
+        },
         theme=theme(),
         css=style(),
     )

@@ -66,6 +66,12 @@ def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
             f"There is no ablation in {workspace.root} yet: `balancer ablate` makes one, and "
             "`balancer ablate --dry-run` says beforehand how long it takes.",
         )
+    if index_hash is None:
+        return StudyView(
+            "",
+            f"There is no index.csv in {workspace.root} to hold the ablation against; run "
+            "`balancer prepare` on the same images again.",
+        )
     if result.inputs.get("index") != index_hash:
         return StudyView(
             "",

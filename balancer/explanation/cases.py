@@ -104,7 +104,9 @@ def _pixels(case: Case, size: int) -> NDArray[np.uint8]:
             f"{str(case.path)!r} should be the file that was prepared, but has changed; restore "
             "it, or run prepare again with --force."
         )
-    return resize_square(decode_radiograph(content, case.path).pixels, size)
+    # Without a limit of size: these bytes were let in before, under the limit set then.
+    film = decode_radiograph(content, case.path, max_megapixels=None)
+    return resize_square(film.pixels, size)
 
 
 def _case(index: Index, record: ImageRecord, drawn_as: str) -> Case:

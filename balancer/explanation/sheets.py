@@ -35,7 +35,7 @@ class Cell:
     Attributes:
         film: uint8 (S, S), the image as the network sees it.
         map: float32 (S, S) in [0, 1]; all zero draws the plain film.
-        text: What the model says, one line or two.
+        text: What the model says, two lines or three.
         ink: Of the text.
         note: Written across the film; "" for none.
     """
@@ -87,7 +87,7 @@ def save_cam_sheet(
     """
     columns = 1 + len(models)
     figure = Figure(
-        figsize=(1.5 + _CELL * columns, 1.2 + (_CELL + 0.36) * len(rows)),
+        figsize=(1.5 + _CELL * columns, 1.2 + (_CELL + 0.5) * len(rows)),
         dpi=_DPI,
         layout="constrained",
     )

@@ -115,6 +115,7 @@ def _judged(
     images = prepared_images(model.loaded, table)
     found = grad_cam(model.loaded.networks, images, target)
     groups = {record.group for record in index.records if record.image_id in model.seen}
+    of = figure_name(index.classes[target], 22)
     cells, told = [], []
     for number, case in enumerate(cases):
         label = index.classes[predicted[number]]
@@ -126,7 +127,7 @@ def _judged(
             Cell(
                 film=images[number, 0].numpy(),
                 map=found.maps[number],
-                text=f"{probability:.3f}: {figure_name(label)}{words}"
+                text=f"{of} {probability:.3f}\ndecides {figure_name(label, 18)}{words}"
                 + "\nhas seen it, training or validation" * seen,
                 ink={True: RIGHT_INK, False: WRONG_INK, None: NOTE_INK}[right],
                 note=found.reasons[number],

@@ -168,7 +168,10 @@ def initialisation(material: Material) -> Claim:
     """Item 24."""
     recipe = _settings(material).get("classifier") or {}
     weights = recipe.get("weights")
-    where = "the weights that come with the network" if weights is None else str(weights)
+    bundled = recipe.get("model") == "lite0" and weights == "auto"
+    where = str(weights)
+    if weights in ("auto", "none", None):
+        where = "ImageNet weights that are bundled" if bundled else "random weights"
     return "in part", f"{recipe.get('model', 'The network')}: {where}; the rest by seed."
 
 
@@ -183,12 +186,25 @@ def training(material: Material) -> Claim:
 
 def selection(material: Material) -> Claim:
     """Item 26."""
+    recipe = _settings(material).get("classifier") or {}
+    if recipe.get("keep") == "last":
+        return "filled in", (
+            "The weights of the end, which no image chose; threshold and temperature by validation "
+            "images, never by test images."
+        )
     return "filled in", "Checkpoint and threshold by validation images, never by test images."
 
 
 def ensembles(material: Material) -> Claim:
     """Item 27."""
-    return "filled in", "None."
+    recipe = _settings(material).get("classifier") or {}
+    members, views = recipe.get("members") or 1, len(recipe.get("views") or ("plain",))
+    if (members, views) == (1, 1):
+        return "filled in", "None."
+    return "filled in", (
+        f"Mean of the probabilities of {members} {'network' if members == 1 else 'networks'} and "
+        f"{views} {'view' if views == 1 else 'views'} of each image."
+    )
 
 
 def metrics(material: Material) -> Claim:

@@ -33,8 +33,8 @@ def comparison_section(material: Material) -> Section | None:
         ["metric", "real", "real + synthetic", "difference"], rows,
         note="In brackets: 95 % interval, bootstrap over the test groups. Both arms: same split, "
         f"seed and {real['metrics']['n_steps']} optimizer steps of "
-        f"{real['settings']['classifier']['model']}; checkpoint and threshold were chosen on "
-        "validation. ECE is better when lower, everything else when higher.",
+        f"{real['settings']['classifier']['model']}; whatever was chosen was chosen on "
+        "validation images. ECE is better when lower, everything else when higher.",
     ))  # fmt: skip
     blocks += _figures(material)
     blocks += _plan(material)

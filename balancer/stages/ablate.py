@@ -23,7 +23,7 @@ from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
 from balancer.errors import EnvironmentFault
-from balancer.recipe import settle
+from balancer.recipe import refuse_patience, settle
 from balancer.results import StageResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
@@ -62,9 +62,10 @@ def run(
         IntegrityError: Something that stands there was changed.
         EnvironmentFault: A worker died, or there is no such cluster.
     """
-    classify.check(config, workspace)
+    refuse_patience(config)
     index = load_index(workspace.index_dir)
     plan = make_plan(config, index)
+    classify.check(config, workspace, beside_generated=plan.shows_generated)
     config = settle(config, beside_generated=plan.shows_generated)
     others = read_external(external, config, index)
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]

@@ -25,7 +25,7 @@ from balancer.recipe import settle
 from balancer.report.tables import metric_lines
 from balancer.report.tested import PREDICTIONS, test_classifier
 from balancer.resources import check_accelerator, classifier_trainer
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import load_classifier
 from classifier.predict import predict_probabilities
@@ -61,7 +61,7 @@ def run(
             or test split, would reach the evaluation.
         EnvironmentFault: Training diverged, or the accelerator is not there.
     """
-    check(config, workspace)
+    check(config, workspace, beside_generated=with_synthetic or workspace.has_generated())
     index = load_index(workspace.index_dir)
     synthetic = load_synthetic(workspace, index) if with_synthetic else []
     if synthetic:
@@ -75,13 +75,7 @@ def run(
             config.classifier_image_size, _sharp(config),
         )  # fmt: skip
     arm = SYNTHETIC_ARM if with_synthetic else REAL_ARM
-    settings = {
-        "seed": config.seed,
-        "image_size": config.classifier_image_size,
-        "classifier": config.classifier.model_dump(mode="json"),
-        "evaluation": config.evaluation.model_dump(mode="json"),
-        "precision": config.hardware.precision,
-    }
+    settings = _settings(config)
     inputs = {"index": index.index_hash, "synthetic": synthetic_fingerprint(synthetic)}
     directory = workspace.classify_dir(arm)
     standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
@@ -94,21 +88,57 @@ def run(
     return perform("classify", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
-def check(config: BalancerConfig, workspace: Workspace) -> None:
+def check(config: BalancerConfig, workspace: Workspace, *, beside_generated: bool) -> None:
     """Refuse what a training would only find out after the expensive stages before it.
 
+    Args:
+        config: Sections `classifier`, `evaluation`, `gan.image_size` and `hardware` are used.
+        workspace: Has an index.
+        beside_generated: As in `settle`.
+
     Raises:
-        ConfigurationError: The model, its weights or the positive class does not exist.
+        ConfigurationError: The model, its weights or the positive class does not exist, or the
+            network cannot see images of the size.
         EnvironmentFault: The accelerator is not there.
     """
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
     index.positive_class(config.evaluation.positive_class)
-    config = settle(config, beside_generated=False)
+    config = settle(config, beside_generated=beside_generated)
     try:
         classifier.models.build(config.classifier, len(index.classes))
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
+
+
+def stands_alone(config: BalancerConfig, workspace: Workspace) -> bool:
+    """Whether the classifier of the real arm was trained before there was a generator.
+
+    It then reads larger images than generated ones are, and averages more networks, though nobody
+    asked for either; so it may be replaced by one that compares.
+    """
+    standing = read_result(workspace.classify_dir(REAL_ARM))
+    if standing is None:
+        return False
+    alone = settle(config, beside_generated=False)
+    beside = settle(config, beside_generated=True)
+    is_alone = standing.settings == _settings(alone) != _settings(beside)
+    if is_alone:
+        log.info(
+            "The classifier of real images was trained for itself; it is trained again as the one "
+            "beside generated images will be."
+        )
+    return is_alone
+
+
+def _settings(config: BalancerConfig) -> dict[str, Any]:
+    return {
+        "seed": config.seed,
+        "image_size": config.classifier_image_size,
+        "classifier": config.classifier.model_dump(mode="json"),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "precision": config.hardware.precision,
+    }
 
 
 def summary(result: StageResult) -> list[RenderableType]:
@@ -157,6 +187,7 @@ def _train_and_test(
             trainer_options=classifier_trainer(
                 config.hardware, progress=log.isEnabledFor(logging.INFO)
             ),
+            rarest=_rarest(index),
             provenance={
                 "index_hash": index.index_hash,
                 "image_size": size,
@@ -185,11 +216,17 @@ def _train_and_test(
         "positive_class": index.classes[positive],
         "threshold": threshold,
         "training_images": {"real": n_real, "synthetic": len(synthetic)},
-        "n_steps": n_steps,
+        "n_steps": fit.n_steps,
         "best_epoch": fit.best_epoch,
         "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
         "test": test,
     }
+
+
+def _rarest(index: Index) -> int:
+    """Number of the class with the fewest real training images."""
+    counts = index.counts("train")
+    return min(range(len(index.classes)), key=lambda number: counts[index.classes[number]])
 
 
 def _sharp(config: BalancerConfig) -> int:

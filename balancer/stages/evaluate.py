@@ -11,7 +11,7 @@ from balancer.ablation.ledger import note_read
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
 from balancer.data.external import load_external
-from balancer.errors import IntegrityError
+from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import fingerprint
 from balancer.report.tables import metric_lines
 from balancer.report.tested import PREDICTIONS, test_classifier
@@ -63,13 +63,21 @@ def run(
             f"{trained} was trained on another split than today's index.csv; run "
             f"`{command} --force`."
         )
+    if not images.is_dir():
+        raise ConfigurationError(
+            f"`balancer evaluate` wants a folder with one folder per class, but {images} is none."
+        )
     workspace.refuse_overlap(images)
     external = load_external(images, index, config.data)
     name = images.resolve().name
     ids = fingerprint("\n".join(record.image_id for record in external.records).encode())
-    settings = {"name": name, "bootstrap_samples": config.evaluation.bootstrap_samples}
+    settings = {
+        "name": name,
+        "seed": config.seed,
+        "bootstrap_samples": config.evaluation.bootstrap_samples,
+    }
     inputs = {"images": ids, "classifier": fingerprint((trained / "result.json").read_bytes())}
-    directory = workspace.evaluate_dir(name, arm)
+    directory = workspace.evaluate_dir(f"{name}-{ids[:8]}", arm)
     standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
     if standing is not None:
         return standing
@@ -79,9 +87,14 @@ def run(
             loaded = load_classifier(trained)
         except CheckpointError as error:
             raise IntegrityError(str(error)) from error
+        if loaded.class_names != tuple(index.classes):
+            raise IntegrityError(
+                f"{trained} should know the classes {', '.join(index.classes)} but names "
+                f"{', '.join(loaded.class_names)}; run `{command} --force`."
+            )
         size = int(result.settings["image_size"])
         table = external_table(
-            external, index.classes, workspace.root / "cache" / "external" / name, size
+            external, index.classes, workspace.root / "cache" / "external" / ids[:8], size
         )
         note_read(
             workspace.ledger_dir,

@@ -17,7 +17,7 @@ from balancer.explanation.looks import BORDER, DEFINITIONS, LUNGS, Looks, look, 
 from balancer.explanation.looks_plot import save_looks
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
 from balancer.explanation.shown import draw_activations, draw_maps
-from balancer.manifest import ImageRecord
+from balancer.manifest import ImageRecord, fingerprint
 from balancer.report.tables import interval
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.shortcuts.masks import load_masks
@@ -28,6 +28,7 @@ from classifier.predict import predict_probabilities
 log = logging.getLogger(__name__)
 
 _PER_CLASS = 2
+_MASK_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,13 @@ class _Question:
     chosen: Sequence[Case]
     per_class: int
     layer: str | None
+
+    def __post_init__(self) -> None:
+        if self.layer is not None and not self.chosen and not self.per_class:
+            raise ConfigurationError(
+                f"--layer {self.layer} wants an image to show activations of, but --per-class 0 "
+                "draws none; name one with --image."
+            )
 
 
 def run(
@@ -102,6 +110,7 @@ def run(
         "index": index.index_hash,
         "models": [[m.loaded.weights_sha256, m.threshold, m.image_size] for m in loaded],
         "images": [case.image_id for case in question.chosen],
+        "masks": None if masks is None else _hash_of_masks(masks, index),
     }
     # Other settings need no --force: all can be drawn again, and nothing but pictures is replaced.
     old = read_result(workspace.explain_dir)
@@ -141,6 +150,13 @@ def summary(result: StageResult) -> list[RenderableType]:
             lines.append(f"  {name}, {label}: {'; '.join(told) or 'no map'}{empty}")
     lines.append(f"The pictures: {metrics['place']}")
     return ["\n".join(lines)]
+
+
+def _hash_of_masks(folder: Path, index: Index) -> str:
+    """Of the masks of the test images, small: enough to see that somebody drew them anew."""
+    records = [record for record in index.records if record.split == "test"]
+    masks = load_masks(folder, index.data_root, records, _MASK_SIDE)
+    return fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
 def _with_place(result: StageResult, workspace: Workspace) -> StageResult:

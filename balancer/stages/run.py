@@ -6,6 +6,7 @@ from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
 from balancer.errors import ConfigurationError
+from balancer.recipe import refuse_patience
 from balancer.results import StageResult
 from balancer.stages import classify, gan_train, prepare, quality, report, synthesize
 from balancer.workspace import Workspace
@@ -30,7 +31,8 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     """
     prepare.run(config, workspace, force=force)
     quality.check(config)
-    classify.check(config, workspace)
+    classify.check(config, workspace, beside_generated=True)
+    refuse_patience(config)
     gan_train.run(config, workspace, force=force)
     plan = synthesize.run(config, workspace, force=force)
     if not any(row["to_make"] for row in plan.metrics["plan"]):
@@ -38,7 +40,9 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
             f"`balancer run` compares training with and without synthetic images, but the classes "
             f"reach {plan.metrics['ratio']} without any; ask for a ratio closer to 1:1."
         )
-    classify.run(config, workspace, force=force)  # first, since its features serve quality too
+    alone = classify.stands_alone(config, workspace)
+    # The real arm comes first, since its features serve quality too.
+    classify.run(config, workspace, force=force or alone)
     quality.run(config, workspace, force=force)
     classify.run(config, workspace, force=force, with_synthetic=True)
     return report.run(config, workspace, force=force)

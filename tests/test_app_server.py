@@ -1,0 +1,39 @@
+"""Who may ask the page, and what it never asks itself."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from balancer.app.server import OwnPages, _fetch_nothing
+from balancer.errors import EnvironmentFault
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        (b"http://127.0.0.1:7860", 200),
+        (b"http://localhost:7860", 200),
+        (b"http://hospital.example", 403),
+        (b"http://127.0.0.1.hospital.example", 403),
+        (b"null", 403),
+    ],
+)
+def test_pages_of_other_places_are_refused(origin: bytes | None, status: int) -> None:
+    said: list[dict[str, Any]] = []
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    headers = [] if origin is None else [(b"origin", origin)]
+    asyncio.run(OwnPages(answer)({"type": "http", "headers": headers}, None, send))
+    assert said[0]["status"] == status
+
+
+def test_an_address_in_place_of_a_file_is_not_fetched() -> None:
+    with pytest.raises(EnvironmentFault, match="fetches no address"):
+        asyncio.run(_fetch_nothing("http://hospital.example/film.png", "."))
