@@ -111,7 +111,7 @@ def write_ablation(
         "seed": 0,
         "data": {"root": "/home/somebody/films"},
         "image_size": 64,
-        "classifier": {"model": "lite0", "weights": None, "input_size": 64},
+        "classifier": {"model": "lite0", "weights": "auto", "input_size": 64},
     }
     write_result(
         workspace.ablation_dir,

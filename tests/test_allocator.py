@@ -9,11 +9,10 @@ from balancer.allocator import keep_freed_memory
 
 _CODE = """
 import resource
-import numpy as np
 from balancer.allocator import keep_freed_memory
 {call}
 for _ in range(20):
-    block = np.ones(8 * 2**20)
+    block = bytearray(b'x') * (64 * 2**20)
     del block
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
@@ -26,7 +25,7 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc")
 def test_large_blocks_are_not_cleared_again_and_again() -> None:
-    pages = 8 * 8 * 2**20 // resource.getpagesize()  # of one block
+    pages = 64 * 2**20 // resource.getpagesize()  # of one block
     faults = {}
     for call in ("", "assert keep_freed_memory()"):
         done = subprocess.run(
