@@ -29,6 +29,7 @@ def main(data: Path | None, rare: str, other: str) -> None:
     click.echo(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     for name, options in (
         ("startup", []),
+        ("allocator", []),
         ("gan_training", images),
         ("synthesis", []),
         ("quality", []),
