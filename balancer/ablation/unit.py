@@ -180,7 +180,7 @@ def _train(
     n_real = sum(counts.values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
     n_steps = config.classifier.n_epochs * steps_per_epoch
-    rarest = min(range(len(index.classes)), key=lambda n: counts[index.classes[n]])
+    rarest = index.classes.index(index.positive_class(None))
     before = None
     if material.before is not None:
         before = Pretraining(material.before, material.share_before)

@@ -187,7 +187,7 @@ def _train_and_test(
             trainer_options=classifier_trainer(
                 config.hardware, progress=log.isEnabledFor(logging.INFO)
             ),
-            rarest=_rarest(index),
+            rarest=index.classes.index(index.positive_class(None)),
             provenance={
                 "index_hash": index.index_hash,
                 "image_size": size,
@@ -221,12 +221,6 @@ def _train_and_test(
         "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
         "test": test,
     }
-
-
-def _rarest(index: Index) -> int:
-    """Number of the class with the fewest real training images."""
-    counts = index.counts("train")
-    return min(range(len(index.classes)), key=lambda number: counts[index.classes[number]])
 
 
 def _sharp(config: BalancerConfig) -> int:
