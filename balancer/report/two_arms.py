@@ -35,12 +35,33 @@ def load_arm(directory: Path, arm: str, index: Index) -> tuple[StageResult, Pred
         MissingStage: It has not been trained.
         IntegrityError: It belongs to another split, or was changed since.
     """
+    result = trained_arm(directory, arm, index, wanted_by="The report compares two classifiers")
+    path = directory / "predictions.csv"
+    if not path.is_file() or fingerprint(path.read_bytes()) != result.metrics.get("predictions"):
+        raise IntegrityError(
+            f"{path} is missing or was changed after the test; run `{ARMS[arm]} --force`."
+        )
+    return result, read_predictions(path)
+
+
+def trained_arm(directory: Path, arm: str, index: Index, *, wanted_by: str) -> StageResult:
+    """The result of a classifier of today's split.
+
+    Args:
+        directory: The arm's folder.
+        arm: Its name.
+        index: Today's.
+        wanted_by: Beginning of the sentence that says what wants it.
+
+    Raises:
+        MissingStage: It has not been trained.
+        IntegrityError: It belongs to another split.
+    """
     result = read_result(directory)
     if result is None:
         raise MissingStage(
             "classify",
-            f"The report compares two classifiers, but {directory} does not exist; run "
-            f"`{ARMS[arm]}` first.",
+            f"{wanted_by}, but {directory} does not exist; run `{ARMS[arm]}` first.",
             cheap=False,
         )
     if result.inputs.get("index") != index.index_hash:
@@ -48,12 +69,7 @@ def load_arm(directory: Path, arm: str, index: Index) -> tuple[StageResult, Pred
             f"{directory} was trained on another split than today's index.csv; run "
             f"`{ARMS[arm]} --force`."
         )
-    path = directory / "predictions.csv"
-    if not path.is_file() or fingerprint(path.read_bytes()) != result.metrics.get("predictions"):
-        raise IntegrityError(
-            f"{path} is missing or was changed after the test; run `{ARMS[arm]} --force`."
-        )
-    return result, read_predictions(path)
+    return result
 
 
 def refuse_unlike(arms: Arms) -> None:

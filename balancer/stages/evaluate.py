@@ -15,7 +15,8 @@ from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import fingerprint
 from balancer.report.tables import metric_lines
 from balancer.report.tested import PREDICTIONS, test_classifier
-from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.report.two_arms import ARMS, trained_arm
+from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CheckpointError, load_classifier
 
@@ -49,20 +50,9 @@ def run(
     index = load_index(workspace.index_dir)
     arm = "real+synthetic" if with_synthetic else "real"
     trained = workspace.classify_dir(arm)
-    command = f"balancer classify{' --with-synthetic' if with_synthetic else ''}"
-    result = read_result(trained)
-    if result is None:
-        raise MissingStage(
-            "classify",
-            f"`balancer evaluate` tests a finished classifier, but {trained} does not exist; run "
-            f"`{command}` first.",
-            cheap=False,
-        )
-    if result.inputs.get("index") != index.index_hash:
-        raise IntegrityError(
-            f"{trained} was trained on another split than today's index.csv; run "
-            f"`{command} --force`."
-        )
+    result = trained_arm(
+        trained, arm, index, wanted_by="`balancer evaluate` tests a finished classifier"
+    )
     if not images.is_dir():
         raise ConfigurationError(
             f"`balancer evaluate` wants a folder with one folder per class, but {images} is none."
@@ -90,7 +80,7 @@ def run(
         if loaded.class_names != tuple(index.classes):
             raise IntegrityError(
                 f"{trained} should know the classes {', '.join(index.classes)} but names "
-                f"{', '.join(loaded.class_names)}; run `{command} --force`."
+                f"{', '.join(loaded.class_names)}; run `{ARMS[arm]} --force`."
             )
         size = int(result.settings["image_size"])
         table = external_table(
