@@ -64,7 +64,7 @@ def test_a_film_with_a_coloured_mark_is_read_and_told_of(tmp_path: Path) -> None
         (png(NOISE.integers(0, 256, (64, 64, 3), dtype=np.uint8)), "colour picture"),
         (png(np.full((64, 64), 128, np.uint8)), "one even grey"),
         (png(NOISE.integers(0, 256, (20, 64), dtype=np.uint8)), "64 x 20 pixels, under"),
-        (png(NOISE.integers(0, 256, (40, 200), dtype=np.uint8)), "longer than any film"),
+        (png(NOISE.integers(0, 256, (40, 200), dtype=np.uint8)), "over the aspect ratio"),
     ],
     ids=["empty", "text", "dicom", "cut", "colour", "blank", "small", "long"],
 )

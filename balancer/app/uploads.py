@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from balancer.data.examine import why_unusable
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.errors import DataError
 from balancer.sections import DataConfig
@@ -12,7 +13,6 @@ _MOST_COLOUR = 0.05
 """Share of coloured pixels from which an image is a photograph or a drawing; markers and lines of
 text on a film stay below a hundredth."""
 _MARKS = 0.001
-_LEAST_DEVIATION = 1.0
 _DICOM = b"DICM"
 
 
@@ -76,17 +76,9 @@ def read_film(path: Path, limits: DataConfig) -> Film:
 
 
 def _why_no_film(pixels: Pixels, colour: float, limits: DataConfig) -> str:
-    height, width = pixels.shape
-    short, long = sorted((height, width))
-    if short < limits.min_side:
-        return f"it has {width} x {height} pixels, under the smallest side of {limits.min_side}"
-    if long > limits.max_aspect * short:
-        return f"its {width} x {height} pixels are longer than any film"
-    if pixels.std() < _LEAST_DEVIATION:
-        return "it is one even grey"
     if colour > _MOST_COLOUR:
         return f"it is a colour picture ({colour:.0%} of it is coloured)"
-    return ""
+    return why_unusable(pixels, limits)
 
 
 def _refused(reason: str) -> RefusedFilmError:

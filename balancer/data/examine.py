@@ -95,7 +95,7 @@ def _examine(root: Path, config: DataConfig, found: FoundImage) -> Examined | Un
         image = decode_radiograph(data, path, max_megapixels=config.max_megapixels)
     except UnusableImageError as error:
         return Unusable(found.path, found.label, error.reason)
-    reason = _why_unusable(image.pixels, config)
+    reason = why_unusable(image.pixels, config)
     # A generated image is no data, however small or dull: it must reach the check that refuses it.
     if reason and not image.synthetic:
         return Unusable(found.path, found.label, reason)
@@ -117,7 +117,8 @@ def _examine(root: Path, config: DataConfig, found: FoundImage) -> Examined | Un
     )
 
 
-def _why_unusable(pixels: Pixels, config: DataConfig) -> str:
+def why_unusable(pixels: Pixels, config: DataConfig) -> str:
+    """Why an image, uint8 (H, W), is no usable film; empty where it is one."""
     height, width = pixels.shape
     short, long = sorted((width, height))
     if short < config.min_side:
