@@ -115,7 +115,7 @@ def test_every_page_works_and_nobody_else_is_asked(
     index = load_index(workspace.index_dir)
     record = index.select("test")[0]
     upload = view.locator("#film input[type=file]")
-    upload.set_input_files(str(index.data_root / record.path))
+    upload.set_input_files(str(index.roots.locate(record.path)))
     view.locator('.bal-model[data-model="real"]').wait_for()
     for arm in ("real", "real+synthetic"):
         told = read_predictions(workspace.classify_dir(arm) / "predictions.csv")

@@ -56,7 +56,7 @@ def test_probabilities_are_those_of_predictions_csv(desk: Desk, arm: str) -> Non
     model = desk.models[arm]
     positive = 0 if model.positive is None else model.positive
     for image_id, wanted in list(zip(told.image_ids, told.probabilities, strict=True))[:4]:
-        pixels = read_radiograph(desk.index.data_root / path_of[image_id])
+        pixels = read_radiograph(desk.index.roots.locate(path_of[image_id]))
         reading = read_with(model, pixels)
         # Batches of other sizes differ in the last bits.
         assert reading.probabilities == pytest.approx(wanted, abs=1e-5)
@@ -67,7 +67,7 @@ def test_probabilities_are_those_of_predictions_csv(desk: Desk, arm: str) -> Non
 def test_a_test_image_is_shown_with_every_classifier_and_told_apart(desk: Desk) -> None:
     assert desk.index is not None
     record = desk.index.select("test")[0]
-    path = str(desk.index.data_root / record.path)
+    path = str(desk.index.roots.locate(record.path))
     page = desk.classify(path, list(desk.models), DECIDED)
     assert page.count('class="bal-card bal-model"') == len(desk.models)
     assert "one of the test images" in page
@@ -107,7 +107,7 @@ def test_a_film_that_a_classifier_of_another_split_may_have_learnt_is_told(desk:
     loaded = replace(desk.models["real"].loaded, provenance=provenance)
     stranger = replace(desk.models["real"], name="stranger", loaded=loaded)
     other = replace(desk, models={**desk.models, "stranger": stranger})
-    path = str(desk.index.data_root / desk.index.select("test")[0].path)
+    path = str(desk.index.roots.locate(desk.index.select("test")[0].path))
     assert "stranger learnt from another split" in other.classify(path, ["stranger"], DECIDED)
     assert "another split" not in other.classify(path, ["real"], DECIDED)
 
@@ -154,7 +154,7 @@ def test_an_uploaded_classifier_answers_as_its_own_folder_does(
 
 def test_samples_are_validation_images_or_drawings(desk: Desk) -> None:
     assert desk.index is not None
-    validation = {str(desk.index.data_root / one.path) for one in desk.index.select("val")}
+    validation = {str(desk.index.roots.locate(one.path)) for one in desk.index.select("val")}
     assert {str(sample.path) for sample in desk.samples} <= validation
     told, drawings = find_samples(None)
     assert "no patient" in told

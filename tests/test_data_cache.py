@@ -15,6 +15,7 @@ from balancer.data.dataset import (
     training_table,
 )
 from balancer.data.io import png_bytes, read_radiograph, resize_square
+from balancer.data.roots import Roots
 from balancer.errors import IntegrityError
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.results import MissingStage
@@ -41,7 +42,7 @@ def test_rows_are_the_resized_images(index: Index) -> None:
     assert pixels.shape == (20, 32, 32)
     assert not pixels.flags.writeable
     for row, record in zip(pixels, index.records, strict=True):
-        expected = resize_square(read_radiograph(index.data_root / record.path), 32)
+        expected = resize_square(read_radiograph(index.roots.locate(record.path)), 32)
         np.testing.assert_array_equal(row, expected)
 
 
@@ -56,10 +57,10 @@ def test_decoded_once_per_size(index: Index, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_key_holds_all_that_went_in(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, records = index.directory, index.records
-    open_cache(directory, index.data_root, records, 32)
-    open_cache(directory, index.data_root, records[::-1], 32)
+    open_cache(directory, index.roots, records, 32)
+    open_cache(directory, index.roots, records[::-1], 32)
     monkeypatch.setattr(cache, "PIXEL_RECIPE", "another")
-    open_cache(directory, index.data_root, records, 32)
+    open_cache(directory, index.roots, records, 32)
     assert len(list((directory / "cache").iterdir())) == 3
 
 
@@ -72,7 +73,7 @@ def test_damaged_cache_is_made_again(index: Index) -> None:
 
 def test_changed_file_is_named_and_nothing_is_left(index: Index) -> None:
     record = index.records[3]
-    save(index.data_root / record.path, film(999))
+    save(index.roots.locate(record.path), film(999))
     with pytest.raises(IntegrityError, match=f"{record.path}.*bytes have changed"):
         index.image_set(32)
     assert list((index.directory / "cache").iterdir()) == []
@@ -80,7 +81,7 @@ def test_changed_file_is_named_and_nothing_is_left(index: Index) -> None:
 
 def test_missing_file_is_named(index: Index) -> None:
     record = index.records[3]
-    (index.data_root / record.path).unlink()
+    (index.roots.locate(record.path)).unlink()
     with pytest.raises(IntegrityError, match=f"{record.path}.*cannot be read"):
         index.image_set(32)
 
@@ -118,7 +119,7 @@ def synthetic(folder: Path, count: int, **changes: object) -> ImageSet:
             reason="",
         )
         records.append(dataclasses.replace(record, **changes))
-    return ImageSet(records, open_cache(folder, folder, records, 32))
+    return ImageSet(records, open_cache(folder, Roots.of([folder]), records, 32))
 
 
 def test_training_table_is_training_reals_then_accepted_synthetics(

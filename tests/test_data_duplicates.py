@@ -11,6 +11,7 @@ from radiograph_folders import film, save
 from balancer.data.duplicates import find_near_duplicates
 from balancer.data.examine import Examined, examine_images
 from balancer.data.grouping import group_images
+from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.sections import DataConfig
 
@@ -22,7 +23,7 @@ def examined(folder: Path, images: list[Image.Image]) -> list[Examined]:
         (folder / f"{number}.png").parent.mkdir(exist_ok=True)
         image.save(folder / f"{number}.png")
     found = [FoundImage(f"{number}.png", "COVID") for number in range(len(images))]
-    usable, unusable = examine_images(folder, found, DataConfig())
+    usable, unusable = examine_images(Roots.of([folder]), found, DataConfig())
     assert not unusable
     return usable
 
@@ -96,7 +97,7 @@ def test_hashes_are_those_of_imagehash(tmp_path: Path) -> None:
 def test_real_films_are_told_apart() -> None:
     paths = sorted(REAL.glob("*/*.png"))[::4]
     found = [FoundImage(path.relative_to(REAL).as_posix(), path.parent.name) for path in paths]
-    usable, _ = examine_images(REAL, found, DataConfig())
+    usable, _ = examine_images(Roots.of([REAL]), found, DataConfig())
     for pair in find_near_duplicates(usable, 10):
         assert pair.correlation > 0.99  # copies in the database itself, nothing doubtful
 
@@ -137,6 +138,8 @@ def test_names_of_groups_do_not_depend_on_patient_ids() -> None:
 )
 def test_images_without_a_film(tmp_path: Path, pixels: np.ndarray, reason: str) -> None:
     save(tmp_path / "x.png", pixels)
-    usable, unusable = examine_images(tmp_path, [FoundImage("x.png", "COVID")], DataConfig())
+    usable, unusable = examine_images(
+        Roots.of([tmp_path]), [FoundImage("x.png", "COVID")], DataConfig()
+    )
     assert not usable
     assert reason in unusable[0].reason

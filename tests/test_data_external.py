@@ -46,9 +46,9 @@ def test_a_set_of_strangers_is_taken_whole(root, index, tmp_path):
 
 
 def test_images_of_the_index_are_dropped_however_they_come_back(root, index):
-    first = index.data_root / "COVID" / "000.png"
+    first = index.roots.locate("COVID/000.png")
     (root / "COVID" / "bytes.png").write_bytes(first.read_bytes())
-    pixels = np.asarray(Image.open(index.data_root / "COVID" / "001.png"))
+    pixels = np.asarray(Image.open(index.roots.locate("COVID/001.png")))
     (root / "COVID" / "pixels.png").write_bytes(png_bytes(pixels, {"Comment": "again"}))
     large = Image.fromarray(film(2)).resize((96, 96), Image.Resampling.BICUBIC)
     save(root / "COVID" / "film.jpg", np.asarray(large)[:, ::-1], quality=80)
@@ -60,7 +60,7 @@ def test_images_of_the_index_are_dropped_however_they_come_back(root, index):
 
 
 def test_the_other_images_of_a_known_patient_go_too(root, index):
-    (root / "COVID" / "old.png").write_bytes((index.data_root / "COVID" / "003.png").read_bytes())
+    (root / "COVID" / "old.png").write_bytes(index.roots.locate("COVID/003.png").read_bytes())
     (root / "metadata.csv").write_text(
         "path,patient_id,source\nCOVID/old.png,7,x\nCOVID/000.png,7,x\nCOVID/001.png,8,x\n"
         "Normal/000.png,8,y\n"
@@ -95,7 +95,7 @@ def test_other_classes_are_refused_with_both_lists(tmp_path, index, names):
 
 def test_a_set_that_the_index_knows_is_refused(index):
     with pytest.raises(DataError, match="18 of 18 show a film or a patient"):
-        loaded(index.data_root, index)
+        loaded(index.roots.archives[""], index)
 
 
 def test_one_class_may_be_left(root, index):
@@ -120,7 +120,7 @@ def test_generated_images_are_refused(root, index):
 
 @pytest.mark.parametrize("how", ["replaced", "damaged"])
 def test_an_index_whose_files_changed_is_refused(root, index, how):
-    path = index.data_root / "COVID" / "004.png"
+    path = index.roots.locate("COVID/004.png")
     if how == "replaced":
         save(path, film(901))
     else:

@@ -196,7 +196,7 @@ def test_metadata_may_name_files_that_the_index_left_out(tmp_path):
 def test_a_file_that_is_gone_is_told(tmp_path):
     index = planted(tmp_path, untouched)
     index.image_set(SIZE)
-    (index.data_root / "COVID" / "007.png").unlink()
+    index.roots.locate("COVID/007.png").unlink()
     with pytest.raises(IntegrityError, match=r"007\.png' should be the file that was prepared"):
         file_facts(index, SIZE)
 

@@ -76,7 +76,7 @@ def test_masks_are_found_under_any_suffix_and_counted(index, tmp_path):
     save(folder / "B" / "000.png", lungs() // 255)  # 0 and 1
     save(folder / "B" / "001.png", np.zeros((SIZE, SIZE), np.uint8))
     save(folder / "B" / "002.png", np.full((SIZE, SIZE), 255, np.uint8))
-    found = load_masks(folder, index.data_root, index.records, 24)
+    found = load_masks(folder, index.roots, index.records, 24)
     paths = [record.path for record in index.records]
     assert [path for path, there in zip(paths, found.present, strict=True) if there] == [
         "A/000.png",
@@ -106,18 +106,18 @@ def test_the_data_folder_itself_may_hold_the_masks_but_images_are_none(tmp_path)
 
 def test_a_folder_of_no_masks_is_refused_by_name(index, tmp_path):
     with pytest.raises(DataError, match=r"such as 'A/000\.png', but has one for none of 16"):
-        load_masks(tmp_path / "absent", index.data_root, index.records, 32)
+        load_masks(tmp_path / "absent", index.roots, index.records, 32)
 
 
 def test_a_damaged_mask_is_refused_by_name(index, tmp_path):
     path = save(tmp_path / "drawn" / "A" / "000.png", lungs())
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(DataError, match=r"000\.png' should be a readable PNG or JPEG mask"):
-        load_masks(tmp_path / "drawn", index.data_root, index.records, 32)
+        load_masks(tmp_path / "drawn", index.roots, index.records, 32)
 
 
 def test_masks_keep_their_edges_hard(index, tmp_path):
     mask = lungs()
     save(tmp_path / "drawn" / "A" / "000.png", np.asarray(Image.fromarray(mask).resize((300, 300))))
-    found = load_masks(tmp_path / "drawn", index.data_root, index.records, SIZE)
+    found = load_masks(tmp_path / "drawn", index.roots, index.records, SIZE)
     assert abs(int(found.lungs[0].sum()) - 24**2) <= 2 * 24

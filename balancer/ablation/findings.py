@@ -109,7 +109,7 @@ def _masks(study: Study) -> Masks | None:
     if folder is None:
         return None
     size = study.config.classifier_image_size
-    return load_masks(folder, index.data_root, index.records, size)
+    return load_masks(folder, index.roots, index.records, size)
 
 
 def _record_hash(workspace: Workspace, unit: Unit) -> str:

@@ -12,6 +12,7 @@ from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.dataset import ImageSet, Index
 from balancer.data.io import Pixels, resize_square
+from balancer.data.roots import Roots
 from balancer.data.synthetic import load_generator_for, load_made, synthetic_fingerprint
 from balancer.errors import DataError
 from balancer.manifest import SyntheticRecord, read_table
@@ -78,7 +79,7 @@ def _generated(place: Workspace, index: Index, size: int, *, only_accepted: bool
                 f"{count} images of {label} are wanted, but {place.synthetic_dir} holds "
                 f"{len(rows)}; run `balancer ablate --force`."
             )
-        pixels = open_cache(place.synthetic_dir, place.synthetic_dir, records, size)
+        pixels = open_cache(place.synthetic_dir, Roots.of([place.synthetic_dir]), records, size)
         return pixels[rows]
 
     return make

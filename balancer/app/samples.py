@@ -33,7 +33,7 @@ def find_samples(index: Index | None) -> tuple[str, list[Sample]]:
         return "Drawings of chests, of no patient.", found
     per_class = max(1, _MOST // len(index.classes))
     samples = [
-        Sample(index.data_root / record.path, label)
+        Sample(index.roots.locate(record.path), label)
         for label in index.classes
         for record in index.select("val", label)[:per_class]
     ]

@@ -21,6 +21,7 @@ from balancer.data.duplicates import NearDuplicate, find_near_duplicates
 from balancer.data.examine import Examined, examine_images
 from balancer.data.grouping import group_images
 from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
+from balancer.data.roots import Roots
 from balancer.data.scan import METADATA_NAME, Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
@@ -53,7 +54,7 @@ def build_index(root: Path, scan: Scan, config: DataConfig, *, seed: int) -> Bui
     """
     known = [image.path for image in scan.images]
     metadata = read_metadata(root / METADATA_NAME, [*known, *(file.path for file in scan.refused)])
-    images, unusable = examine_images(root, scan.images, config)
+    images, unusable = examine_images(Roots.of([root]), scan.images, config)
     refuse_synthetic(images)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
     if not config.skip_bad:

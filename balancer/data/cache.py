@@ -18,6 +18,7 @@ from balancer.data.io import (
     read_bytes,
     resize_square,
 )
+from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.manifest import ImageRecord
@@ -25,15 +26,13 @@ from balancer.manifest import ImageRecord
 log = logging.getLogger(__name__)
 
 
-def open_cache(
-    directory: Path, data_root: Path, records: Sequence[ImageRecord], size: int
-) -> Pixels:
+def open_cache(directory: Path, roots: Roots, records: Sequence[ImageRecord], size: int) -> Pixels:
     """Open the pixels of all records, decoding them first where that was not done before.
 
     Args:
         directory: Folder of the table; the array lies in `cache/` inside it, named by the size and
             a hash of everything that went in, so that no other images are taken for these.
-        data_root: Folder that the records' paths start from; read only to decode.
+        roots: Where the files of the records lie; read only to decode.
         records: Rows of the table.
         size: Side in pixels.
 
@@ -46,7 +45,7 @@ def open_cache(
     path = directory / "cache" / f"{size}-{_key(records, size)}.npy"
     cached = _open(path, (len(records), size, size))
     if cached is None:
-        _write(path, data_root, records, size)
+        _write(path, roots, records, size)
         cached = _open(path, (len(records), size, size))
         if cached is None:
             raise IntegrityError(f"{path} should hold the pixels just written; check the disk.")
@@ -68,7 +67,7 @@ def _open(path: Path, shape: tuple[int, int, int]) -> Pixels | None:
     return cached if cached.shape == shape and cached.dtype == np.uint8 else None
 
 
-def _write(path: Path, data_root: Path, records: Sequence[ImageRecord], size: int) -> None:
+def _write(path: Path, roots: Roots, records: Sequence[ImageRecord], size: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: processes that work on folds of one index meet here.
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
@@ -79,7 +78,7 @@ def _write(path: Path, data_root: Path, records: Sequence[ImageRecord], size: in
         _reserve(temporary)
 
         def fill(row: int) -> None:
-            pixels[row] = resize_square(_verified(data_root, records[row]), size)
+            pixels[row] = resize_square(_verified(roots, records[row]), size)
 
         map_threaded(fill, range(len(records)), task=f"Decoding to {size} px")
         pixels.flush()  # type: ignore[attr-defined]
@@ -97,8 +96,8 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _verified(data_root: Path, record: ImageRecord) -> Pixels:
-    path = data_root / record.path
+def _verified(roots: Roots, record: ImageRecord) -> Pixels:
+    path = roots.locate(record.path)
     try:
         data = read_bytes(path)
         if hashlib.sha256(data).hexdigest() == record.image_id:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from balancer.data.cache import open_cache
 from balancer.data.io import Pixels
+from balancer.data.roots import Roots
 from balancer.data.split import verify_splits
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import (
@@ -39,13 +40,13 @@ class Index:
     Attributes:
         records: All real images.
         index_hash: SHA-256 of `index.csv`; what later stages record as their input.
-        data_root: Folder that the paths start from.
+        roots: Where the files of the records lie.
         directory: Folder of the index.
     """
 
     records: Sequence[ImageRecord]
     index_hash: str
-    data_root: Path
+    roots: Roots
     directory: Path
 
     @property
@@ -82,9 +83,7 @@ class Index:
 
     def image_set(self, size: int) -> ImageSet:
         """All records with their pixels at a size; see `open_cache` for the errors."""
-        return ImageSet(
-            self.records, open_cache(self.directory, self.data_root, self.records, size)
-        )
+        return ImageSet(self.records, open_cache(self.directory, self.roots, self.records, size))
 
     def pixels(self, size: int, split: str, label: str) -> Pixels:
         """Images of a class in a split, in the order of the records: uint8 (N, size, size)."""
@@ -142,12 +141,13 @@ def load_index(index_dir: Path) -> Index:
         )
     records = read_table(path, ImageRecord)
     verify_splits(records)
-    return Index(records, index_hash, _data_root(result, path), index_dir)
+    return Index(records, index_hash, _roots(result, path), index_dir)
 
 
-def _data_root(result: StageResult, path: Path) -> Path:
+def _roots(result: StageResult, path: Path) -> Roots:
     try:
-        return Path(result.settings["data"]["root"])
+        root = result.settings["data"]["root"]
+        return Roots.of([Path(place) for place in ([root] if isinstance(root, str) else root)])
     except (KeyError, TypeError):
         raise IntegrityError(
             f"{path.with_name('result.json')} should name the data folder, but was changed; "

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import imagehash
@@ -19,6 +18,7 @@ from balancer.data.io import (
     read_bytes,
     resize_square,
 )
+from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
 from balancer.sections import DataConfig
@@ -66,11 +66,11 @@ class Examined:
 
 
 def examine_images(
-    root: Path, images: Sequence[FoundImage], config: DataConfig
+    roots: Roots, images: Sequence[FoundImage], config: DataConfig
 ) -> tuple[list[Examined], list[Unusable]]:
     """Decode every image once and sort the usable from the unusable; both keep the given order."""
     results = map_threaded(
-        partial(_examine, root, config), images, task=f"Reading {len(images)} images"
+        partial(_examine, roots, config), images, task=f"Reading {len(images)} images"
     )
     return (
         [result for result in results if isinstance(result, Examined)],
@@ -88,8 +88,8 @@ def flips(thumbnails: NDArray[Grey]) -> tuple[NDArray[Grey], ...]:
     )
 
 
-def _examine(root: Path, config: DataConfig, found: FoundImage) -> Examined | Unusable:
-    path = root / found.path
+def _examine(roots: Roots, config: DataConfig, found: FoundImage) -> Examined | Unusable:
+    path = roots.locate(found.path)
     try:
         data = read_bytes(path)
         image = decode_radiograph(data, path, max_megapixels=config.max_megapixels)

@@ -14,6 +14,7 @@ from balancer.data.duplicates import find_near_duplicates
 from balancer.data.examine import Examined, examine_images
 from balancer.data.grouping import group_images
 from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
+from balancer.data.roots import Roots
 from balancer.data.scan import METADATA_NAME, FoundImage, Scan, Unusable, scan_folder
 from balancer.data.split import verify_splits
 from balancer.errors import DataError, IntegrityError
@@ -50,7 +51,9 @@ class External:
         Raises:
             IntegrityError: See `open_cache`.
         """
-        return ImageSet(self.records, open_cache(directory, self.root, self.records, size))
+        return ImageSet(
+            self.records, open_cache(directory, Roots.of([self.root]), self.records, size)
+        )
 
     def facts(self) -> dict[str, Any]:
         """What was taken and what was left out; JSON-ready."""
@@ -128,7 +131,7 @@ def _examined(
     root: Path, scan: Scan, label_of: Mapping[str, str], config: DataConfig
 ) -> tuple[list[Examined], list[Unusable]]:
     found = [FoundImage(image.path, label_of[image.label]) for image in scan.images]
-    images, unusable = examine_images(root, found, config)
+    images, unusable = examine_images(Roots.of([root]), found, config)
     refuse_synthetic(images)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
     if not config.skip_bad:
@@ -138,14 +141,14 @@ def _examined(
 
 def _films_of(index: Index) -> list[Examined]:
     found = [FoundImage(record.path, record.label) for record in index.records]
-    films, damaged = examine_images(index.data_root, found, _ANY_IMAGE)
+    films, damaged = examine_images(index.roots, found, _ANY_IMAGE)
     id_of = {record.path: record.image_id for record in index.records}
     changed = [file.path for file in damaged]
     changed += [film.path for film in films if film.image_id != id_of[film.path]]
     if changed:
         raise IntegrityError(
-            f"{str(index.data_root / changed[0])!r} should be the file that was prepared, but has "
-            "changed; restore it, or run prepare again with --force."
+            f"{str(index.roots.locate(changed[0]))!r} should be the file that was prepared, but "
+            "has changed; restore it, or run prepare again with --force."
         )
     return films
 

@@ -112,7 +112,7 @@ def _pixels(case: Case, size: int) -> NDArray[np.uint8]:
 def _case(index: Index, record: ImageRecord, drawn_as: str) -> Case:
     return Case(
         name=Path(record.path).stem,
-        path=index.data_root / record.path,
+        path=index.roots.locate(record.path),
         image_id=record.image_id,
         label=record.label,
         split=record.split,
@@ -134,7 +134,7 @@ def _chosen(index: Index, word: str) -> Case:
     path = Path(word)
     if not path.is_file():
         raise ConfigurationError(
-            f"--image wants an image_id of index.csv, a path in {index.data_root} or a file, but "
+            f"--image wants an image_id of index.csv, a path in {index.roots} or a file, but "
             f"{word!r} is none of these."
         )
     content = read_bytes(path)

@@ -90,11 +90,11 @@ def file_facts(index: Index, size: int) -> FileFacts:
 
 def _file_size(index: Index, path: str) -> int:
     try:
-        return max(1, (index.data_root / path).stat().st_size)
+        return max(1, index.roots.locate(path).stat().st_size)
     except OSError as error:
         raise IntegrityError(
-            f"{str(index.data_root / path)!r} should be the file that was prepared, but cannot be "
-            f"found ({error.strerror}); restore it, or run prepare again with --force."
+            f"{str(index.roots.locate(path))!r} should be the file that was prepared, but cannot "
+            f"be found ({error.strerror}); restore it, or run prepare again with --force."
         ) from None
 
 
@@ -108,11 +108,11 @@ def _grey_facts(
 
 
 def _views(index: Index) -> list[str]:
-    table = index.data_root / METADATA_NAME
+    table = index.roots.locate(METADATA_NAME)
     if not table.is_file():
         return [""] * len(index.records)
     # Rows may name files that the index left out, so the whole folder is asked for its names.
-    scan = scan_folder(index.data_root)
+    scan = scan_folder(table.parent)
     metadata = read_metadata(
         table, [*(image.path for image in scan.images), *(file.path for file in scan.refused)]
     )

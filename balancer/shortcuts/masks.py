@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.io import UnusableImageError, read_radiograph
+from balancer.data.roots import Roots
 from balancer.data.scan import IMAGE_SUFFIXES
 from balancer.data.threads import map_threaded
 from balancer.errors import DataError
@@ -34,7 +35,7 @@ class Masks:
     n_empty: int
 
 
-def load_masks(folder: Path, data_root: Path, records: Sequence[ImageRecord], size: int) -> Masks:
+def load_masks(folder: Path, roots: Roots, records: Sequence[ImageRecord], size: int) -> Masks:
     """Find and read the masks of images.
 
     A mask has the relative path of its image with any image suffix, or stands in `masks/` where the
@@ -43,14 +44,14 @@ def load_masks(folder: Path, data_root: Path, records: Sequence[ImageRecord], si
 
     Args:
         folder: Of the masks.
-        data_root: Folder that the records' paths start from.
+        roots: Where the files of the records lie.
         records: Of the images.
         size: Side in pixels; masks are stretched to it as images are, by nearest neighbour.
 
     Raises:
         DataError: No image has a mask there, or a mask cannot be read.
     """
-    files = [_find(folder, data_root, record.path) for record in records]
+    files = [_find(folder, roots, record.path) for record in records]
     lungs = np.zeros((len(records), size, size), np.bool_)
 
     def fill(row: int) -> None:
@@ -73,8 +74,8 @@ def load_masks(folder: Path, data_root: Path, records: Sequence[ImageRecord], si
     return Masks(lungs, present, missing, len(records) - missing - int(present.sum()))
 
 
-def _find(folder: Path, data_root: Path, path: str) -> Path | None:
-    image = data_root / path
+def _find(folder: Path, roots: Roots, path: str) -> Path | None:
+    image = roots.locate(path)
     for candidate in _candidates(folder, PurePosixPath(path)):
         # An image is no mask of itself, where the data folder is that of the masks too.
         if candidate.is_file() and not (image.exists() and candidate.samefile(image)):

@@ -18,6 +18,7 @@ from balancer.data.dataset import (
     load_index,
     training_table,
 )
+from balancer.data.roots import Roots
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import ConfigurationError, Diverged
 from balancer.manifest import SyntheticRecord, fingerprint
@@ -163,7 +164,7 @@ def _train_and_test(
     made = None
     if synthetic:
         place = workspace.synthetic_dir
-        made = ImageSet(synthetic, open_cache(place, place, synthetic, size))
+        made = ImageSet(synthetic, open_cache(place, Roots.of([place]), synthetic, size))
     train = training_table(real, index.classes, made)
     validation = evaluation_table(real, index.classes, "val")
     positive = index.classes.index(index.positive_class(config.evaluation.positive_class))

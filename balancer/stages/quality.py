@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.dataset import Index, load_index
+from balancer.data.roots import Roots
 from balancer.data.synthetic import load_generator_for, load_made, synthetic_fingerprint
 from balancer.errors import DataError, IntegrityError
 from balancer.manifest import SyntheticRecord, fingerprint
@@ -77,7 +78,9 @@ def run(
     if result is None:
 
         def work(folder: Path) -> dict[str, Any]:
-            pixels = open_cache(workspace.synthetic_dir, workspace.synthetic_dir, records, size)
+            pixels = open_cache(
+                workspace.synthetic_dir, Roots.of([workspace.synthetic_dir]), records, size
+            )
             classes = {}
             for label in labels:
                 images = _images(label, records, pixels, size, config, index)
