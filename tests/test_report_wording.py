@@ -5,6 +5,7 @@ from markdown_it import MarkdownIt
 
 from balancer.report.blocks import Answer, Bullets, Code, Paragraph, Report, Section, Table
 from balancer.report.markdown import escape, render_markdown
+from balancer.report.tables import three_digits
 from balancer.report.wording import (
     cell,
     listing,
@@ -20,6 +21,13 @@ NAMES = (
     "\\", "# h", "- x", "1. x", "> q", "http://evil.org/x", "www.evil.org", "a@b.org", "a\nb",
     "</details>", "---", "===", "| --- |", "+ x",
 )  # fmt: skip
+
+
+def test_only_one_itself_is_shown_as_one() -> None:
+    assert [three_digits(value) for value in (1.0, 0.99999, 0.9995, 0.99949, 12.9999)] == [
+        *("1.000", "0.999", "0.999", "0.999", "13.000"),
+    ]
+    assert three_digits(0.9999, sign=True) == "+1.000"
 
 
 @pytest.mark.parametrize("name", NAMES)

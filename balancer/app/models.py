@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.report.tables import three_digits
 from balancer.results import StageResult, read_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS, CheckpointError, LoadedClassifier, load_classifier
@@ -212,4 +213,4 @@ def _tested(metrics: Mapping[str, Any]) -> str:
         return ""
     found = test.get("auroc")
     value = found.get("value") if isinstance(found, Mapping) else None
-    return "" if value is None else f"AUROC {value:.3f} on {test['n']} test images"
+    return "" if value is None else f"AUROC {three_digits(value)} on {test['n']} test images"

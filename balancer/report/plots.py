@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
+from balancer.report.tables import three_digits
+
 _INK = {"real": "#4c566a", "real+synthetic": "#bf3f5f"}
 _DPI = 110
 
@@ -45,7 +47,9 @@ def save_roc(scores: Mapping[str, np.ndarray], positives: np.ndarray, path: Path
     figure, axes = _square("False positive rate (1 - specificity)", "Sensitivity")
     for arm, score in scores.items():
         fpr, tpr, _ = roc_curve(positives, score)
-        axes.plot(fpr, tpr, color=_INK.get(arm), label=f"{arm}: AUROC {auc(fpr, tpr):.3f}")
+        axes.plot(
+            fpr, tpr, color=_INK.get(arm), label=f"{arm}: AUROC {three_digits(auc(fpr, tpr))}"
+        )
     axes.plot([0, 1], [0, 1], ":", color="grey", linewidth=1)
     axes.legend(loc="lower right", frameon=False)
     figure.savefig(path)

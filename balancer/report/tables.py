@@ -146,8 +146,15 @@ def interval(scalar: Mapping[str, Any], *, sign: bool = False) -> str:
     """`0.912 (0.874 to 0.941)`, or `undefined` where a metric has no value."""
     if scalar["value"] is None:
         return "undefined"
-    plus = "+" if sign else ""
-    value = f"{scalar['value']:{plus}z.3f}"
+    value = three_digits(scalar["value"], sign=sign)
     if scalar["low"] is None:
         return value
-    return f"{value} ({scalar['low']:{plus}z.3f} to {scalar['high']:{plus}z.3f})"
+    low, high = (three_digits(scalar[end], sign=sign) for end in ("low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def three_digits(value: float, *, sign: bool = False) -> str:
+    """Three digits; what is not quite 1 is never shown as 1.000, since that claims perfection."""
+    if 0.9995 <= value < 1 and not sign:
+        return "0.999"
+    return f"{value:{'+' if sign else ''}z.3f}"

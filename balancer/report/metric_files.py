@@ -1,0 +1,65 @@
+"""The headline figures as small JSON files, for tools such as DVC that show one line per file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from balancer.quality.gate import failures
+from balancer.report.material import Material
+from balancer.report.tables import METRICS
+
+FOLDER = "metrics"
+_SHOWN = (
+    *("auroc", "average_precision", "balanced_accuracy"),
+    *("sensitivity", "specificity", "ece"),
+)
+"""Few enough for a line."""
+Figures = dict[str, float | str]
+
+
+def write_metric_files(material: Material) -> None:
+    """Write `metrics/NAME.json` into the folder of the report.
+
+    A file per classifier (`real`, `real+synthetic`), one of their `difference`, one per arm of the
+    ablation (`ablation-ARM`, means of its runs) and one per class of generated images
+    (`images-CLASS`). What has no value is left out.
+
+    Args:
+        material: What the report is written from.
+    """
+    folder = material.folder / FOLDER
+    folder.mkdir()
+    for name, figures in _files(material).items():
+        text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / f"{name.replace('/', '_')}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _files(material: Material) -> dict[str, Figures]:
+    files = {arm: _scores(result["metrics"]["test"]) for arm, result in material.arms.items()}
+    if material.comparison is not None:
+        rows = {row["metric"]: row["difference"] for row in material.comparison["rows"]}
+        files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
+    arms = {} if material.ablation is None else material.ablation["metrics"]["arms"]
+    for name, arm in arms.items():
+        files[f"ablation-{name}"] = _scores(arm["metrics"]) | {"verdict": arm["verdict"]["word"]}
+    classes = {} if material.quality is None else material.quality["metrics"]["classes"]
+    for label, entry in classes.items():
+        files[f"images-{label}"] = _of_images(entry)
+    return files
+
+
+def _scores(metrics: Mapping[str, Any]) -> Figures:
+    values = {key: metrics[key]["value"] for key in _SHOWN if key in metrics}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _of_images(entry: Mapping[str, Any]) -> Figures:
+    """KID by every extractor, beside validation images, and the answer of the gate."""
+    kid: Figures = {
+        name: metric["value"]
+        for name, metric in entry["against"]["validation"].items()
+        if name.startswith("kid[")
+    }
+    words = {True: "passes", False: f"fails {', '.join(failures(entry['gate']))}"}
+    return kid | {"gate": words.get(entry["gate"]["passed"], "too few images to ask everything")}
