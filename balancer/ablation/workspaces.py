@@ -8,7 +8,10 @@ from typing import Any
 
 from balancer.ablation.folds import Fold
 from balancer.data.build import split_table
-from balancer.data.dataset import INDEX_NAME, Index, load_index
+from balancer.data.dataset import Index, load_index
+from balancer.data.details import DETAILS_NAME, details_bytes
+from balancer.data.lung_masks import MASKS_NAME, masks_bytes
+from balancer.data.preprocessed import INDEX_NAME
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
@@ -49,7 +52,7 @@ def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -
             place.index_dir,
             settings=settings,
             inputs=inputs,
-            work=lambda folder: _write(folder, table, fold, main.metrics),
+            work=lambda folder: _write(folder, table, fold, index, main.metrics),
         )
     _share_pixels(index.directory, place.index_dir)
     return load_index(place.index_dir)
@@ -62,11 +65,18 @@ def _main_result(index: Index) -> StageResult:
     return result
 
 
-def _write(folder: Path, table: bytes, fold: Fold, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _write(
+    folder: Path, table: bytes, fold: Fold, index: Index, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
     (folder / INDEX_NAME).write_bytes(table)
+    details = details_bytes(index.details())  # of the same images in the same order
+    (folder / DETAILS_NAME).write_bytes(details)
+    if index.masks is not None:
+        (folder / MASKS_NAME).write_bytes(masks_bytes(index.masks, index.records))
     labels = sorted({record.label for record in fold.records})
     return dict(metrics) | {
         "index_sha256": fingerprint(table),
+        "details_sha256": fingerprint(details),
         "splits": split_table(fold.records, labels),
     }
 

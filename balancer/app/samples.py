@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.data.dataset import Index
+from balancer.data.scan import IMAGE_SUFFIXES
 
 _MOST = 12
 
@@ -40,7 +41,12 @@ def find_samples(index: Index | None) -> tuple[str, list[Sample]]:
     return (
         "Validation images of this workspace, under the names of their classes: no classifier of "
         "it has learnt from them, but thresholds and snapshots were chosen on them.",
-        [sample for sample in samples if sample.path.is_file()],
+        # Browsers show no DICOM file, and a row of an archive is no file.
+        [
+            one
+            for one in samples
+            if one.path.suffix.lower() in IMAGE_SUFFIXES and one.path.is_file()
+        ],
     )
 
 

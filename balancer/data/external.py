@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from balancer.data.dataset import ImageSet, Index
 from balancer.data.duplicates import find_near_duplicates
 from balancer.data.examine import Examined, examine_images
 from balancer.data.grouping import group_images
-from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
+from balancer.data.layouts.registry import read_archives
+from balancer.data.lung_masks import choose_masks, masks_of
+from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.roots import Roots
-from balancer.data.scan import METADATA_NAME, FoundImage, Scan, Unusable, scan_folder
+from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.data.split import verify_splits
 from balancer.errors import DataError, IntegrityError
+from balancer.imaging.preprocess import preprocessor
 from balancer.manifest import ImageRecord
-from balancer.sections import DataConfig
+from balancer.sections import DataConfig, PreprocessingConfig
 
 BYTES, PIXELS, FILM = "same bytes", "same pixels", "near duplicate"
 GROUP = "same patient or film as one of these"
@@ -33,27 +36,46 @@ class External:
 
     Attributes:
         records: Sorted by path, their classes named as in the index, all of the split `test`.
-        root: Folder that the paths start from.
+        roots: Where the paths start from.
         dropped: Why images were left out because the index has them, and how many.
         unusable: Files that are no usable images.
         n_copies: Files whose bytes another file of the set has too.
+        masks: Path of an image to that of its lung mask, where the data set has masks.
     """
 
     records: Sequence[ImageRecord]
-    root: Path
+    roots: Roots
     dropped: Mapping[str, int]
     unusable: Sequence[Unusable]
     n_copies: int
+    masks: Mapping[str, str] = field(default_factory=dict)
 
-    def image_set(self, directory: Path, size: int) -> ImageSet:
+    def image_set(
+        self, directory: Path, size: int, preprocessing: PreprocessingConfig | None = None
+    ) -> ImageSet:
         """All records with their pixels at a size, decoded once into `cache/` of a folder.
+
+        Args:
+            directory: The folder.
+            size: Side in pixels.
+            preprocessing: What the classifiers to be tested learnt from; None: films as they are.
 
         Raises:
             IntegrityError: See `open_cache`.
+            DataError: The preprocessing wants lung masks that an image lacks.
         """
-        return ImageSet(
-            self.records, open_cache(directory, Roots.of([self.root]), self.records, size)
-        )
+        roots, wanted = self.roots, preprocessing or PreprocessingConfig()
+        if wanted.lungs != "none" and wanted.masks == "unet":
+            raise DataError(
+                f"The films of {self.roots} should be shown as those that were learnt from, "
+                "whose lungs a U-Net had found, but it is not at hand for other films; prepare and "
+                "train with preprocessing.masks=auto to test elsewhere."
+            )
+        paths = [record.path for record in self.records]
+        chosen = choose_masks(paths, wanted, roots, self.masks, directory)
+        masks = masks_of(self.records, chosen, wanted, roots, directory)
+        pixels = open_cache(directory, roots, self.records, size, preprocessor(wanted), masks)
+        return ImageSet(self.records, pixels)
 
     def facts(self) -> dict[str, Any]:
         """What was taken and what was left out; JSON-ready."""
@@ -68,29 +90,31 @@ class External:
 
 
 def load_external(root: Path, index: Index, config: DataConfig) -> External:
-    """Read a folder of images per class, without those that show a film of the index.
+    """Read an archive of any layout, without the images that show a film of the index.
 
-    A folder's class is that of the same name in the index, or the only one that differs in upper
-    and lower case alone. An image is left out if its bytes or pixels are those of an image of the
-    index, or if it is a near duplicate of one; and with it the rest of its group, since the patient
-    is known by then.
+    A label's class is that of the same name in the index, or the only one that differs in upper
+    and lower case alone, after `external_classes`. An image is left out if its bytes or pixels are
+    those of an image of the index, or if it is a near duplicate of one; and with it the rest of its
+    group, since the patient is known by then.
 
     Args:
-        root: The folder.
+        root: The archive.
         index: Its files are read again.
-        config: `skip_bad` and what makes an image usable; the share of splits does not matter.
+        config: `skip_bad`, `external_classes`, `views` and what makes an image usable; the layout
+            is recognised, and the share of splits does not matter.
 
     Raises:
         DataError: A class, an image or the metadata does not fit, or no image is left.
         IntegrityError: An image is synthetic or stands in two classes, or a file of the index has
             changed.
     """
-    scan = scan_folder(root, min_classes=1)
+    roots, setting = Roots.of([root.expanduser().resolve()]), "data.external_classes"
+    here = config.model_copy(update={"layout": "auto", "classes": config.external_classes})
+    scan = read_archives(roots, here, min_classes=1, setting=setting)
     label_of = _match_classes(root, scan.labels, index.classes)
-    known = [*(image.path for image in scan.images), *(file.path for file in scan.refused)]
-    metadata = read_metadata(root / METADATA_NAME, known)
-    images, unusable = _examined(root, scan, label_of, config)
-    group_of, seen = _compare(images, _films_of(index), metadata, config.duplicate_distance)
+    metadata = scan.metadata
+    images, unusable = _examined(roots, scan, label_of, config)
+    group_of, seen = _compare(images, _films_of(index), metadata, config.duplicate_correlation)
     kept, copies = drop_copies(images)
     dropped = Counter(seen[image.path] for image in kept if image.path in seen)
     records = [
@@ -106,7 +130,7 @@ def load_external(root: Path, index: Index, config: DataConfig) -> External:
     records.sort(key=lambda record: record.path)
     verify_splits(records)
     order = {reason: dropped[reason] for reason in (BYTES, PIXELS, FILM, GROUP)}
-    return External(records, root, order, unusable, len(copies))
+    return External(records, roots, order, unusable, len(copies), scan.masks)
 
 
 def _match_classes(root: Path, found: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
@@ -116,7 +140,8 @@ def _match_classes(root: Path, found: Sequence[str], wanted: Sequence[str]) -> d
     if len(fits) < len(found) or len(set(fits.values())) < len(fits):
         raise DataError(
             f"{str(root)!r} should have a folder per class of the index ({', '.join(wanted)}), but "
-            f"has {', '.join(found)}; rename or remove the others."
+            f"has {', '.join(found)}; rename or remove the others, or name those to take in "
+            "data.external_classes."
         )
     return fits
 
@@ -128,10 +153,10 @@ def _matches(name: str, wanted: Sequence[str]) -> list[str]:
 
 
 def _examined(
-    root: Path, scan: Scan, label_of: Mapping[str, str], config: DataConfig
+    roots: Roots, scan: Scan, label_of: Mapping[str, str], config: DataConfig
 ) -> tuple[list[Examined], list[Unusable]]:
     found = [FoundImage(image.path, label_of[image.label]) for image in scan.images]
-    images, unusable = examine_images(Roots.of([root]), found, config)
+    images, unusable = examine_images(roots, found, config)
     refuse_synthetic(images)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
     if not config.skip_bad:
@@ -157,7 +182,7 @@ def _compare(
     images: Sequence[Examined],
     films: Sequence[Examined],
     metadata: Mapping[str, ImageMetadata],
-    distance: int,
+    correlation: float,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Group of every image, and why the index knows those of the images that it knows."""
     first: dict[str, int] = {}
@@ -170,7 +195,7 @@ def _compare(
     # Films of the index come first, so if one image of a pair is of the index, the first is.
     pool = [*unique.values(), *(images[place] for place in fresh)]
     links = list(same)
-    for pair in find_near_duplicates(pool, distance):
+    for pair in find_near_duplicates(pool, correlation):
         one, other = pair.first - len(unique), pair.second - len(unique)
         if one >= 0:
             links.append((fresh[one], fresh[other]))

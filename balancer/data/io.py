@@ -10,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, PpmImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 
-from balancer.errors import DataError
+from balancer.data.dicom import decode_dicom, is_dicom
+from balancer.data.npz import npz_file, read_row
+from balancer.errors import BalancerError, DataError
 
 # One line per file with a damaged EXIF block would bury what the audit has to say.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
@@ -70,30 +72,35 @@ class Radiograph:
 
     Attributes:
         pixels: uint8 (H, W), upright.
-        file_format: `PNG` or `JPEG`, by content.
+        file_format: `PNG`, `JPEG` or `DICOM`, by content; `PPM` for a row of an `.npz` file.
         colour: Share of the pixels that are coloured, in [0, 1]; a film has none.
         synthetic: The file says that it was generated.
+        flags: What a reader of the audit should know of the file.
     """
 
     pixels: Pixels
     file_format: str
     colour: float
     synthetic: bool
+    flags: tuple[str, ...] = ()
 
 
 def read_radiograph(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
     """Read one radiograph as 8-bit grey.
 
     Args:
-        path: A PNG or JPEG file, recognised by its content.
+        path: A PNG, JPEG or DICOM file, recognised by its content, or a row of a MedMNIST file,
+            such as `x.npz/train/00017`.
         max_megapixels: Larger images are refused from the header, before they take memory.
 
     Returns:
         uint8 (H, W), upright. Colour becomes ITU-R 601 luma, transparency lies on black, and
-        16-bit samples are divided by 257: PNG declares 0..65535 whatever part of it is used.
+        16-bit samples are divided by 257: PNG declares 0..65535 whatever part of it is used. For
+        DICOM see `decode_dicom`.
 
     Raises:
-        UnusableImageError: The content is no complete PNG or JPEG image, or is too large.
+        UnusableImageError: The content is no complete image, or is too large.
+        EnvironmentFault: DICOM, without the extra.
     """
     return decode_radiograph(read_bytes(path), path, max_megapixels=max_megapixels).pixels
 
@@ -101,21 +108,37 @@ def read_radiograph(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pi
 def read_bytes(path: Path) -> bytes:
     """Read a whole file, refusing one that no radiograph explains (over 512 MiB).
 
+    A row of a MedMNIST file, such as `x.npz/train/00017`, is the bytes of a PGM or PPM file.
+
     Raises:
         UnusableImageError: The file is missing, unreadable or too large.
     """
     try:
+        if npz_file(path) is not None:
+            return read_row(path)
         if path.stat().st_size > _MAX_BYTES:
             raise UnusableImageError(path, f"it is larger than {_MAX_BYTES >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
         raise UnusableImageError(path, f"it cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UnusableImageError(path, str(error)) from None
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a file, or of a row of a MedMNIST file.
+
+    Raises:
+        OSError: There is none.
+        ValueError: It is a row of something else.
+    """
+    return path.stat().st_size if npz_file(path) is None else len(read_row(path))
 
 
 def decode_radiograph(
     data: bytes, path: Path, *, max_megapixels: float | None = MAX_MEGAPIXELS
 ) -> Radiograph:
-    """Decode the bytes of a PNG or JPEG file; see `read_radiograph` for the pixels.
+    """Decode the bytes of a file; see `read_radiograph` for the pixels.
 
     Args:
         data: The whole file.
@@ -123,10 +146,13 @@ def decode_radiograph(
         max_megapixels: None trusts the header, for files that passed the audit before.
 
     Raises:
-        UnusableImageError: The content is no complete PNG or JPEG image, or is too large.
+        UnusableImageError: The content is no complete image, or is too large.
+        EnvironmentFault: DICOM, without the extra.
     """
     try:
-        image = _open(data)
+        if is_dicom(data):
+            return _dicom(data, max_megapixels)
+        image = _open(data, path)
         width, height = image.size
         if max_megapixels is not None and width * height > max_megapixels * 1e6:
             raise ValueError(
@@ -139,7 +165,7 @@ def decode_radiograph(
             colour=_colour(image),
             synthetic=_says_synthetic(image),
         )
-    except UnusableImageError:
+    except BalancerError:
         raise
     except MemoryError:
         raise UnusableImageError(path, "it does not fit into memory") from None
@@ -199,7 +225,13 @@ def is_marked_synthetic(path: Path) -> bool:
     return decode_radiograph(read_bytes(path), path).synthetic
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
+def _dicom(data: bytes, max_megapixels: float | None) -> Radiograph:
+    decoded = decode_dicom(data, max_megapixels)
+    image = Image.fromarray(decoded.pixels)
+    return Radiograph(_grey(image), "DICOM", _colour(image), False, decoded.flags)
+
+
+def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
     """Parse the header with one of two decoders, never with the dozens that Pillow would try.
 
     Their classes are called directly because `Image.open` warns about size on its own, by a
@@ -217,6 +249,8 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
             raise ValueError("it is truncated")
         return JpegImageFile(io.BytesIO(data))
+    if npz_file(path) is not None:
+        return PpmImagePlugin.PpmImageFile(io.BytesIO(data))
     raise ValueError("its content is neither PNG nor JPEG")
 
 

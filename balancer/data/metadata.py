@@ -2,7 +2,7 @@
 
 import csv
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,7 +26,7 @@ class ImageMetadata:
 UNKNOWN = ImageMetadata()
 
 
-def read_metadata(path: Path, images: Iterable[str]) -> Mapping[str, ImageMetadata]:
+def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]:
     """Read the table, where there is one.
 
     Args:
@@ -44,7 +44,7 @@ def read_metadata(path: Path, images: Iterable[str]) -> Mapping[str, ImageMetada
         return {}
     known = _by_any_form(images)
     table: dict[str, ImageMetadata] = {}
-    header, rows = _read_rows(path)
+    header, rows = read_rows(path)
     columns = _columns(path, header)
     for number, row in rows:
         if len(row) != len(header):
@@ -68,21 +68,40 @@ def read_metadata(path: Path, images: Iterable[str]) -> Mapping[str, ImageMetada
     return table
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    number = 1
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows: list[tuple[int, list[str]]] = []
-            for number, row in enumerate(csv.reader(file, strict=True), 1):
-                if row:
-                    rows.append((number, row))
-    except UnicodeDecodeError:
-        raise DataError(f"{path} should be UTF-8 text but is not; save it as UTF-8 CSV.") from None
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path} should be a CSV table, but near row {number}: {error}.") from None
-    if not rows:
-        raise DataError(f"{path} should have a header with the column path, but is empty.")
-    return [cell.strip() for cell in rows[0][1]], rows[1:]
+def read_rows(
+    path: Path, *, encodings: Sequence[str] = ("utf-8-sig",)
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Read a CSV table.
+
+    Args:
+        path: The file.
+        encodings: Tried in order.
+
+    Returns:
+        The stripped header, and the other rows that are not empty with their numbers, the header
+        being row 1.
+
+    Raises:
+        DataError: It is no CSV table in one of the encodings, or is empty.
+    """
+    for encoding in encodings:
+        number = 1
+        rows: list[tuple[int, list[str]]] = []
+        try:
+            with path.open(encoding=encoding, newline="") as file:
+                for number, row in enumerate(csv.reader(file, strict=True), 1):
+                    if row:
+                        rows.append((number, row))
+        except UnicodeDecodeError:
+            continue
+        except (OSError, csv.Error) as error:
+            raise DataError(
+                f"{path} should be a CSV table, but near row {number}: {error}."
+            ) from None
+        if not rows:
+            raise DataError(f"{path} should have a header with the column path, but is empty.")
+        return [cell.strip() for cell in rows[0][1]], rows[1:]
+    raise DataError(f"{path} should be UTF-8 text but is not; save it as UTF-8 CSV.")
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:

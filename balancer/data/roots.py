@@ -6,6 +6,9 @@ from pathlib import Path
 
 from balancer.errors import ConfigurationError
 
+TABLE_SUFFIXES = (".csv", ".parquet")
+"""Of files that list images; their paths start in the folder of the table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Roots:
@@ -38,12 +41,24 @@ class Roots:
                 )
         return cls(dict(zip(names, places, strict=True)))
 
+    @property
+    def places(self) -> list[str]:
+        """The archives as they are written into settings."""
+        return [str(place) for place in self.archives.values()]
+
     def locate(self, path: str) -> Path:
         """The file of a relative path of a table."""
         if "" in self.archives:
-            return self.archives[""] / path
+            return base_folder(self.archives[""]) / path
         name, _, rest = path.partition("/")
-        return self.archives[name] / rest
+        return base_folder(self.archives[name]) / rest
 
     def __str__(self) -> str:
-        return ", ".join(str(place) for place in self.archives.values())
+        return ", ".join(self.places)
+
+
+def base_folder(place: Path) -> Path:
+    """Where the paths of an archive start: in itself, or beside the table that it is."""
+    if place.suffix.lower() in TABLE_SUFFIXES and not place.is_dir():
+        return place.parent
+    return place

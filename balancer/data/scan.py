@@ -3,10 +3,11 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from balancer.data.metadata import ImageMetadata
 from balancer.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -17,13 +18,13 @@ _OTHER_IMAGE_SUFFIXES = (
 )
 _QUIET_FILES = ("thumbs.db", "desktop.ini", METADATA_NAME)
 # The bundled samples are a Python package, so an import leaves a __pycache__ beside their classes.
-_QUIET_FOLDERS = ("__macosx", "__pycache__")
-_MASKS = "masks"
+QUIET_FOLDERS = ("__macosx", "__pycache__")
+MASKS_FOLDER = "masks"
 # Names that a workspace uses beside those of the classes.
 _TAKEN_NAMES = ("cache", "lineage.json", "manifest.csv", "rejected", "result.json")
 _TAKEN_ENDINGS = (".partial", ".unfinished")
 _BAD_NAME = "its name is not UTF-8, or holds a carriage return, and fits no CSV table"
-_NESTED = "images"
+NESTED = "images"
 """Inside a class folder, as the COVID-19 Radiography Database has it beside `masks`."""
 
 
@@ -46,29 +47,55 @@ class Unusable:
 
 @dataclass(slots=True)
 class Scan:
-    """What a data folder holds.
+    """What archives hold.
 
     Attributes:
         labels: Class names, sorted.
-        images: Files named like images, sorted by path.
-        refused: Links that cannot be followed, sorted by path.
-        ignored: Kind of other entry to its number.
+        images: Files named like images, or listed as such, sorted by path.
+        refused: Links that cannot be followed and listed files that are missing, sorted by path.
+        ignored: Kind of other entry, or why an image is not wanted, to its number.
+        layout: Name of the layout that was read; of several archives, joined by ` + `.
+        metadata: Path to what is known of the image; also of files in `refused`.
+        masks: Path of an image to that of its lung mask; both start where paths of images start.
     """
 
     labels: tuple[str, ...]
     images: list[FoundImage] = field(default_factory=list)
     refused: list[Unusable] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    layout: str = "class-folders"
+    metadata: dict[str, ImageMetadata] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+
+    def files(self) -> list[tuple[str, str]]:
+        """Path and label of every file, usable or refused."""
+        return [
+            *((image.path, image.label) for image in self.images),
+            *((file.path, file.label) for file in self.refused),
+        ]
 
 
-def scan_folder(root: Path, *, min_classes: int = 2) -> Scan:
+IsImage = Callable[[os.DirEntry[str]], bool]
+
+
+def named_like_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file has the name of a PNG or JPEG image."""
+    return entry.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def scan_folder(
+    root: Path, *, min_classes: int = 2, is_image: IsImage = named_like_image, deep: bool = False
+) -> Scan:
     """List the images of a folder that holds one folder per class.
 
-    Images stand in the class folder itself or in `images/` inside it; nothing deeper is read.
+    Images stand in the class folder itself or in `images/` inside it; nothing deeper is read,
+    unless `deep`.
 
     Args:
         root: The folder.
         min_classes: Fewest class folders; one is enough to test on.
+        is_image: Which files are images.
+        deep: Take images of all folders inside those of the classes.
 
     Raises:
         DataError: The folder cannot be read, or holds too few classes, or a class is empty.
@@ -78,11 +105,11 @@ def scan_folder(root: Path, *, min_classes: int = 2) -> Scan:
     scan = Scan(labels=tuple(name for name, _ in folders), ignored=ignored)
     for label, folder in folders:
         before = len(scan.images) + len(scan.refused)
-        _scan_class(root, label, folder, scan)
+        _scan_class(root, label, folder, scan, is_image, deep)
         if len(scan.images) + len(scan.refused) == before:
             raise DataError(
                 f"The class folder {str(folder)!r} should hold PNG or JPEG images, directly or in "
-                f"{_NESTED}/, but holds none; add images or remove the folder."
+                f"{NESTED}/, but holds none; add images or remove the folder."
             )
     if len(scan.labels) < min_classes:
         found = f"only {scan.labels[0]!r}" if scan.labels else "no folder"
@@ -97,41 +124,52 @@ def scan_folder(root: Path, *, min_classes: int = 2) -> Scan:
     return scan
 
 
+def class_folder_names(root: Path) -> list[str]:
+    """Folders that could be classes, sorted; none where the folder cannot be listed."""
+    try:
+        return [name for name, _ in _class_folders(root, Counter())]
+    except DataError:
+        return []
+
+
 def _class_folders(root: Path, ignored: Counter[str]) -> Iterator[tuple[str, Path]]:
-    for entry in _entries(root):
-        kind = _kind(entry, root)
-        if entry.name.startswith(".") or entry.name.lower() in (*_QUIET_FILES, *_QUIET_FOLDERS):
+    for entry in entries(root):
+        kind = entry_kind(entry, root)
+        if entry.name.startswith(".") or entry.name.lower() in (*_QUIET_FILES, *QUIET_FOLDERS):
             continue
-        if kind == "folder" and entry.name.lower() == _MASKS:
+        if kind == "folder" and entry.name.lower() == MASKS_FOLDER:
             ignored["folder of masks"] += 1
         elif kind == "folder":
             _require_storable(entry)
             yield entry.name, Path(entry.path)
         elif kind in ("link that leaves the data folder", "broken or circular link"):
-            if not _image_name(entry.name):
+            if not named_like_image(entry):
                 raise DataError(
                     f"{entry.path!r} should be a class folder, but is a {kind}; put the images "
                     "themselves there."
                 )
             ignored["image outside a class folder"] += 1
-        elif _image_name(entry.name):
+        elif named_like_image(entry):
             ignored["image outside a class folder"] += 1
         else:
             ignored[_ignored_kind(entry.name, kind)] += 1
 
 
-def _scan_class(root: Path, label: str, folder: Path, scan: Scan) -> None:
-    for entry in _entries(folder):
-        kind, name = _kind(entry, root), entry.name
-        if name.startswith(".") or name.lower() in (*_QUIET_FILES, *_QUIET_FOLDERS, _MASKS):
+def _scan_class(
+    root: Path, label: str, folder: Path, scan: Scan, is_image: IsImage, deep: bool
+) -> None:
+    for entry in entries(folder):
+        kind, name = entry_kind(entry, root), entry.name
+        if name.startswith(".") or name.lower() in (*_QUIET_FILES, *QUIET_FOLDERS, MASKS_FOLDER):
             continue
-        if kind == "folder" and name.lower() == _NESTED and folder.parent == root:
-            _scan_class(root, label, Path(entry.path), scan)
-        elif kind in ("folder", "device, pipe or socket") or not _image_name(name):
+        nested = name.lower() == NESTED and folder.parent == root
+        if kind == "folder" and (nested or (deep and not entry.is_symlink())):
+            _scan_class(root, label, Path(entry.path), scan, is_image, deep)
+        elif kind in ("folder", "device, pipe or socket") or not is_image(entry):
             scan.ignored[_ignored_kind(name, kind)] += 1
         else:
             path = Path(entry.path).relative_to(root).as_posix()
-            if not _is_storable(path):
+            if not is_storable(path):
                 printable = path.encode("utf-8", "backslashreplace").decode()
                 scan.refused.append(Unusable(printable, label, _BAD_NAME))
             elif kind == "file":
@@ -140,7 +178,12 @@ def _scan_class(root: Path, label: str, folder: Path, scan: Scan) -> None:
                 scan.refused.append(Unusable(path, label, f"it is a {kind}"))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, sorted by name.
+
+    Raises:
+        DataError: It cannot be listed.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -156,7 +199,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     )
 
 
-def _kind(entry: os.DirEntry[str], root: Path) -> str:
+def entry_kind(entry: os.DirEntry[str], root: Path) -> str:
     """Say what an entry is without opening it: opening a pipe would wait forever."""
     try:
         if entry.is_symlink() and not Path(entry.path).resolve(strict=True).is_relative_to(
@@ -180,11 +223,8 @@ def _ignored_kind(name: str, kind: str) -> str:
     return "other file"
 
 
-def _image_name(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _is_storable(path: str) -> bool:
+def is_storable(path: str) -> bool:
+    """Whether a path fits a CSV table."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -192,8 +232,17 @@ def _is_storable(path: str) -> bool:
     return "\r" not in path
 
 
+def why_no_class(name: str) -> str:
+    """Why a name cannot be that of a class and so of folders of a workspace; empty if it can."""
+    if name.lower() in _TAKEN_NAMES or name.lower().endswith(_TAKEN_ENDINGS):
+        return "a workspace has files of that name"
+    if not is_storable(name) or set(name) & set("/\\\0\n") or name.startswith("."):
+        return "it cannot be the name of a folder"
+    return "" if name and name == name.strip() else "it is empty or ends in a space"
+
+
 def _require_storable(entry: os.DirEntry[str]) -> None:
-    if not _is_storable(entry.name):
+    if not is_storable(entry.name):
         raise DataError(
             f"The class folder {os.fsencode(entry.name)!r} should have a name in UTF-8 "
             "without a carriage return; rename it."

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.dataset import Index
-from balancer.data.metadata import UNKNOWN, read_metadata
-from balancer.data.scan import METADATA_NAME, scan_folder
+from balancer.data.io import file_size
 from balancer.errors import IntegrityError
 from balancer.shortcuts.views import central_region
 
@@ -53,7 +52,7 @@ def file_facts(index: Index, size: int) -> FileFacts:
     Width, height, aspect ratio, file size, file type and the commonest exact sizes; mean, standard
     deviation and sharpness (logarithm of the variance of the Laplacian) of the grey values at the
     side that classifiers see, of the whole image and of its rim beside the central region; and the
-    view, where `metadata.csv` gives it. Words become a column of 0 and 1 each. Neither patient,
+    view, where the archive tells it. Words become a column of 0 and 1 each. Neither patient,
     path nor source is among them: the source is asked for by itself.
 
     Args:
@@ -61,8 +60,7 @@ def file_facts(index: Index, size: int) -> FileFacts:
         size: Side in pixels of the images whose grey values count.
 
     Raises:
-        IntegrityError: A file of the index is missing.
-        DataError: `metadata.csv` cannot be used.
+        IntegrityError: A file of the index is missing, or `details.csv` was changed.
     """
     columns: dict[str, NDArray[np.float64]] = {}
     width = np.array([record.width for record in index.records], np.float64)
@@ -84,13 +82,13 @@ def file_facts(index: Index, size: int) -> FileFacts:
     columns |= _one_hot("size", [name if counts[name] >= common else "" for name in sizes])
     suffixes = [PurePosixPath(record.path).suffix.lower() for record in index.records]
     columns |= _one_hot("type", [_SAME_TYPE.get(suffix, suffix) for suffix in suffixes])
-    columns |= _one_hot("view", _views(index))
+    columns |= _one_hot("view", [one.view for one in index.details()])
     return FileFacts(tuple(columns), np.stack(list(columns.values()), axis=1))
 
 
 def _file_size(index: Index, path: str) -> int:
     try:
-        return max(1, index.roots.locate(path).stat().st_size)
+        return max(1, file_size(index.roots.locate(path)))
     except OSError as error:
         raise IntegrityError(
             f"{str(index.roots.locate(path))!r} should be the file that was prepared, but cannot "
@@ -105,18 +103,6 @@ def _grey_facts(
     edges = cv2.Laplacian(pixels, cv2.CV_32F)[inside]
     sharpness = np.log1p(edges.var()) if edges.size else 0.0
     return float(pixels[where].mean()), float(pixels[where].std()), float(sharpness)
-
-
-def _views(index: Index) -> list[str]:
-    table = index.roots.locate(METADATA_NAME)
-    if not table.is_file():
-        return [""] * len(index.records)
-    # Rows may name files that the index left out, so the whole folder is asked for its names.
-    scan = scan_folder(table.parent)
-    metadata = read_metadata(
-        table, [*(image.path for image in scan.images), *(file.path for file in scan.refused)]
-    )
-    return [metadata.get(record.path, UNKNOWN).view for record in index.records]
 
 
 def _one_hot(name: str, words: Sequence[str]) -> dict[str, NDArray[np.float64]]:

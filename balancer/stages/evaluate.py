@@ -11,6 +11,8 @@ from balancer.ablation.ledger import note_read
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
 from balancer.data.external import load_external
+from balancer.data.preprocessed import refuse_other_preprocessing
+from balancer.data.roots import base_folder
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import fingerprint
 from balancer.report.tables import metric_lines
@@ -38,14 +40,15 @@ def run(
     Args:
         config: `data`, `evaluation.bootstrap_samples` and `seed` are used.
         workspace: Reads `index/` and `classify/`; writes `evaluate/`.
-        images: A folder per class.
+        images: An archive of any layout.
         force: Test again whatever stands there.
         with_synthetic: Test the classifier that was trained with synthetic images.
 
     Raises:
         MissingStage: There is no index, or no such classifier.
         DataError: The folder does not fit the classes, or no image of it is new.
-        IntegrityError: The classifier is of another split, or its files were changed.
+        IntegrityError: The classifier is of another split, its files were changed, or it learnt
+            from films prepared otherwise than those of the index.
     """
     index = load_index(workspace.index_dir)
     arm = "real+synthetic" if with_synthetic else "real"
@@ -53,13 +56,14 @@ def run(
     result = trained_arm(
         trained, arm, index, wanted_by="`balancer evaluate` tests a finished classifier"
     )
-    if not images.is_dir():
+    if not images.exists():
         raise ConfigurationError(
-            f"`balancer evaluate` wants a folder with one folder per class, but {images} is none."
+            f"`balancer evaluate` wants a folder with one folder per class, or another archive of "
+            f"radiographs, but {images} is none."
         )
-    workspace.refuse_overlap(images)
+    workspace.refuse_overlap(base_folder(images))
     external = load_external(images, index, config.data)
-    name = images.resolve().name
+    name = images.resolve().stem if images.is_file() else images.resolve().name
     ids = fingerprint("\n".join(record.image_id for record in external.records).encode())
     settings = {
         "name": name,
@@ -82,10 +86,10 @@ def run(
                 f"{trained} should know the classes {', '.join(index.classes)} but names "
                 f"{', '.join(loaded.class_names)}; run `{ARMS[arm]} --force`."
             )
+        refuse_other_preprocessing(loaded.provenance, index.preprocessing, str(trained))
         size = int(result.settings["image_size"])
-        table = external_table(
-            external, index.classes, workspace.root / "cache" / "external" / ids[:8], size
-        )
+        cache = workspace.root / "cache" / "external" / ids[:8]
+        table = external_table(external, index.classes, cache, size, index.preprocessing)
         note_read(
             workspace.ledger_dir,
             what=f"external:{name}",

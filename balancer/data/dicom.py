@@ -1,0 +1,277 @@
+"""Radiographs in DICOM files, for the extra `[dicom]`; the one module that imports pydicom.
+
+No text of a tag leaves this module: neither in errors, whose reasons are written here, nor in logs,
+nor in what is returned, except the view, and that only in the words of `_VIEWS`.
+"""
+
+import hashlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.data.threads import map_threaded
+from balancer.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Of the process, as catching warnings is not safe in threads.
+warnings.filterwarnings("ignore", module=r"pydicom")
+
+MAGIC_PLACE, MAGIC = 128, b"DICM"
+"""After the preamble, in every file that follows part 10 of the standard."""
+BURNED_IN = "its DICOM tags say that text is burned into the pixels"
+MAYBE_BURNED_IN = "its DICOM tags do not say whether text is burned into the pixels"
+
+_VIEWS = ("PA", "AP", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "LATERAL")
+_HEADER_TAGS = ["PatientID", "ViewPosition"]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class DicomHeader:
+    """What is kept of the tags of a file.
+
+    Attributes:
+        patient: A hash of the patient's id, the same in all files of that patient; empty where
+            there is no id.
+        view: PA, AP, LL, ...; empty where the file does not tell, or in other words.
+    """
+
+    patient: str = ""
+    view: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DicomImage:
+    """A decoded file.
+
+    Attributes:
+        pixels: uint8 (H, W) grey, or (H, W, 3) RGB.
+        flags: What a reader of the audit should know.
+    """
+
+    pixels: NDArray[np.uint8]
+    flags: tuple[str, ...]
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether a file's content says that it is DICOM."""
+    return data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
+
+
+def require_dicom() -> Any:
+    """Import pydicom, quietly: its messages quote tags.
+
+    Raises:
+        EnvironmentFault: The extra is not installed.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise EnvironmentFault(
+            "DICOM files want the extra [dicom], which is not installed: "
+            "pip install 'balancer[dicom]'."
+        ) from None
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    return pydicom
+
+
+def decode_dicom(data: bytes, max_megapixels: float | None) -> DicomImage:
+    """Decode the image of a DICOM file.
+
+    Rescale (or the modality LUT) comes first, then the first window or VOI LUT. Where there is
+    none, 8-bit samples stay as they are, and deeper ones are spread from the darkest to the
+    brightest of the image, padding aside: what part of 16 bits a device fills is its own affair.
+    MONOCHROME1, where large values are black, is inverted last, and only then.
+
+    Args:
+        data: The whole file.
+        max_megapixels: Larger images are refused before they are decoded; None: none is.
+
+    Raises:
+        ValueError: It holds no single radiograph that can be decoded; the message quotes no tag.
+        EnvironmentFault: The extra is not installed.
+    """
+    pydicom = require_dicom()
+    dataset = _quietly(lambda: pydicom.dcmread(io.BytesIO(data)), "its tags cannot be read")
+    _refuse_other_images(dataset, max_megapixels)
+    _require_decoder(dataset)
+    array = _quietly(lambda: dataset.pixel_array, "its pixels cannot be decoded")
+    if array.ndim == 3:
+        pixels = _eight_bits(array)
+    else:
+        pixels = _quietly(lambda: _grey(array, dataset), "its window cannot be applied")
+    return DicomImage(pixels, _flags(dataset))
+
+
+def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
+    """Patients and views of files, in their order; pixels are not read.
+
+    A file that cannot be read has an empty header: decoding it says what is wrong.
+
+    Raises:
+        EnvironmentFault: The extra is not installed.
+    """
+    pydicom = require_dicom()
+
+    def read(path: Path) -> DicomHeader:
+        try:
+            dataset = _quietly(
+                lambda: pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS),
+                "its tags cannot be read",
+            )
+        except ValueError:
+            return DicomHeader()
+        view = str(dataset.get("ViewPosition") or "").strip().upper()
+        return DicomHeader(_hashed(dataset.get("PatientID")), view if view in _VIEWS else "")
+
+    return map_threaded(read, paths, task=f"Reading the tags of {len(paths)} files")
+
+
+def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
+    """Map values to [0, 1] by a window of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
+
+    Args:
+        values: Of any shape, after the rescale.
+        center: Of the window.
+        width: At least 1 for LINEAR, above 0 otherwise.
+        function: LINEAR, LINEAR_EXACT or SIGMOID.
+
+    Raises:
+        ValueError: The width or the function is none of these.
+    """
+    if width < 1 if function == "LINEAR" else width <= 0:
+        raise ValueError("the window has no width")
+    if function == "LINEAR":
+        # A width of 1 is a threshold: everything above the centre - 0.5 is white.
+        share = (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5
+    elif function == "LINEAR_EXACT":
+        share = (values - center) / width + 0.5
+    elif function == "SIGMOID":
+        share = 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
+    else:
+        raise ValueError("the window has an unknown function")
+    return np.clip(share, 0, 1)
+
+
+def _grey(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
+    from pydicom.pixels.processing import apply_modality_lut
+
+    values = np.asarray(apply_modality_lut(array, dataset), np.float64)
+    if dataset.get("VOILUTSequence"):
+        share = _looked_up(values, dataset)
+    elif dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth"):
+        function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+        share = window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth), function)
+    elif array.dtype == np.uint8 and np.array_equal(values, array):
+        share = values / 255
+    else:
+        share = _spread(values, array, dataset)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        share = 1 - share
+    return np.round(share * 255).astype(np.uint8)
+
+
+def _looked_up(values: Values, dataset: "Dataset") -> Values:
+    """Apply the first VOI LUT, PS3.3 C.11.2.1.1: values beyond its ends take those of its ends."""
+    item = dataset.VOILUTSequence[0]
+    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    count = count or 2**16
+    if first >= 2**15 and values.min() < 0:
+        first -= 2**16  # a negative number, written where only positive ones fit
+    table = item.LUTData
+    if isinstance(table, bytes):
+        wide = len(table) >= 2 * count
+        order = "<" if dataset.original_encoding[1] is not False else ">"
+        table = np.frombuffer(table, f"{order}u2" if wide else np.uint8)
+    share: Values = np.asarray(table, np.float64)[:count] / (2**bits - 1)
+    places = np.clip(np.round(values) - first, 0, len(share) - 1).astype(np.intp)
+    return np.clip(share[places], 0, 1)
+
+
+def _spread(values: Values, array: NDArray[Any], dataset: "Dataset") -> Values:
+    padding = dataset.get("PixelPaddingValue")
+    inside = values if padding is None else values[array != int(padding)]
+    if not inside.size or inside.min() == inside.max():
+        return np.zeros_like(values)
+    share: Values = (values - inside.min()) / (inside.max() - inside.min())
+    return np.clip(share, 0, 1)
+
+
+def _first(value: Any) -> float:
+    return float(value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value)
+
+
+def _refuse_other_images(dataset: "Dataset", max_megapixels: float | None) -> None:
+    if "PixelData" not in dataset:
+        raise ValueError("it is a DICOM file without an image")
+    # Files are hostile until proven otherwise: numbers may be text.
+    width, height, frames = _quietly(
+        lambda: (
+            int(dataset.Columns),
+            int(dataset.Rows),
+            int(dataset.get("NumberOfFrames") or 1),
+        ),
+        "its size cannot be read",
+    )
+    if frames != 1:
+        raise ValueError(f"it is a DICOM file of {frames} frames, not of one radiograph")
+    if max_megapixels is not None and width * height > max_megapixels * 1e6:
+        raise ValueError(
+            f"it has {width} x {height} pixels, over the limit of {max_megapixels:g} megapixels"
+        )
+    if str(dataset.get("PhotometricInterpretation", "")).startswith("PALETTE"):
+        raise ValueError("it is a DICOM file with a palette of colours")
+
+
+def _require_decoder(dataset: "Dataset") -> None:
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    syntax = UID(str(getattr(dataset.file_meta, "TransferSyntaxUID", "")))
+    if syntax.name == str(syntax):  # of no dictionary, so it would be quoted
+        raise ValueError("it is a DICOM file of an unknown transfer syntax")
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise ValueError(
+            f"its DICOM compression ({syntax.name}) has no decoder here: write it uncompressed, "
+            "for example by `gdcmconv --raw`"
+        )
+
+
+def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8 or array.shape[2] != 3:
+        raise ValueError("it is a DICOM file of colours that are not 8 bits each")
+    return np.asarray(array, np.uint8)
+
+
+def _flags(dataset: "Dataset") -> tuple[str, ...]:
+    said = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
+    return {"NO": (), "YES": (BURNED_IN,)}.get(said, (MAYBE_BURNED_IN,))
+
+
+def _hashed(patient: object) -> str:
+    text = str(patient or "").strip()
+    return hashlib.sha256(f"balancer patient:{text}".encode()).hexdigest()[:16] if text else ""
+
+
+def _quietly(read: Callable[[], Any], reason: str) -> Any:
+    """Call pydicom; its errors and warnings quote tags, so only their kind is passed on."""
+    try:
+        return read()
+    except MemoryError:
+        raise
+    except Exception as error:  # any, on hostile bytes
+        raise ValueError(f"{reason} ({type(error).__name__})") from None

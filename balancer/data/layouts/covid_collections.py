@@ -1,0 +1,158 @@
+"""Cohen's collection and the two in its form, Actualmed and Figure 1: a `metadata.csv` each."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from balancer.data.layouts.files import ArchiveFiles
+from balancer.data.layouts.layout import Layout
+from balancer.data.layouts.listed import ListedImage, scan_listed
+from balancer.data.layouts.tables import TableRow, columns_of, read_csv
+from balancer.data.metadata import ImageMetadata
+from balancer.data.scan import METADATA_NAME, Scan
+
+WITHOUT_FINDING = "row without a finding"
+_UNKNOWN_FINDINGS = ("", "todo", "unknown", "nan")
+_XRAY = ("", "x-ray", "xray", "cxr", "dx", "cr")
+_PERSON_OF_SEVERAL = re.compile(r"^(.*\d)[a-z]$")
+_ANY_SUFFIX = ("", ".jpg", ".png", ".jpeg")
+SEVERAL = ", "
+
+
+def leaf(finding: str) -> str:
+    """The last step of a hierarchy of findings.
+
+    >>> leaf("Pneumonia/Viral/COVID-19")
+    'COVID-19'
+    """
+    return finding.rstrip("/").rpartition("/")[2].strip()
+
+
+def one_person(patient: str) -> str:
+    """Patients 3a and 3b as one: in these tables letters part the films or cases of a report.
+
+    Whether two letters are two people is not told everywhere; together they cannot leak.
+
+    >>> one_person("COVID-00003b")
+    'COVID-00003'
+    """
+    match = _PERSON_OF_SEVERAL.match(patient)
+    return match[1] if match else patient
+
+
+def _recognise_cohen(place: Path) -> str:
+    columns = set(columns_of(place / METADATA_NAME))
+    if {"patientid", "finding", "filename"} <= columns:
+        return "metadata.csv with the columns patientid, finding and filename"
+    return ""
+
+
+def _read_cohen(place: Path) -> Scan:
+    rows = read_csv(place / METADATA_NAME, ("patientid", "finding", "filename"))
+    ignored: Counter[str] = Counter()
+    images = [
+        _image(row, row["filename"], (row["folder"] or "images", "images", ""))
+        for row in _radiographs(rows, ignored)
+    ]
+    return scan_listed(ArchiveFiles(place), images, ignored)
+
+
+def _recognise_actualmed(place: Path) -> str:
+    columns = set(columns_of(place / METADATA_NAME))
+    if {"patientid", "finding", "imagename"} <= columns:
+        return "metadata.csv with the columns patientid, finding and imagename"
+    return ""
+
+
+def _read_actualmed(place: Path) -> Scan:
+    rows = read_csv(
+        place / METADATA_NAME,
+        ("patientid", "finding", "imagename"),
+        encodings=("utf-8-sig", "latin-1"),
+    )
+    ignored: Counter[str] = Counter()
+    images = [_image(row, row["imagename"], ("images", "")) for row in _radiographs(rows, ignored)]
+    return scan_listed(ArchiveFiles(place), images, ignored)
+
+
+def _recognise_figure1(place: Path) -> str:
+    columns = set(columns_of(place / METADATA_NAME))
+    if {"patientid", "finding", "view"} <= columns and not columns & {"filename", "imagename"}:
+        return "metadata.csv with the columns patientid, finding and view, but no file names"
+    return ""
+
+
+def _read_figure1(place: Path) -> Scan:
+    rows = read_csv(
+        place / METADATA_NAME, ("patientid", "finding"), encodings=("utf-8-sig", "latin-1")
+    )
+    ignored: Counter[str] = Counter()
+    images = [
+        _image(row, row["patientid"], ("images", ""), _ANY_SUFFIX[1:])
+        for row in _radiographs(rows, ignored)
+    ]
+    return scan_listed(ArchiveFiles(place), images, ignored)
+
+
+def _radiographs(rows: list[TableRow], ignored: Counter[str]) -> Iterator[TableRow]:
+    """Rows of X-rays with a finding; the oldest tables write CT into the column of views."""
+    for row in rows:
+        modality = row["modality"].lower()
+        if modality not in _XRAY or (not modality and row["view"].lower() == "ct"):
+            ignored[f"row of the modality {row['modality'] or row['view']}"] += 1
+        elif row["finding"].lower() in _UNKNOWN_FINDINGS:
+            ignored[WITHOUT_FINDING] += 1
+        else:
+            yield row
+
+
+def _image(
+    row: TableRow, written: str, folders: tuple[str, ...], suffixes: tuple[str, ...] = ("",)
+) -> ListedImage:
+    return ListedImage(
+        where=row.where,
+        written=written,
+        label=leaf(row["finding"]),
+        folders=tuple(dict.fromkeys(folders)),
+        suffixes=suffixes,
+        known=ImageMetadata(patient_id=one_person(row["patientid"]), view=row["view"]),
+    )
+
+
+COHEN = Layout(
+    name="cohen",
+    title="COVID-19 Image Data Collection (Cohen)",
+    marks="metadata.csv with patientid, finding, filename",
+    recognise=_recognise_cohen,
+    read=_read_cohen,
+    several=SEVERAL,
+    citation="Cohen et al. 2020, arXiv:2003.11597 and arXiv:2006.11988",
+    licence="per image, in its column license; metadata CC BY-NC-SA 4.0",
+    url="https://github.com/ieee8023/covid-chestxray-dataset",
+    notes="dozens of findings, most of them rare: choose with data.classes",
+)
+ACTUALMED = Layout(
+    name="actualmed",
+    title="Actualmed COVID-19 Chest X-ray Dataset",
+    marks="metadata.csv with patientid, finding, imagename",
+    recognise=_recognise_actualmed,
+    read=_read_actualmed,
+    several=SEVERAL,
+    citation="Chung 2020, Actualmed COVID-19 Chest X-ray Dataset Initiative (GitHub)",
+    licence="for research only, by its README; no licence file",
+    url="https://github.com/agchung/Actualmed-COVID-chestxray-dataset",
+    notes="the view alone tells 80 % of the labels; inconclusive films have no finding",
+)
+FIGURE1 = Layout(
+    name="figure1",
+    title="Figure 1 COVID-19 Chest X-ray Dataset",
+    marks="metadata.csv with patientid, finding, view; images named after patients",
+    recognise=_recognise_figure1,
+    read=_read_figure1,
+    several=SEVERAL,
+    citation="Chung 2020, Figure 1 COVID-19 Chest X-ray Dataset Initiative (GitHub)",
+    licence="for research only, by its README; no licence file",
+    url="https://github.com/agchung/Figure1-COVID-chestxray-dataset",
+    notes="ids that differ by a final letter are films of one person",
+)

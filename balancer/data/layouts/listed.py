@@ -1,0 +1,117 @@
+"""From the rows of an archive's table to a scan: which file each means, and what is left over."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from balancer.data.layouts.files import ArchiveFiles, OutsideError
+from balancer.data.metadata import UNKNOWN, ImageMetadata
+from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan, Unusable
+from balancer.errors import DataError
+
+NOT_LISTED = "image that no row lists"
+REPEATED = "row that repeats an image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedImage:
+    """One image as a table tells of it; texts are empty where unknown.
+
+    Attributes:
+        where: Table and row, for errors.
+        written: Path or name of the file.
+        label: The archive's own.
+        folders: Where the file may lie, in order.
+        suffixes: What may be missing at the end of its name.
+        known: Patient, source and view.
+        mask: Path of its lung mask.
+    """
+
+    where: str
+    written: str
+    label: str
+    folders: Sequence[str] = ("",)
+    suffixes: Sequence[str] = ("",)
+    known: ImageMetadata = UNKNOWN
+    mask: str = ""
+
+
+def scan_listed(
+    files: ArchiveFiles,
+    rows: Iterable[ListedImage],
+    ignored: Counter[str],
+    *,
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
+) -> Scan:
+    """Match rows with files.
+
+    Args:
+        files: Of the archive.
+        rows: Of its tables.
+        ignored: What was left out before; is added to.
+        suffixes: Of files that count as images where no row lists them.
+
+    Raises:
+        DataError: A row leads out of the archive, gives an image another label than an earlier
+            one, or names a mask that is not there.
+    """
+    scan = Scan(labels=(), ignored=ignored)
+    first: dict[str, ListedImage] = {}
+    for row in rows:
+        path, reason = _locate(files, row)
+        earlier = first.setdefault(path, row)
+        if earlier is not row:
+            _same_label(row, earlier)
+            ignored[REPEATED] += 1
+            continue
+        scan.metadata[path] = row.known
+        if reason:
+            scan.refused.append(Unusable(path, row.label, reason))
+            continue
+        scan.images.append(FoundImage(path, row.label))
+        if row.mask:
+            scan.masks[path] = _mask(files, row)
+    left = sum(path not in first for path in files.images(suffixes)) - len(set(scan.masks.values()))
+    if left > 0:
+        ignored[NOT_LISTED] += left
+    scan.images.sort(key=lambda image: image.path)
+    scan.refused.sort(key=lambda file: file.path)
+    scan.labels = tuple(sorted({row.label for row in first.values()}))
+    return scan
+
+
+def _locate(files: ArchiveFiles, row: ListedImage) -> tuple[str, str]:
+    """Path of the image, and why it cannot be used; empty where it can."""
+    try:
+        path = files.find(row.written, folders=row.folders, suffixes=row.suffixes)
+        if path is None:
+            plain = files.plain(row.written)
+            missing = f"{row.folders[0]}/{plain}" if row.folders[0] else plain
+            return missing, f"it is missing, though {row.where}, lists it"
+    except OutsideError:
+        raise DataError(
+            f"{row.where}, should name a file inside {str(files.root)!r}, but "
+            f"{row.written!r} leads out of it; correct or remove the row."
+        ) from None
+    return path, files.strange.get(path, "")
+
+
+def _same_label(row: ListedImage, earlier: ListedImage) -> None:
+    if row.label != earlier.label:
+        raise DataError(
+            f"{row.where}, gives {row.written!r} the label {row.label!r}, but {earlier.where}, the "
+            f"label {earlier.label!r}; keep one of them."
+        )
+
+
+def _mask(files: ArchiveFiles, row: ListedImage) -> str:
+    try:
+        mask = files.find(row.mask)
+    except OutsideError:
+        mask = None
+    if mask is None or mask in files.strange:
+        raise DataError(
+            f"{row.where}, should name a mask inside {str(files.root)!r}, but {row.mask!r} is "
+            "none; correct it or leave the cell empty."
+        )
+    return mask

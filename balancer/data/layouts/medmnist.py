@@ -1,0 +1,108 @@
+"""MedMNIST: arrays of small images in one `.npz` file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from balancer.data.layouts.layout import Layout
+from balancer.data.npz import SUFFIX, array_names, is_images, open_member, read_array
+from balancer.data.scan import FoundImage, Scan
+from balancer.errors import DataError
+
+SEVERAL = "|"
+_PARTS = ("train", "val", "test")
+_NAMES = {
+    "pneumoniamnist": ("normal", "pneumonia"),
+    "chestmnist": (
+        *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule"),
+        *("pneumonia", "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis"),
+        *("pleural", "hernia"),
+    ),
+}
+_NO_FINDING = "no finding"
+
+
+def recognise(place: Path) -> str:
+    """Name the file and its arrays."""
+    files = _files(place)
+    if len(files) != 1:
+        return ""
+    return f"{files[0].name} with the arrays {', '.join(_parts(files[0]))}_images and _labels"
+
+
+def read(place: Path) -> Scan:
+    """Every row of every part; the division into parts is MedMNIST's, not the one of this index.
+
+    Raises:
+        DataError: There is not exactly one file, or an array is none of images or labels.
+    """
+    files = _files(place)
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise DataError(
+            f"{str(place)!r} should be or hold one MedMNIST file with arrays such as train_images "
+            f"and train_labels, but has {found}; give the file itself to --data."
+        )
+    file = files[0]
+    prefix = "" if place.is_file() else f"{file.name}/"
+    scan = Scan(labels=())
+    for part in _parts(file):
+        try:
+            labels = _labels(file, part)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} should be a MedMNIST file, but {error}.") from None
+        for row, label in enumerate(labels):
+            scan.images.append(FoundImage(f"{prefix}{part}/{row:05}", label))
+    scan.images.sort(key=lambda image: image.path)
+    scan.labels = tuple(sorted({image.label for image in scan.images}))
+    return scan
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_file():
+        candidates = [place] if place.suffix.lower() == SUFFIX else []
+    else:
+        candidates = sorted(place.glob("*.npz")) if place.is_dir() else []
+    return [file for file in candidates if _parts(file)]
+
+
+def _parts(file: Path) -> list[str]:
+    names = array_names(file)
+    return [part for part in _PARTS if {f"{part}_images", f"{part}_labels"} <= set(names)]
+
+
+def _labels(file: Path, part: str) -> list[str]:
+    labels = read_array(file, f"{part}_labels")
+    images = open_member(file, f"{part}_images")
+    if labels.ndim == 1:
+        labels = labels[:, None]
+    if labels.ndim != 2 or len(labels) != len(images) or not is_images(images.shape):
+        raise ValueError(
+            f"its {len(images)} {part}_images do not fit its {part}_labels of {labels.shape}"
+        )
+    names = _NAMES.get(file.stem.lower().replace("-", "_").partition("_")[0], ())
+    if labels.shape[1] == 1:
+        return [_name(names, int(label)) for label in labels[:, 0]]
+    return [
+        SEVERAL.join(_name(names, int(number)) for number in np.flatnonzero(row)) or _NO_FINDING
+        for row in labels
+    ]
+
+
+def _name(names: tuple[str, ...], number: int) -> str:
+    return names[number] if 0 <= number < len(names) else f"class-{number}"
+
+
+LAYOUT = Layout(
+    name="medmnist",
+    title="MedMNIST v2 and MedMNIST+ (PneumoniaMNIST, ChestMNIST and others in two dimensions)",
+    marks="one .npz file with train_images, train_labels and so on",
+    recognise=recognise,
+    read=read,
+    several=SEVERAL,
+    citation="Yang et al. 2023, Sci. Data 10:41, doi:10.1038/s41597-022-01721-8",
+    licence="CC BY 4.0 (a few of the other sets CC BY-NC 4.0)",
+    url="https://zenodo.org/records/10519652",
+    notes="no patients; its train, val and test parts are joined; the 28 px files want "
+    "data.min_side=28",
+)

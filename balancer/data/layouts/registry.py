@@ -1,0 +1,207 @@
+"""All layouts: which one an archive has, and what several archives hold together."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from balancer.data.layouts import (
+    class_folders,
+    covid_collections,
+    covidx,
+    dicom_folders,
+    manifest,
+    medmnist,
+    nih,
+    radiography,
+)
+from balancer.data.layouts.layout import Layout
+from balancer.data.layouts.selection import refuse_small_labels, refuse_strange_labels, select
+from balancer.data.metadata import UNKNOWN
+from balancer.data.roots import Roots
+from balancer.data.scan import FoundImage, Scan, Unusable, entries
+from balancer.errors import ConfigurationError, DataError
+from balancer.sections import DataConfig
+
+log = logging.getLogger(__name__)
+
+_ARCHIVES = (
+    radiography.LAYOUT,
+    covidx.LAYOUT,
+    covid_collections.COHEN,
+    covid_collections.ACTUALMED,
+    covid_collections.FIGURE1,
+    class_folders.DARKCOVIDNET,
+    nih.RSNA,
+    nih.NIH,
+    medmnist.LAYOUT,
+)
+_GENERAL = (manifest.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
+"""Asked only where none of the archives is recognised."""
+LAYOUTS = (*_ARCHIVES, *_GENERAL)
+AUTO = "auto"
+_OF_FOLDERS = (
+    class_folders.LAYOUT,
+    class_folders.DARKCOVIDNET,
+    radiography.LAYOUT,
+    dicom_folders.LAYOUT,
+)
+"""Their classes are folders, so a class that is too small can be removed by hand."""
+
+
+def recognise(place: Path) -> tuple[Layout, str]:
+    """The layout of an archive, and what shows it.
+
+    Raises:
+        DataError: It is of none that is known, or of several.
+    """
+    if not place.is_file():
+        entries(place)  # says what is wrong with a place that cannot be listed
+    found = _recognised(place, _ARCHIVES) or _recognised(place, _GENERAL)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise DataError(_unknown(place))
+    both = "; ".join(f"{layout.name} because of {evidence}" for layout, evidence in found)
+    raise DataError(
+        f"{str(place)!r} should be of one layout, but could be of {len(found)} ({both}); say which "
+        "by --layout."
+    )
+
+
+def read_archives(
+    roots: Roots, config: DataConfig, *, min_classes: int = 2, setting: str = "data.classes"
+) -> Scan:
+    """Read archives, keep what is wanted of them, and merge them into one.
+
+    Of several archives, paths begin with the name of theirs, patients of different archives are
+    different, and an image without a source has its archive's name.
+
+    Args:
+        roots: The archives.
+        config: `layout`, `classes`, `views` and `min_images` are used.
+        min_classes: Fewest classes; one is enough to test on.
+        setting: Where `classes` comes from, for errors.
+
+    Raises:
+        DataError: An archive cannot be recognised or read, or has too few classes.
+        ConfigurationError: There is no such layout, they are not as many as the archives, or
+            `classes` names a label that no image has.
+        EnvironmentFault: An extra is missing.
+    """
+    layouts = _layouts(config.layout, list(roots.archives.values()))
+    read = [
+        (name, layout, layout.read(place))
+        for (name, place), layout in zip(roots.archives.items(), layouts, strict=True)
+    ]
+    for _, layout, scan in read:
+        scan.layout = layout.name
+    _refuse_unknown_labels([scan for _, _, scan in read], config.classes, setting)
+    frontal = config.views == "frontal"
+    chosen = {
+        name: select(scan, frontal=frontal, classes=config.classes, several=layout.several)
+        for name, layout, scan in read
+    }
+    merged = _merge(chosen)
+    refuse_strange_labels(merged)
+    if min_classes > 1 and not set(layouts) <= set(_OF_FOLDERS):
+        refuse_small_labels(merged, config.min_images)
+    if len(merged.labels) < min_classes or not merged.labels:
+        _refuse_few_classes(roots, merged.labels, min_classes)
+    return merged
+
+
+def _recognised(place: Path, layouts: Sequence[Layout]) -> list[tuple[Layout, str]]:
+    found = [(layout, layout.recognise(place)) for layout in layouts]
+    found = [(layout, evidence) for layout, evidence in found if evidence]
+    if any(layout is dicom_folders.LAYOUT for layout, _ in found):
+        # DICOM files lie in class folders too; the content is the stronger sign.
+        found = [one for one in found if one[0] is not class_folders.LAYOUT]
+    return found
+
+
+def _unknown(place: Path) -> str:
+    looked_for = "; ".join(f"{layout.name} ({layout.marks})" for layout in LAYOUTS)
+    hint = ""
+    if place.is_dir():
+        inside = [Path(entry.path) for entry in entries(place) if entry.is_dir()][:20]
+        better = [folder for folder in inside if _recognised(folder, LAYOUTS)]
+        if better:
+            hint = f" {str(better[0])!r}, which looks like one, or"
+    return (
+        f"{str(place)!r} should be an archive of a known layout, but none was found; looked for "
+        f"{looked_for}: give{hint} the folder that holds these, or a table of paths and labels."
+    )
+
+
+def _layouts(wanted: str | tuple[str, ...], places: Sequence[Path]) -> list[Layout]:
+    names = [wanted] * len(places) if isinstance(wanted, str) else list(wanted)
+    if len(names) == 1:
+        names *= len(places)
+    if len(names) != len(places):
+        raise ConfigurationError(
+            f"--layout wants one name, or one for each of {len(places)} archives, not {len(names)}."
+        )
+    known = {layout.name: layout for layout in LAYOUTS}
+    chosen = []
+    for name, place in zip(names, places, strict=True):
+        if name == AUTO:
+            layout, evidence = recognise(place)
+            log.info("%s: took it for %s because of %s.", place, layout.name, evidence)
+        elif name in known:
+            layout = known[name]
+        else:
+            raise ConfigurationError(
+                f"--layout wants auto or one of {', '.join(known)}, not {name!r}."
+            )
+        chosen.append(layout)
+    return chosen
+
+
+def _merge(scans: Mapping[str, Scan]) -> Scan:
+    if len(scans) == 1:
+        return next(iter(scans.values()))
+    merged = Scan(labels=(), layout=" + ".join(scan.layout for scan in scans.values()))
+    labels: set[str] = set()
+    for name, scan in scans.items():
+        labels |= {*scan.labels}
+        merged.images += [FoundImage(f"{name}/{one.path}", one.label) for one in scan.images]
+        merged.refused += [
+            Unusable(f"{name}/{one.path}", one.label, one.reason) for one in scan.refused
+        ]
+        merged.ignored.update({f"{kind} ({name})": number for kind, number in scan.ignored.items()})
+        merged.masks |= {f"{name}/{path}": f"{name}/{mask}" for path, mask in scan.masks.items()}
+        for path, _ in scan.files():
+            known = scan.metadata.get(path, UNKNOWN)
+            merged.metadata[f"{name}/{path}"] = replace(
+                known,
+                patient_id=f"{name}:{known.patient_id}" if known.patient_id else "",
+                source=known.source or name,
+            )
+    merged.labels = tuple(sorted(labels))
+    merged.images.sort(key=lambda image: image.path)
+    merged.refused.sort(key=lambda file: file.path)
+    return merged
+
+
+def _refuse_unknown_labels(
+    scans: Iterable[Scan], classes: Mapping[str, str] | None, setting: str
+) -> None:
+    found = sorted({label for scan in scans for label in scan.labels})
+    unknown = [label for label in classes or {} if label not in found]
+    if unknown:
+        listed = ", ".join(found[:30]) + (f" and {len(found) - 30} more" if found[30:] else "")
+        raise ConfigurationError(
+            f"{setting} should name labels of the archives, but {unknown[0]!r} is none of them; "
+            f"they are {listed}."
+        )
+
+
+def _refuse_few_classes(roots: Roots, labels: Sequence[str], min_classes: int) -> None:
+    found = f"only {labels[0]!r}" if labels else "none"
+    wanted = "each of two or more classes" if min_classes > 1 else "each class"
+    option = "--data" if min_classes > 1 else "--external"
+    raise DataError(
+        f"{str(roots)!r} should hold a folder of images for {wanted}, or a table of them, but has "
+        f"{found}; give the folder above the class folders to {option}."
+    )

@@ -1,0 +1,106 @@
+"""Which images of an archive are wanted: their view, and the class that their label stands for."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from balancer.data.metadata import UNKNOWN
+from balancer.data.scan import FoundImage, Scan, Unusable, why_no_class
+from balancer.errors import DataError
+
+SEVERAL_FINDINGS = "image with several findings"
+_FRONTAL = ("ap", "pa", "frontal", "anteroposterior", "posteroanterior", "antero", "postero")
+
+
+def is_frontal(view: str) -> bool:
+    """Whether a view, such as `PA` or `AP Supine`, is frontal; an unknown one may be.
+
+    >>> is_frontal("AP Supine"), is_frontal(""), is_frontal("L")
+    (True, True, False)
+    """
+    words = view.lower().replace("-", " ").replace("_", " ").split()
+    return not words or words[0] in _FRONTAL
+
+
+def select(
+    scan: Scan, *, frontal: bool, classes: Mapping[str, str] | None, several: str = ""
+) -> Scan:
+    """Keep the wanted images, under the names of their classes; the others are counted.
+
+    Args:
+        scan: As a layout reads it.
+        frontal: Leave out other views, where they are known.
+        classes: Label to class; labels that are not named are left out. None: all, as they are.
+        several: What joins several findings in a label.
+    """
+    ignored: Counter[str] = Counter()
+    wanted: dict[str, str] = {}
+    for path, label in scan.files():
+        reason = _why_not(scan.metadata.get(path, UNKNOWN).view, label, frontal, classes, several)
+        if reason:
+            ignored[reason] += 1
+        else:
+            wanted[path] = label if classes is None else classes[label]
+    return Scan(
+        labels=tuple(sorted({*wanted.values()})),
+        images=[
+            FoundImage(image.path, wanted[image.path])
+            for image in scan.images
+            if image.path in wanted
+        ],
+        refused=[
+            Unusable(file.path, wanted[file.path], file.reason)
+            for file in scan.refused
+            if file.path in wanted
+        ],
+        ignored=scan.ignored + ignored,
+        layout=scan.layout,
+        metadata={path: known for path, known in scan.metadata.items() if path in wanted},
+        masks={path: mask for path, mask in scan.masks.items() if path in wanted},
+    )
+
+
+def _why_not(
+    view: str, label: str, frontal: bool, classes: Mapping[str, str] | None, several: str
+) -> str:
+    if classes is not None and label not in classes:
+        return f"image of {label!r}, for which no class is named"
+    if classes is None and several and several in label:
+        return SEVERAL_FINDINGS
+    if frontal and not is_frontal(view):
+        return f"image of the view {view} (data.views=all takes it)"
+    return ""
+
+
+def refuse_strange_labels(scan: Scan) -> None:
+    """Stop at a label that cannot be the name of a class.
+
+    Raises:
+        DataError: There is one.
+    """
+    for label in scan.labels:
+        reason = why_no_class(label)
+        if reason:
+            raise DataError(
+                f"Every label should be able to name a class, but {label!r} is not: {reason}; "
+                "give it another name in data.classes."
+            )
+
+
+def refuse_small_labels(scan: Scan, fewest: int) -> None:
+    """Stop early at labels of a table that are too rare, with all counts to choose from.
+
+    Raises:
+        DataError: A label has fewer images than `fewest`.
+    """
+    counts = Counter(label for _, label in scan.files())
+    small = [label for label in scan.labels if counts[label] < fewest]
+    if small:
+        listed = ", ".join(f"{label} {number}" for label, number in counts.most_common(12))
+        more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
+        example = ", ".join(f"{label}: {label}" for label, _ in counts.most_common(2))
+        raise DataError(
+            f"Every class should have {fewest} or more images (data.min_images), but "
+            f"{len(small)} of the labels have fewer, first {small[0]!r} with {counts[small[0]]} "
+            f"(found: {listed}{more}); choose classes, such as "
+            f"--set 'data.classes={{{example}}}'."
+        )

@@ -1,0 +1,116 @@
+"""Pixels of many images in one file, written row by row while they are read, closed up later."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+Rows = NDArray[np.uint8]
+
+_HEADER_BYTES = 128
+_BLOCK_BYTES = 8 * 2**20
+
+
+class RowFile:
+    """A `.npy` file of uint8 (N, *shape) that threads and processes fill in any order.
+
+    Rows go through `pwrite`: a memory map would count every written page to this process.
+
+    Args:
+        path: The file; it is made where there is none of this kind.
+        rows: N.
+        shape: Of a row.
+
+    Attributes:
+        shape: As above.
+        is_new: The file was made, and holds nothing yet.
+    """
+
+    def __init__(self, path: Path, rows: int, shape: tuple[int, ...]) -> None:
+        self._path, self._rows, self.shape = path, rows, shape
+        self._row_bytes = int(np.prod(shape))
+        self.is_new = not self._is_whole()
+        if self.is_new:
+            with path.open("wb") as file:
+                file.write(_header((rows, *shape)))
+                # A full disk should say so now, not in the middle.
+                _reserve(file.fileno(), self._place(rows))
+        self._descriptor = os.open(path, os.O_RDWR)
+
+    def write(self, row: int, pixels: Rows) -> None:
+        """Put one row at its place, or several that lie one after another from there on."""
+        content = np.ascontiguousarray(pixels, np.uint8).data.cast("B")
+        place = self._place(row)
+        while content:
+            done = os.pwrite(self._descriptor, content, place)
+            content, place = content[done:], place + done
+
+    def read(self, row: int) -> Rows:
+        """One row."""
+        content = os.pread(self._descriptor, self._row_bytes, self._place(row))
+        return np.frombuffer(content, np.uint8).reshape(self.shape)
+
+    def keep(self, rows: Sequence[int], target: Path) -> None:
+        """Close up the chosen rows and move the file; this object is of no use afterwards.
+
+        Args:
+            rows: Which, and in which order.
+            target: Where the file goes, on the same disk.
+        """
+        if list(rows) == sorted(rows):
+            self._close_up(rows)
+            self.close()
+            self._path.replace(target)
+        else:
+            ordered = RowFile(target, len(rows), self.shape)
+            for place, row in enumerate(rows):
+                ordered.write(place, self.read(row))
+            ordered.close()
+            self.close()
+            self._path.unlink()
+
+    def close(self) -> None:
+        """Give the file back to the system."""
+        os.close(self._descriptor)
+
+    def __getstate__(self) -> tuple[Path, int, tuple[int, ...]]:
+        return self._path, self._rows, self.shape
+
+    def __setstate__(self, state: tuple[Path, int, tuple[int, ...]]) -> None:
+        self.__init__(*state)  # type: ignore[misc]  # in another process, which opens it anew
+
+    def _close_up(self, rows: Sequence[int]) -> None:
+        """Move rows forward in place: none moves to a later place, so none is lost."""
+        step = max(1, _BLOCK_BYTES // self._row_bytes)
+        first = next((place for place, row in enumerate(rows) if row != place), len(rows))
+        for start in range(first, len(rows), step):
+            self.write(start, np.stack([self.read(row) for row in rows[start : start + step]]))
+        os.pwrite(self._descriptor, _header((len(rows), *self.shape)), 0)
+        os.ftruncate(self._descriptor, self._place(len(rows)))
+
+    def _is_whole(self) -> bool:
+        if not self._path.is_file() or self._path.stat().st_size != self._place(self._rows):
+            return False
+        with self._path.open("rb") as file:
+            return file.read(_HEADER_BYTES) == _header((self._rows, *self.shape))
+
+    def _place(self, row: int) -> int:
+        return _HEADER_BYTES + row * self._row_bytes
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What `numpy.save` puts before uint8 of a shape, at one length for every number of rows."""
+    described = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+    length = _HEADER_BYTES - len(npy.magic(1, 0)) - 2
+    text = described.ljust(length - 1) + "\n"
+    return bytes(npy.magic(1, 0)) + length.to_bytes(2, "little") + text.encode("ascii")
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)

@@ -1,0 +1,133 @@
+"""Rows of MedMNIST files as files of their own."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import made_archives as made
+import numpy as np
+import pytest
+from radiograph_folders import configured, film, in_workspace
+
+from balancer.data.dataset import load_index
+from balancer.data.io import (
+    UnusableImageError,
+    decode_radiograph,
+    file_size,
+    read_bytes,
+    read_radiograph,
+)
+from balancer.errors import DataError
+from balancer.shortcuts.file_facts import file_facts
+from balancer.stages import prepare
+
+
+def test_pneumoniamnist_has_its_names(tmp_path: Path) -> None:
+    scan = made.scanned(made.medmnist(tmp_path / "pneumoniamnist_224.npz"))
+    assert scan.layout == "medmnist"
+    assert scan.labels == ("normal", "pneumonia")
+    assert len(scan.images) == 12
+    assert made.labels_of(scan)["train/00001"] == "pneumonia"
+
+
+def test_chestmnist_is_taken_where_it_has_one_finding_or_none(tmp_path: Path) -> None:
+    scan = made.scanned(made.medmnist(tmp_path / "chestmnist.npz", several=True))
+    assert scan.labels == ("no finding", "pneumonia")
+    assert scan.ignored == {"image with several findings": 1}
+    assert len(scan.images) == 11
+
+
+def test_other_sets_have_numbers(tmp_path: Path) -> None:
+    place = made.medmnist(tmp_path / "breastmnist_64.npz")
+    assert made.scanned(place).labels == ("class-0", "class-1")
+    # A folder that holds one such file will do too, and its paths name the file.
+    assert "breastmnist_64.npz/val/00000" in made.labels_of(made.scanned(tmp_path))
+
+
+def test_a_row_is_read_like_a_file(tmp_path: Path) -> None:
+    file = made.medmnist(tmp_path / "x.npz")
+    path = file / "val" / "00001"
+    assert (read_radiograph(path) == film(101, 32)).all()
+    data = read_bytes(path)
+    assert data == b"P5\n32 32\n255\n" + film(101, 32).tobytes()
+    assert file_size(path) == len(data)
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(read_bytes, [file / "train" / f"{n:05}" for n in range(8)] * 4))
+    assert rows[:8] == rows[8:16]
+    assert len(set(rows)) == 8
+
+
+def test_a_row_of_colour(tmp_path: Path) -> None:
+    grey = film(3, 32)
+    np.savez(tmp_path / "x.npz", train_images=np.stack([grey] * 3, axis=-1)[None])
+    path = tmp_path / "x.npz" / "train" / "00000"
+    image = decode_radiograph(read_bytes(path), path)
+    assert (image.pixels == grey).all()
+    assert image.colour == 0
+
+
+@pytest.mark.parametrize("row", ["val/00002", "val/x", "other/00000", "val", "val/0/0"])
+def test_a_row_that_is_not_there(tmp_path: Path, row: str) -> None:
+    made.medmnist(tmp_path / "x.npz")
+    with pytest.raises(UnusableImageError, match="it cannot be read"):
+        read_bytes(tmp_path / "x.npz" / row)
+
+
+def test_an_array_of_something_else(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", train_images=np.zeros((2, 8, 8), np.float32))
+    with pytest.raises(UnusableImageError, match="holds no 8-bit images"):
+        read_bytes(tmp_path / "x.npz" / "train" / "00000")
+    (tmp_path / "y.npz").write_bytes(b"no archive")
+    with pytest.raises(UnusableImageError, match=r"it is no \.npz file, or a damaged one"):
+        read_bytes(tmp_path / "y.npz" / "train" / "00000")
+
+
+def test_arrays_of_objects_are_never_unpickled(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "x.npz",
+        train_images=np.zeros((2, 32, 32), np.uint8),
+        train_labels=np.array([{}, {}], dtype=object),
+    )
+    with pytest.raises(DataError, match="should be a MedMNIST file, but"):
+        made.scanned(tmp_path / "x.npz", layout="medmnist")
+
+
+def test_labels_that_do_not_fit_the_images(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "x.npz",
+        train_images=np.zeros((3, 32, 32), np.uint8),
+        train_labels=np.zeros((2, 1), np.uint8),
+    )
+    with pytest.raises(DataError, match="its 3 train_images do not fit its train_labels of"):
+        made.scanned(tmp_path / "x.npz")
+
+
+def test_a_folder_of_two_files_wants_a_choice(tmp_path: Path) -> None:
+    made.medmnist(tmp_path / "a.npz")
+    made.medmnist(tmp_path / "b.npz")
+    with pytest.raises(DataError, match=r"but has a\.npz, b\.npz; give the file itself"):
+        made.scanned(tmp_path, layout="medmnist")
+
+
+def test_an_index_of_rows(tmp_path: Path) -> None:
+    place = made.medmnist(tmp_path / "pneumoniamnist.npz")
+    workspace = in_workspace(tmp_path)
+    prepare.run(configured(place, "data.min_images=3"), workspace)
+    index = load_index(workspace.index_dir)
+    assert index.classes == ("normal", "pneumonia")
+    first = next(record for record in index.records if record.path == "train/00000")
+    pixels = index.image_set(32).pixels[index.records.index(first)]
+    assert (pixels == film(0, 32)).all()
+    assert np.isfinite(file_facts(index, 32).values).all()
+    before = prepare.run(configured(place, "data.min_images=3"), workspace)
+    made.medmnist(place, side=40)
+    after = prepare.run(configured(place, "data.min_images=3"), workspace)
+    assert before.inputs != after.inputs
+
+
+def test_28_pixels_want_a_smaller_limit(tmp_path: Path) -> None:
+    place = made.medmnist(tmp_path / "pneumoniamnist.npz", side=28)
+    workspace = in_workspace(tmp_path)
+    with pytest.raises(DataError, match="28 x 28 pixels, under the smallest side of 32"):
+        prepare.run(configured(place, "data.min_images=3"), workspace)
+    few = ("data.min_images=3", "data.min_side=28")
+    assert prepare.run(configured(place, *few), workspace).metrics["images"] == 12

@@ -1,0 +1,127 @@
+"""Which layout an archive has: every made archive is taken for its own, and for no other."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import made_archives as made
+import pytest
+from click.testing import CliRunner
+from radiograph_folders import class_folders, film, save
+
+from balancer.cli import main
+from balancer.data.layouts.registry import LAYOUTS, recognise
+from balancer.errors import ConfigurationError, DataError
+
+ARCHIVES: dict[str, Callable[[Path], Path]] = {
+    "radiography-database": made.radiography_database,
+    "covidx": made.covidx,
+    "cohen": lambda root: made.cohen(root, made.cohen_rows()),
+    "actualmed": made.actualmed,
+    "figure1": made.figure1,
+    "darkcovidnet": lambda root: class_folders(root, {"Covid-19": 1, "No_findings": 1}),
+    "rsna-pneumonia": made.rsna,
+    "nih-chestxray14": made.nih,
+    "medmnist": lambda root: made.medmnist(root / "pneumoniamnist.npz").parent,
+    "class-folders": lambda root: class_folders(root, {"COVID": 1, "Normal": 1}),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_archive_is_taken_for_what_it_is(name: str, tmp_path: Path) -> None:
+    layout, evidence = recognise(ARCHIVES[name](tmp_path / "archive"))
+    assert layout.name == name
+    assert evidence
+
+
+def test_a_table_beside_its_images_is_a_manifest(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "1.png", film(1))
+    (tmp_path / "all.csv").write_text("path,label\nimages/1.png,COVID\n")
+    assert recognise(tmp_path)[0].name == "manifest"
+    assert recognise(tmp_path / "all.csv")[0].name == "manifest"
+
+
+def test_metadata_csv_beside_class_folders_is_no_manifest(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"COVID": 1, "Normal": 1})
+    (root / "metadata.csv").write_text("path,label\nCOVID/000.png,COVID\n")
+    assert recognise(root)[0].name == "class-folders"
+
+
+def test_two_layouts_at_once_have_to_be_told_apart(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"COVID": 3, "Normal": 3})
+    (root / "list.csv").write_text("path,label\nCOVID/000.png,COVID\n")
+    with pytest.raises(DataError, match=r"could be of 2 \(manifest .* class-folders .*--layout"):
+        recognise(root)
+    assert made.scanned(root, layout="class-folders").layout == "class-folders"
+
+
+@pytest.mark.parametrize("content", ["nothing", "a file"])
+def test_an_unknown_archive_is_answered_with_what_was_looked_for(
+    tmp_path: Path, content: str
+) -> None:
+    place = tmp_path / "archive"
+    if content == "nothing":
+        place.mkdir()
+        (place / "notes.txt").write_text("three words here\n")
+    else:
+        place.write_text("?")
+    with pytest.raises(DataError) as caught:
+        recognise(place)
+    assert all(layout.name in str(caught.value) for layout in LAYOUTS)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_folder_inside_is_named_where_it_looks_right(tmp_path: Path) -> None:
+    made.covidx(tmp_path / "download" / "covidx")
+    with pytest.raises(DataError, match="covidx', which looks like one"):
+        recognise(tmp_path / "download")
+
+
+def test_parts_of_an_archive_are_no_classes(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        class_folders(tmp_path / part, {"COVID": 1, "Normal": 1})
+    with pytest.raises(DataError, match="test', which looks like one"):
+        recognise(tmp_path)
+
+
+def test_a_place_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist; check the path given to --data"):
+        recognise(tmp_path / "nowhere")
+
+
+def test_a_layout_by_name(tmp_path: Path) -> None:
+    root = made.cohen(tmp_path, made.cohen_rows())
+    assert made.scanned(root, layout="cohen").layout == "cohen"
+    with pytest.raises(ConfigurationError, match=r"auto or one of .*cohen.*, not 'cohn'"):
+        made.scanned(root, layout="cohn")
+    with pytest.raises(ConfigurationError, match="one for each of 1 archives, not 2"):
+        made.scanned(root, layout=("cohen", "figure1"))
+
+
+def test_what_it_was_taken_for_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A command that ran before in this process has turned it to stderr.
+    monkeypatch.setattr(logging.getLogger("balancer"), "propagate", True)
+    caplog.set_level("INFO", "balancer")
+    made.scanned(made.figure1(tmp_path))
+    assert "took it for figure1 because of metadata.csv with the columns" in caplog.text
+
+
+def test_the_list_names_every_layout_with_its_origin() -> None:
+    done = CliRunner().invoke(main, ["prepare", "--list-layouts"])
+    assert done.exit_code == 0
+    for layout in LAYOUTS:
+        assert f"{layout.name}: {layout.title}" in done.output
+        if layout.url:
+            assert layout.citation, layout.name
+            assert layout.licence, layout.name
+            assert layout.url in done.output
+    assert max(len(line) for line in done.output.splitlines()) <= 100
+
+
+def test_the_page_has_a_section_for_every_layout() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "layouts.md").read_text(encoding="utf-8")
+    for layout in LAYOUTS:
+        assert f"## `{layout.name}`" in page
+        assert layout.url in page
