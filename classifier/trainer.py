@@ -36,7 +36,7 @@ def run_trainer(
     """
     given: dict[str, Any] = dict(options)
     bar = [ProgressBar(n_steps)] if given.pop("enable_progress_bar", True) else []
-    with quiet(), _interrupts_as_such():
+    with quiet(), interrupts_as_such():
         trainer = L.Trainer(
             max_steps=n_steps,
             max_epochs=-1,
@@ -72,7 +72,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_as_such() -> Iterator[None]:
+def interrupts_as_such() -> Iterator[None]:
     """Undo what Lightning makes of Ctrl-C and SIGTERM: an exit, and deafness to any further one."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -45,6 +46,36 @@ def draw_phantom(seed: int, *, covid: bool, size: int = 128) -> NDArray[np.uint8
         >>> draw_phantom(7, covid=True, size=32).shape
         (32, 32)
     """
+    canvas, patient, chest, illness, film = _posed(seed, size)
+    haze = disease.opacities(canvas, patient, illness) if covid else np.float32(0)
+    return expose(_shadow(canvas, patient, haze, chest), size, film)
+
+
+def draw_lung_field(seed: int, *, size: int = 128) -> NDArray[np.bool_]:
+    """Draw the exact lung mask of a phantom, the same with and without the disease.
+
+    Args:
+        seed: As of `draw_phantom`.
+        size: Side in pixels, >= 8.
+
+    Returns:
+        bool (size, size), true where a lung lies and neither heart nor mediastinum covers it.
+
+    Raises:
+        ValueError: `size` or `seed` is too small.
+    """
+    canvas, patient, chest, _, _ = _posed(seed, size)
+    anatomy.body(canvas, patient, chest)  # draws from the stream before the lungs do
+    lungs, heart = _lungs_and_heart(canvas, patient, chest)
+    field = (lungs > 0.5) & (heart < 0.5)
+    small = cv2.resize(field.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(small >= 0.5, np.bool_)
+
+
+def _posed(
+    seed: int, size: int
+) -> tuple[Canvas, Patient, np.random.Generator, np.random.Generator, np.random.Generator]:
+    """The canvas, the patient, and what is left of the streams of chest, disease and film."""
     if size < _SMALLEST:
         raise ValueError(f"a phantom needs at least {_SMALLEST} pixels a side, not {size}")
     chest, illness, film = np.random.default_rng(seed).spawn(3)
@@ -54,9 +85,15 @@ def draw_phantom(seed: int, *, covid: bool, size: int = 128) -> NDArray[np.uint8
         tilt=chest.normal(0, 2.5),
         shift=(chest.normal(0, 0.04), chest.uniform(-0.05, 0.16)),
     )
-    patient = draw_patient(chest)
-    haze = disease.opacities(canvas, patient, illness) if covid else np.float32(0)
-    return expose(_shadow(canvas, patient, haze, chest), size, film)
+    return canvas, draw_patient(chest), chest, illness, film
+
+
+def _lungs_and_heart(
+    canvas: Canvas, patient: Patient, rng: np.random.Generator
+) -> tuple[Layer, Layer]:
+    outlines = (anatomy.lung_outline(patient, side, rng) for side in SIDES)
+    lungs = np.maximum(*(canvas.fill(outline, blur=0.009) for outline in outlines))
+    return lungs, canvas.fill(anatomy.heart_outline(patient, rng), blur=0.022)
 
 
 def _shadow(
@@ -64,9 +101,7 @@ def _shadow(
 ) -> Layer:
     """Add up what each organ takes from the beam: float32 (S, S), 0 beside the body."""
     flesh = anatomy.body(canvas, patient, rng)
-    outlines = (anatomy.lung_outline(patient, side, rng) for side in SIDES)
-    lungs = np.maximum(*(canvas.fill(outline, blur=0.009) for outline in outlines))
-    heart = canvas.fill(anatomy.heart_outline(patient, rng), blur=0.022)
+    lungs, heart = _lungs_and_heart(canvas, patient, rng)
     beside_heart = 1 - np.float32(0.92) * heart
 
     depth = canvas.soften(lungs * (0.55 + 0.45 * rounded(lungs, 0.24 * canvas.unit)), 0.008)

@@ -1,0 +1,208 @@
+"""The training of the lung U-Net: Lightning module, loss, augmentation."""
+
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # read at the import, which else asks a server
+
+import albumentations as A
+import cv2
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from balancer.errors import Diverged
+from balancer.imaging.lung_unet import LungUNet
+from balancer.lungs.material import Examples
+from balancer.lungs_section import LungsConfig
+from classifier.trainer import interrupts_as_such, quiet
+
+log = logging.getLogger(__name__)
+
+_WARM_UP = 0.15
+"""Share of the steps over which the learning rate rises; it falls in a half cosine after."""
+_WEIGHT_DECAY = 1e-4
+
+Batch = tuple[Tensor, Tensor]
+
+
+def train_unet(
+    examples: Examples, config: LungsConfig, *, seed: int, trainer_options: dict[str, Any]
+) -> LungUNet:
+    """Train a U-Net from scratch; the weights of the end are kept.
+
+    Same arguments, same weights on a CPU with the same number of threads.
+
+    Args:
+        examples: Films and masks at `image_size`.
+        config: The recipe.
+        seed: Of initial weights, order and augmentation.
+        trainer_options: Arguments of `lightning.Trainer`.
+
+    Returns:
+        The network in eval mode, on the CPU.
+
+    Raises:
+        Diverged: The loss is not finite.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = LungUNet(config.filters)
+    n_steps = max(1, math.ceil(config.images_shown / config.batch_size))
+    module = LungModule(network.to(memory_format=torch.channels_last), config, n_steps)
+    stream = _Stream(examples, config, seed, n_steps)
+    options = {key: v for key, v in trainer_options.items() if key != "enable_progress_bar"}
+    with quiet(), interrupts_as_such():
+        trainer = L.Trainer(
+            max_steps=n_steps,
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **options,
+        )
+        trainer.fit(module, DataLoader(stream, batch_size=config.batch_size))
+    return network.to("cpu").eval().requires_grad_(False)
+
+
+class LungModule(L.LightningModule):
+    """AdamW, one cycle, binary cross-entropy plus Dice loss.
+
+    Args:
+        network: What is trained.
+        config: `learning_rate` and `batch_size` are used.
+        n_steps: Optimizer steps of the run.
+    """
+
+    def __init__(self, network: LungUNet, config: LungsConfig, n_steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self._config, self._n_steps = config, n_steps
+        self._started = time.monotonic()
+
+    def configure_optimizers(self) -> Any:
+        """The rate rises linearly and falls to nothing in a half cosine."""
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=self._config.learning_rate, weight_decay=_WEIGHT_DECAY
+        )
+        rise = max(1, round(_WARM_UP * self._n_steps))
+
+        def factor(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, self._n_steps - rise))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch: uint8 films and masks (N, 1, S, S)."""
+        films, masks = batch
+        loss = lung_loss(self.network(films), masks.float())
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Diverged(
+                f"The loss of the lung U-Net should stay finite but was {value} after step "
+                f"{self.global_step + 1} of {self._n_steps}; lower lungs.learning_rate "
+                f"(now {self._config.learning_rate:g})."
+            )
+        done = batch_idx + 1
+        if done % max(1, self._n_steps // 6) == 0:
+            shown = done * self._config.batch_size
+            rate = shown / max(time.monotonic() - self._started, 1e-9)
+            total = self._n_steps * self._config.batch_size
+            log.info("U-Net: %d of %d films, loss %.3f, %.0f films/s", shown, total, value, rate)
+        return loss
+
+
+def lung_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy plus 1 - soft Dice, each the mean over films.
+
+    Soft Dice of Milletari, Navab and Ahmadi 2016 (arXiv 1606.04797), without squares.
+
+    Args:
+        logits: float (N, 1, S, S).
+        masks: float (N, 1, S, S), 0 or 1.
+    """
+    chances = logits.sigmoid()
+    both = (chances * masks).sum(dim=(1, 2, 3))
+    total = chances.sum(dim=(1, 2, 3)) + masks.sum(dim=(1, 2, 3))
+    dice = (2 * both + 1) / (total + 1)
+    return F.binary_cross_entropy_with_logits(logits, masks) + (1 - dice).mean()
+
+
+class LungAugment:
+    """Affine, mirror, brightness and contrast changes of a film and its mask alike.
+
+    What moves in from outside is black, as around a film. Albumentations keeps one generator per
+    process, so it is seeded before every film.
+    """
+
+    def __init__(self, config: LungsConfig, seed: int) -> None:
+        self._seed = seed
+        with warnings.catch_warnings():
+            # Albumentations only warns of an argument that it does not know, and then ignores it.
+            warnings.simplefilter("error", UserWarning)
+            limit = (-config.brightness, config.brightness)
+            self._compose = A.Compose(
+                [
+                    A.Affine(
+                        rotate=(-config.rotation_degrees, config.rotation_degrees),
+                        translate_percent=(-config.shift, config.shift),
+                        scale=(1 - config.zoom, 1 + config.zoom),
+                        interpolation=cv2.INTER_LINEAR,
+                        mask_interpolation=cv2.INTER_NEAREST,
+                        border_mode=cv2.BORDER_CONSTANT,
+                        fill=0,
+                        fill_mask=0,
+                        p=0.8,
+                    ),
+                    A.HorizontalFlip(p=0.5),
+                    A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=0.8),
+                ]
+            )
+
+    def __call__(
+        self, film: NDArray[np.uint8], mask: NDArray[np.bool_], number: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Change a film, uint8 (S, S), and its mask, bool (S, S); `number` is its place in the run.
+
+        Returns:
+            uint8 (S, S) both, the mask 0 and 1.
+        """
+        state = np.random.SeedSequence((self._seed, number)).generate_state(1)
+        self._compose.set_random_seed(int(state[0]))
+        changed = self._compose(image=film, mask=mask.astype(np.uint8))
+        return np.asarray(changed["image"], np.uint8), np.asarray(changed["mask"], np.uint8)
+
+
+class _Stream(IterableDataset[Batch]):
+    """All films of a run, in an order drawn anew for each pass over them."""
+
+    def __init__(self, examples: Examples, config: LungsConfig, seed: int, n_steps: int) -> None:
+        self._examples, self._seed = examples, seed
+        self._augment = LungAugment(config, seed)
+        self._length = n_steps * config.batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        films, masks = self._examples.films, self._examples.masks
+        for number in range(self._length):
+            visit, place = divmod(number, len(films))
+            if place == 0:
+                order = np.random.default_rng([self._seed, visit]).permutation(len(films))
+            film, mask = self._augment(films[order[place]], masks[order[place]], number)
+            yield torch.from_numpy(film)[None], torch.from_numpy(mask)[None]
