@@ -7,10 +7,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -36,6 +42,7 @@ class Provenance(BaseModel):
         index_hash: Fingerprint of the table that the images were chosen from.
         training_ids: Content hash of each training image.
         companion_ids: The same of the images of another class that shared its training.
+        preprocessing: What was done to all images before, as its maker notes it; empty: nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +51,15 @@ class Provenance(BaseModel):
     index_hash: str
     training_ids: tuple[str, ...]
     companion_ids: tuple[str, ...] = ()
+    preprocessing: dict[str, Any] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a preprocessing of nothing, so that trainings from before it still go on."""
+        values: dict[str, Any] = serialize(self)
+        if not self.preprocessing:
+            del values["preprocessing"]
+        return values
 
 
 class GeneratorMetadata(Provenance):

@@ -11,10 +11,12 @@ from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit, read_run
 from balancer.data.dataset import RadiographTable
 from balancer.data.external import External
+from balancer.data.preprocessed import refuse_other_preprocessing
 from balancer.errors import ConfigurationError
 from balancer.manifest import fingerprint
 from balancer.report.tables import predictions_for, read_predictions, write_predictions
 from balancer.results import perform, standing_result
+from balancer.sections import PreprocessingConfig
 from balancer.workspace import Workspace
 from classifier.checkpoint import load_classifier
 from classifier.metrics import predict_classes
@@ -24,10 +26,26 @@ _TABLE = "predictions.csv"
 
 
 def external_table(
-    external: External, classes: Sequence[str], directory: Path, size: int
+    external: External,
+    classes: Sequence[str],
+    directory: Path,
+    size: int,
+    preprocessing: PreprocessingConfig,
 ) -> RadiographTable:
-    """The images as the classifiers of the run take them."""
-    images = external.image_set(directory, size)
+    """The images as the classifiers of the run take them.
+
+    Args:
+        external: The other data set.
+        classes: Of the index.
+        directory: Folder of the cache.
+        size: Side in pixels.
+        preprocessing: What the classifiers learnt from.
+
+    Raises:
+        DataError: It wants lung masks that an image lacks.
+        IntegrityError: A file has changed since it was looked at.
+    """
+    images = external.image_set(directory, size, preprocessing)
     number = {label: place for place, label in enumerate(classes)}
     rows = range(len(images.records))
     return RadiographTable(
@@ -39,11 +57,25 @@ def external_table(
     )
 
 
-def run_elsewhere(workspace: Workspace, unit: Unit, name: str, table: RadiographTable) -> Run:
+def run_elsewhere(
+    workspace: Workspace,
+    unit: Unit,
+    name: str,
+    table: RadiographTable,
+    preprocessing: PreprocessingConfig,
+) -> Run:
     """Test a finished unit on other images, once.
+
+    Args:
+        workspace: The main one.
+        unit: What was trained.
+        name: Of the other data set.
+        table: Its images.
+        preprocessing: By which the table was made.
 
     Raises:
         ConfigurationError: Its weights were not kept.
+        IntegrityError: It learnt from films prepared otherwise.
     """
     run = read_run(workspace, unit)
     folder = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
@@ -62,6 +94,7 @@ def run_elsewhere(workspace: Workspace, unit: Unit, name: str, table: Radiograph
 
         def work(partial: Path) -> dict[str, Any]:
             loaded = load_classifier(folder)
+            refuse_other_preprocessing(loaded.provenance, preprocessing, str(folder))
             note_read(
                 workspace.ledger_dir,
                 what=f"external:{name}",

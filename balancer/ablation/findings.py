@@ -24,7 +24,7 @@ from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.shortcuts.masks import Masks, load_masks
+from balancer.shortcuts.masks import Masks, masks_of_index
 from balancer.shortcuts.probes import run_probes, shortcut_caps
 from balancer.workspace import Workspace
 
@@ -105,11 +105,8 @@ def _masks_hash(study: Study) -> str | None:
 
 
 def _masks(study: Study) -> Masks | None:
-    folder, index = study.config.ablation.masks, study.index
-    if folder is None:
-        return None
-    size = study.config.classifier_image_size
-    return load_masks(folder, index.roots, index.records, size)
+    index, size = study.index, study.config.classifier_image_size
+    return masks_of_index(index, study.config.ablation.masks, index.records, size)
 
 
 def _record_hash(workspace: Workspace, unit: Unit) -> str:
@@ -225,10 +222,13 @@ def _elsewhere(study: Study, name: str, question: Question) -> dict[str, Any]:
         study.index.classes,
         workspace.root / "runs" / "external" / name,
         study.config.classifier_image_size,
+        study.index.preprocessing,
     )
     folds = {fold.name for fold in study.plan.folds}
     units = [unit for unit in study.finished if unit.fold in folds]
-    runs = [run_elsewhere(workspace, unit, name, table) for unit in units]
+    runs = [
+        run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
+    ]
     return external.facts() | compare_on_same_images(runs, question)
 
 

@@ -17,6 +17,7 @@ from balancer.ablation.runs import Run
 from balancer.config import BalancerConfig
 from balancer.data.dataset import Index, RadiographTable, evaluation_table, load_index
 from balancer.errors import ConfigurationError, Diverged, IntegrityError
+from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
 from balancer.report.tables import (
     Predictions,
@@ -197,6 +198,7 @@ def _train(
             trainer_options=classifier_trainer(config.hardware, progress=False),
             provenance={
                 "index_hash": index.index_hash,
+                "preprocessing": recorded(index.preprocessing),
                 "image_size": config.classifier_image_size,
                 "added": dict(material.n_added),
             },

@@ -22,13 +22,14 @@ def readings_card(film: Film, notes: Sequence[str], readings: Sequence[Reading])
         "readings.html",
         film=film,
         picture=data_uri(shown(film.pixels)),
+        as_seen=all(reading.seen is film.pixels for reading in readings),
         notes=notes,
         cards=[
             {
                 "reading": reading,
                 "picture": None
                 if reading.heat is None
-                else data_uri(mapped(film.pixels, reading.heat)),
+                else data_uri(mapped(reading.seen, reading.heat)),
                 "decided": _decided(reading),
                 "facts": _facts(reading),
             }

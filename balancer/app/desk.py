@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from balancer.app.cards import (
@@ -18,12 +18,13 @@ from balancer.app.cards import (
 from balancer.app.familiarity import Familiarity
 from balancer.app.generation import MOST_IMAGES, Studio
 from balancer.app.models import ServedModel, receive_model
-from balancer.app.reading import read_with
+from balancer.app.reading import Reading, read_with
 from balancer.app.samples import Sample, find_samples
 from balancer.app.study import view_study
 from balancer.app.uploads import Film, read_film
 from balancer.data.dataset import Index
 from balancer.errors import BalancerError, sentence_of
+from balancer.imaging.preprocess import Mask
 from balancer.sections import DataConfig
 from balancer.workspace import Workspace
 
@@ -96,12 +97,10 @@ class Desk:
         try:
             film = read_film(Path(path), self.limits)
             notes = self._notes(film, models)
+            readings = [self._read(film, model, mapped) for model in models]
         except BalancerError as error:
             return refusal_card(sentence_of(error))
-        target = None if mapped == DECIDED else mapped
-        return readings_card(
-            film, notes, [read_with(model, film.pixels, target) for model in models]
-        )
+        return readings_card(film, notes, readings)
 
     def add_model(self, files: Sequence[str]) -> tuple[str, str | None]:
         """Take a classifier's two files: what to say, and its name if it was taken."""
@@ -151,6 +150,28 @@ class Desk:
         index_hash = None if self.index is None else self.index.index_hash
         return study_card(view_study(self.workspace, index_hash))
 
+    def _read(self, film: Film, model: ServedModel, mapped: str) -> Reading:
+        return read_with(
+            model,
+            film.pixels,
+            None if mapped == DECIDED else mapped,
+            mask=self._mask(film) if self._knows_training_of(model) else None,
+            synthetic=film.synthetic,
+        )
+
+    def _mask(self, film: Film) -> Mask | None:
+        """The lungs as the classifiers of this index were shown them."""
+        masks = None if self.index is None else self.index.masks
+        known = masks is not None and film.image_id in masks.files
+        return masks.read(film.image_id) if masks is not None and known else None
+
+    def _prepared(self, film: Film) -> Film:
+        """The film as those of the index are shown."""
+        if self.index is None or film.synthetic:
+            return film
+        pixels = self.index.preprocessor.apply(film.pixels, self._mask(film))
+        return replace(film, pixels=pixels)
+
     def _chosen(self, names: Sequence[str]) -> list[ServedModel]:
         return [self.models[name] for name in names if name in self.models]
 
@@ -165,6 +186,7 @@ class Desk:
         known = next((one for one in records if one.image_id == film.image_id), None)
         if known is not None and known.split in _SEEN:
             notes.append(_SEEN[known.split].format(label=known.label))
+        notes += _told_preprocessing(models)
         own = [model for model in models if self._knows_training_of(model)]
         strangers = [model.name for model in models if model not in own]
         if known is not None and strangers:
@@ -173,7 +195,7 @@ class Desk:
                 "another split, and may have learnt this film."
             )
         if self.familiarity is not None and own:
-            notes.append(self.familiarity.refuse_far(film).sentence())
+            notes.append(self.familiarity.refuse_far(self._prepared(film)).sentence())
         if self.familiarity is None or strangers:
             whose = f" of {', '.join(strangers)}" if strangers else ""
             notes.append(
@@ -184,6 +206,15 @@ class Desk:
 
     def _knows_training_of(self, model: ServedModel) -> bool:
         return self.index is not None and model.index_hash == self.index.index_hash
+
+
+def _told_preprocessing(models: Sequence[ServedModel]) -> list[str]:
+    told = {model.name: model.preprocessor.config.settings() for model in models}
+    return [
+        f"{name} sees films after {', '.join(f'{key}={value}' for key, value in done.items())}."
+        for name, done in told.items()
+        if done
+    ]
 
 
 def _number(value: float | None) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from balancer.data.preprocessed import learnt_from
 from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.imaging.preprocess import Preprocessor, preprocessor
 from balancer.report.tables import three_digits
 from balancer.results import StageResult, read_result
 from balancer.workspace import Workspace
@@ -47,6 +49,15 @@ class ServedModel:
     threshold: float | None
     trained_on: str
     tested: str
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What was done to the films that it learnt from, and is done to those it is asked about.
+
+        Raises:
+            IntegrityError: Its card notes nothing that this version could do.
+        """
+        return preprocessor(learnt_from(self.loaded.provenance, self.name))
 
     @property
     def index_hash(self) -> str | None:
@@ -98,12 +109,14 @@ def read_model(directory: Path, name: str) -> ServedModel:
 
     Raises:
         CheckpointError: The two files of the classifier are not whole and unchanged.
-        IntegrityError: `result.json` is damaged.
+        IntegrityError: `result.json` is damaged, or the card notes a preprocessing of another
+            version.
     """
     loaded = load_classifier(directory)
     result = read_result(directory)
     metrics: Mapping[str, Any] = {} if result is None else result.metrics
     positive, threshold = metrics.get("positive_class"), metrics.get("threshold")
+    learnt_from(loaded.provenance, name)  # refuses what could not be done to films
     decides = positive in loaded.class_names and isinstance(threshold, float)
     return ServedModel(
         name=name,

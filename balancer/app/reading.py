@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from balancer.app.models import ServedModel
 from balancer.data.io import Pixels, resize_square
+from balancer.imaging.preprocess import Mask
 from classifier.explain import LayerError, MissingPackage, grad_cam, prepared_images
 from classifier.metrics import predict_classes
 from classifier.models import ModelError
@@ -30,6 +31,7 @@ class Reading:
         heat: float32 (S, S) in [0, 1], Grad-CAM; None: there is no map.
         grid: Places of the map before it was enlarged.
         why_no_map: The reason where there is none.
+        seen: uint8 (H, W), the film after what is done to every film of this classifier.
     """
 
     model: ServedModel
@@ -39,6 +41,7 @@ class Reading:
     heat: NDArray[np.float32] | None
     grid: tuple[int, int]
     why_no_map: str
+    seen: Pixels
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -46,7 +49,14 @@ class Reading:
         return self.model.loaded.class_names
 
 
-def read_with(model: ServedModel, pixels: Pixels, mapped: str | None = None) -> Reading:
+def read_with(
+    model: ServedModel,
+    pixels: Pixels,
+    mapped: str | None = None,
+    *,
+    mask: Mask | None = None,
+    synthetic: bool = False,
+) -> Reading:
     """Ask one classifier, by the path that its test images took.
 
     Args:
@@ -54,8 +64,15 @@ def read_with(model: ServedModel, pixels: Pixels, mapped: str | None = None) -> 
         pixels: uint8 (H, W).
         mapped: The class whose evidence is mapped; None, or one that it does not know: the class
             that it decides for.
+        mask: bool (h, w), the lungs of the film; None: no file says where they are.
+        synthetic: The film was generated, by a network that had learnt from preprocessed films, so
+            nothing is done to it.
+
+    Raises:
+        DataError: The classifier is shown lungs that only a mask tells, and there is none.
     """
-    square = resize_square(pixels, model.image_size)
+    seen = pixels if synthetic else model.preprocessor.apply(pixels, mask)
+    square = resize_square(seen, model.image_size)
     table = ArrayTable(square[None], np.zeros(1, np.int64))
     names = model.loaded.class_names
     with _one_at_a_time:
@@ -74,6 +91,7 @@ def read_with(model: ServedModel, pixels: Pixels, mapped: str | None = None) -> 
         heat=heat,
         grid=grid,
         why_no_map=reason,
+        seen=seen,
     )
 
 

@@ -1,17 +1,21 @@
 """The prepared images as later stages see them, and the gate that keeps the splits apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.cache import open_cache
+from balancer.data.details import ImageDetails, read_details
 from balancer.data.io import Pixels
+from balancer.data.lung_masks import LungMasks
+from balancer.data.preprocessed import INDEX_NAME, index_fingerprint, read_preprocessing
 from balancer.data.roots import Roots
 from balancer.data.split import verify_splits
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.imaging.preprocess import Preprocessor, preprocessor
 from balancer.manifest import (
     REAL,
     SYNTHETIC,
@@ -21,8 +25,7 @@ from balancer.manifest import (
     read_table,
 )
 from balancer.results import MissingStage, StageResult, read_result
-
-INDEX_NAME = "index.csv"
+from balancer.sections import PreprocessingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +42,25 @@ class Index:
 
     Attributes:
         records: All real images.
-        index_hash: SHA-256 of `index.csv`; what later stages record as their input.
+        index_hash: SHA-256 of `index.csv`, and of the recipe of the preprocessing where there is
+            one; what later stages record as their input.
         roots: Where the files of the records lie.
         directory: Folder of the index.
+        preprocessing: What is done to every film before it becomes a square.
+        masks: Lungs that the preprocessing asks for; None: it asks for none.
     """
 
     records: Sequence[ImageRecord]
     index_hash: str
     roots: Roots
     directory: Path
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    masks: LungMasks | None = None
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What makes the images of this index out of films."""
+        return preprocessor(self.preprocessing)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,9 +94,16 @@ class Index:
             )
         return wanted
 
+    def details(self) -> list[ImageDetails]:
+        """Views and masks, in the order of the records; see `read_details`."""
+        return read_details(self.directory, self.records)
+
     def image_set(self, size: int) -> ImageSet:
         """All records with their pixels at a size; see `open_cache` for the errors."""
-        return ImageSet(self.records, open_cache(self.directory, self.roots, self.records, size))
+        pixels = open_cache(
+            self.directory, self.roots, self.records, size, self.preprocessor, self.masks
+        )
+        return ImageSet(self.records, pixels)
 
     def pixels(self, size: int, split: str, label: str) -> Pixels:
         """Images of a class in a split, in the order of the records: uint8 (N, size, size)."""
@@ -133,15 +153,18 @@ def load_index(index_dir: Path) -> Index:
     path = index_dir / INDEX_NAME
     if result is None or not path.is_file():
         raise MissingStage("prepare", f"There is no index in {index_dir} yet.", cheap=True)
-    index_hash = fingerprint(path.read_bytes())
-    if index_hash != result.metrics.get("index_sha256"):
+    table = path.read_bytes()
+    if fingerprint(table) != result.metrics.get("index_sha256"):
         raise IntegrityError(
             f"{path} should be as prepare wrote it, but was changed; "
             "run prepare again with --force."
         )
     records = read_table(path, ImageRecord)
     verify_splits(records)
-    return Index(records, index_hash, _roots(result, path), index_dir)
+    roots = _roots(result, path)
+    preprocessing, masks = read_preprocessing(result, index_dir, roots)
+    index_hash = index_fingerprint(table, preprocessing, masks)
+    return Index(records, index_hash, roots, index_dir, preprocessing, masks)
 
 
 def _roots(result: StageResult, path: Path) -> Roots:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from balancer.data.dataset import Index
+from balancer.data.preprocessed import refuse_other_preprocessing
 from balancer.data.threads import map_threaded
 from balancer.data.writer import REJECTED
 from balancer.errors import IntegrityError
@@ -45,6 +46,8 @@ def load_generator_for(label: str, workspace: Workspace, index: Index) -> Loaded
     seen = (*loaded.metadata.training_ids, *loaded.metadata.companion_ids)
     check_training_ids(seen, index, str(directory))
     trained_on = {record.image_id for record in index.select("train", label)}
+    noted = {"preprocessing": loaded.metadata.preprocessing}
+    refuse_other_preprocessing(noted, index.preprocessing, f"The generator in {directory}")
     if loaded.metadata.index_hash != index.index_hash:
         raise IntegrityError(
             f"The generator in {directory} was trained on another split than today's index.csv; "

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.data.cache import cached_pixels
 from balancer.data.dataset import Index
-from balancer.data.io import UnusableImageError, decode_radiograph, read_bytes, resize_square
+from balancer.data.io import UnusableImageError, decode_radiograph, read_bytes
+from balancer.data.lung_masks import LungMasks
 from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord, fingerprint
 from classifier.tables import ArrayTable
 
@@ -32,6 +35,8 @@ class Case:
         split: Of the index; None likewise.
         group: Of the index; None likewise.
         drawn_as: `right` or `wrong`, as the first model decided, or `chosen`.
+        preprocessor: What is done to it; None: nothing, since it was generated.
+        masks: Of the lungs, of the films of the index; None: there are none.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Case:
     split: str | None
     group: str | None
     drawn_as: str
+    preprocessor: Preprocessor | None
+    masks: LungMasks | None
 
 
 def draw_cases(
@@ -92,6 +99,7 @@ def case_table(cases: Sequence[Case], size: int) -> ArrayTable:
     Raises:
         IntegrityError: A file of the index has changed.
         UnusableImageError: A file is no radiograph.
+        DataError: The preprocessing wants a lung mask, and a film has none.
     """
     pixels = np.stack([_pixels(case, size) for case in cases])
     return ArrayTable(pixels, np.zeros(len(cases), np.int64))
@@ -106,7 +114,9 @@ def _pixels(case: Case, size: int) -> NDArray[np.uint8]:
         )
     # Without a limit of size: these bytes were let in before, under the limit set then.
     film = decode_radiograph(content, case.path, max_megapixels=None)
-    return resize_square(film.pixels, size)
+    known = case.masks is not None and case.image_id in case.masks.files
+    mask = case.masks.read(case.image_id) if case.masks is not None and known else None
+    return cached_pixels(film.pixels, size, case.preprocessor, mask)
 
 
 def _case(index: Index, record: ImageRecord, drawn_as: str) -> Case:
@@ -118,6 +128,8 @@ def _case(index: Index, record: ImageRecord, drawn_as: str) -> Case:
         split=record.split,
         group=record.group,
         drawn_as=drawn_as,
+        preprocessor=index.preprocessor,
+        masks=index.masks,
     )
 
 
@@ -148,5 +160,7 @@ def _chosen(index: Index, word: str) -> Case:
         raise DataError(
             f"--image {word} should be a readable PNG or JPEG radiograph, but {error.reason}."
         ) from error
+    # Generators learnt from preprocessed films, so their images are as they should be.
+    wanted = None if film.synthetic else index.preprocessor
     split = "synthetic" if film.synthetic else None
-    return Case(path.stem, path.resolve(), image_id, None, split, None, CHOSEN)
+    return Case(path.stem, path.resolve(), image_id, None, split, None, CHOSEN, wanted, None)

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from balancer.data.dataset import INDEX_NAME, Index
+from balancer.data.dataset import Index
+from balancer.data.preprocessed import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
-from balancer.manifest import ImageRecord, fingerprint, read_table
+from balancer.manifest import ImageRecord, read_table
 from balancer.results import MissingStage, StageResult, read_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, CheckpointError, LoadedClassifier, load_classifier
@@ -80,7 +81,8 @@ def load_models(
 
     Raises:
         ConfigurationError: One tells other classes apart, or has no feature maps.
-        IntegrityError: One is damaged, or nothing says which images it was trained on.
+        IntegrityError: One is damaged, nothing says which images it was trained on, or it learnt
+            from films prepared otherwise than those of the index.
     """
     names = _names(folders)
     return [
@@ -128,6 +130,7 @@ def _load(folder: Path, name: str, workspace: Workspace, index: Index) -> Explai
         last_convolution_name(loaded.network)
     except ModelError as error:
         raise ConfigurationError(f"{folder} cannot be explained: {error}") from error
+    refuse_other_preprocessing(loaded.provenance, index.preprocessing, str(folder))
     result = read_result(folder)
     index_hash = str(loaded.provenance.get("index_hash"))
     told = {} if result is None else result.metrics
@@ -163,7 +166,7 @@ def _seen(folder: Path, index_hash: str, workspace: Workspace, index: Index) -> 
         records = index.records
     else:
         for path in _indexes_near(folder, workspace):
-            if fingerprint(path.read_bytes()) == index_hash:
+            if hash_of_index(path.parent) == index_hash:
                 records = read_table(path, ImageRecord)
                 break
     if records is None:

@@ -21,6 +21,7 @@ from balancer.data.dataset import (
 from balancer.data.roots import Roots
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import ConfigurationError, Diverged
+from balancer.imaging.preprocess import recorded
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.recipe import settle
 from balancer.report.tables import metric_lines
@@ -191,6 +192,7 @@ def _train_and_test(
             rarest=index.classes.index(index.positive_class(None)),
             provenance={
                 "index_hash": index.index_hash,
+                "preprocessing": recorded(index.preprocessing),
                 "image_size": size,
                 "n_synthetic": len(synthetic),
             },

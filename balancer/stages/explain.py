@@ -155,7 +155,7 @@ def summary(result: StageResult) -> list[RenderableType]:
 def _hash_of_masks(folder: Path, index: Index) -> str:
     """Of the masks of the test images, small: enough to see that somebody drew them anew."""
     records = [record for record in index.records if record.split == "test"]
-    masks = load_masks(folder, index.roots, records, _MASK_SIDE)
+    masks = load_masks(folder, index.roots, records, _MASK_SIDE, index)
     return fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
@@ -240,7 +240,8 @@ def _look(
     masks = None
     if config.ablation.masks is not None:
         side = model.loaded.network.preprocessing.input_size
-        masks = load_masks(config.ablation.masks, question.index.roots, records, side)
+        index = question.index
+        masks = load_masks(config.ablation.masks, index.roots, records, side, index)
     return look(model.loaded, table, rows, question.target, masks)
 
 

@@ -16,6 +16,7 @@ from balancer.data.dataset import Index, load_index
 from balancer.data.io import Pixels
 from balancer.data.synthetic import load_generator_for
 from balancer.errors import ConfigurationError, Diverged, IntegrityError, Interrupted
+from balancer.imaging.preprocess import recorded
 from balancer.quality.selection import SnapshotJudge
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
@@ -199,6 +200,7 @@ def _fit(
                 "index_hash": index.index_hash,
                 "training_ids": training_ids,
                 "companion_ids": [record.image_id for record in companions],
+                "preprocessing": recorded(index.preprocessing),
             },
             trainer_options=config.hardware.model_dump(),
             validation=_validation(label, training, config, workspace, index),

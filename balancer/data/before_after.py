@@ -1,0 +1,91 @@
+"""What `prepare` writes of the preprocessing: the masks that it uses, and a sheet to look at."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from balancer.data.io import decode_radiograph, read_bytes, resize_square
+from balancer.data.lung_masks import CLASSICAL, MASKS_NAME, LungMasks, masks_bytes
+from balancer.data.roots import Roots
+from balancer.imaging.preprocess import Preprocessor, Step
+from balancer.imaging.sheet import SheetRow, save_sheet
+from balancer.manifest import ImageRecord
+
+SHEET_NAME = "preprocessing.png"
+_PER_CLASS = 4
+_SIDE = 224
+_NOTES = {CLASSICAL: "lungs found", "archive": "archive's mask", "unet": "by the U-Net"}
+
+
+def write_preprocessing(
+    directory: Path,
+    records: Sequence[ImageRecord],
+    roots: Roots,
+    preprocessor: Preprocessor,
+    masks: LungMasks | None,
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """Write `masks.csv` and `preprocessing.png`, where there is something to write.
+
+    Args:
+        directory: The folder of the index.
+        records: All images.
+        roots: Where their files lie.
+        preprocessor: Of the index.
+        masks: Of the lungs, where it asks for them.
+        seed: Of the films on the sheet.
+
+    Returns:
+        What `result.json` notes: nothing by default.
+
+    Raises:
+        UnusableImageError: A file cannot be read any more.
+        IntegrityError: A mask has changed since it was chosen.
+    """
+    if not preprocessor.recipe:
+        return {}
+    rows = [_row(record, roots, preprocessor, masks) for record in _chosen(records, seed)]
+    named = ", ".join(f"{key}={value}" for key, value in preprocessor.config.settings().items())
+    save_sheet(rows, about=f"Films before and after: {named}", path=directory / SHEET_NAME)
+    if masks is None:
+        return {}
+    (directory / MASKS_NAME).write_bytes(masks_bytes(masks, records))
+    return {"masks_sha256": masks.fingerprint, "lungs_by": masks.counts()}
+
+
+def count_black(index_dir: Path) -> int:
+    """Images of which nothing is to be seen, by the smallest pixels that an index keeps."""
+    kept = sorted(index_dir.glob("cache/*.npy"), key=lambda path: path.stat().st_size)
+    if not kept:
+        return 0
+    pixels = np.load(kept[0], mmap_mode="r", allow_pickle=False)
+    return sum(not image.any() for image in pixels)
+
+
+def _chosen(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:
+    """Some training films of every class: a look at others would be a look at test images."""
+    chosen = []
+    for number, label in enumerate(sorted({record.label for record in records})):
+        own = [record for record in records if record.label == label and record.split == "train"]
+        order = np.random.default_rng([seed, number]).permutation(len(own))[:_PER_CLASS]
+        chosen += [own[place] for place in sorted(order)]
+    return chosen
+
+
+def _row(
+    record: ImageRecord, roots: Roots, preprocessor: Preprocessor, masks: LungMasks | None
+) -> SheetRow:
+    path = roots.locate(record.path)
+    film = decode_radiograph(read_bytes(path), path, max_megapixels=None).pixels
+    mask = None if masks is None else masks.read(record.image_id)
+    steps = preprocessor.steps(film, mask)
+    name = PurePosixPath(record.path).stem
+    return SheetRow(
+        caption=f"{record.label}\n{name if len(name) <= 24 else name[:23] + '…'}",
+        steps=steps,
+        square=Step("square", resize_square(steps[-1].pixels, _SIDE)),
+        note="" if masks is None else _NOTES[masks.files[record.image_id].method],
+    )
