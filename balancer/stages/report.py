@@ -18,6 +18,7 @@ from balancer.manifest import fingerprint
 from balancer.report.content import compose
 from balancer.report.markdown import render_markdown
 from balancer.report.material import Material, Study
+from balancer.report.metric_files import write_metric_files
 from balancer.report.recipe import recipe_text
 from balancer.report.recipe_part import RECIPE_NAME
 from balancer.report.render import render_page
@@ -194,6 +195,7 @@ def _write(
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     (folder / RECIPE_NAME).write_text(recipe_text(material) + "\n", encoding="utf-8")
+    write_metric_files(material)
     told = None if found.ablation is None else _told(found.ablation.metrics)
     return {"ablation": told, **(comparison or {})}
 
