@@ -12,11 +12,12 @@ from balancer.cli_types import (
     RatioParam,
     Request,
     explain_options,
+    prepare_options,
     serve_options,
     shared_options,
     trainer_options,
 )
-from balancer.command import call_stage
+from balancer.command import call_stage, list_layouts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,11 +37,27 @@ def main() -> None:
 
 @main.command()
 @shared_options
-@click.option("--skip-bad", is_flag=True, default=None, help="Set unusable files aside.")
-def prepare(request: Request, skip_bad: bool | None) -> None:
+@prepare_options
+@click.option("--strict", is_flag=True, help="Exit 4 where the audit finds something.")
+@click.option(
+    "--list-layouts",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, wanted: list_layouts(context) if wanted else None,
+    help="Show the archives that can be read, and exit.",
+)
+def prepare(request: Request, **asked: Any) -> None:
     """Check the images and split them so that nothing leaks."""
-    request.options["data.skip_bad"] = skip_bad
-    call_stage("prepare", request)
+    call_stage("prepare", request, **asked)
+
+
+@main.command()
+@shared_options
+@click.option("--strict", is_flag=True, help="Exit 4 where the audit finds something.")
+def audit(request: Request, strict: bool) -> None:
+    """Look longer at the prepared images, and show every finding with pictures."""
+    call_stage("audit", request, strict=strict)
 
 
 @main.command()
@@ -82,11 +99,11 @@ def classify(request: Request, with_synthetic: bool) -> None:
 
 
 @main.command()
-@click.argument("images", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("images", type=click.Path(path_type=Path), metavar="ARCHIVE")
 @shared_options
 @click.option("--with-synthetic", is_flag=True, help="Test the one trained with synthetic images.")
 def evaluate(request: Request, images: Path, with_synthetic: bool) -> None:
-    """Test a trained classifier, as it is, on images of another folder DIR."""
+    """Test a trained classifier, as it is, on images of another ARCHIVE."""
     call_stage("evaluate", request, images=images, with_synthetic=with_synthetic)
 
 
@@ -102,7 +119,7 @@ def evaluate(request: Request, images: Path, with_synthetic: bool) -> None:
     "--external",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Also test on these images, a folder per class; repeatable.",
+    help="Also test on these images, an archive such as a folder per class; repeatable.",
 )
 def ablate(
     request: Request,
@@ -140,6 +157,43 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
 def report(request: Request) -> None:
     """Compare the two classifiers and write report/report.html."""
     call_stage("report", request)
+
+
+@main.group()
+def lungs() -> None:
+    """Find the lungs of every film; a U-Net can learn it from masks."""
+
+
+@lungs.command("train")
+@shared_options
+@trainer_options
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    help="Folder of lung masks. [default: those of the archive]",
+)
+def lungs_train(request: Request, masks: Path | None) -> None:
+    """Train a small U-Net on lung masks; films held back judge it."""
+    request.options["lungs.masks"] = masks
+    call_stage("lungs", request, action="train")
+
+
+@lungs.command("apply")
+@shared_options
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    help="Folder of masks to compare with. [default: those of the archive]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "classical", "unet"]),
+    help="auto: the U-Net trained in this workspace, else classical. [default: auto]",
+)
+def lungs_apply(request: Request, masks: Path | None, method: str | None) -> None:
+    """Write a lung mask, with its quality, for every image of the index."""
+    request.options |= {"lungs.masks": masks, "lungs.method": method}
+    call_stage("lungs", request, action="apply")
 
 
 @main.command()

@@ -56,8 +56,10 @@ _SHARED = [
     ),
     click.option(
         "--data",
+        multiple=True,
         type=click.Path(path_type=Path),
-        help="Radiographs, a folder per class. [default: the workspace's index, else the samples]",
+        help="Radiographs, such as a folder per class; repeat to merge several archives. "
+        "[default: the workspace's index, else the samples]",
     ),
     click.option(
         "--set",
@@ -112,6 +114,25 @@ _EXPLAIN = [
     ),
 ]
 
+_PREPARE = [
+    click.option("--skip-bad", is_flag=True, default=None, help="Set unusable files aside."),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "spark"]),
+        default="local",
+        show_default=True,
+        help="Who reads the files.",
+    ),
+    click.option("--master", metavar="URL", help="Of Spark. [default: all cores here]"),
+    click.option(
+        "--layout",
+        "layouts",
+        multiple=True,
+        metavar="NAME",
+        help="How the archive is laid out; repeat for each of several. [default: auto]",
+    ),
+]
+
 _SERVE = [
     click.option(
         "--model",
@@ -138,7 +159,7 @@ def shared_options(command: Command) -> Command:
     def wrapper(
         workspace: Path,
         source: str | None,
-        data: Path | None,
+        data: tuple[Path, ...],
         assignments: tuple[str, ...],
         seed: int | None,
         force: bool,
@@ -155,7 +176,7 @@ def shared_options(command: Command) -> Command:
                 force=force,
                 as_json=as_json,
                 verbosity=int(verbose) - int(quiet),
-                options={"data.root": data, "seed": seed},
+                options={"data.root": data[0] if len(data) == 1 else data or None, "seed": seed},
             ),
             **own,
         )
@@ -189,6 +210,23 @@ def trainer_options(command: Command) -> Command:
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
     wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return _decorate(wrapper, _TRAINER)
+
+
+def prepare_options(command: Command) -> Command:
+    """Add the options that say how archives are read, put into `request.options`."""
+
+    def wrapper(
+        request: Request, skip_bad: bool | None, layouts: tuple[str, ...], **own: Any
+    ) -> None:
+        request.options |= {
+            "data.skip_bad": skip_bad,
+            "data.layout": layouts[0] if len(layouts) == 1 else layouts or None,
+        }
+        command(request, **own)
+
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    return _decorate(wrapper, _PREPARE)
 
 
 def explain_options(command: Command) -> Command:

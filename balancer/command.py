@@ -61,6 +61,14 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
         _fail_unforeseen(error, request.verbosity)
 
 
+def list_layouts(context: click.Context) -> None:
+    """Print the archives that `prepare` can read, and leave."""
+    from balancer.data.layouts.listing import layout_page
+
+    click.echo(layout_page())
+    context.exit()
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM, which is taken like Ctrl-C: whatever is being written is taken back."""
 
@@ -75,12 +83,14 @@ def _stop_cleanly_on_sigterm() -> None:
 
 def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "StageResult":
     from balancer.config import load_config
+    from balancer.data.urls import url_of
     from balancer.workspace import Workspace
 
     config = load_config(request.source, assignments=request.assignments, options=request.options)
     workspace = Workspace(request.workspace)
-    if config.data.root is not None:
-        workspace.refuse_overlap(config.data.root)
+    for place in config.data.places:
+        if not url_of(place):
+            workspace.refuse_overlap(place)
     with workspace.lock():
         if command not in ("prepare", "run"):
             if config.data.root is not None:
@@ -113,7 +123,8 @@ def _with_missing(
 
 
 def _stage(command: str) -> Any:
-    return importlib.import_module(f"balancer.stages.{command.replace('-', '_')}")
+    stage = command.partition(" ")[0]  # `lungs train` and `lungs apply` are of one stage
+    return importlib.import_module(f"balancer.stages.{stage.replace('-', '_')}")
 
 
 def _show(result: "StageResult", *, as_json: bool) -> None:

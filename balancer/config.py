@@ -14,12 +14,14 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from balancer.errors import ConfigurationError
+from balancer.lungs_section import LungsConfig
 from balancer.sections import (
     AblationConfig,
     DataConfig,
     EvaluationConfig,
     GateConfig,
     HardwareConfig,
+    PreprocessingConfig,
     QualityConfig,
     Section,
     SynthesisConfig,
@@ -33,6 +35,8 @@ class BalancerConfig(Section):
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     data: DataConfig = DataConfig()
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    lungs: LungsConfig = LungsConfig()
     gan: GANConfig = GANConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     quality: QualityConfig = QualityConfig()

@@ -2,7 +2,7 @@
 
 from balancer.config import BalancerConfig
 from balancer.errors import ConfigurationError
-from classifier.models import ModelError, model_card
+from classifier.cards import ModelError, model_card
 
 MEMBERS = 3
 """Networks of a classifier that stands alone."""
@@ -54,3 +54,15 @@ def refuse_patience(config: BalancerConfig) -> None:
             f"classifier.patience={config.classifier.patience} ends each when it likes; set it "
             "to 0."
         )
+
+
+def sizes_read(config: BalancerConfig) -> tuple[int, ...]:
+    """Sides at which images will be read: by the GAN, and by classifiers beside it or alone.
+
+    Raises:
+        ConfigurationError: There is no such model.
+    """
+    sides = {config.gan.image_size}
+    for beside_generated in (True, False):
+        sides.add(settle(config, beside_generated=beside_generated).classifier_image_size)
+    return tuple(sorted(sides))

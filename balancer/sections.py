@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from balancer.ratio import TargetRatio
 
@@ -18,16 +18,27 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """How a folder of radiographs becomes an index."""
+    """How archives of radiographs become an index."""
 
-    root: Path | None = None
-    """A folder per class; null: the workspace's index, else the bundled samples."""
+    root: Path | tuple[Path, ...] | None = None
+    """An archive, or several that are merged: a folder, a table of paths and labels, or a MedMNIST
+    file; null: the workspace's index, else the bundled samples."""
+    layout: str | tuple[str, ...] = "auto"
+    """How the archive is laid out, or each of several; `balancer prepare --list-layouts`."""
+    classes: dict[str, str] | None = None
+    """Label of the archive to class; labels that are not named are left out. Null: as they are."""
+    external_classes: dict[str, str] | None = None
+    """The same for the archives of `evaluate` and `--external`, to the classes of the index."""
+    views: Literal["frontal", "all"] = "frontal"
+    """Which films are taken where an archive tells their view."""
     split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
     """Shares of the images in the training, validation and test split."""
     skip_bad: bool = False
     """Quarantine and count unusable files instead of refusing them."""
-    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 10
-    """Largest Hamming distance of 64-bit perceptual hashes of a pair whose pixels are compared."""
+    duplicate_correlation: Annotated[float, Field(gt=0.5, lt=1)] = 0.93
+    """Least similarity of two films, brought to cover each other, that are taken for copies."""
+    same_film: Path | None = None
+    """CSV of pairs of paths, `first,second`, that are kept in one split; as `audit` writes it."""
     min_images: Annotated[int, Field(ge=3)] = 8
     """Fewest usable images of a class."""
     min_side: Annotated[int, Field(ge=1)] = 32
@@ -42,6 +53,66 @@ class DataConfig(Section):
         if abs(sum(split) - 1) > 1e-9:
             raise ValueError(f"the three shares must sum to 1, not {sum(split):g}")
         return split
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The archives that were named."""
+        if self.root is None:
+            return ()
+        return self.root if isinstance(self.root, tuple) else (self.root,)
+
+
+class PreprocessingConfig(Section):
+    """What is done to every film before it becomes a square; the defaults leave it as it is."""
+
+    border: Literal["keep", "remove"] = "keep"
+    """Even frames, letterbox bars and rounded collimation frames around the film."""
+    lungs: Literal["none", "lungs-only", "lungs-blacked-out", "crop-to-lungs"] = "none"
+    masks: Literal["auto", "archive", "classical", "unet"] = "auto"
+    """Where the lungs lie: by the archive's masks, a segmentation without training, or the U-Net of
+    `balancer lungs`; `auto`: the archive's, and the classical one where it has none."""
+    contrast: Literal["none", "clahe", "equalize", "window"] = "none"
+    clahe_tiles: Annotated[int, Field(ge=1, le=64)] = 8
+    """Tiles per side."""
+    clahe_clip: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """Largest count of a bin, as a multiple of that of an even histogram."""
+    window_percentiles: tuple[
+        Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]
+    ] = (0.5, 99.5)
+    """Grey values that become black and white."""
+    frame: Literal["stretch", "crop", "pad"] = "stretch"
+    """How a film becomes a square."""
+
+    @field_validator("window_percentiles")
+    @classmethod
+    def _rises(cls, window: tuple[float, float]) -> tuple[float, float]:
+        if not window[0] < window[1]:
+            raise ValueError("the first percentile must be below the second")
+        return window
+
+    @model_validator(mode="after")
+    def _keeps_the_lungs(self) -> "PreprocessingConfig":
+        if self.lungs == "crop-to-lungs" and self.frame == "crop":
+            raise ValueError(
+                "a square from the box of crop-to-lungs would cut lungs; pad or stretch it"
+            )
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that change pixels, JSON types; empty where none does."""
+        values = self.model_dump(mode="json")
+        of_contrast = {
+            "clahe": ("contrast", "clahe_tiles", "clahe_clip"),
+            "window": ("contrast", "window_percentiles"),
+            "equalize": ("contrast",),
+        }
+        keys = [
+            *(("border",) if self.border != "keep" else ()),
+            *(("lungs", "masks") if self.lungs != "none" else ()),
+            *of_contrast.get(self.contrast, ()),
+            *(("frame",) if self.frame != "stretch" else ()),
+        ]
+        return {key: values[key] for key in keys}
 
 
 class SynthesisConfig(Section):

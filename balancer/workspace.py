@@ -13,6 +13,7 @@ _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
 _FOLDERS = (
     *("index", "synthetic", "quality", "report", "ablation", "lr-find", "explain"),
+    *("audit", "lungs", "lungs/model"),
     *("gan/*", "classify/*", "evaluate/*/*", "*/cache/*"),
     *("runs/units/*/*/*", "runs/external/*/*/*/*"),
 )
@@ -32,6 +33,16 @@ class Workspace:
     def index_dir(self) -> Path:
         """`prepare` writes here."""
         return self.root / "index"
+
+    @property
+    def unfinished_index_dir(self) -> Path:
+        """What a `prepare` that was killed has read; the next one goes on there."""
+        return self.root / "index.unfinished"
+
+    @property
+    def audit_dir(self) -> Path:
+        """`audit` writes here."""
+        return self.root / "audit"
 
     @property
     def synthetic_dir(self) -> Path:
@@ -57,6 +68,11 @@ class Workspace:
     def explain_dir(self) -> Path:
         """`explain` writes its pictures here."""
         return self.root / "explain"
+
+    @property
+    def lungs_dir(self) -> Path:
+        """`lungs apply` writes its masks here, and `lungs train` a U-Net to `model/` in it."""
+        return self.root / "lungs"
 
     @property
     def ablation_dir(self) -> Path:

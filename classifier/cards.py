@@ -1,4 +1,8 @@
-"""The registry: what is known of each network before it is built."""
+"""The registry: what is known of each network before it is built.
+
+Libraries of networks are imported only where one of theirs is asked for: `prepare` reads the side
+of the default one here, and has no other use for torch.
+"""
 
 import difflib
 import functools
@@ -6,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import timm
-import torchvision
-
-from classifier.lite0 import PIXEL_MEAN, PIXEL_SCALE
 
 Library = Literal["own", "torchvision", "timm"]
 Groups = tuple[tuple[str, ...], ...]
+
+PIXEL_MEAN = 127.0
+"""Lite0 takes (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit grey or RGB values x."""
+PIXEL_SCALE = 128.0
 
 # ImageNet's mean and deviation of grey, for networks that do not state their own.
 _IMAGENET_GREY = (0.449 * 255, 0.226 * 255)
@@ -170,6 +174,8 @@ def _library_card(name: str) -> ModelCard:
 
 
 def _torchvision_card(name: str, architecture: str) -> ModelCard:
+    import torchvision
+
     side, (mean, std) = 224, _IMAGENET_GREY
     weights = getattr(torchvision.models.get_model_weights(architecture), "DEFAULT", None)
     if weights is not None:
@@ -182,6 +188,8 @@ def _torchvision_card(name: str, architecture: str) -> ModelCard:
 
 
 def _timm_card(name: str, architecture: str) -> ModelCard:
+    import timm
+
     recipe = timm.get_pretrained_cfg(architecture)
     if recipe is None:
         return ModelCard(name, "timm", architecture, 224, *_IMAGENET_GREY)
@@ -191,11 +199,15 @@ def _timm_card(name: str, architecture: str) -> ModelCard:
 
 @functools.cache
 def _torchvision_names() -> frozenset[str]:
+    import torchvision
+
     return frozenset(torchvision.models.list_models(module=torchvision.models))
 
 
 @functools.cache
 def _timm_names() -> frozenset[str]:
+    import timm
+
     return frozenset(timm.list_models())
 
 

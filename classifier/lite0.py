@@ -14,10 +14,10 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from classifier.cards import PIXEL_MEAN as PIXEL_MEAN
+from classifier.cards import PIXEL_SCALE as PIXEL_SCALE
+
 FEATURES = 1280
-PIXEL_MEAN = 127.0
-"""Lite0 takes (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit grey or RGB values x."""
-PIXEL_SCALE = 128.0
 
 
 class SameConv2d(nn.Conv2d):

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def index(tmp_path: Path) -> Index:
     root = class_folders(tmp_path / "data", {"COVID": 8, "Normal": 12})
     workspace = in_workspace(tmp_path)
     prepare.run(configured(root), workspace)
+    shutil.rmtree(workspace.index_dir / "cache")  # as if other sizes had been wanted
     return load_index(workspace.index_dir)
 
 

@@ -2,20 +2,35 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from radiograph_folders import film, save
+from scipy.fft import dctn
 
 from balancer.data.duplicates import find_near_duplicates
 from balancer.data.examine import Examined, examine_images
-from balancer.data.grouping import group_images
+from balancer.data.fingerprint import (
+    DECIDE,
+    FLIPS,
+    SEARCH,
+    SIDE,
+    Band,
+    Space,
+    even_contrast,
+    flipped,
+    thumbnail_of,
+    waves,
+)
+from balancer.data.grouping import clusters_of, group_images
+from balancer.data.phantom import draw_phantom
+from balancer.data.registration import flip_cuts, register
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.sections import DataConfig
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "radiography-bam"
+LIMIT = DataConfig().duplicate_correlation
 
 
 def examined(folder: Path, images: list[Image.Image]) -> list[Examined]:
@@ -26,6 +41,10 @@ def examined(folder: Path, images: list[Image.Image]) -> list[Examined]:
     usable, unusable = examine_images(Roots.of([folder]), found, DataConfig())
     assert not unusable
     return usable
+
+
+def thumbnails(*seeds: int) -> np.ndarray:
+    return np.stack([thumbnail_of(draw_phantom(seed, covid=False, size=128)) for seed in seeds])
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -42,6 +61,18 @@ def brighter(image: Image.Image, levels: int) -> Image.Image:
     return image.point(lambda grey: min(255, max(0, grey + levels)))
 
 
+def cropped(image: Image.Image, *shares: float) -> Image.Image:
+    left, top, right, bottom = shares
+    return image.crop(
+        (
+            round(left * image.width),
+            round(top * image.height),
+            round((1 - right) * image.width),
+            round((1 - bottom) * image.height),
+        )
+    )
+
+
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "half": lambda image: scaled(image, 0.5),
     "double": lambda image: scaled(image, 2),
@@ -53,44 +84,127 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "mirrored": ImageOps.mirror,
     "upside down": ImageOps.flip,
     "both flips": lambda image: ImageOps.flip(ImageOps.mirror(image)),
-    "all": lambda image: jpeg(ImageOps.mirror(brighter(scaled(image, 0.6), 2)), 60),
+    "cropped evenly": lambda image: cropped(image, 0.04, 0.04, 0.04, 0.04),
+    "cropped at a corner": lambda image: cropped(image, 0.06, 0.05, 0, 0),
+    "cropped below": lambda image: cropped(image, 0, 0, 0.01, 0.07),
+    "all": lambda image: jpeg(
+        ImageOps.mirror(brighter(scaled(cropped(image, 0.03, 0, 0.04, 0.05), 0.6), 2)), 60
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", COPIES)
 def test_copy_is_found_among_strangers(tmp_path: Path, kind: str) -> None:
-    originals = [Image.fromarray(film(seed, 224)) for seed in range(6)]
+    originals = [Image.fromarray(draw_phantom(seed, covid=False, size=224)) for seed in range(6)]
     images = examined(tmp_path, [*originals, COPIES[kind](originals[3])])
-    pairs = find_near_duplicates(images, DataConfig().duplicate_distance)
+    pairs = find_near_duplicates(images, LIMIT)
     assert [(pair.first, pair.second) for pair in pairs] == [(3, 6)]
-    assert pairs[0].correlation > 0.97
 
 
-def test_hash_alone_joins_nobody() -> None:
-    """Strangers whose hashes are equal by accident, as those of chest films are."""
-    images = [
-        Examined("a", "x", "1", "1", 32, 32, film(seed, 32), np.zeros(4, np.uint64), False, ())
-        for seed in range(20)
-    ]
-    assert find_near_duplicates(images, 16) == []
+@pytest.mark.parametrize("flip", range(4))
+def test_it_is_told_what_was_done(tmp_path: Path, flip: int) -> None:
+    originals = [Image.fromarray(draw_phantom(seed, covid=False, size=224)) for seed in range(4)]
+    copy = cropped(originals[1], 0.05, 0, 0, 0)
+    copy = Image.fromarray(np.ascontiguousarray(flipped(np.asarray(copy), flip)))
+    (pair,) = find_near_duplicates(examined(tmp_path, [*originals, copy]), LIMIT)
+    assert FLIPS[pair.flip] == FLIPS[flip]
+    assert pair.cropped == pytest.approx(0.05, abs=0.01)
+
+
+def test_order_of_the_images_changes_nothing(tmp_path: Path) -> None:
+    originals = [Image.fromarray(draw_phantom(seed, covid=False, size=128)) for seed in range(5)]
+    copy = ImageOps.mirror(cropped(originals[0], 0.05, 0.02, 0, 0.03))
+    images = examined(tmp_path, [*originals, copy])
+    (forward,) = find_near_duplicates(images, LIMIT)
+    (backward,) = find_near_duplicates(images[::-1], LIMIT)
+    assert (forward.first, forward.second) == (0, 5)
+    assert (backward.first, backward.second) == (0, 5)
+    assert backward.correlation == pytest.approx(forward.correlation, abs=0.02)
+
+
+def test_strangers_are_not_joined(tmp_path: Path) -> None:
+    drawn = [Image.fromarray(draw_phantom(seed, covid=seed % 2 == 0)) for seed in range(60)]
+    noise = [Image.fromarray(film(seed, 128)) for seed in range(30)]
+    assert find_near_duplicates(examined(tmp_path, [*drawn, *noise]), LIMIT) == []
 
 
 def test_blocks_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    originals = [Image.fromarray(film(seed, 64)) for seed in range(7)]
+    originals = [Image.fromarray(draw_phantom(seed, covid=False, size=64)) for seed in range(7)]
     images = examined(tmp_path, [*originals, *(ImageOps.mirror(image) for image in originals)])
+    whole = find_near_duplicates(images, LIMIT)
     monkeypatch.setattr("balancer.data.duplicates._BLOCK", 3)
-    pairs = find_near_duplicates(images, 4)
+    monkeypatch.setattr("balancer.data.duplicates._PAIRS", 2)
+    pairs = find_near_duplicates(images, LIMIT)
     assert [(pair.first, pair.second) for pair in pairs] == [(seed, seed + 7) for seed in range(7)]
+    assert [(p.first, p.second, p.flip) for p in whole] == [
+        (p.first, p.second, p.flip) for p in pairs
+    ]
 
 
-def test_hashes_are_those_of_imagehash(tmp_path: Path) -> None:
-    image = Image.fromarray(film(2, 32))
-    ours = examined(tmp_path, [image])[0].hashes
-    for flip, mine in zip(
-        (image, ImageOps.mirror(image), ImageOps.flip(image)), ours, strict=False
-    ):
-        theirs = np.packbits(imagehash.phash(flip).hash.ravel()).view(np.uint64)[0]
-        assert int(np.bitwise_count(mine ^ theirs)) == 0
+def test_few_or_flat_images_are_no_duplicates(tmp_path: Path) -> None:
+    assert find_near_duplicates([], LIMIT) == []
+    one = examined(tmp_path, [Image.fromarray(film(1, 64))])
+    assert find_near_duplicates(one, LIMIT) == []
+
+
+def test_coefficients_are_those_of_the_cosine_transform() -> None:
+    even = even_contrast(thumbnails(0, 1))
+    ours = SEARCH.coefficients(even)
+    theirs = dctn(even, axes=(1, 2), norm="ortho")[:, : SEARCH.n_waves, : SEARCH.n_waves]
+    # Waves along one side alone are scaled by sqrt(2) against the orthonormal transform.
+    theirs[:, 0] *= np.sqrt(2)
+    theirs[:, :, 0] *= np.sqrt(2)
+    np.testing.assert_allclose(ours, SEARCH.choose(theirs.astype(np.float32)), atol=1e-3)
+
+
+@pytest.mark.parametrize("flip", range(4))
+@pytest.mark.parametrize("band", [SEARCH, DECIDE], ids=["search", "decide"])
+def test_flips_are_signs(flip: int, band: Band) -> None:
+    even = even_contrast(thumbnails(2, 3))
+    turned = band.coefficients(np.ascontiguousarray(flipped(even, flip)))
+    np.testing.assert_allclose(turned, band.coefficients(even) * band.flip_signs(flip), atol=1e-3)
+
+
+def test_slopes_of_the_waves() -> None:
+    begin, end, step = np.array([0.031]), np.array([0.012]), 1e-5
+    _, (by_begin, by_end) = waves(9, begin, end)
+    for slope, (one, other) in ((by_begin, (step, 0.0)), (by_end, (0.0, step))):
+        ahead, _ = waves(9, begin + one, end + other)
+        behind, _ = waves(9, begin - one, end - other)
+        # The amplitude moves too, by the same share for all; only the inside is compared.
+        numeric = ((ahead - behind) / (2 * step))[0, 1:, 6:-6]
+        scale = 1 / (1 - 0.031 - 0.012)
+        cosine, _ = waves(9, begin, end)
+        numeric = numeric - scale * cosine[0, 1:, 6:-6]
+        np.testing.assert_allclose(numeric, slope[0, 1:, 6:-6], atol=0.05)
+
+
+def test_registration_finds_a_known_crop() -> None:
+    films = np.stack([draw_phantom(seed, covid=False, size=256) for seed in range(12)])
+    cuts = np.array([0.05, 0.02, 0.0, 0.06])
+    left, right, top, bottom = (round(256 * cut) for cut in cuts)
+    parts = [film[top : 256 - bottom, left : 256 - right] for film in films]
+    whole = even_contrast(np.stack([thumbnail_of(film) for film in films]))
+    part = even_contrast(np.stack([thumbnail_of(np.ascontiguousarray(p)) for p in parts]))
+    space = Space.of(SEARCH.coefficients(whole), SEARCH)
+    start = np.tile([0.04, 0.0, 0.0, 0.04], (12, 1))
+    _, found = register(whole, part, start, space, steps=6)
+    np.testing.assert_allclose(np.median(found, axis=0), cuts, atol=0.012)
+    _, swapped = register(part, whole, -start, space, steps=6)
+    np.testing.assert_allclose(np.median(swapped, axis=0), -cuts, atol=0.012)
+
+
+def test_cuts_turn_with_the_film() -> None:
+    cuts = np.array([[1.0, 2.0, 3.0, 4.0]])
+    assert flip_cuts(cuts, 1).tolist() == [[2, 1, 3, 4]]
+    assert flip_cuts(cuts, 2).tolist() == [[1, 2, 4, 3]]
+    assert flip_cuts(flip_cuts(cuts, 3), 3).tolist() == cuts.tolist()
+
+
+def test_thumbnails_are_small_and_square() -> None:
+    thumbnail = thumbnail_of(film(0, 100)[:70])
+    assert thumbnail.shape == (SIDE, SIDE)
+    assert thumbnail.dtype == np.uint8
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real radiographs beside the project")
@@ -98,8 +212,14 @@ def test_real_films_are_told_apart() -> None:
     paths = sorted(REAL.glob("*/*.png"))[::4]
     found = [FoundImage(path.relative_to(REAL).as_posix(), path.parent.name) for path in paths]
     usable, _ = examine_images(Roots.of([REAL]), found, DataConfig())
-    for pair in find_near_duplicates(usable, 10):
+    for pair in find_near_duplicates(usable, LIMIT):
         assert pair.correlation > 0.99  # copies in the database itself, nothing doubtful
+
+
+def test_pairs_are_clustered() -> None:
+    clusters = clusters_of([(1, 4), (2, 9), (4, 7)])
+    assert sorted(map(sorted, clusters)) == [[1, 4, 7], [2, 9]]
+    assert clusters_of([]) == []
 
 
 def test_patients_and_copies_are_joined() -> None:

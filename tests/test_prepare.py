@@ -50,8 +50,11 @@ def test_index_of_a_plain_folder(root: Path, workspace: Workspace) -> None:
     }
     assert {record.origin for record in index.records} == {"real"}
     assert sorted(path.name for path in workspace.index_dir.iterdir()) == [
+        "audit.html",
         "audit.json",
         "audit.md",
+        "cache",
+        "details.csv",
         "index.csv",
         "quarantine.csv",
         "result.json",
@@ -114,11 +117,11 @@ def test_later_calls_find_the_data_by_the_index(root: Path, workspace: Workspace
 
 def test_failure_leaves_the_old_index(root: Path, workspace: Workspace) -> None:
     prepare.run(configured(root), workspace)
-    before = {path.name: path.read_bytes() for path in workspace.index_dir.iterdir()}
+    before = {path: path.read_bytes() for path in workspace.index_dir.rglob("*.*")}
     (root / "COVID" / "bad.png").write_bytes(b"")
     with pytest.raises(DataError):
         prepare.run(configured(root), workspace)
-    assert {path.name: path.read_bytes() for path in workspace.index_dir.iterdir()} == before
+    assert {path: path.read_bytes() for path in workspace.index_dir.rglob("*.*")} == before
     assert [path.name for path in workspace.root.iterdir()] == ["index"]
 
 

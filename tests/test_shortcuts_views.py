@@ -97,9 +97,9 @@ def test_the_data_folder_itself_may_hold_the_masks_but_images_are_none(tmp_path)
             shutil.move(image, root / label / "images" / image.name)
     index = index_of(root, in_workspace(tmp_path))
     with pytest.raises(DataError, match="one for none of 16"):
-        load_masks(root, root, index.records, 32)
+        load_masks(root, index.roots, index.records, 32)
     save(root / "A" / "masks" / "003.png", lungs())
-    found = load_masks(root, root, index.records, SIZE)
+    found = load_masks(root, index.roots, index.records, SIZE)
     assert found.n_missing == 15
     assert (found.lungs[3] == (lungs() > 0)).all()
 

@@ -1,6 +1,6 @@
 """What is wrong, or suspicious, with the images of a folder before anything is trained on them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +10,6 @@ from balancer.data.examine import Examined
 from balancer.data.scan import Unusable
 from balancer.errors import DataError, IntegrityError
 
-INVERTED = "looks inverted beside the others"
-_INVERTED_CORRELATION = -0.3
 _GIVES_AWAY = 0.8
 
 
@@ -67,6 +65,28 @@ def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
         )
 
 
+def set_apart_conflicts(
+    images: Sequence[Examined],
+) -> tuple[list[Examined], list[Unusable]]:
+    """Leave out images that stand in two classes, by their bytes or their pixels.
+
+    Returns:
+        The others, and those left out, each with its reason.
+    """
+    partners: dict[str, list[Examined]] = {}
+    for image in images:
+        partners.setdefault(image.pixel_hash, []).append(image)
+    kept, apart = [], []
+    for image in images:
+        other = next((o for o in partners[image.pixel_hash] if o.label != image.label), None)
+        if other is None:
+            kept.append(image)
+        else:
+            reason = f"the same image is of the class {other.label!r} too: {other.path}"
+            apart.append(Unusable(image.path, image.label, reason))
+    return kept, apart
+
+
 def drop_copies(images: Sequence[Examined]) -> tuple[list[Examined], list[Copy]]:
     """Keep the first, by path, of files with equal bytes.
 
@@ -99,17 +119,6 @@ def refuse_small_classes(
                 f"but has {counts[label]}; add images or remove the class "
                 "(data.min_images sets the limit)."
             )
-
-
-def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
-    """Paths of the images that a reader should look at, by reason."""
-    flags: dict[str, list[str]] = defaultdict(list)
-    for image in images:
-        for flag in image.flags:
-            flags[flag].append(image.path)
-    for path in _inverted(images):
-        flags[INVERTED].append(path)
-    return dict(sorted(flags.items()))
 
 
 def associate(values: Sequence[str], labels: Sequence[str]) -> Association | None:
@@ -151,7 +160,8 @@ def _refuse_two_labels(images: Sequence[Examined]) -> None:
         if pairs:
             raise IntegrityError(
                 f"An image should have one class, but {len(pairs)} stand in two with the same "
-                f"{what}, first {pairs[0][0]!r} and {pairs[0][1]!r}; remove the wrong ones."
+                f"{what}, first {pairs[0][0]!r} and {pairs[0][1]!r}; remove the wrong ones, or "
+                "pass --skip-bad to set all of them aside."
             )
 
 
@@ -163,21 +173,6 @@ def _cramers_v(grid: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float
     expected = np.outer(grid.sum(axis=1), grid.sum(axis=0)) / total
     chi_squared = (np.square(grid - expected) / expected).sum()
     return float(np.sqrt(chi_squared / total / (min(grid.shape) - 1)))
-
-
-def _inverted(images: Sequence[Examined]) -> list[str]:
-    """Negatives: the reverse of what most films here look like."""
-    thumbnails = np.stack([image.thumbnail for image in images]).astype(np.float64)
-    flat = thumbnails.reshape(len(images), -1)
-    flat -= flat.mean(axis=1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-    typical = flat.mean(axis=0)
-    correlation = flat @ (typical / max(float(np.linalg.norm(typical)), 1e-9))
-    return [
-        image.path
-        for image, value in zip(images, correlation, strict=True)
-        if value < _INVERTED_CORRELATION
-    ]
 
 
 def class_table(

@@ -1,7 +1,12 @@
 """The audit as a page to read: `audit.md`."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from balancer.data.findings import how
+from balancer.errors import IntegrityError
 
 _LISTED = 50
 
@@ -18,6 +23,8 @@ def audit_page(audit: Mapping[str, Any]) -> str:
     )
     for name in ("source", "view"):
         parts.append(_association(name, audit[name]))
+    parts.append(_statistics(audit["statistics"]))
+    parts.append(_findings(audit["findings"]))
     parts.append("## Files")
     ignored = [f"{number} ignored: {kind}" for kind, number in audit["ignored"].items()]
     parts.append(_bullets([f"{audit['quarantined']} quarantined", *ignored]))
@@ -31,8 +38,7 @@ def audit_page(audit: Mapping[str, Any]) -> str:
         _listing(
             "Near duplicates, kept in one split",
             [
-                f"{_code(pair['first'])} and {_code(pair['second'])} (hash distance "
-                f"{pair['distance']}, correlation {pair['correlation']:.3f}"
+                f"{_code(pair['first'])} and {_code(pair['second'])} ({how(pair)}"
                 f"{', IN TWO CLASSES' if pair['across_classes'] else ''})"
                 for pair in audit["near_duplicates"]
             ],
@@ -41,6 +47,50 @@ def audit_page(audit: Mapping[str, Any]) -> str:
     for flag, paths in audit["flags"].items():
         parts.append(_listing(f"To look at: {flag}", [_code(path) for path in paths]))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _statistics(found: Mapping[str, Any]) -> str:
+    rows = {
+        row["title"]: {
+            label: f"{cell['median']:.3g}, AUROC "
+            + ("-" if cell["auroc"] is None else f"{cell['auroc']:.2f}")
+            for label, cell in row["classes"].items()
+        }
+        for row in found["table"].values()
+    }
+    title = "## What tells the classes apart without the lungs\n\n"
+    return title + "Median, and AUROC against the other classes.\n\n" + _table("statistic", rows)
+
+
+def _findings(findings: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"**{finding['title']}** ({'counts' if finding['counts'] else 'does not count'} with "
+        f"`--strict`): {finding['sentence']}"
+        for finding in findings
+    ]
+    return "## Findings\n\n" + (_bullets(lines) or "None.")
+
+
+def refuse_findings(directory: Path) -> None:
+    """Refuse what an audit in a folder found, as far as it counts.
+
+    Raises:
+        IntegrityError: There is such a finding, or `audit.json` cannot be read.
+    """
+    path = directory / "audit.json"
+    try:
+        findings = json.loads(path.read_bytes())["findings"]
+        counting = [finding["title"] for finding in findings if finding["counts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise IntegrityError(
+            f"{path} should hold the findings of the audit, but was made by another version or "
+            "changed; run the command again with --force."
+        ) from None
+    if counting:
+        raise IntegrityError(
+            f"The images should give no cause for findings with --strict, but {len(counting)} "
+            f"count: {'; '.join(counting)}; look at {directory / 'audit.html'} and mend the data."
+        )
 
 
 def _association(name: str, found: Mapping[str, Any] | None) -> str:
@@ -53,7 +103,7 @@ def _association(name: str, found: Mapping[str, Any] | None) -> str:
     return title + _table(name, found["table"]) + f"\n\nCramer's V: {verdict}.{loud}"
 
 
-def _table(corner: str, rows: Mapping[str, Mapping[str, int]]) -> str:
+def _table(corner: str, rows: Mapping[str, Mapping[str, object]]) -> str:
     columns = list(next(iter(rows.values())))
     lines = [[corner, *columns], ["---"] + ["---:"] * len(columns)]
     lines += [[name, *(str(row[column]) for column in columns)] for name, row in rows.items()]

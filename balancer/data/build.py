@@ -2,32 +2,26 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from balancer.data.audit import (
-    Association,
-    Copy,
-    associate,
-    class_table,
-    collect_flags,
     drop_copies,
     refuse_small_classes,
     refuse_synthetic,
     refuse_unusable,
+    set_apart_conflicts,
 )
+from balancer.data.audit_record import record_audit
 from balancer.data.duplicates import NearDuplicate, find_near_duplicates
-from balancer.data.examine import Examined, examine_images
+from balancer.data.examine import Examined
 from balancer.data.grouping import group_images
-from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
-from balancer.data.roots import Roots
-from balancer.data.scan import METADATA_NAME, Scan, Unusable
+from balancer.data.metadata import UNKNOWN, ImageMetadata
+from balancer.data.same_film import read_pairs
+from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
 from balancer.sections import DataConfig
-
-PATIENT, CLUSTER = "patient", "near-duplicate cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +39,40 @@ class BuiltIndex:
     audit: dict[str, Any]
 
 
-def build_index(root: Path, scan: Scan, config: DataConfig, *, seed: int) -> BuiltIndex:
-    """Read, check, group and split the images that a scan found.
+def build_index(
+    scan: Scan,
+    images: Sequence[Examined],
+    unusable: Sequence[Unusable],
+    config: DataConfig,
+    *,
+    seed: int,
+) -> BuiltIndex:
+    """Check, group and split the images that a scan found.
+
+    Args:
+        scan: The files, and what is known of them.
+        images: Those that are usable, in the order of the scan.
+        unusable: The others.
+        config: Limits and shares.
+        seed: Of the split.
 
     Raises:
         DataError: Images or the metadata cannot be used as they are.
         IntegrityError: An image is synthetic, or stands in two classes.
     """
-    known = [image.path for image in scan.images]
-    metadata = read_metadata(root / METADATA_NAME, [*known, *(file.path for file in scan.refused)])
-    images, unusable = examine_images(Roots.of([root]), scan.images, config)
+    metadata = scan.metadata
     refuse_synthetic(images)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
-    if not config.skip_bad:
+    if config.skip_bad:
+        images, conflicts = set_apart_conflicts(images)
+        unusable = sorted([*unusable, *conflicts], key=lambda file: file.path)
+    else:
         refuse_unusable(unusable, len(scan.images) + len(scan.refused))
     kept, copies = drop_copies(images)
     refuse_small_classes(kept, scan.labels, config.min_images)
-    links, near = _same_films(images, config.duplicate_distance)
+    links, near = _same_films(images, config.duplicate_correlation)
+    if config.same_film is not None:
+        links += read_pairs(config.same_film, [image.path for image in images])
     groups = group_images(
         [image.image_id for image in images],
         [metadata.get(image.path, UNKNOWN).patient_id for image in images],
@@ -69,12 +80,21 @@ def build_index(root: Path, scan: Scan, config: DataConfig, *, seed: int) -> Bui
     )
     group_of = {image.path: group for image, group in zip(images, groups, strict=True)}
     records = _records(kept, group_of, metadata, config, seed)
-    audit = _audit(scan, records, kept, unusable, copies, images, near, metadata)
+    audit = record_audit(
+        scan,
+        kept=kept,
+        unusable=unusable,
+        copies=copies,
+        images=images,
+        near=near,
+        groups=[group_of[image.path] for image in kept],
+        splits=split_table(records, scan.labels),
+    )
     return BuiltIndex(records, unusable, audit)
 
 
 def _same_films(
-    images: Sequence[Examined], distance: int
+    images: Sequence[Examined], correlation: float
 ) -> tuple[list[tuple[int, int]], list[NearDuplicate]]:
     """Pairs to keep together, and those among them that no equality of pixels explains."""
     first: dict[str, int] = {}
@@ -83,8 +103,8 @@ def _same_films(
     ]
     places = list(first.values())
     near = [
-        NearDuplicate(places[pair.first], places[pair.second], pair.distance, pair.correlation)
-        for pair in find_near_duplicates([images[place] for place in places], distance)
+        replace(pair, first=places[pair.first], second=places[pair.second])
+        for pair in find_near_duplicates([images[place] for place in places], correlation)
     ]
     return [*links, *((pair.first, pair.second) for pair in near)], near
 
@@ -128,103 +148,9 @@ def real_record(
     )
 
 
-def _audit(
-    scan: Scan,
-    records: Sequence[ImageRecord],
-    kept: Sequence[Examined],
-    unusable: Sequence[Unusable],
-    copies: Sequence[Copy],
-    images: Sequence[Examined],
-    near: Sequence[NearDuplicate],
-    metadata: Mapping[str, ImageMetadata],
-) -> dict[str, Any]:
-    labels = [image.label for image in kept]
-    of_kept = [metadata.get(image.path, UNKNOWN) for image in kept]
-    source = associate([known.source for known in of_kept], labels)
-    view = associate([known.view for known in of_kept], labels)
-    audit: dict[str, Any] = {
-        "classes": class_table(scan.labels, kept, unusable, copies),
-        "splits": split_table(records, scan.labels),
-        "groups": _group_facts(records, [known.patient_id for known in of_kept]),
-        "source": None if source is None else asdict(source),
-        "view": None if view is None else asdict(view),
-        "quarantined": len(unusable),
-        "ignored": dict(sorted(scan.ignored.items())),
-        "copies": [asdict(copy) for copy in copies],
-        "near_duplicates": [
-            {
-                "first": images[pair.first].path,
-                "second": images[pair.second].path,
-                "across_classes": images[pair.first].label != images[pair.second].label,
-                "distance": pair.distance,
-                "correlation": round(pair.correlation, 4),
-            }
-            for pair in near
-        ],
-        "flags": collect_flags(kept),
-    }
-    return {"warnings": _warnings(audit, source, view), **audit}
-
-
 def split_table(records: Sequence[ImageRecord], labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """Split to class to number of images."""
     counts = Counter((record.split, record.label) for record in records)
     held_back = [HELD_BACK] if any(split == HELD_BACK for split, _ in counts) else []
     splits = (*SPLITS, *held_back)
     return {split: {label: counts[split, label] for label in labels} for split in splits}
-
-
-def _group_facts(records: Sequence[ImageRecord], patients: Sequence[str]) -> dict[str, Any]:
-    sizes = Counter(record.group for record in records)
-    return {
-        "kind": PATIENT if any(patients) else CLUSTER,
-        "number": len(sizes),
-        "largest": max(sizes.values()),
-        "of_several_images": sum(size > 1 for size in sizes.values()),
-        "images_without_patient": sum(not patient for patient in patients),
-    }
-
-
-def _warnings(
-    audit: Mapping[str, Any], source: Association | None, view: Association | None
-) -> list[str]:
-    warnings = []
-    groups = audit["groups"]
-    if groups["kind"] == CLUSTER:
-        warnings.append(
-            "Patient leakage NOT excluded: no metadata.csv with patient_id, so only copies of one "
-            "film are kept in one split, and two films of a patient may be in different ones."
-        )
-    elif groups["images_without_patient"]:
-        warnings.append(
-            f"Patient leakage NOT excluded for {_count(groups['images_without_patient'], 'image')} "
-            "without a patient_id in metadata.csv."
-        )
-    for name, found in (("source", source), ("view", view)):
-        if found is not None and found.gives_label_away:
-            strength = "" if found.cramers_v is None else f" (Cramer's V {found.cramers_v:.2f})"
-            warnings.append(
-                f"THE {name.upper()} ALONE GIVES THE CLASS AWAY{strength}: a classifier can score "
-                f"well here by recognising the {name} instead of the disease."
-            )
-    across = sum(pair["across_classes"] for pair in audit["near_duplicates"])
-    if across:
-        warnings.append(
-            f"{_count(across, 'pair')} of near duplicates in two classes: one label is wrong."
-        )
-    if audit["quarantined"]:
-        set_aside = _count(audit["quarantined"], "unusable file")
-        warnings.append(f"{set_aside} set aside: quarantine.csv.")
-    warnings.extend(
-        f"{_count(number, 'file or folder', 'files or folders')} ignored: {kind}."
-        for kind, number in audit["ignored"].items()
-        if kind != "other file"
-    )
-    warnings.extend(
-        f"{_count(len(paths), 'image')}: {flag}." for flag, paths in audit["flags"].items()
-    )
-    return warnings
-
-
-def _count(number: int, singular: str, plural: str = "") -> str:
-    return f"{number} {singular if number == 1 else plural or singular + 's'}"

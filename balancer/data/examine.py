@@ -1,31 +1,27 @@
-"""Look once at every file of a data folder: its hash, its size, and whether it can be used."""
+"""Look at one file: its hash, its size, what is told of it, and whether it can be used."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
+from pathlib import Path
 
-import imagehash
+import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from balancer.data.facts import ImageFacts, measure
+from balancer.data.fingerprint import SIDE, thumbnail_of
 from balancer.data.io import (
     Pixels,
     UnusableImageError,
     decode_radiograph,
     read_bytes,
-    resize_square,
 )
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
 from balancer.sections import DataConfig
 
-Grey = TypeVar("Grey", np.uint8, np.float32)
-
-THUMBNAIL = 32
+THUMBNAIL = SIDE
 _CONSTANT_DEVIATION = 1.0
 _LOW_CONTRAST_RANGE = 32
 _COLOURED_SHARE = 0.001
@@ -46,11 +42,10 @@ class Examined:
         pixel_hash: SHA-256 of the decoded pixels and their shape, in hex.
         width: In pixels, upright.
         height: In pixels, upright.
-        thumbnail: uint8 (32, 32).
-        hashes: uint64 (4,), perceptual hashes of the image as it is, mirrored left to right, top
-            to bottom, and both.
+        thumbnail: uint8 (64, 64), see `thumbnail_of`.
         synthetic: The file is marked as generated.
         flags: What a reader should look at; no reason to refuse the image.
+        facts: Measured on the pixels.
     """
 
     path: str
@@ -60,61 +55,92 @@ class Examined:
     width: int
     height: int
     thumbnail: Pixels = field(repr=False)
-    hashes: NDArray[np.uint64] = field(repr=False)
     synthetic: bool
     flags: tuple[str, ...]
+    facts: ImageFacts = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at a file found.
+
+    Attributes:
+        digest: SHA-256 of its bytes, in hex, or why they could not be read.
+        result: The image, or why it is none.
+        pixels: As decoded, uint8 (H, W); None where it is no image.
+    """
+
+    digest: str
+    result: Examined | Unusable
+    pixels: Pixels | None = field(default=None, repr=False)
 
 
 def examine_images(
     roots: Roots, images: Sequence[FoundImage], config: DataConfig
 ) -> tuple[list[Examined], list[Unusable]]:
     """Decode every image once and sort the usable from the unusable; both keep the given order."""
-    results = map_threaded(
-        partial(_examine, roots, config), images, task=f"Reading {len(images)} images"
-    )
-    return (
-        [result for result in results if isinstance(result, Examined)],
-        [result for result in results if isinstance(result, Unusable)],
-    )
+
+    def result_of(image: FoundImage) -> Examined | Unusable:
+        return look_at(roots, image, config).result
+
+    results = map_threaded(result_of, images, task=f"Reading {len(images)} images")
+    return usable_of(results), unusable_of(results)
 
 
-def flips(thumbnails: NDArray[Grey]) -> tuple[NDArray[Grey], ...]:
-    """The four mirrorings of (..., H, W), in the order of `Examined.hashes`."""
-    return (
-        thumbnails,
-        thumbnails[..., :, ::-1],
-        thumbnails[..., ::-1, :],
-        thumbnails[..., ::-1, ::-1],
-    )
+def usable_of(results: Sequence[Examined | Unusable]) -> list[Examined]:
+    """The images among the results."""
+    return [result for result in results if isinstance(result, Examined)]
 
 
-def _examine(roots: Roots, config: DataConfig, found: FoundImage) -> Examined | Unusable:
+def unusable_of(results: Sequence[Examined | Unusable]) -> list[Unusable]:
+    """The others."""
+    return [result for result in results if isinstance(result, Unusable)]
+
+
+def look_at(roots: Roots, found: FoundImage, config: DataConfig) -> Seen:
+    """Read and examine one file of the archives."""
     path = roots.locate(found.path)
     try:
         data = read_bytes(path)
+    except UnusableImageError as error:
+        return Seen(error.reason, Unusable(found.path, found.label, error.reason))
+    return look_at_bytes(data, path, found, config)
+
+
+def look_at_bytes(data: bytes, path: Path, found: FoundImage, config: DataConfig) -> Seen:
+    """Examine one file whose bytes were read.
+
+    Args:
+        data: The whole file.
+        path: Its place, for errors only.
+        found: Its name in the tables.
+        config: What makes an image usable.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    try:
         image = decode_radiograph(data, path, max_megapixels=config.max_megapixels)
     except UnusableImageError as error:
-        return Unusable(found.path, found.label, error.reason)
+        return Seen(digest, Unusable(found.path, found.label, error.reason))
     reason = why_unusable(image.pixels, config)
     # A generated image is no data, however small or dull: it must reach the check that refuses it.
     if reason and not image.synthetic:
-        return Unusable(found.path, found.label, reason)
+        return Seen(digest, Unusable(found.path, found.label, reason))
     height, width = image.pixels.shape
-    thumbnail = resize_square(image.pixels, THUMBNAIL)
     pixel_hash = hashlib.sha256(f"{width}x{height}:".encode())
-    pixel_hash.update(image.pixels.tobytes())
-    return Examined(
+    pixel_hash.update(np.ascontiguousarray(image.pixels).data)
+    examined = Examined(
         path=found.path,
         label=found.label,
-        image_id=hashlib.sha256(data).hexdigest(),
+        image_id=digest,
         pixel_hash=pixel_hash.hexdigest(),
         width=width,
         height=height,
-        thumbnail=thumbnail,
-        hashes=_perceptual_hashes(thumbnail),
+        thumbnail=thumbnail_of(image.pixels),
         synthetic=image.synthetic,
-        flags=_flags(found.path, image.file_format, image.colour, image.pixels),
+        flags=(*image.flags, *_flags(found.path, image.file_format, image.colour, image.pixels)),
+        facts=measure(image.pixels, image.colour),
     )
+    return Seen(digest, examined, image.pixels)
 
 
 def why_unusable(pixels: Pixels, config: DataConfig) -> str:
@@ -125,7 +151,7 @@ def why_unusable(pixels: Pixels, config: DataConfig) -> str:
         return f"it has {width} x {height} pixels, under the smallest side of {config.min_side}"
     if long > config.max_aspect * short:
         return f"its {width} x {height} pixels are over the aspect ratio of {config.max_aspect:g}"
-    if pixels.std() < _CONSTANT_DEVIATION:
+    if cv2.meanStdDev(pixels)[1].item() < _CONSTANT_DEVIATION:
         return "it is one even grey"
     return ""
 
@@ -139,9 +165,3 @@ def _flags(path: str, file_format: str, colour: float, pixels: Pixels) -> tuple[
     if (file_format == "PNG") != path.lower().endswith(".png"):
         flags.append(OTHER_FORMAT)
     return tuple(flags)
-
-
-def _perceptual_hashes(thumbnail: Pixels) -> NDArray[np.uint64]:
-    images = [Image.fromarray(np.ascontiguousarray(flip)) for flip in flips(thumbnail)]
-    bits = np.stack([imagehash.phash(image).hash.ravel() for image in images])  # (4, 64)
-    return np.packbits(bits, axis=1).view(np.uint64).ravel()

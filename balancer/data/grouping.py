@@ -46,6 +46,17 @@ def group_images(
     ]
 
 
+def clusters_of(links: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Positions that are joined by links, directly or through others."""
+    places = sorted({place for link in links for place in link})
+    number = {place: row for row, place in enumerate(places)}
+    component = _components(len(places), [(number[a], number[b]) for a, b in links])
+    clusters: dict[int, list[int]] = {}
+    for place, name in zip(places, component, strict=True):
+        clusters.setdefault(name, []).append(place)
+    return list(clusters.values())
+
+
 def _equal(values: Sequence[str]) -> list[tuple[int, int]]:
     first: dict[str, int] = {}
     return [(first.setdefault(value, place), place) for place, value in enumerate(values) if value]

@@ -1,17 +1,34 @@
 """Work over many files at once: decoders and hashes release the interpreter lock."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WORTH_A_BAR = 500
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # absent on macOS
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
 
 
 def map_threaded(
@@ -27,17 +44,46 @@ def map_threaded(
     Returns:
         The results in the order of the items, whatever the order of completion.
     """
+    with ThreadPoolExecutor(min(16, cores())) as pool, progress(len(items), task) as advance:
+        return list(_counted(pool.map(function, items), advance))
+
+
+@contextmanager
+def progress(total: int, task: str) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr with the rate and the remaining time, on a terminal and for many items.
+
+    Args:
+        total: Number of items.
+        task: What is done to them.
+
+    Yields:
+        To be called with the number of items that are done since the last call.
+    """
     console = Console(stderr=True)
-    silent = len(items) < _WORTH_A_BAR or not console.is_terminal
-    workers = max(
-        1, min(16, len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1)
-    )
-    with ThreadPoolExecutor(workers) as pool:
-        results = pool.map(function, items)
-        return list(
-            track(results, task, total=len(items), console=console, transient=True, disable=silent)
-        )
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=total < _WORTH_A_BAR or not console.is_terminal,
+    ) as bar:
+        number = bar.add_task(task, total=total)
+        yield lambda done: bar.advance(number, done)
 
 
-def _has_affinity() -> bool:
-    return hasattr(os, "sched_getaffinity")  # absent on macOS
+class _RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing until there is something to measure."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+def _counted(results: Iterable[Result], advance: Callable[[int], None]) -> Iterator[Result]:
+    for result in results:
+        yield result
+        advance(1)

@@ -1,12 +1,11 @@
 """`balancer prepare`: from a folder of radiographs to `index/`."""
 
 import csv
-import hashlib
 import importlib.resources
 import json
 import logging
-from collections.abc import Sequence
-from functools import partial
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +14,131 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
-from balancer.data.audit_text import audit_page
+from balancer.data.archive_hash import hash_archives
+from balancer.data.audit_text import audit_page, refuse_findings
+from balancer.data.before_after import count_black, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
-from balancer.data.dataset import INDEX_NAME, load_index
-from balancer.data.io import UnusableImageError, read_bytes
-from balancer.data.scan import METADATA_NAME, FoundImage, Scan, Unusable, scan_folder
-from balancer.data.threads import map_threaded
+from balancer.data.dataset import load_index
+from balancer.data.details import DETAILS_NAME, details_bytes, details_of
+from balancer.data.engine import LOCAL, Engine, engine_of
+from balancer.data.look import Look
+from balancer.data.lung_masks import (
+    ARCHIVE,
+    CLASSICAL,
+    UNET,
+    MaskFile,
+    choose_masks,
+    masks_by_path,
+    masks_of,
+)
+from balancer.data.passes import Looked, unfinished
+from balancer.data.preprocessed import INDEX_NAME
+from balancer.data.roots import Roots, base_folder
+from balancer.data.same_film import pairs_hash
+from balancer.data.scan import Scan, Unusable
+from balancer.data.urls import resolved, url_of
 from balancer.errors import ConfigurationError
+from balancer.imaging.preprocess import from_record, preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
+from balancer.recipe import sizes_read
+from balancer.report.audit_page import pictures_of, render_audit
 from balancer.results import StageResult, difference, perform, read_result, standing_result
-from balancer.sections import DataConfig
+from balancer.sections import DataConfig, PreprocessingConfig
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
-def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
+def run(
+    config: BalancerConfig,
+    workspace: Workspace,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    engine: str = LOCAL,
+    master: str | None = None,
+) -> StageResult:
     """Check the images of the data folder and split them.
 
-    Writes `index.csv`, `audit.json`, `audit.md` and `quarantine.csv`.
+    Writes `index.csv`, `details.csv`, `audit.json`, `audit.md`, `audit.html` and `quarantine.csv`,
+    with preprocessing `preprocessing.png` and, for views of the lungs, `masks.csv`; and in `cache/`
+    the pixels at the sizes that the configuration reads.
+
+    Args:
+        config: What is read, and how.
+        workspace: Where.
+        force: Replace what stands there.
+        strict: Refuse findings that count, once all is written.
+        engine: Who reads the files: `local` or `spark`; both write the same.
+        master: Of Spark; see `engine_of`.
 
     Raises:
         ConfigurationError: Data and workspace overlap, or another index stands there.
         DataError: Images or the metadata cannot be used as they are.
-        IntegrityError: An image is synthetic, or stands in two classes.
+        IntegrityError: An image is synthetic, or stands in two classes; or with `strict`, the audit
+            found something.
+        EnvironmentFault: The disk is full, or Spark cannot be used.
     """
-    root = _data_root(config.data, workspace)
-    workspace.refuse_overlap(root)
-    scan = scan_folder(root)
-    settings = _settings(config, root)
-    inputs = {"data_sha256": fingerprint_folder(root, scan)}
-    standing = standing_result(workspace.index_dir, settings=settings, inputs=inputs, force=force)
-    if standing is not None:
-        load_index(workspace.index_dir)  # refuses what was changed since
-        return standing
-    return perform(
-        "prepare",
-        workspace,
-        workspace.index_dir,
-        settings=settings,
-        inputs=inputs,
-        work=partial(_prepare, root, scan, config),
+    roots = _data_roots(config.data, workspace)
+    for place in roots.archives.values():
+        if url_of(place):
+            _refuse_preprocessing(config.preprocessing, url_of(place))
+        else:
+            workspace.refuse_overlap(base_folder(place))
+    with engine_of(engine, master) as reader:
+        result = _run(reader, roots, config, workspace, force=force)
+    if strict:
+        refuse_findings(workspace.index_dir)
+    return result
+
+
+def _run(
+    reader: Engine, roots: Roots, config: BalancerConfig, workspace: Workspace, *, force: bool
+) -> StageResult:
+    scan = reader.scan(roots, config.data)
+    settings = _settings(config, roots)
+    masks = choose_masks(
+        [image.path for image in scan.images],
+        config.preprocessing,
+        roots,
+        scan.masks,
+        workspace.root,
     )
+    inputs = _mask_inputs(masks) | pairs_hash(config.data.same_film)
+    if not force and read_result(workspace.index_dir) is not None:
+        digests = reader.digests(roots, scan.images)
+        found = inputs | {"data_sha256": hash_archives(scan, digests)}
+        standing = standing_result(
+            workspace.index_dir, settings=settings, inputs=found, force=force
+        )
+        if standing is not None:
+            load_index(workspace.index_dir)  # refuses what was changed since
+            shutil.rmtree(workspace.unfinished_index_dir, ignore_errors=True)
+            return standing
+    with unfinished(workspace.unfinished_index_dir) as place:
+
+        def work(directory: Path) -> dict[str, Any]:
+            looked = reader.look(_look(config, roots, masks, workspace), scan.images, place)
+            # Only now: the files are read once, and that is the work.
+            inputs["data_sha256"] = hash_archives(scan, looked.digests)
+            return _prepare(roots, scan, looked, config, masks, workspace, directory)
+
+        return perform(
+            "prepare",
+            workspace,
+            workspace.index_dir,
+            settings=settings,
+            inputs=inputs,
+            work=work,
+        )
+
+
+def _refuse_preprocessing(config: PreprocessingConfig, url: str) -> None:
+    if recorded(config):
+        raise ConfigurationError(
+            f"preprocessing wants the images in a folder of this machine, not at {url!r}; copy "
+            "them, or leave the preprocessing out."
+        )
 
 
 def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
@@ -68,11 +150,12 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
     standing = read_result(workspace.index_dir)
     if standing is None:
         return
-    root = Path(str(standing.settings.get("data", {}).get("root")))
-    made, wanted = standing.settings.get("data", {}), _settings(config, root)["data"]
-    unset = _settings(BalancerConfig(), root)["data"]
+    roots = _standing_roots(standing)
+    made, wanted = standing.settings.get("data", {}), _settings(config, roots)["data"]
+    unset = _settings(BalancerConfig(), roots)["data"]
     given = {key: value for key, value in wanted.items() if value != unset[key]}
     unlike = difference({key: made.get(key) for key in given}, given)
+    unlike = unlike or _other_preprocessing(config.preprocessing, standing)
     if unlike:
         raise ConfigurationError(
             f"{workspace.index_dir} was made with {unlike}; add --force to `balancer prepare` to "
@@ -80,17 +163,15 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
         )
 
 
-def fingerprint_folder(root: Path, scan: Scan) -> str:
-    """SHA-256 of everything the index depends on: the names and bytes of images and metadata."""
-    parts = map_threaded(
-        partial(_file_fingerprint, root), scan.images, task=f"Hashing {len(scan.images)} files"
+def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult) -> str:
+    """How the settings that are given differ from those of the index; empty where none does."""
+    where = "The index of this workspace"
+    made = from_record(standing.settings.get("preprocessing", {}), where).model_dump(mode="json")
+    unset = PreprocessingConfig().model_dump(mode="json")
+    given = {key: v for key, v in wanted.model_dump(mode="json").items() if v != unset[key]}
+    return difference(
+        {"preprocessing": {key: made[key] for key in given}}, {"preprocessing": given}
     )
-    parts += [f"{file.path}\0{file.reason}" for file in scan.refused]
-    parts += [f"{kind}\0{number}" for kind, number in sorted(scan.ignored.items())]
-    metadata = root / METADATA_NAME
-    if metadata.is_file():
-        parts.append(fingerprint(read_bytes(metadata)))
-    return fingerprint("\n".join(parts).encode())
 
 
 def summary(result: StageResult) -> list[RenderableType]:
@@ -107,43 +188,92 @@ def summary(result: StageResult) -> list[RenderableType]:
     return [table, Text(line)]
 
 
-def _data_root(config: DataConfig, workspace: Workspace) -> Path:
-    if config.root is not None:
-        return config.root.expanduser().resolve()
+def _data_roots(config: DataConfig, workspace: Workspace) -> Roots:
+    if config.places:
+        return Roots.of([resolved(place) for place in config.places])
     standing = read_result(workspace.index_dir)
     if standing is not None:
-        return Path(standing.settings["data"]["root"])
+        return _standing_roots(standing)
     samples = Path(str(importlib.resources.files("samples"))).resolve()
     log.info("No --data given: using the bundled samples, drawings of chests (%s).", samples)
-    return samples
+    return Roots.of([samples])
 
 
-def _settings(config: BalancerConfig, root: Path) -> dict[str, Any]:
-    # Not `skip_bad`: it decides whether there is an index, not what stands in it, and later
-    # commands that are given --data have no such option.
-    data = config.data.model_dump(mode="json", exclude={"skip_bad"})
-    return {"seed": config.seed, "data": data | {"root": str(root)}}
+def _standing_roots(standing: StageResult) -> Roots:
+    root = standing.settings.get("data", {}).get("root")
+    return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
 
 
-def _file_fingerprint(root: Path, image: FoundImage) -> str:
-    try:
-        content = hashlib.sha256(read_bytes(root / image.path)).hexdigest()
-    except UnusableImageError as error:
-        content = error.reason
-    return f"{image.path}\0{content}"
+def _settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
+    # Neither `skip_bad`, which decides whether there is an index, not what stands in it, and which
+    # later commands that are given --data lack, nor what concerns other archives than these.
+    data = config.data.model_dump(mode="json", exclude={"skip_bad", "external_classes"})
+    places = roots.places
+    done = recorded(config.preprocessing)
+    return {
+        "seed": config.seed,
+        "data": data | {"root": places if places[1:] else places[0]},
+        **({"preprocessing": done} if done else {}),
+    }
 
 
-def _prepare(root: Path, scan: Scan, config: BalancerConfig, directory: Path) -> dict[str, Any]:
-    built = build_index(root, scan, config.data, seed=config.seed)
+def _mask_inputs(masks: Mapping[str, MaskFile]) -> dict[str, str]:
+    lines = [f"{path}\0{mask.method}\0{mask.sha256}" for path, mask in sorted(masks.items())]
+    return {"masks_sha256": fingerprint("\n".join(lines).encode())} if masks else {}
+
+
+def _look(
+    config: BalancerConfig, roots: Roots, masks: Mapping[str, MaskFile], workspace: Workspace
+) -> Look:
+    by_path = masks_by_path(masks, config.preprocessing, roots, workspace.root)
+    lacking = config.preprocessing.masks in (ARCHIVE, UNET) and any(
+        file.method == CLASSICAL for file in masks.values()
+    )
+    recipe = preprocessor(config.preprocessing)
+    return Look(
+        roots=roots,
+        config=config.data,
+        sizes=() if lacking else sizes_read(config),  # `masks_of` will say which one is lacking
+        preprocessor=recipe if recipe.recipe else None,
+        masks=by_path,
+    )
+
+
+def _prepare(
+    roots: Roots,
+    scan: Scan,
+    looked: Looked,
+    config: BalancerConfig,
+    masks: Mapping[str, MaskFile],
+    workspace: Workspace,
+    directory: Path,
+) -> dict[str, Any]:
+    built = build_index(scan, looked.images, looked.unusable, config.data, seed=config.seed)
     for sentence in built.audit["warnings"]:
         log.warning("%s", sentence)
     table = table_bytes(built.records, ImageRecord)
     (directory / INDEX_NAME).write_bytes(table)
+    details = details_bytes(details_of(built.records, scan.metadata, scan.masks))
+    (directory / DETAILS_NAME).write_bytes(details)
     _write_quarantine(directory / "quarantine.csv", built.quarantine)
     text = json.dumps(built.audit, indent=2, ensure_ascii=False, allow_nan=False)
     (directory / "audit.json").write_text(text + "\n", encoding="utf-8")
     (directory / "audit.md").write_text(audit_page(built.audit), encoding="utf-8")
-    return _metrics(built, fingerprint(table))
+    (directory / "audit.html").write_text(render_audit(built.audit, pictures_of(roots)), "utf-8")
+    told = {"layout": scan.layout, "details_sha256": fingerprint(details)}
+    recipe = preprocessor(config.preprocessing)
+    lungs = masks_of(built.records, masks, config.preprocessing, roots, workspace.root)
+    told |= write_preprocessing(directory, built.records, roots, recipe, lungs, seed=config.seed)
+    looked.keep_pixels(directory, built.records, recipe, lungs)
+    black = count_black(directory) if lungs is not None else 0
+    if black:
+        log.warning(
+            "WARNING: no lungs were found in %d of %d images, which are black now; `balancer lungs "
+            "apply` tells which films are doubtful.",
+            black,
+            len(built.records),
+        )
+    return told | _metrics(built, fingerprint(table))
 
 
 def _write_quarantine(path: Path, files: Sequence[Unusable]) -> None:
@@ -164,6 +294,7 @@ def _metrics(built: BuiltIndex, index_hash: str) -> dict[str, Any]:
         "quarantined": audit["quarantined"],
         "copies": len(audit["copies"]),
         "near_duplicates": len(audit["near_duplicates"]),
+        "findings": [finding["name"] for finding in audit["findings"] if finding["counts"]],
         "source_gives_class_away": None if source is None else source["gives_label_away"],
         "warnings": audit["warnings"],
     }

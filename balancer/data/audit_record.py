@@ -1,0 +1,178 @@
+"""What `audit.json` says: the tables, the copies, what to look at, and the findings."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from balancer.data.audit import Association, Copy, associate, class_table
+from balancer.data.duplicates import NearDuplicate
+from balancer.data.examine import Examined
+from balancer.data.findings import count, find
+from balancer.data.fingerprint import FLIPS
+from balancer.data.grouping import clusters_of
+from balancer.data.metadata import UNKNOWN
+from balancer.data.scan import Scan, Unusable
+from balancer.data.statistics_by_class import by_class
+from balancer.data.suspects import collect_flags
+
+PATIENT, CLUSTER = "patient", "near-duplicate cluster"
+
+
+def record_audit(
+    scan: Scan,
+    *,
+    kept: Sequence[Examined],
+    unusable: Sequence[Unusable],
+    copies: Sequence[Copy],
+    images: Sequence[Examined],
+    near: Sequence[NearDuplicate],
+    groups: Sequence[str],
+    splits: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
+    """Gather the content of `audit.json`.
+
+    Args:
+        scan: The files, and what is known of them.
+        kept: Images of the index.
+        unusable: Files set aside.
+        copies: Files with the bytes of others.
+        images: All usable images, copies included.
+        near: Pairs of these that show the same film.
+        groups: Of the images of the index, in their order.
+        splits: Split to class to number.
+
+    Returns:
+        JSON types, without patient ids.
+    """
+    labels = [image.label for image in kept]
+    of_kept = [scan.metadata.get(image.path, UNKNOWN) for image in kept]
+    patients = [known.patient_id for known in of_kept]
+    source = associate([known.source for known in of_kept], labels)
+    view = associate([known.view for known in of_kept], labels)
+    audit: dict[str, Any] = {
+        "classes": class_table(scan.labels, kept, unusable, copies),
+        "splits": splits,
+        "groups": _group_facts(groups, patients),
+        "source": None if source is None else asdict(source),
+        "view": None if view is None else asdict(view),
+        "patients_in_several_classes": _of_several_classes(kept, patients),
+        "statistics": by_class(kept),
+        "quarantined": len(unusable),
+        "unusable": [asdict(file) for file in unusable],
+        "ignored": dict(sorted(scan.ignored.items())),
+        "copies": [asdict(copy) for copy in copies],
+        "near_duplicates": [_pair(pair, images) for pair in near],
+        "clusters": _clusters(near, images),
+        "flags": collect_flags(kept),
+    }
+    label_of = {image.path: image.label for image in images}
+    label_of |= {file.path: file.label for file in unusable}
+    findings = find(audit, label_of)
+    shown = {path for finding in findings for paths in finding.groups for path in paths}
+    return {
+        "warnings": _warnings(audit, source, view),
+        **audit,
+        "findings": [asdict(finding) for finding in findings],
+        "labels": {path: label_of[path] for path in sorted(shown)},
+    }
+
+
+def _pair(pair: NearDuplicate, images: Sequence[Examined]) -> dict[str, Any]:
+    first, second = images[pair.first], images[pair.second]
+    return {
+        "first": first.path,
+        "second": second.path,
+        "across_classes": first.label != second.label,
+        "flip": FLIPS[pair.flip],
+        "cropped": round(pair.cropped, 3),
+        "correlation": round(pair.correlation, 4),
+    }
+
+
+def _clusters(near: Sequence[NearDuplicate], images: Sequence[Examined]) -> list[list[str]]:
+    """Films that have near duplicates, joined through them, each cluster sorted by path."""
+    found = clusters_of([(pair.first, pair.second) for pair in near])
+    return sorted(sorted(images[place].path for place in places) for places in found)
+
+
+def _of_several_classes(images: Sequence[Examined], patients: Sequence[str]) -> list[list[str]]:
+    """Images of each patient who stands in more than one class; the ids are not told."""
+    of_patient: dict[str, list[Examined]] = {}
+    for image, patient in zip(images, patients, strict=True):
+        if patient:
+            of_patient.setdefault(patient, []).append(image)
+    return sorted(
+        sorted(image.path for image in own)
+        for own in of_patient.values()
+        if len({image.label for image in own}) > 1
+    )
+
+
+def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> dict[str, Any]:
+    sizes = Counter(groups)
+    return {
+        "kind": PATIENT if any(patients) else CLUSTER,
+        "number": len(sizes),
+        "largest": max(sizes.values()),
+        "of_several_images": sum(size > 1 for size in sizes.values()),
+        "images_without_patient": sum(not patient for patient in patients),
+    }
+
+
+def _warnings(
+    audit: Mapping[str, Any], source: Association | None, view: Association | None
+) -> list[str]:
+    warnings = []
+    groups = audit["groups"]
+    if groups["kind"] == CLUSTER:
+        warnings.append(
+            "Patient leakage NOT excluded: no metadata.csv with patient_id, so only copies of one "
+            "film are kept in one split, and two films of a patient may be in different ones."
+        )
+    elif groups["images_without_patient"]:
+        warnings.append(
+            f"Patient leakage NOT excluded for {count(groups['images_without_patient'], 'image')} "
+            "without a patient_id in metadata.csv."
+        )
+    for name, found in (("source", source), ("view", view)):
+        if found is not None and found.gives_label_away:
+            strength = "" if found.cramers_v is None else f" (Cramer's V {found.cramers_v:.2f})"
+            warnings.append(
+                f"THE {name.upper()} ALONE GIVES THE CLASS AWAY{strength}: a classifier can score "
+                f"well here by recognising the {name} instead of the disease."
+            )
+    strongest = audit["statistics"]["strongest"]
+    if strongest is not None and strongest["gives_class_away"]:
+        warnings.append(statistic_sentence(strongest))
+    across = sum(pair["across_classes"] for pair in audit["near_duplicates"])
+    if across:
+        warnings.append(
+            f"{count(across, 'pair')} of near duplicates in two classes: one label is wrong."
+        )
+    shared = len(audit["patients_in_several_classes"])
+    if shared:
+        warnings.append(f"{count(shared, 'patient')} with images in several classes.")
+    if audit["quarantined"]:
+        set_aside = count(audit["quarantined"], "unusable file")
+        warnings.append(f"{set_aside} set aside: quarantine.csv.")
+    warnings.extend(
+        f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}."
+        for kind, number in audit["ignored"].items()
+        if kind != "other file"
+    )
+    warnings.extend(
+        f"{count(len(paths), 'image')}: {flag}." for flag, paths in audit["flags"].items()
+    )
+    return warnings
+
+
+def statistic_sentence(found: Mapping[str, Any]) -> str:
+    """What a statistic that tells a class from the others means."""
+    size = "larger" if found["larger"] else "smaller"
+    lungs = " A disease of the lungs can change it too." if found["of_the_lungs"] else ""
+    return (
+        f"The {found['title']} alone tells {found['class']} from the rest with an AUROC of "
+        f"{found['strength']:.2f} (it is {size} there): a classifier can score well here without "
+        f"looking at the lungs.{lungs}"
+    )

@@ -1,0 +1,172 @@
+"""The findings of an audit: what it is, in words, and the images that show it.
+
+A finding counts, for `--strict`, if somebody should act on it: see `docs/audit.md`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from balancer.data.examine import COLOUR, LOW_CONTRAST, OTHER_FORMAT
+from balancer.data.suspects import INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
+
+_TITLES = {
+    INVERTED: ("inverted", "Negatives", "They look like the reverse of a radiograph."),
+    UPSIDE_DOWN: ("upside-down", "Upside down", "Their abdomen is where the neck should be."),
+    LATERAL: (
+        "lateral",
+        "Not frontal, it seems",
+        "Lateral films, other parts of the body, or films that are badly off centre.",
+    ),
+    TEXT_HEAVY: (
+        "text",
+        "Much text",
+        "Dates, names of days or captions cover 1 % of the image or more; a classifier can read.",
+    ),
+    COLOUR: ("colour", "Colour", "Marks or text in colour; radiographs have none."),
+    LOW_CONTRAST: ("low-contrast", "Hardly any contrast", "Nearly blank."),
+    OTHER_FORMAT: ("format", "Misnamed files", "Their content is not what their name says."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to act on, or to know.
+
+    Attributes:
+        name: Stable, for programs.
+        title: For readers.
+        sentence: What it means.
+        counts: Whether `--strict` ends with exit code 4 for it.
+        groups: Paths, those that belong together in one list; empty where none shows it.
+        captions: A few words on each group.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    counts: bool
+    groups: Sequence[Sequence[str]] = ()
+    captions: Sequence[str] = ()
+
+
+def find(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> list[Finding]:
+    """List what an audit found, the gravest first.
+
+    Args:
+        audit: Content of `audit.json`, without the findings.
+        label_of: Class of every path.
+    """
+    return [*_wrong(audit), *_copies(audit, label_of), *_flagged(audit), *_given_away(audit)]
+
+
+def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
+    unusable = audit["unusable"]
+    if unusable:
+        yield Finding(
+            "unusable",
+            "Files that are no usable images",
+            f"{count(len(unusable), 'file')} set aside; quarantine.csv lists them.",
+            True,
+            [[file["path"]] for file in unusable],
+            [file["reason"] for file in unusable],
+        )
+    across = [pair for pair in audit["near_duplicates"] if pair["across_classes"]]
+    if across:
+        yield Finding(
+            "near-duplicates-across-classes",
+            "One film in two classes",
+            f"{count(len(across), 'pair')} of near duplicates in different classes: one label is "
+            "wrong. They are kept in one split, but a network is still taught both.",
+            True,
+            [[pair["first"], pair["second"]] for pair in across],
+            [how(pair) for pair in across],
+        )
+    patients = audit["patients_in_several_classes"]
+    if patients:
+        yield Finding(
+            "patients-in-several-classes",
+            "Patients in several classes",
+            f"{count(len(patients), 'patient')} with images in more than one class. That can be "
+            "the course of a disease, or a wrong label; all images of a patient are in one split.",
+            True,
+            patients,
+            [count(len(paths), "image") for paths in patients],
+        )
+
+
+def _copies(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> Iterator[Finding]:
+    copies: dict[str, list[str]] = {}
+    for copy in audit["copies"]:
+        copies.setdefault(copy["kept"], [copy["kept"]]).append(copy["dropped"])
+    if copies:
+        yield Finding(
+            "copies",
+            "Exact copies",
+            f"{count(len(audit['copies']), 'file')} with the bytes of another; the first of each "
+            "by name is in the index, the others are left out.",
+            True,
+            list(copies.values()),
+            [count(len(paths), "file") for paths in copies.values()],
+        )
+    inside = [paths for paths in audit["clusters"] if len({label_of[path] for path in paths}) == 1]
+    if inside:
+        best = {(pair["first"], pair["second"]): pair for pair in audit["near_duplicates"]}
+        yield Finding(
+            "near-duplicates",
+            "Near duplicates",
+            f"{count(len(inside), 'cluster')} of images that show one film; each cluster is kept "
+            "in one split.",
+            True,
+            inside,
+            [_caption(paths, best) for paths in inside],
+        )
+
+
+def _flagged(audit: Mapping[str, Any]) -> Iterator[Finding]:
+    for flag, paths in audit["flags"].items():
+        name, title, sentence = _TITLES.get(flag, ("flag", flag.capitalize(), ""))
+        images = count(len(paths), "image")
+        yield Finding(
+            name, title, f"{images}. {sentence}".strip(), True, [[path] for path in paths]
+        )
+
+
+def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in ("source", "view"):
+        found = audit[name]
+        if found is not None and found["gives_label_away"]:
+            yield Finding(
+                f"{name}-gives-class-away",
+                f"The {name} gives the class away",
+                f"Whoever knows the {name} of an image knows its class; the table below shows it.",
+                True,
+            )
+    for found in audit["statistics"]["gives_away"]:
+        size = "larger" if found["larger"] else "smaller"
+        lungs = "; a disease of the lungs can change it too" if found["of_the_lungs"] else ""
+        yield Finding(
+            "statistic-gives-class-away",
+            f"The {found['title']} gives {found['class']} away",
+            f"It is {size} in {found['class']} than in the rest: AUROC {found['strength']:.2f}, "
+            f"95 % interval from {found['low']:.2f}{lungs}.",
+            not found["of_the_lungs"],
+        )
+
+
+def how(pair: Mapping[str, Any]) -> str:
+    """How alike two films are, and what was done to one, as far as it can be told."""
+    flip = f", {pair['flip']}" if pair["flip"] else ""
+    crop = f", cropped by {pair['cropped']:.0%}" if pair["cropped"] >= 0.01 else ""
+    return f"correlation {pair['correlation']:.3f}{flip}{crop}"
+
+
+def _caption(paths: Sequence[str], pairs: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+    if len(paths) > 2:
+        return count(len(paths), "image")
+    return how(pairs.get((paths[0], paths[1])) or pairs[paths[1], paths[0]])
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """A number with its noun."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

@@ -1,0 +1,144 @@
+"""Bring two thumbnails of one film to cover each other, where either may be cropped."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.data.fingerprint import (
+    DECIDE,
+    SEARCH,
+    SIDE,
+    Floats,
+    Space,
+    even_contrast,
+    unit,
+    waves,
+)
+from balancer.data.io import Pixels
+
+Cuts = NDArray[np.float64]
+"""Shares (P, 4) of the left, right, top and bottom of the first film that the second lacks;
+negative: of the second that the first lacks."""
+
+_STEP, _FARTHEST = 0.03, 0.15
+_DAMPING = 1e-3
+
+
+def flip_cuts(cuts: Cuts, flip: int) -> Cuts:
+    """The same cuts for films that were both mirrored."""
+    order = [1, 0, 2, 3] if flip & 1 else [0, 1, 2, 3]
+    cuts = cuts[..., order]
+    return cuts[..., [0, 1, 3, 2]] if flip & 2 else cuts
+
+
+def register(
+    first: Floats, second: Floats, cuts: Cuts, space: Space, *, steps: int
+) -> tuple[Floats, Cuts]:
+    """Find the cuts that make pairs of films most alike, by Gauss-Newton steps.
+
+    Args:
+        first: With even contrast, float32 (P, S, S).
+        second: The same, flipped to fit.
+        cuts: Where to begin.
+        space: Of the band `SEARCH`.
+        steps: How many.
+
+    Returns:
+        The best similarity on the way, (P,) in [-1, 1], and its cuts.
+    """
+    best, at = np.full(len(first), -np.inf, np.float32), cuts
+    for step in range(steps + 1):
+        one, slope_one = _embedded(first, np.maximum(cuts, 0), space)
+        other, slope_other = _embedded(second, np.maximum(-cuts, 0), space)
+        similarity = np.einsum("pf,pf->p", one, other)
+        better = similarity > best
+        best, at = np.where(better, similarity, best), np.where(better[:, None], cuts, at)
+        if step < steps:
+            # What is cut off the second film counts downwards, and it stands on the other side of
+            # the difference: the signs cancel.
+            slope = np.where((cuts >= 0)[:, :, None], slope_one, slope_other)
+            cuts = np.clip(cuts - _solved(slope, one - other), -_FARTHEST, _FARTHEST)
+    return best, at
+
+
+def refined(first: Pixels, second: Pixels, cuts: Cuts, space: Space, *, rounds: int) -> Cuts:
+    """Cut the films themselves and register what is left, again and again.
+
+    Contrast was made even with what lies beyond a cut, which draws the cut towards none; here it is
+    made even anew each time.
+
+    Args:
+        first: Thumbnails, uint8 (P, S, S).
+        second: The same, flipped to fit.
+        cuts: Nearly right.
+        space: Of the band `SEARCH`.
+        rounds: How many.
+    """
+    for _ in range(rounds):
+        one = even_contrast(_cropped(first, np.maximum(cuts, 0)))
+        other = even_contrast(_cropped(second, np.maximum(-cuts, 0)))
+        _, further = register(one, other, np.zeros_like(cuts), space, steps=2)
+        kept = 1 - np.abs(cuts.reshape(-1, 2, 2)).sum(axis=2)  # of width and height
+        cuts = np.clip(cuts + np.repeat(kept, 2, axis=1) * further, -_FARTHEST, _FARTHEST)
+    return cuts
+
+
+def similarity_of(first: Pixels, second: Pixels, cuts: Cuts, space: Space) -> Floats:
+    """How alike pairs of films are in what both of them show.
+
+    Args:
+        first: Thumbnails, uint8 (P, S, S).
+        second: The same, flipped to fit.
+        cuts: See `Cuts`.
+        space: Of the band `DECIDE`.
+
+    Returns:
+        In [-1, 1], (P,).
+    """
+    one = even_contrast(_cropped(first, np.maximum(cuts, 0)))
+    other = even_contrast(_cropped(second, np.maximum(-cuts, 0)))
+    embedded = [space.embed(DECIDE.coefficients(films)) for films in (one, other)]
+    return np.asarray(np.einsum("pf,pf->p", *embedded), np.float32)
+
+
+def _embedded(films: Floats, cuts: Cuts, space: Space) -> tuple[Floats, Floats]:
+    """Unit vectors (P, F) of cut films, and their derivatives (P, 4, F) by the cuts."""
+    left, right, top, bottom = cuts.T
+    across, across_slopes = waves(SEARCH.n_waves, left, right)
+    down, down_slopes = waves(SEARCH.n_waves, top, bottom)
+    rows = down @ films  # (P, W, S)
+    columns = films @ across.transpose(0, 2, 1)  # (P, S, W)
+    slopes = [rows @ slope.transpose(0, 2, 1) for slope in across_slopes]
+    slopes += [slope @ columns for slope in down_slopes]
+    vectors, length = unit(space.whiten(SEARCH.choose(down @ columns)))
+    slope = SEARCH.choose(np.stack(slopes, axis=1)) @ space.whitening
+    along = np.einsum("pkf,pf->pk", slope, vectors)[:, :, None]
+    return vectors, (slope - along * vectors[:, None]) / length[:, None]
+
+
+def _solved(slope: Floats, difference: Floats) -> Cuts:
+    normal = (slope @ slope.transpose(0, 2, 1)).astype(np.float64)
+    trace = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+    normal += np.eye(4) * (_DAMPING * trace + 1e-9)
+    step = np.linalg.solve(normal, (slope @ difference[:, :, None]).astype(np.float64))
+    return np.clip(step[:, :, 0], -_STEP, _STEP)
+
+
+def _cropped(thumbnails: Pixels, cuts: Cuts) -> Pixels:
+    cropped = np.empty_like(thumbnails)
+    for place, (left, right, top, bottom) in enumerate(cuts):
+        wide, tall = 1 - left - right, 1 - top - bottom
+        window = np.array(
+            [
+                [wide, 0, SIDE * left - 0.5 + 0.5 * wide],
+                [0, tall, SIDE * top - 0.5 + 0.5 * tall],
+            ]
+        )
+        cropped[place] = cv2.warpAffine(
+            np.ascontiguousarray(thumbnails[place]),
+            window,
+            (SIDE, SIDE),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return cropped

@@ -1,0 +1,69 @@
+"""Which films look wrong by what was measured on them: negatives, laterals, text, colour."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from balancer.data.examine import Examined
+from balancer.data.facts import ImageFacts
+
+INVERTED = "looks inverted beside the others"
+UPSIDE_DOWN = "looks upside down"
+LATERAL = "looks like no frontal film, lateral perhaps"
+TEXT_HEAVY = "much text"
+
+_UNLIKE_OTHERS = -0.3
+_NEGATIVE = -0.25
+_CHEST, _MOST = 0.35, 0.5
+_UPSIDE_DOWN, _BY_FAR = 0.4, 0.5
+_NOT_FRONTAL, _NOT_AT_ALL, _LOPSIDED = 0.2, 0.05, 0.75
+_ONE_FIELD = 0.58
+_TEXT = 0.01
+
+
+def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
+    """Paths of the images that a reader should look at, by reason."""
+    flags: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        for flag in image.flags:
+            flags[flag].append(image.path)
+    posed = are_chests([image.facts for image in images])
+    for image, unlike in zip(images, _reversed(images), strict=True):
+        if pose := _pose(image.facts, unlike, posed):
+            flags[pose].append(image.path)
+        if image.facts.text >= _TEXT:
+            flags[TEXT_HEAVY].append(image.path)
+    return dict(sorted(flags.items()))
+
+
+def are_chests(facts: Sequence[ImageFacts]) -> bool:
+    """Whether most images show a chest from the front, so that the others stand out."""
+    shown = [max(abs(fact.frontal), fact.upside_down) >= _CHEST for fact in facts]
+    return sum(shown) >= _MOST * len(shown)
+
+
+def _pose(facts: ImageFacts, unlike: bool, posed: bool) -> str:
+    unlike = unlike and (facts.frontal < _NOT_AT_ALL or not posed)
+    if unlike or (posed and facts.frontal <= _NEGATIVE):
+        return INVERTED
+    if not posed:
+        return ""
+    if facts.upside_down >= _UPSIDE_DOWN and facts.upside_down - facts.frontal >= _BY_FAR:
+        return UPSIDE_DOWN
+    lopsided = facts.symmetry < _LOPSIDED
+    one_field = facts.frontal + facts.two_lungs < _ONE_FIELD
+    if one_field or facts.frontal < (_NOT_FRONTAL if lopsided else _NOT_AT_ALL):
+        return LATERAL
+    return ""
+
+
+def _reversed(images: Sequence[Examined]) -> list[bool]:
+    """The reverse of what most films here look like, whatever that is."""
+    thumbnails = np.stack([image.thumbnail[::2, ::2] for image in images])
+    flat = thumbnails.reshape(len(images), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+    typical = flat.mean(axis=0)
+    correlation = flat @ (typical / max(float(np.linalg.norm(typical)), 1e-9))
+    return [bool(value < _UNLIKE_OTHERS) for value in correlation]

@@ -1,0 +1,66 @@
+"""Pairs of films that a network takes for nearly the same: edited copies, or one patient twice.
+
+The search for near duplicates compares pixels, so a copy that was turned, labelled or given another
+contrast can pass it; features bear that better, and tell one film from another worse. So these
+pairs are shown, and it is for a reader to say what they are. `docs/audit.md` has the measurement.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from balancer.quality.features import Features
+
+_ENOUGH, _COMPONENTS = 400, 128
+_NOISE = 0.05
+_ALIKE_WHITENED, _ALIKE_PLAIN = 0.65, 0.85
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """Two images by position, `first < second`, and their similarity in [-1, 1]."""
+
+    first: int
+    second: int
+    similarity: float
+
+
+def look_alikes(features: Features) -> list[LookAlike]:
+    """Find pairs whose features are far nearer than those of different films are.
+
+    With 400 images or more the 128 strongest principal components are whitened, and pairs with a
+    cosine of 0.65 are told; with fewer there is no telling what varies, so plain centred features
+    have to reach 0.85.
+
+    Args:
+        features: float32 (N, F).
+
+    Returns:
+        Every pair once, the most alike first.
+    """
+    if len(features) < 2:
+        return []
+    whiten = len(features) >= _ENOUGH
+    vectors = _whitened(features) if whiten else features - features.mean(axis=0)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = (vectors / np.maximum(length, 1e-9)).astype(np.float32)
+    limit = _ALIKE_WHITENED if whiten else _ALIKE_PLAIN
+    pairs: list[LookAlike] = []
+    for start in range(0, len(vectors), _BLOCK):
+        similarity = vectors[start : start + _BLOCK] @ vectors[start:].T
+        row, column = np.nonzero(similarity >= limit)
+        later = column > row
+        pairs.extend(
+            LookAlike(start + int(i), start + int(j), float(similarity[i, j]))
+            for i, j in zip(row[later], column[later], strict=True)
+        )
+    return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
+
+
+def _whitened(features: Features) -> Features:
+    around = (features - features.mean(axis=0)).astype(np.float64)
+    values, vectors = np.linalg.eigh(around.T @ around / len(around))
+    values, vectors = values[-_COMPONENTS:], vectors[:, -_COMPONENTS:]
+    white = around @ (vectors / np.sqrt(values + _NOISE * values.mean()))
+    return np.asarray(white, np.float32)

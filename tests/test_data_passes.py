@@ -1,0 +1,322 @@
+"""The one pass over the files: equal to looking at each alone, and resumable."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from radiograph_folders import class_folders, configured, film, in_workspace, save
+
+from balancer.data import cache, examine, passes
+from balancer.data.dataset import load_index
+from balancer.data.examine import Examined, look_at
+from balancer.data.io import UnusableImageError, read_bytes, read_radiograph, resize_square
+from balancer.data.journal import JOURNAL_NAME
+from balancer.data.look import Look
+from balancer.data.passes import Looked, look_at_all, unfinished
+from balancer.data.roots import Roots
+from balancer.data.rows import RowFile
+from balancer.data.scan import FoundImage, Scan, scan_folder
+from balancer.errors import DataError
+from balancer.recipe import sizes_read
+from balancer.sections import DataConfig
+from balancer.stages import prepare
+
+SIZES = (16, 24)
+
+
+class Killed(BaseException):
+    """As SIGKILL would end a pass, as far as a test can survive it."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Five chunks of four, one file of them no image."""
+    root = class_folders(tmp_path / "data", {"COVID": 9, "Normal": 10})
+    (root / "COVID" / "bad.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "_CHUNK", 4)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read from now on."""
+    names: list[str] = []
+
+    def reading(path: Path) -> bytes:
+        names.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(examine, "read_bytes", reading)
+    return names
+
+
+def scanned(root: Path) -> Scan:
+    return scan_folder(root)
+
+
+def looked_at(root: Path, place: Path) -> Looked:
+    return look_at_all(
+        Look(roots=Roots.of([root]), config=DataConfig(), sizes=SIZES), scanned(root).images, place
+    )
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
+    add: Callable[..., None] = passes.Journal.add
+
+    def adding(self: passes.Journal, chunk: int, *args: object) -> None:
+        if chunk == chunks:
+            raise Killed
+        add(self, chunk, *args)
+
+    monkeypatch.setattr(passes.Journal, "add", adding)
+
+
+def assert_equal(ours: Looked, theirs: Looked) -> None:
+    assert ours.digests == theirs.digests
+    for one, other in zip(ours.results, theirs.results, strict=True):
+        assert repr(one) == repr(other)
+        if isinstance(one, Examined) and isinstance(other, Examined):
+            assert one.facts == other.facts
+            np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
+    for size in SIZES:
+        for row, result in enumerate(ours.results):
+            if isinstance(result, Examined) and ours.stored[row] in (0, size):
+                np.testing.assert_array_equal(
+                    ours.squares[size].read(row), theirs.squares[size].read(row)
+                )
+
+
+def test_a_pass_sees_what_a_look_at_each_file_sees(root: Path, tmp_path: Path) -> None:
+    looked = looked_at(root, tmp_path / "pass")
+    images = scanned(root).images
+    assert len(looked.results) == len(images) == 20
+    assert [file.path for file in looked.unusable] == ["COVID/bad.png"]
+    for row, (image, digest, result) in enumerate(
+        zip(images, looked.digests, looked.results, strict=True)
+    ):
+        alone = look_at(Roots.of([root]), image, DataConfig())
+        assert (digest, repr(result)) == (alone.digest, repr(alone.result))
+        if alone.pixels is not None:
+            for size in SIZES:
+                np.testing.assert_array_equal(
+                    looked.squares[size].read(row), resize_square(alone.pixels, size)
+                )
+
+
+def test_every_file_is_read_once(root: Path, tmp_path: Path, reads: list[str]) -> None:
+    looked_at(root, tmp_path / "pass")
+    assert sorted(reads) == sorted(path.name for path in root.glob("*/*.png"))
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_a_killed_pass_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str], chunks: int
+) -> None:
+    with monkeypatch.context() as patched:
+        kill_after(patched, chunks)
+        with pytest.raises(Killed):
+            looked_at(root, tmp_path / "pass")
+    reads.clear()
+    again = looked_at(root, tmp_path / "pass")
+    assert len(reads) == 20 - 4 * chunks
+    assert_equal(again, looked_at(root, tmp_path / "other"))
+
+
+def torn(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes()[:-9])
+
+
+def other_boot(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes().replace(b'"boot": "', b'"boot": "x', 1))
+
+
+@pytest.mark.parametrize(("damage", "kept"), [(torn, 2), (other_boot, 0)])
+def test_what_is_doubtful_is_read_again(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reads: list[str],
+    damage: Callable[[Path], None],
+    kept: int,
+) -> None:
+    with monkeypatch.context() as patched:
+        kill_after(patched, 3)
+        with pytest.raises(Killed):
+            looked_at(root, tmp_path / "pass")
+    damage(tmp_path / "pass" / JOURNAL_NAME)
+    reads.clear()
+    again = looked_at(root, tmp_path / "pass")
+    assert len(reads) == 20 - 4 * kept
+    assert_equal(again, looked_at(root, tmp_path / "other"))
+
+
+def test_a_file_that_changed_is_read_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        kill_after(patched, 3)
+        with pytest.raises(Killed):
+            looked_at(root, tmp_path / "pass")
+    path = root / "COVID" / "001.png"
+    times = path.stat()
+    save(path, film(99))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as `cp -p` would
+    reads.clear()
+    again = looked_at(root, tmp_path / "pass")
+    assert len(reads) == 20 - 4 * 2
+    assert_equal(again, looked_at(root, tmp_path / "other"))
+
+
+def test_missing_rows_or_other_settings_begin_anew(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        kill_after(patched, 3)
+        with pytest.raises(Killed):
+            looked_at(root, tmp_path / "pass")
+    shutil.copytree(tmp_path / "pass", tmp_path / "copy")
+    (tmp_path / "copy" / "16.npy").unlink()
+    reads.clear()
+    looked_at(root, tmp_path / "copy")
+    assert len(reads) == 20
+    reads.clear()
+    strict = Look(roots=Roots.of([root]), config=DataConfig(min_side=40), sizes=SIZES)
+    look_at_all(strict, scanned(root).images, tmp_path / "pass")
+    assert len(reads) == 20
+
+
+def test_processes_see_what_threads_see(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = looked_at(root, tmp_path / "threads")
+    monkeypatch.setattr("balancer.data.pool._THREADS_SUFFICE", 0)
+    monkeypatch.setattr("balancer.data.pool._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("balancer.data.pool.cores", lambda: 2)
+    assert_equal(looked_at(root, tmp_path / "processes"), threads)
+
+
+def test_unreadable_files_have_their_reason_for_a_digest(tmp_path: Path) -> None:
+    gone = FoundImage("COVID/gone.png", "COVID")
+    looked = look_at_all(
+        Look(roots=Roots.of([tmp_path]), config=DataConfig()), [gone], tmp_path / "pass"
+    )
+    with pytest.raises(UnusableImageError) as refused:
+        read_bytes(tmp_path / gone.path)
+    assert looked.digests == [refused.value.reason]
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4], [1, 3, 4], [4, 0, 2], []])
+def test_rows_are_closed_up(tmp_path: Path, rows: list[int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 7), dtype=np.uint8)
+    file = RowFile(tmp_path / "rows.npy", 5, (7, 7))
+    for row in (3, 0, 4, 1, 2):
+        file.write(row, pixels[row])
+    file.keep(rows, tmp_path / "kept.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "kept.npy"), pixels[rows])
+    assert not (tmp_path / "rows.npy").exists()
+
+
+def test_prepare_leaves_the_pixels_that_later_stages_want(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = class_folders(tmp_path / "data", {"COVID": 9, "Normal": 10})
+    shutil.copy(root / "COVID" / "003.png", root / "COVID" / "0030.png")
+    (root / "COVID" / "005.png").write_bytes(b"no image")
+    config = configured(root, "data.skip_bad=true", "gan.image_size=32", "classifier.image_size=48")
+    workspace = in_workspace(tmp_path)
+    prepare.run(config, workspace)
+    assert not workspace.unfinished_index_dir.exists()
+    index = load_index(workspace.index_dir)
+    monkeypatch.setattr(cache, "decode_radiograph", None)
+    assert sizes_read(config) == (32, 48)
+    for size in sizes_read(config):
+        pixels = index.image_set(size).pixels
+        for row, record in zip(pixels, index.records, strict=True):
+            expected = resize_square(read_radiograph(index.roots.locate(record.path)), size)
+            np.testing.assert_array_equal(row, expected)
+
+
+@pytest.mark.parametrize("n_larger", [0, 3])
+def test_squares_of_a_wanted_size_are_kept_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_larger: int
+) -> None:
+    """Of other sizes nothing is stored where all can be made from these."""
+    root = class_folders(tmp_path / "data", {"COVID": 9, "Normal": 10})
+    for number in range(n_larger):
+        save(root / "Normal" / f"larger-{number}.png", film(50 + number, 80))
+    config = configured(root, "gan.image_size=32", "classifier.image_size=48")
+    workspace = in_workspace(tmp_path)
+    prepare.run(config, workspace)
+    index = load_index(workspace.index_dir)
+    kept = sorted(path.name.partition("-")[0] for path in (index.directory / "cache").iterdir())
+    assert kept == (["32", "48"] if n_larger else ["48"])
+    expected = {
+        size: [
+            resize_square(read_radiograph(index.roots.locate(record.path)), size)
+            for record in index.records
+        ]
+        for size in (32, 48)
+    }
+    shutil.rmtree(root)
+    for size in (32, 48):
+        np.testing.assert_array_equal(index.image_set(size).pixels, expected[size])
+
+
+def test_up_to_date_without_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    root = class_folders(tmp_path / "data", {"COVID": 9, "Normal": 10})
+    workspace = in_workspace(tmp_path)
+    first = prepare.run(configured(root), workspace)
+    reads.clear()
+    monkeypatch.setattr(examine, "decode_radiograph", None)
+    assert prepare.run(configured(root), workspace) == first
+    assert not reads
+    save(root / "COVID" / "001.png", film(99))
+    with pytest.raises(TypeError):  # it would decode
+        prepare.run(configured(root), workspace)
+
+
+def test_a_killed_prepare_goes_on_and_faults_sweep(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    workspace = in_workspace(tmp_path)
+    config = configured(root, "data.skip_bad=true")
+    with monkeypatch.context() as patched:
+        kill_after(patched, 2)
+        with pytest.raises(Killed):
+            prepare.run(config, workspace)
+    assert not workspace.index_dir.exists()
+    reads.clear()
+    resumed = prepare.run(config, workspace)
+    assert len(reads) == 20 - 4 * 2
+    fresh = prepare.run(config, in_workspace(tmp_path / "other"))
+    assert resumed.inputs == fresh.inputs
+    assert resumed.metrics == fresh.metrics
+    with pytest.raises(DataError):
+        prepare.run(configured(root), workspace, force=True)
+    assert not workspace.unfinished_index_dir.exists()
+
+
+def test_a_stopped_pass_stays_and_a_finished_one_goes(tmp_path: Path) -> None:
+    place = tmp_path / "pass"
+
+    def stopped_by(fault: BaseException | None) -> None:
+        with unfinished(place):
+            place.mkdir(exist_ok=True)
+            if fault is not None:
+                raise fault
+
+    for fault, stays in ((Killed(), True), (KeyboardInterrupt(), True), (OSError(), False)):
+        with pytest.raises(type(fault)):
+            stopped_by(fault)
+        assert place.exists() is stays
+    stopped_by(None)
+    assert not place.exists()
