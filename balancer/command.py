@@ -83,6 +83,7 @@ def _stop_cleanly_on_sigterm() -> None:
 
 def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "StageResult":
     from balancer.config import load_config
+    from balancer.data.index_settings import as_standing, refuse_other_settings
     from balancer.data.urls import url_of
     from balancer.workspace import Workspace
 
@@ -94,9 +95,9 @@ def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "St
     with workspace.lock():
         if command not in ("prepare", "run"):
             if config.data.root is not None:
-                _stage("prepare").run(config, workspace)
+                _stage("prepare").run(as_standing(config, workspace), workspace)
             else:
-                _stage("prepare").refuse_other_settings(config, workspace)
+                refuse_other_settings(config, workspace)
         return _with_missing(command, config, workspace, request.force, extra)
 
 

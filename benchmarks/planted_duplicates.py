@@ -37,18 +37,11 @@ SAME_FILM = {
         ("COVID-1291.png", "COVID-461.png"),
         ("COVID-385.png", "COVID-535.png"),
         ("00002658_001.jpg", "00002658_002.jpg"),
-        (
-            "E63574A7-4188-4C8D-8D17-9D67A18A1AFA.jpg",
-            "F4341CE7-73C9-45C6-99C8-8567A5484B63.jpg",
-        ),
+        ("E63574A7-4188-4C8D-8D17-9D67A18A1AFA.jpg", "F4341CE7-73C9-45C6-99C8-8567A5484B63.jpg"),
     )
 }
 """Pairs of the folders themselves, looked at side by side: one film, saved twice."""
-_FILTERS = (
-    Image.Resampling.BILINEAR,
-    Image.Resampling.BICUBIC,
-    Image.Resampling.LANCZOS,
-)
+_FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
 def rescaled(film: Pixels, rng: np.random.Generator) -> Pixels:
@@ -122,11 +115,9 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Sum over folders."""
-        self.planted += other.planted
-        self.found += other.found
-        self.false += other.false
+        for name in ("planted", "found", "false", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.lowest = min(self.lowest, other.lowest)
-        self.seconds += other.seconds
 
     def told(self) -> dict[str, Any]:
         """JSON types, with 95 % Wilson intervals."""
@@ -183,8 +174,7 @@ def main() -> None:
     }
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record, indent=2)
-        (options.out / "planted-duplicates.json").write_text(text + "\n")
+        (options.out / "planted-duplicates.json").write_text(json.dumps(record, indent=2) + "\n")
         (options.out / "planted-duplicates.md").write_text(page(record, options.data))
 
 

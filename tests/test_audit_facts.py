@@ -14,7 +14,9 @@ from balancer.data.lettering import text_share
 from balancer.data.phantom import draw_phantom
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
+from balancer.data.seam import seam_strength
 from balancer.data.suspects import (
+    BROKEN,
     INVERTED,
     LATERAL,
     TEXT_HEAVY,
@@ -84,6 +86,14 @@ def test_negatives_are_found_one_by_one_and_all_together() -> None:
 def test_film_from_the_side() -> None:
     found = flagged(*(lateral(seed) for seed in range(4)))
     assert found == {LATERAL: [f"COVID/{number}.png" for number in range(100, 104)]}
+
+
+def test_film_that_breaks_off() -> None:
+    broken = chest(43).copy()
+    broken[90:] = np.roll(broken[90:], 60, axis=1) // 2 + 20
+    assert flagged(broken)[BROKEN] == ["COVID/100.png"]
+    assert seam_strength(chest(43)) < 0.2
+    assert seam_strength(np.zeros((300, 20), np.uint8)) == 0
 
 
 def test_film_upside_down() -> None:
@@ -162,5 +172,5 @@ def test_few_real_films_are_suspected(name: str) -> None:
     found = [FoundImage(p.relative_to(REAL / name).as_posix(), p.parent.name) for p in paths]
     images, _ = examine_images(Roots.of([REAL / name]), found, DataConfig())
     flags = collect_flags(images)
-    for flag in (INVERTED, LATERAL, UPSIDE_DOWN, TEXT_HEAVY):
+    for flag in (BROKEN, INVERTED, LATERAL, UPSIDE_DOWN, TEXT_HEAVY):
         assert len(flags.get(flag, [])) <= 0.01 * len(images)

@@ -14,11 +14,13 @@ from tiny_pipeline import draw_folder
 from balancer.ablation.folds import Fold
 from balancer.ablation.workspaces import write_fold
 from balancer.data.dataset import Index, load_index
+from balancer.data.index_settings import as_standing, refuse_other_settings
 from balancer.data.io import PIXEL_RECIPE, png_bytes, read_radiograph, resize_square
 from balancer.data.preprocessed import hash_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.lung_views import lung_view
 from balancer.imaging.preprocess import preprocessor
+from balancer.results import read_result
 from balancer.shortcuts.masks import load_masks, masks_of_index
 from balancer.stages import prepare
 
@@ -117,10 +119,26 @@ def test_a_later_command_cannot_ask_for_others(root: Path, cropped: Index) -> No
 
     workspace = Workspace(cropped.directory.parent)
     for fitting in ((), CROPPED, CROPPED[:1], ("preprocessing.frame=stretch",)):
-        prepare.refuse_other_settings(load_config(assignments=fitting), workspace)
+        refuse_other_settings(load_config(assignments=fitting), workspace)
     for other in ("preprocessing.frame=pad", "preprocessing.contrast=window"):
         with pytest.raises(ConfigurationError, match=r"made with preprocessing\."):
-            prepare.refuse_other_settings(load_config(assignments=(other,)), workspace)
+            refuse_other_settings(load_config(assignments=(other,)), workspace)
+
+
+def test_a_later_command_may_name_the_data_again(root: Path, cropped: Index) -> None:
+    from balancer.config import load_config
+    from balancer.workspace import Workspace
+
+    workspace = Workspace(cropped.directory.parent)
+    again = as_standing(load_config(options={"data.root": root}), workspace)
+    assert prepare.run(again, workspace) == read_result(workspace.index_dir)
+    other = as_standing(
+        load_config(assignments=("data.min_images=3",), options={"data.root": root}), workspace
+    )
+    with pytest.raises(ConfigurationError, match=r"data\.min_images=8 \(now 3\)"):
+        prepare.run(other, workspace)
+    elsewhere = load_config(options={"data.root": root.parent})
+    assert as_standing(elsewhere, workspace) == elsewhere
 
 
 def test_another_version_of_the_preprocessing_is_refused(cropped: Index, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from balancer.data.io import Pixels
 from balancer.data.lettering import text_share
 from balancer.data.pose import looks
+from balancer.data.seam import seam_strength
 
 _DARK, _BRIGHT = 24, 231
 _DARK_SPREAD, _BRIGHT_SPREAD = 24, 16
@@ -42,6 +43,7 @@ class ImageFacts:
         symmetry: Correlation with its own mirror image.
         two_lungs: How much darker than the middle both sides are at the height of the lungs, in
             standard deviations of the grey levels.
+        seam: Share of the columns that break off at one row.
     """
 
     mean: float
@@ -59,6 +61,7 @@ class ImageFacts:
     upside_down: float
     symmetry: float
     two_lungs: float
+    seam: float
 
 
 def measure(pixels: Pixels, colour: float) -> ImageFacts:
@@ -92,6 +95,7 @@ def measure(pixels: Pixels, colour: float) -> ImageFacts:
         upside_down=upside_down,
         symmetry=symmetry,
         two_lungs=two_lungs,
+        seam=seam_strength(film),
     )
 
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from balancer.data.examine import COLOUR, LOW_CONTRAST, OTHER_FORMAT
-from balancer.data.suspects import INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
+from balancer.data.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
 
 _TITLES = {
+    BROKEN: (
+        "broken",
+        "Broken, it seems",
+        "A band does not fit the rest, as where a damaged file was decoded.",
+    ),
     INVERTED: ("inverted", "Negatives", "They look like the reverse of a radiograph."),
     UPSIDE_DOWN: ("upside-down", "Upside down", "Their abdomen is where the neck should be."),
     LATERAL: (
@@ -156,8 +161,10 @@ def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
 
 def how(pair: Mapping[str, Any]) -> str:
     """How alike two films are, and what was done to one, as far as it can be told."""
-    flip = f", {pair['flip']}" if pair["flip"] else ""
-    crop = f", cropped by {pair['cropped']:.0%}" if pair["cropped"] >= 0.01 else ""
+    # An index of an earlier version tells neither.
+    flip, cropped = pair.get("flip", ""), pair.get("cropped", 0.0)
+    flip = f", {flip}" if flip else ""
+    crop = f", cropped by {cropped:.0%}" if cropped >= 0.01 else ""
     return f"correlation {pair['correlation']:.3f}{flip}{crop}"
 
 

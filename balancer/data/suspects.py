@@ -12,6 +12,7 @@ INVERTED = "looks inverted beside the others"
 UPSIDE_DOWN = "looks upside down"
 LATERAL = "looks like no frontal film, lateral perhaps"
 TEXT_HEAVY = "much text"
+BROKEN = "looks broken: a band does not fit the rest"
 
 _UNLIKE_OTHERS = -0.3
 _NEGATIVE = -0.25
@@ -20,6 +21,7 @@ _UPSIDE_DOWN, _BY_FAR = 0.4, 0.5
 _NOT_FRONTAL, _NOT_AT_ALL, _LOPSIDED = 0.2, 0.05, 0.75
 _ONE_FIELD = 0.58
 _TEXT = 0.01
+_SEAM = 0.45
 
 
 def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
@@ -32,6 +34,8 @@ def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
     for image, unlike in zip(images, _reversed(images), strict=True):
         if pose := _pose(image.facts, unlike, posed):
             flags[pose].append(image.path)
+        if image.facts.seam >= _SEAM:
+            flags[BROKEN].append(image.path)
         if image.facts.text >= _TEXT:
             flags[TEXT_HEAVY].append(image.path)
     return dict(sorted(flags.items()))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from balancer.data.findings import how
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.material import Material, Record, Study
 from balancer.report.wording import TITLES, cell, listing, scalar
@@ -196,8 +197,8 @@ def _lists(
     if pairs:
         yield Heading("Near duplicates, kept in one split")
         yield Bullets(_cut([
-            f"{pair['first']} and {pair['second']} (hash distance {pair['distance']}, correlation "
-            f"{pair['correlation']:.3f}{', IN TWO CLASSES' if pair['across_classes'] else ''})"
+            f"{pair['first']} and {pair['second']} ({how(pair)}"
+            f"{', IN TWO CLASSES' if pair['across_classes'] else ''})"
             for pair in pairs
         ]))  # fmt: skip
     for flag, paths in flags.items():

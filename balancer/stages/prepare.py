@@ -1,7 +1,6 @@
 """`balancer prepare`: from a folder of radiographs to `index/`."""
 
 import csv
-import importlib.resources
 import json
 import logging
 import shutil
@@ -21,6 +20,7 @@ from balancer.data.build import BuiltIndex, build_index
 from balancer.data.dataset import load_index
 from balancer.data.details import DETAILS_NAME, details_bytes, details_of
 from balancer.data.engine import LOCAL, Engine, engine_of
+from balancer.data.index_settings import data_roots, index_settings
 from balancer.data.look import Look
 from balancer.data.lung_masks import (
     ARCHIVE,
@@ -36,14 +36,14 @@ from balancer.data.preprocessed import INDEX_NAME
 from balancer.data.roots import Roots, base_folder
 from balancer.data.same_film import pairs_hash
 from balancer.data.scan import Scan, Unusable
-from balancer.data.urls import resolved, url_of
+from balancer.data.urls import url_of
 from balancer.errors import ConfigurationError
-from balancer.imaging.preprocess import from_record, preprocessor, recorded
+from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.recipe import sizes_read
 from balancer.report.audit_page import pictures_of, render_audit
-from balancer.results import StageResult, difference, perform, read_result, standing_result
-from balancer.sections import DataConfig, PreprocessingConfig
+from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.sections import PreprocessingConfig
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def run(
             found something.
         EnvironmentFault: The disk is full, or Spark cannot be used.
     """
-    roots = _data_roots(config.data, workspace)
+    roots = data_roots(config.data, workspace)
     for place in roots.archives.values():
         if url_of(place):
             _refuse_preprocessing(config.preprocessing, url_of(place))
@@ -96,7 +96,7 @@ def _run(
     reader: Engine, roots: Roots, config: BalancerConfig, workspace: Workspace, *, force: bool
 ) -> StageResult:
     scan = reader.scan(roots, config.data)
-    settings = _settings(config, roots)
+    settings = index_settings(config, roots)
     masks = choose_masks(
         [image.path for image in scan.images],
         config.preprocessing,
@@ -141,39 +141,6 @@ def _refuse_preprocessing(config: PreprocessingConfig, url: str) -> None:
         )
 
 
-def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
-    """Refuse settings of `data` that the standing index was not made with, unless they are unset.
-
-    Raises:
-        ConfigurationError: A setting was given and differs.
-    """
-    standing = read_result(workspace.index_dir)
-    if standing is None:
-        return
-    roots = _standing_roots(standing)
-    made, wanted = standing.settings.get("data", {}), _settings(config, roots)["data"]
-    unset = _settings(BalancerConfig(), roots)["data"]
-    given = {key: value for key, value in wanted.items() if value != unset[key]}
-    unlike = difference({key: made.get(key) for key in given}, given)
-    unlike = unlike or _other_preprocessing(config.preprocessing, standing)
-    if unlike:
-        raise ConfigurationError(
-            f"{workspace.index_dir} was made with {unlike}; add --force to `balancer prepare` to "
-            "replace it, or choose another --workspace to keep it."
-        )
-
-
-def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult) -> str:
-    """How the settings that are given differ from those of the index; empty where none does."""
-    where = "The index of this workspace"
-    made = from_record(standing.settings.get("preprocessing", {}), where).model_dump(mode="json")
-    unset = PreprocessingConfig().model_dump(mode="json")
-    given = {key: v for key, v in wanted.model_dump(mode="json").items() if v != unset[key]}
-    return difference(
-        {"preprocessing": {key: made[key] for key in given}}, {"preprocessing": given}
-    )
-
-
 def summary(result: StageResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     splits: dict[str, dict[str, int]] = result.metrics["splits"]
@@ -186,35 +153,6 @@ def summary(result: StageResult) -> list[RenderableType]:
     groups = result.metrics["groups"]
     line = f"{groups['number']} groups by {groups['kind']}; no group is in two splits."
     return [table, Text(line)]
-
-
-def _data_roots(config: DataConfig, workspace: Workspace) -> Roots:
-    if config.places:
-        return Roots.of([resolved(place) for place in config.places])
-    standing = read_result(workspace.index_dir)
-    if standing is not None:
-        return _standing_roots(standing)
-    samples = Path(str(importlib.resources.files("samples"))).resolve()
-    log.info("No --data given: using the bundled samples, drawings of chests (%s).", samples)
-    return Roots.of([samples])
-
-
-def _standing_roots(standing: StageResult) -> Roots:
-    root = standing.settings.get("data", {}).get("root")
-    return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
-
-
-def _settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
-    # Neither `skip_bad`, which decides whether there is an index, not what stands in it, and which
-    # later commands that are given --data lack, nor what concerns other archives than these.
-    data = config.data.model_dump(mode="json", exclude={"skip_bad", "external_classes"})
-    places = roots.places
-    done = recorded(config.preprocessing)
-    return {
-        "seed": config.seed,
-        "data": data | {"root": places if places[1:] else places[0]},
-        **({"preprocessing": done} if done else {}),
-    }
 
 
 def _mask_inputs(masks: Mapping[str, MaskFile]) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""Which data and which preprocessing an index is of: asked for, or as it stands."""
+
+import importlib.resources
+import logging
+from pathlib import Path
+from typing import Any
+
+from balancer.config import BalancerConfig
+from balancer.data.roots import Roots
+from balancer.data.urls import resolved
+from balancer.errors import ConfigurationError
+from balancer.imaging.preprocess import from_record, recorded
+from balancer.results import StageResult, difference, read_result
+from balancer.sections import DataConfig, PreprocessingConfig
+from balancer.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_OF_THE_COMMAND = {"skip_bad", "external_classes"}
+"""Not of the index: the one decides whether there is one, the other concerns other archives."""
+
+
+def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
+    """The archives asked for, else those of the standing index, else the bundled samples."""
+    if config.places:
+        return Roots.of([resolved(place) for place in config.places])
+    standing = read_result(workspace.index_dir)
+    if standing is not None:
+        return _standing_roots(standing)
+    samples = Path(str(importlib.resources.files("samples"))).resolve()
+    log.info("No --data given: using the bundled samples, drawings of chests (%s).", samples)
+    return Roots.of([samples])
+
+
+def _standing_roots(standing: StageResult) -> Roots:
+    root = standing.settings.get("data", {}).get("root")
+    return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
+
+
+def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
+    """What an index depends on, JSON types."""
+    data = config.data.model_dump(mode="json", exclude=_OF_THE_COMMAND)
+    places = roots.places
+    done = recorded(config.preprocessing)
+    return {
+        "seed": config.seed,
+        "data": data | {"root": places if places[1:] else places[0]},
+        **({"preprocessing": done} if done else {}),
+    }
+
+
+def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
+    """Fill what is not given from the standing index, where that is of the same archives.
+
+    A later command names its data again to be safe, not to say anew how they were prepared.
+    """
+    standing = read_result(workspace.index_dir)
+    if standing is None or not config.data.places:
+        return config
+    if data_roots(config.data, workspace) != _standing_roots(standing):
+        return config
+    made = standing.settings["data"]
+    unset = DataConfig().model_dump(mode="json")
+    data = {
+        key: made.get(key, value) if value == unset[key] and key not in _OF_THE_COMMAND else value
+        for key, value in config.data.model_dump(mode="json").items()
+    }
+    preprocessing = config.preprocessing
+    if preprocessing == PreprocessingConfig():
+        preprocessing = from_record(standing.settings.get("preprocessing", {}), "The index")
+    return config.model_copy(
+        update={"data": DataConfig.model_validate(data), "preprocessing": preprocessing}
+    )
+
+
+def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
+    """Refuse settings of `data` that the standing index was not made with, unless they are unset.
+
+    Raises:
+        ConfigurationError: A setting was given and differs.
+    """
+    standing = read_result(workspace.index_dir)
+    if standing is None:
+        return
+    roots = _standing_roots(standing)
+    made, wanted = standing.settings.get("data", {}), index_settings(config, roots)["data"]
+    unset = index_settings(BalancerConfig(), roots)["data"]
+    given = {key: value for key, value in wanted.items() if value != unset[key]}
+    unlike = difference({key: made.get(key) for key in given}, given)
+    unlike = unlike or _other_preprocessing(config.preprocessing, standing)
+    if unlike:
+        raise ConfigurationError(
+            f"{workspace.index_dir} was made with {unlike}; add --force to `balancer prepare` to "
+            "replace it, or choose another --workspace to keep it."
+        )
+
+
+def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult) -> str:
+    """How the settings that are given differ from those of the index; empty where none does."""
+    where = "The index of this workspace"
+    made = from_record(standing.settings.get("preprocessing", {}), where).model_dump(mode="json")
+    unset = PreprocessingConfig().model_dump(mode="json")
+    given = {key: v for key, v in wanted.model_dump(mode="json").items() if v != unset[key]}
+    return difference(
+        {"preprocessing": {key: made[key] for key in given}}, {"preprocessing": given}
+    )
