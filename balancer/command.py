@@ -46,7 +46,7 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
         _fail(error, error.exit_code, request.verbosity)
     except KeyboardInterrupt as error:
         code = 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
-        _fail(error, code, request.verbosity, "Stopped; nothing half-written was left.")
+        _fail(error, code, request.verbosity, _stopped(request))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
@@ -59,6 +59,19 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
         _fail(error, EnvironmentFault.exit_code, request.verbosity, sentence)
     except Exception as error:  # the last door: an unforeseen fault must still be one sentence
         _fail_unforeseen(error, request.verbosity)
+
+
+def _stopped(request: Request) -> str:
+    from balancer.workspace import Workspace
+
+    said = "Stopped; nothing half-written was left"
+    unfinished = Workspace(request.workspace).unfinished_index_dir
+    if unfinished.is_dir():
+        from balancer.data.journal import JOURNAL_NAME
+
+        if (unfinished / JOURNAL_NAME).is_file():  # without it there is nothing to go on from
+            said += " but what was read of the images, so that the same command goes on there"
+    return f"{said}."
 
 
 def list_layouts(context: click.Context) -> None:

@@ -4,11 +4,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from balancer.ratio import TargetRatio
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Label = Annotated[
+    str, BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)
+]
+"""YAML reads the label 0 as a number."""
 
 
 class Section(BaseModel):
@@ -25,9 +29,9 @@ class DataConfig(Section):
     file; null: the workspace's index, else the bundled samples."""
     layout: str | tuple[str, ...] = "auto"
     """How the archive is laid out, or each of several; `balancer prepare --list-layouts`."""
-    classes: dict[str, str] | None = None
+    classes: dict[Label, Label] | None = None
     """Label of the archive to class; labels that are not named are left out. Null: as they are."""
-    external_classes: dict[str, str] | None = None
+    external_classes: dict[Label, Label] | None = None
     """The same for the archives of `evaluate` and `--external`, to the classes of the index."""
     views: Literal["frontal", "all"] = "frontal"
     """Which films are taken where an archive tells their view."""

@@ -101,6 +101,32 @@ def test_labels_that_do_not_fit_the_images(tmp_path: Path) -> None:
         made.scanned(tmp_path / "x.npz")
 
 
+@pytest.mark.parametrize("labels", [[0.0, np.nan], [0, -1], [0.5, 1], [[0, 2], [1, 0]]])
+def test_labels_that_are_no_classes(tmp_path: Path, labels: list[float]) -> None:
+    images = np.zeros((2, 32, 32), np.uint8)
+    np.savez(tmp_path / "x.npz", train_images=images, train_labels=np.array(labels))
+    with pytest.raises(DataError, match="its train_labels are not all numbers of classes"):
+        made.scanned(tmp_path / "x.npz")
+
+
+def test_a_damaged_file_is_called_so(tmp_path: Path) -> None:
+    place = made.medmnist(tmp_path / "x.npz")
+    place.write_bytes(place.read_bytes()[:2000])
+    for given in (place, tmp_path):
+        with pytest.raises(DataError, match=r"should be a MedMNIST file .* damaged") as caught:
+            made.scanned(given)
+        assert len(str(caught.value)) < 300 + len(str(place))
+    np.savez(place, other=np.zeros(3))
+    with pytest.raises(DataError, match="but has the arrays other"):
+        made.scanned(place)
+
+
+def test_images_beside_the_file_are_counted(tmp_path: Path) -> None:
+    made.medmnist(tmp_path / "x.npz")
+    made.films(tmp_path, ["a/1.png", "2.jpg"])
+    assert made.scanned(tmp_path).ignored == {"image beside the MedMNIST file": 2}
+
+
 def test_a_folder_of_two_files_wants_a_choice(tmp_path: Path) -> None:
     made.medmnist(tmp_path / "a.npz")
     made.medmnist(tmp_path / "b.npz")

@@ -100,7 +100,7 @@ def test_the_shell_takes_data_and_layout_again_and_again(
     words = ["prepare", "-w", str(tmp_path / "w"), "--set", "data.min_images=3", "-q"]
     for place in places[1:]:
         words += ["--data", str(place)]
-    words += ["--layout", "actualmed", "--layout", "figure1", "--skip-bad"]
+    words += ["--layout", "actualmed", "--layout", "figure1"]
     done = CliRunner().invoke(main, words)
     # Both are drawn from the same seeds, and say different things of them.
     assert done.exit_code == 4, done.output

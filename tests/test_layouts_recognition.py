@@ -49,7 +49,7 @@ def test_metadata_csv_beside_class_folders_is_no_manifest(tmp_path: Path) -> Non
 
 def test_two_layouts_at_once_have_to_be_told_apart(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"COVID": 3, "Normal": 3})
-    (root / "list.csv").write_text("path,label\nCOVID/000.png,COVID\n")
+    (root / "list.csv").write_text("path,label\nelsewhere.png,COVID\n")
     with pytest.raises(DataError, match=r"could be of 2 \(manifest .* class-folders .*--layout"):
         recognise(root)
     assert made.scanned(root, layout="class-folders").layout == "class-folders"
@@ -82,6 +82,38 @@ def test_parts_of_an_archive_are_no_classes(tmp_path: Path) -> None:
         class_folders(tmp_path / part, {"COVID": 1, "Normal": 1})
     with pytest.raises(DataError, match="test', which looks like one"):
         recognise(tmp_path)
+
+
+def test_a_table_comes_before_the_folders_that_it_lists(tmp_path: Path) -> None:
+    made.films(tmp_path / "one", ["img/1.png", "img/2.png"])
+    (tmp_path / "one" / "labels.csv").write_text("path,label\n1.png,COVID\n")
+    assert recognise(tmp_path / "one")[0].name == "manifest"
+    two = class_folders(tmp_path / "two", {"COVID": 1, "Normal": 1})
+    (two / "labels.csv").write_text("label,Path\nCOVID,.\\covid\\000.png\n")
+    assert recognise(two)[0].name == "manifest"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cohen", "actualmed", "figure1", "covidx", "rsna-pneumonia", "nih-chestxray14"),
+        "radiography-database",
+    ],
+)
+def test_a_layout_by_a_wrong_name_is_told_by_its_marks(tmp_path: Path, name: str) -> None:
+    root = class_folders(tmp_path, {"COVID": 3, "Normal": 3})
+    marks = next(layout.marks for layout in LAYOUTS if layout.name == name)
+    with pytest.raises(DataError) as caught:
+        made.scanned(root, layout=name)
+    assert f"of the layout {name}, which is marked by {marks}, but has none" in str(caught.value)
+
+
+def test_a_class_of_dicom_beside_one_of_png(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"COVID": 2})
+    (root / "Normal").mkdir()
+    (root / "Normal" / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(DataError, match=r"only 1 x unsupported image format \.dcm; .* manifest"):
+        made.scanned(root)
 
 
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """Tables of paths and labels, and what tables of archives may look like."""
 
+import logging
+import shlex
 from pathlib import Path
 
 import made_archives as made
 import pytest
 from radiograph_folders import audit_of, configured, film, in_workspace, save
 
+from balancer.config import load_config
 from balancer.data.dataset import load_index
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
+from balancer.data.layouts.selection import is_frontal
 from balancer.errors import ConfigurationError, DataError
 from balancer.stages import prepare
 
@@ -122,7 +126,7 @@ def test_a_repeated_row_counts_once_and_a_contradiction_stops(root: Path) -> Non
         ("path,label\nfilms/0.png\n", "row 2, should have 2 cells like the header but has 1"),
         ('path,label\n"films/0.png,COVID\n', "should be a CSV table, but near row 1"),
         ("", "is empty"),
-        ("path;label\nfilms/0.png;COVID\n", "but lacks path, label among path;label"),
+        ("path;label\nfilms/0.png;COVID\n", "row 1, should separate its columns by commas but"),
     ],
 )
 def test_a_table_that_does_not_fit_is_told_with_its_row(root: Path, text: str, told: str) -> None:
@@ -145,6 +149,75 @@ def test_labels_that_cannot_name_a_class_want_another_name(root: Path, label: st
         made.scanned(place)
     scan = made.scanned(place, classes={"COVID": "COVID", label: "other"})
     assert scan.labels == ("COVID", "other")
+
+
+VIEWS = {
+    True: ["", "unknown", "nan", "N/A", "?", "none", "PA/AP", "Portable AP", "erect PA", "CXR PA",
+           "AP(supine)", "(AP)", "A-P", "front", "PA (L)"],
+    False: ["L", "LL", "RL", "l-l", "lateral", "Left Lateral", "PA/LAT", "axial", "Coronal",
+            "LEFT_OBLIQUE", "AP decubitus"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("frontal", [True, False])
+def test_only_films_of_a_view_that_is_known_to_be_another_are_left_out(frontal: bool) -> None:
+    assert [view for view in VIEWS[frontal] if is_frontal(view) is not frontal] == []
+
+
+def test_too_few_classes_are_told_with_what_was_left_out(root: Path) -> None:
+    rows = "".join(f"films/{n}.png,{label},{'L' * (n > 3)}\n" for n, label in enumerate(LABELS))
+    with pytest.raises(
+        DataError, match=r"only 'COVID' \(left out: 4 x image of the view L"
+    ) as told:
+        made.scanned(table(root, "path,label,view\n" + rows))
+    assert "class folders" not in str(told.value)
+
+
+def test_an_image_of_two_patients_is_refused_without_naming_them(root: Path) -> None:
+    rows = plain_rows("path,label,patient_id", ",")
+    known = made.scanned(table(root, rows + "films/0.png,COVID,P-17\n"))
+    assert made.patients_of(known) == {"films/0.png": "P-17"}
+    place = table(root, rows + "films/0.png,COVID,P-17\nfilms/0.png,COVID,P-18\n")
+    with pytest.raises(DataError, match=r"list\.csv, row 11, gives .* to another patient") as told:
+        made.scanned(place)
+    assert "P-1" not in str(told.value)
+
+
+def test_masks_that_a_table_names_are_no_unlisted_images(root: Path) -> None:
+    made.films(root, ["masks/0.png", "lungs/1.png", "films/new.png"], first_seed=40)
+    rows = plain_rows("path,label,mask", ",").replace("0.png,COVID,", "0.png,COVID,masks/0.png")
+    rows = rows.replace("1.png,COVID,", "1.png,COVID,lungs/1.png")
+    assert made.scanned(table(root, rows)).ignored == {"image that no row lists": 1}
+
+
+def test_labels_that_yaml_takes_for_numbers(root: Path) -> None:
+    rows = plain_rows().replace("Normal", "0").replace("COVID", "1.5")
+    scan = made.scanned(table(root, rows), classes={0: "Normal", 1.5: 19})
+    assert scan.labels == ("19", "Normal")
+
+
+def test_a_suggestion_can_be_pasted(root: Path) -> None:
+    labels = ["0"] * 3 + ["it's, {odd}: no"] * 3 + ["TB"] * 2
+    lines = [f'films/{n}.png,"{label}"' for n, label in enumerate(labels)]
+    place = table(root, "path,label\n" + "\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        made.scanned(place)
+    words = shlex.split(str(caught.value).rpartition("such as ")[2].removesuffix("."))
+    pasted = load_config(assignments=[words[1]]).data.classes
+    assert pasted == {label: label for label in labels[:4]}
+
+
+def test_classes_that_differ_only_in_case_are_warned_of(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("balancer"), "propagate", True)
+    rows = plain_rows().replace("Normal", "Covid ").replace("COVID", "covid")
+    made.scanned(table(root, rows))
+    assert "'Covid' and 'covid' are 2 classes" in caplog.text
+    assert "data.classes" in caplog.text
+    caplog.clear()
+    made.scanned(table(root, rows.replace("Covid", "covid+").replace("covid,", "covid-,")))
+    assert "differ only" not in caplog.text
 
 
 def test_classes_are_chosen_and_joined(root: Path) -> None:

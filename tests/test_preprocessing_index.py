@@ -120,7 +120,8 @@ def test_a_later_command_cannot_ask_for_others(root: Path, cropped: Index) -> No
     workspace = Workspace(cropped.directory.parent)
     for fitting in ((), CROPPED, CROPPED[:1], ("preprocessing.frame=stretch",)):
         refuse_other_settings(load_config(assignments=fitting), workspace)
-    for other in ("preprocessing.frame=pad", "preprocessing.contrast=window"):
+    defaults = ("preprocessing.border=keep", "preprocessing.contrast=none")
+    for other in ("preprocessing.frame=pad", "preprocessing.contrast=window", *defaults):
         with pytest.raises(ConfigurationError, match=r"made with preprocessing\."):
             refuse_other_settings(load_config(assignments=(other,)), workspace)
 

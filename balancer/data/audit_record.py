@@ -29,6 +29,7 @@ def record_audit(
     near: Sequence[NearDuplicate],
     groups: Sequence[str],
     splits: Mapping[str, Mapping[str, int]],
+    mask_methods: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Gather the content of `audit.json`.
 
@@ -41,6 +42,8 @@ def record_audit(
         near: Pairs of these that show the same film.
         groups: Of the images of the index, in their order.
         splits: Split to class to number.
+        mask_methods: Of the images of the index, where their lung masks come from; empty: none are
+            wanted.
 
     Returns:
         JSON types, without patient ids.
@@ -50,12 +53,14 @@ def record_audit(
     patients = [known.patient_id for known in of_kept]
     source = associate([known.source for known in of_kept], labels)
     view = associate([known.view for known in of_kept], labels)
+    masks = associate(mask_methods, labels) if mask_methods else None
     audit: dict[str, Any] = {
         "classes": class_table(scan.labels, kept, unusable, copies),
         "splits": splits,
         "groups": _group_facts(groups, patients),
         "source": None if source is None else asdict(source),
         "view": None if view is None else asdict(view),
+        "masks": None if masks is None else asdict(masks),
         "patients_in_several_classes": _of_several_classes(kept, patients),
         "statistics": by_class(kept),
         "quarantined": len(unusable),
@@ -71,7 +76,7 @@ def record_audit(
     findings = find(audit, label_of)
     shown = {path for finding in findings for paths in finding.groups for path in paths}
     return {
-        "warnings": _warnings(audit, source, view),
+        "warnings": _warnings(audit, source, view, masks),
         **audit,
         "findings": [asdict(finding) for finding in findings],
         "labels": {path: label_of[path] for path in sorted(shown)},
@@ -121,19 +126,22 @@ def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> dict[str, An
 
 
 def _warnings(
-    audit: Mapping[str, Any], source: Association | None, view: Association | None
+    audit: Mapping[str, Any],
+    source: Association | None,
+    view: Association | None,
+    masks: Association | None,
 ) -> list[str]:
     warnings = []
     groups = audit["groups"]
     if groups["kind"] == CLUSTER:
         warnings.append(
-            "Patient leakage NOT excluded: no metadata.csv with patient_id, so only copies of one "
+            "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
             "film are kept in one split, and two films of a patient may be in different ones."
         )
     elif groups["images_without_patient"]:
         warnings.append(
             f"Patient leakage NOT excluded for {count(groups['images_without_patient'], 'image')} "
-            "without a patient_id in metadata.csv."
+            "without a patient in the metadata."
         )
     for name, found in (("source", source), ("view", view)):
         if found is not None and found.gives_label_away:
@@ -142,6 +150,12 @@ def _warnings(
                 f"THE {name.upper()} ALONE GIVES THE CLASS AWAY{strength}: a classifier can score "
                 f"well here by recognising the {name} instead of the disease."
             )
+    if masks is not None and masks.gives_label_away:
+        warnings.append(
+            "THE ORIGIN OF THE LUNG MASKS GIVES THE CLASS AWAY"
+            f" (Cramer's V {masks.cramers_v or 0:.2f}): a classifier can score well here by their "
+            "shape; take all from one, such as preprocessing.masks=classical."
+        )
     strongest = audit["statistics"]["strongest"]
     if strongest is not None and strongest["gives_class_away"]:
         warnings.append(statistic_sentence(strongest))

@@ -96,7 +96,7 @@ def refuse_findings(directory: Path) -> None:
 def _association(name: str, found: Mapping[str, Any] | None) -> str:
     title = f"## {name.capitalize()} by class\n\n"
     if found is None:
-        return title + f"Unknown: no metadata.csv with the column {name}, so it was not checked."
+        return title + f"Unknown: the metadata name no {name}, so it was not checked."
     strength = found["cramers_v"]
     verdict = "needs two values and two classes" if strength is None else f"{strength:.2f}"
     loud = f" **The {name} alone gives the class away.**" if found["gives_label_away"] else ""

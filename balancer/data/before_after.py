@@ -1,5 +1,6 @@
 """What `prepare` writes of the preprocessing: the masks that it uses, and a sheet to look at."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +13,8 @@ from balancer.data.roots import Roots
 from balancer.imaging.preprocess import Preprocessor, Step
 from balancer.imaging.sheet import SheetRow, save_sheet
 from balancer.manifest import ImageRecord
+
+log = logging.getLogger(__name__)
 
 SHEET_NAME = "preprocessing.png"
 _PER_CLASS = 4
@@ -56,7 +59,36 @@ def write_preprocessing(
     return {"masks_sha256": masks.fingerprint, "lungs_by": masks.counts()}
 
 
-def count_black(index_dir: Path) -> int:
+def warn_of_lungs(index_dir: Path, records: Sequence[ImageRecord], masks: LungMasks) -> None:
+    """Say of how many images the lungs are not known.
+
+    Args:
+        index_dir: With the pixels that are kept.
+        records: All images.
+        masks: Theirs.
+    """
+    path_of = {record.image_id: record.path for record in records}
+    doubtful = [path_of[image_id] for image_id in masks.implausible(list(path_of))]
+    if doubtful:
+        log.warning(
+            "WARNING: the lung masks of %d of %d images cover too little or too much of the film "
+            "(less than 1 %% or more than 90 %%), first that of %r, and count as no lungs found; "
+            "mend them, or delete them.",
+            len(doubtful),
+            len(records),
+            doubtful[0],
+        )
+    black = _count_black(index_dir)
+    if black:
+        log.warning(
+            "WARNING: no lungs were found in %d of %d images, which are black now; `balancer lungs "
+            "apply` tells which films are doubtful.",
+            black,
+            len(records),
+        )
+
+
+def _count_black(index_dir: Path) -> int:
     """Images of which nothing is to be seen, by the smallest pixels that an index keeps."""
     kept = sorted(index_dir.glob("cache/*.npy"), key=lambda path: path.stat().st_size)
     if not kept:

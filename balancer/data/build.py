@@ -16,6 +16,7 @@ from balancer.data.audit_record import record_audit
 from balancer.data.duplicates import NearDuplicate, find_near_duplicates
 from balancer.data.examine import Examined
 from balancer.data.grouping import group_images
+from balancer.data.lung_masks import MaskFile
 from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.same_film import read_pairs
 from balancer.data.scan import Scan, Unusable
@@ -46,6 +47,7 @@ def build_index(
     config: DataConfig,
     *,
     seed: int,
+    masks: Mapping[str, MaskFile] | None = None,
 ) -> BuiltIndex:
     """Check, group and split the images that a scan found.
 
@@ -55,6 +57,7 @@ def build_index(
         unusable: The others.
         config: Limits and shares.
         seed: Of the split.
+        masks: Path of an image to its lung mask; None or empty: none are wanted.
 
     Raises:
         DataError: Images or the metadata cannot be used as they are.
@@ -89,6 +92,7 @@ def build_index(
         near=near,
         groups=[group_of[image.path] for image in kept],
         splits=split_table(records, scan.labels),
+        mask_methods=[masks[image.path].method for image in kept] if masks else (),
     )
     return BuiltIndex(records, unusable, audit)
 

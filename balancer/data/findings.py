@@ -147,7 +147,24 @@ def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
                 f"Whoever knows the {name} of an image knows its class; the table below shows it.",
                 True,
             )
+    masks = audit["masks"]
+    if masks is not None and masks["gives_label_away"]:
+        table = "; ".join(
+            f"{method}: {', '.join(f'{number} {label}' for label, number in row.items())}"
+            for method, row in masks["table"].items()
+        )
+        yield Finding(
+            "masks-give-class-away",
+            "The origin of the lung masks gives the class away",
+            f"Masks of different origin differ in shape, and so then do the classes ({table}).",
+            True,
+        )
+    told: set[str] = set()
     for found in audit["statistics"]["gives_away"]:
+        if found["statistic"] in told:
+            continue  # of two classes, what tells one from the rest tells the other too
+        if len(audit["classes"]) == 2:
+            told.add(found["statistic"])
         size = "larger" if found["larger"] else "smaller"
         lungs = "; a disease of the lungs can change it too" if found["of_the_lungs"] else ""
         yield Finding(

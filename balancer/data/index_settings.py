@@ -60,21 +60,27 @@ def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
     if data_roots(config.data, workspace) != _standing_roots(standing):
         return config
     made = standing.settings["data"]
-    unset = DataConfig().model_dump(mode="json")
+    given = config.data.model_fields_set | _OF_THE_COMMAND
     data = {
-        key: made.get(key, value) if value == unset[key] and key not in _OF_THE_COMMAND else value
+        key: value if key in given else made.get(key, value)
         for key, value in config.data.model_dump(mode="json").items()
     }
-    preprocessing = config.preprocessing
-    if preprocessing == PreprocessingConfig():
-        preprocessing = from_record(standing.settings.get("preprocessing", {}), "The index")
+    done = _standing_preprocessing(standing).model_dump(mode="json")
+    done |= config.preprocessing.model_dump(
+        mode="json", include=config.preprocessing.model_fields_set
+    )
     return config.model_copy(
-        update={"data": DataConfig.model_validate(data), "preprocessing": preprocessing}
+        update={
+            "data": DataConfig.model_validate(data),
+            "preprocessing": PreprocessingConfig.model_validate(done),
+        }
     )
 
 
 def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
-    """Refuse settings of `data` that the standing index was not made with, unless they are unset.
+    """Refuse settings of `data` and `preprocessing` that the standing index was not made with.
+
+    What nobody gave, in a file or on the command line, is taken as it stands.
 
     Raises:
         ConfigurationError: A setting was given and differs.
@@ -84,8 +90,7 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
         return
     roots = _standing_roots(standing)
     made, wanted = standing.settings.get("data", {}), index_settings(config, roots)["data"]
-    unset = index_settings(BalancerConfig(), roots)["data"]
-    given = {key: value for key, value in wanted.items() if value != unset[key]}
+    given = {key: wanted[key] for key in wanted.keys() & config.data.model_fields_set}
     unlike = difference({key: made.get(key) for key in given}, given)
     unlike = unlike or _other_preprocessing(config.preprocessing, standing)
     if unlike:
@@ -97,10 +102,13 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
 
 def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult) -> str:
     """How the settings that are given differ from those of the index; empty where none does."""
-    where = "The index of this workspace"
-    made = from_record(standing.settings.get("preprocessing", {}), where).model_dump(mode="json")
-    unset = PreprocessingConfig().model_dump(mode="json")
-    given = {key: v for key, v in wanted.model_dump(mode="json").items() if v != unset[key]}
+    made = _standing_preprocessing(standing).model_dump(mode="json")
+    given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
     return difference(
         {"preprocessing": {key: made[key] for key in given}}, {"preprocessing": given}
     )
+
+
+def _standing_preprocessing(standing: StageResult) -> PreprocessingConfig:
+    recorded_then = standing.settings.get("preprocessing", {})
+    return from_record(recorded_then, "The index of this workspace")

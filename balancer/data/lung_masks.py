@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from balancer.data.io import UnusableImageError, decode_radiograph, read_bytes
 from balancer.data.roots import Roots
-from balancer.errors import DataError, IntegrityError
+from balancer.data.threads import map_threaded
+from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.manifest import ImageRecord
 from balancer.sections import PreprocessingConfig
 
@@ -20,6 +21,9 @@ MASKS_NAME = "masks.csv"
 ARCHIVE, CLASSICAL, UNET = "archive", "classical", "unet"
 _COLUMNS = ("image_id", "method", "mask", "sha256")
 _UNET_MASKS = Path("lungs", "masks")
+_TABLE_OF_LUNGS = "lungs.csv"
+_OF_FILM = 0.01, 0.9
+"""Less of a film, or more, is no field of lungs: a stray pixel, or a mask that was never drawn."""
 _LEVELS_UP = 5
 """From the index of a fold of an ablation to the workspace that has the masks of the U-Net."""
 
@@ -65,20 +69,34 @@ class LungMasks:
     def read(self, image_id: str) -> Mask | None:
         """The mask of an image, bool (h, w); None: it has no file.
 
+        It is empty where the file's covers too little or too much of the film to be lungs.
+
         Raises:
             IntegrityError: The file is not the one that was prepared.
+            DataError: It is, and is no readable image.
         """
+        mask = self._read(image_id)
+        return mask if mask is None or is_plausible(mask) else np.zeros_like(mask)
+
+    def implausible(self, image_ids: Sequence[str]) -> list[str]:
+        """Those of some images whose mask has a file that `read` gives as empty."""
+        held = [image_id for image_id in image_ids if self.files[image_id].method != CLASSICAL]
+        masks = map_threaded(self.read, held, task=f"Checking {len(held)} lung masks")
+        return [one for one, mask in zip(held, masks, strict=True) if not np.any(mask)]
+
+    def _read(self, image_id: str) -> Mask | None:
         file = self.files[image_id]
         if file.method == CLASSICAL:
             return None
         path = self._locate(file)
         try:
             data = read_bytes(path)
+        except UnusableImageError as error:
+            found = error.reason
+        else:
             if hashlib.sha256(data).hexdigest() == file.sha256:
                 return decode_mask(data, path)
             found = "its bytes have changed"
-        except UnusableImageError as error:
-            found = error.reason
         raise IntegrityError(
             f"{str(path)!r} should be the lung mask that was prepared, but {found}; restore it, or "
             "run prepare again with --force."
@@ -104,11 +122,20 @@ def decode_mask(data: bytes, path: Path) -> Mask:
     """Lungs of the bytes of a mask file, bool (h, w): brighter than half of its brightest pixel.
 
     Raises:
-        UnusableImageError: It is no readable image.
+        DataError: It is no readable image.
     """
-    grey = decode_radiograph(data, path, max_megapixels=None).pixels
+    try:
+        grey = decode_radiograph(data, path, max_megapixels=None).pixels
+    except UnusableImageError as error:
+        raise _unreadable(path, error) from None
     # Half of its own maximum: masks are written as 0 and 1 or 0 and 255, and JPEG blurs both.
     return np.asarray(grey > grey.max() / 2, np.bool_)
+
+
+def is_plausible(mask: Mask) -> bool:
+    """Whether a mask, bool (h, w), covers as much of a film as lungs can."""
+    least, most = _OF_FILM
+    return bool(least <= mask.mean() <= most)
 
 
 def choose_masks(
@@ -129,10 +156,16 @@ def choose_masks(
 
     Returns:
         Path of an image to its mask; empty where no view of the lungs is wanted.
+
+    Raises:
+        ConfigurationError: `masks` is `unet`, and those in the workspace are not by one.
+        DataError: A mask file cannot be read.
     """
     if config.lungs == "none":
         return {}
     folder = workspace / _UNET_MASKS
+    if config.masks == UNET:
+        _refuse_other_methods(folder.parent / _TABLE_OF_LUNGS)
     chosen = {}
     for path in paths:
         names: Sequence[str] = ()
@@ -140,20 +173,44 @@ def choose_masks(
         if config.masks in ("auto", "archive"):
             method, names = ARCHIVE, [archive[path]] if path in archive else ()
         elif config.masks == "unet":
-            method, names = (
-                UNET,
-                [f"{path}.png", PurePosixPath(path).with_suffix(".png").as_posix()],
-            )
-        places = [
-            (name, roots.locate(name) if method == ARCHIVE else folder / name) for name in names
-        ]
-        found = next(((name, place) for name, place in places if place.is_file()), None)
-        if found is None:
-            chosen[path] = MaskFile(CLASSICAL)
-        else:
-            digest = hashlib.sha256(read_bytes(found[1])).hexdigest()
-            chosen[path] = MaskFile(method, found[0], digest)
+            short = PurePosixPath(path).with_suffix(".png").as_posix()
+            method, names = UNET, [f"{path}.png", short]
+        chosen[path] = MaskFile(CLASSICAL)
+        for name in names:
+            place = roots.locate(name) if method == ARCHIVE else folder / name
+            if place.is_file():
+                chosen[path] = MaskFile(method, name, _digest(place))
+                break
     return chosen
+
+
+def _refuse_other_methods(table: Path) -> None:
+    """`lungs apply` writes masks without a U-Net too, and says so in its table."""
+    if not table.is_file():
+        return  # masks that were put there by hand
+    with table.open(encoding="utf-8", errors="replace", newline="") as file:
+        methods = [row.get("method") for row in csv.DictReader(file)]
+    others = sorted({str(method) for method in methods if method != UNET})
+    if others:
+        number = sum(method != UNET for method in methods)
+        raise ConfigurationError(
+            f"preprocessing.masks=unet wants masks by a U-Net, but by {table} {number} of "
+            f"{len(methods)} are {', '.join(others)}; train one with `balancer lungs train` and "
+            "run `balancer lungs apply` again."
+        )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except UnusableImageError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: UnusableImageError) -> DataError:
+    return DataError(
+        f"The lung mask {str(path)!r} cannot be read, since {error.reason}; mend or delete it."
+    )
 
 
 def masks_by_path(

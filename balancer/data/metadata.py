@@ -100,16 +100,17 @@ def read_rows(
             ) from None
         if not rows:
             raise DataError(f"{path} should have a header with the column path, but is empty.")
-        return [cell.strip() for cell in rows[0][1]], rows[1:]
+        header = [cell.strip() for cell in rows[0][1]]
+        if len(header) == 1 and ";" in header[0]:
+            raise DataError(
+                f"{path}, row 1, should separate its columns by commas but uses semicolons; "
+                "save it as comma-separated CSV."
+            )
+        return header, rows[1:]
     raise DataError(f"{path} should be UTF-8 text but is not; save it as UTF-8 CSV.")
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
-    if len(header) == 1 and ";" in header[0]:
-        raise DataError(
-            f"{path}, row 1, should separate its columns by commas but uses semicolons; "
-            "save it as comma-separated CSV."
-        )
     if "" in header or len(set(header)) != len(header):
         raise DataError(
             f"{path}, row 1, should name every column once, but has "

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def _unpacked(file: Path, changed: int, name: str) -> NDArray[Any]:
             return np.memmap(unpacked, np.uint8, "r", shape=shape)  # lives on without the file
     except KeyError:
         raise FileNotFoundError(2, f"No array {name}", str(file)) from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, EOFError):
         raise ValueError("it is no .npz file, or a damaged one") from None
 
 
@@ -115,7 +116,7 @@ def read_array(file: Path, name: str) -> NDArray[Any]:
             )
     except KeyError:
         raise FileNotFoundError(2, f"No array {name}", str(file)) from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, EOFError):
         raise ValueError("it is no .npz file, or a damaged one") from None
 
 

@@ -81,15 +81,18 @@ class Looked:
         row_of = {result.path: row for row, result in enumerate(self.results)}
         rows = [row_of[record.path] for record in records]
         sides = {self.stored[row] for row in rows}
-        for size, pixels in self.squares.items():
-            if len(sides) == 1 and not sides & {0, size}:
-                pixels.close()  # `open_cache` makes this size from the other, without any file
-                continue
+        # From one other side `open_cache` makes a size without any file.
+        kept = [size for size in self.squares if len(sides) != 1 or sides & {0, size}]
+        for size in kept:  # all of them before any is closed up: they are made from one another
             self._complete(size, rows)
-            place = index_dir / "cache"
-            place.mkdir(exist_ok=True)
-            key = cache_key(records, size, preprocessor, masks)
-            pixels.keep(rows, place / f"{size}-{key}.npy")
+        place = index_dir / "cache"
+        for size, pixels in self.squares.items():
+            if size in kept:
+                place.mkdir(exist_ok=True)
+                key = cache_key(records, size, preprocessor, masks)
+                pixels.keep(rows, place / f"{size}-{key}.npy")
+            else:
+                pixels.close()
 
     def _complete(self, size: int, rows: Sequence[int]) -> None:
         def fill(row: int) -> None:

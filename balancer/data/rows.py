@@ -75,6 +75,7 @@ class RowFile:
     def close(self) -> None:
         """Give the file back to the system."""
         os.close(self._descriptor)
+        self._descriptor = -1  # the number may soon be that of another file
 
     def __getstate__(self) -> tuple[Path, int, tuple[int, ...]]:
         return self._path, self._rows, self.shape

@@ -104,13 +104,10 @@ def scan_folder(
     folders = list(_class_folders(root, ignored))
     scan = Scan(labels=tuple(name for name, _ in folders), ignored=ignored)
     for label, folder in folders:
-        before = len(scan.images) + len(scan.refused)
+        before, others = len(scan.images) + len(scan.refused), ignored.copy()
         _scan_class(root, label, folder, scan, is_image, deep)
         if len(scan.images) + len(scan.refused) == before:
-            raise DataError(
-                f"The class folder {str(folder)!r} should hold PNG or JPEG images, directly or in "
-                f"{NESTED}/, but holds none; add images or remove the folder."
-            )
+            _refuse_empty(folder, ignored - others, dicom=is_image is not named_like_image)
     if len(scan.labels) < min_classes:
         found = f"only {scan.labels[0]!r}" if scan.labels else "no folder"
         wanted = "each of two or more classes" if min_classes > 1 else "each class"
@@ -122,6 +119,17 @@ def scan_folder(
     scan.images.sort(key=lambda image: image.path)
     scan.refused.sort(key=lambda image: image.path)
     return scan
+
+
+def _refuse_empty(folder: Path, others: Counter[str], *, dicom: bool) -> None:
+    wanted = "DICOM files" if dicom else f"PNG or JPEG images, directly or in {NESTED}/"
+    found, advice = "none", "add images or remove the folder"
+    if others:
+        found += f", only {', '.join(f'{number} x {kind}' for kind, number in others.items())}"
+        advice += ", or list files of all kinds in a table (the layout manifest)"
+    raise DataError(
+        f"The class folder {str(folder)!r} should hold {wanted}, but holds {found}; {advice}."
+    )
 
 
 def class_folder_names(root: Path) -> list[str]:

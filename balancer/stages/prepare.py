@@ -15,7 +15,7 @@ from rich.text import Text
 from balancer.config import BalancerConfig
 from balancer.data.archive_hash import hash_archives
 from balancer.data.audit_text import audit_page, refuse_findings
-from balancer.data.before_after import count_black, write_preprocessing
+from balancer.data.before_after import warn_of_lungs, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
 from balancer.data.dataset import load_index
 from balancer.data.details import DETAILS_NAME, details_bytes, details_of
@@ -186,7 +186,9 @@ def _prepare(
     workspace: Workspace,
     directory: Path,
 ) -> dict[str, Any]:
-    built = build_index(scan, looked.images, looked.unusable, config.data, seed=config.seed)
+    built = build_index(
+        scan, looked.images, looked.unusable, config.data, seed=config.seed, masks=masks
+    )
     for sentence in built.audit["warnings"]:
         log.warning("%s", sentence)
     table = table_bytes(built.records, ImageRecord)
@@ -203,14 +205,8 @@ def _prepare(
     lungs = masks_of(built.records, masks, config.preprocessing, roots, workspace.root)
     told |= write_preprocessing(directory, built.records, roots, recipe, lungs, seed=config.seed)
     looked.keep_pixels(directory, built.records, recipe, lungs)
-    black = count_black(directory) if lungs is not None else 0
-    if black:
-        log.warning(
-            "WARNING: no lungs were found in %d of %d images, which are black now; `balancer lungs "
-            "apply` tells which films are doubtful.",
-            black,
-            len(built.records),
-        )
+    if lungs is not None:
+        warn_of_lungs(directory, built.records, lungs)
     return told | _metrics(built, fingerprint(table))
 
 

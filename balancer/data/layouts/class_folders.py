@@ -29,7 +29,7 @@ def recognise(place: Path) -> str:
     names = class_folder_names(place)
     if {name.lower() for name in names} <= _PARTS:
         return ""
-    if not any(_holds_images(place / name) for name in names):
+    if not count(place):
         return ""
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return f"the folders {', '.join(names[:4])}{more}"
@@ -48,6 +48,11 @@ def read(place: Path) -> Scan:
         _take_patients_from_names(scan)
     scan.masks = find_masks(place, scan)
     return scan
+
+
+def count(place: Path) -> int:
+    """Number of folders that hold images, and so could be classes."""
+    return sum(_holds_images(place / name) for name in class_folder_names(place))
 
 
 def _holds_images(folder: Path) -> bool:

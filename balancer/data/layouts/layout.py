@@ -21,6 +21,7 @@ class Layout:
             views nor classes are chosen here. Raises DataError.
         several: What joins findings in a label; images with several are left out, unless
             `data.classes` names the joined label. Empty where labels are single.
+        tables: Names of files of which one has to be there; none where `recognise` decides.
         citation: Of the archive, in short.
         licence: As its makers state it.
         url: Where it is to be had.
@@ -33,6 +34,7 @@ class Layout:
     recognise: Callable[[Path], str]
     read: Callable[[Path], Scan]
     several: str = ""
+    tables: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
     url: str = ""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
 from balancer.data.metadata import UNKNOWN, ImageMetadata
@@ -52,8 +52,8 @@ def scan_listed(
         suffixes: Of files that count as images where no row lists them.
 
     Raises:
-        DataError: A row leads out of the archive, gives an image another label than an earlier
-            one, or names a mask that is not there.
+        DataError: A row leads out of the archive, gives an image another label or patient than an
+            earlier one, or names a mask that is not there.
     """
     scan = Scan(labels=(), ignored=ignored)
     first: dict[str, ListedImage] = {}
@@ -61,7 +61,12 @@ def scan_listed(
         path, reason = _locate(files, row)
         earlier = first.setdefault(path, row)
         if earlier is not row:
-            _same_label(row, earlier)
+            _refuse_contradiction(row, earlier)
+            if not earlier.known.patient_id:
+                first[path] = replace(
+                    earlier, known=replace(earlier.known, patient_id=row.known.patient_id)
+                )
+                scan.metadata[path] = first[path].known
             ignored[REPEATED] += 1
             continue
         scan.metadata[path] = row.known
@@ -71,8 +76,9 @@ def scan_listed(
         scan.images.append(FoundImage(path, row.label))
         if row.mask:
             scan.masks[path] = _mask(files, row)
-    left = sum(path not in first for path in files.images(suffixes)) - len(set(scan.masks.values()))
-    if left > 0:
+    listed = {*first, *scan.masks.values()}
+    left = sum(path not in listed for path in files.images(suffixes))
+    if left:
         ignored[NOT_LISTED] += left
     scan.images.sort(key=lambda image: image.path)
     scan.refused.sort(key=lambda file: file.path)
@@ -96,11 +102,17 @@ def _locate(files: ArchiveFiles, row: ListedImage) -> tuple[str, str]:
     return path, files.strange.get(path, "")
 
 
-def _same_label(row: ListedImage, earlier: ListedImage) -> None:
+def _refuse_contradiction(row: ListedImage, earlier: ListedImage) -> None:
     if row.label != earlier.label:
         raise DataError(
             f"{row.where}, gives {row.written!r} the label {row.label!r}, but {earlier.where}, the "
             f"label {earlier.label!r}; keep one of them."
+        )
+    patients = {row.known.patient_id, earlier.known.patient_id} - {""}
+    if len(patients) > 1:  # which are not quoted
+        raise DataError(
+            f"{row.where}, gives {row.written!r} to another patient than {earlier.where}, does; "
+            "keep the row that is right."
         )
 
 

@@ -14,12 +14,13 @@ from balancer.data.layouts.tables import (
     require_columns,
     table_row,
 )
-from balancer.data.metadata import ImageMetadata
+from balancer.data.metadata import ImageMetadata, read_rows
 from balancer.data.roots import TABLE_SUFFIXES, base_folder
-from balancer.data.scan import IMAGE_SUFFIXES, METADATA_NAME, Scan
+from balancer.data.scan import IMAGE_SUFFIXES, METADATA_NAME, Scan, class_folder_names
 from balancer.errors import DataError, EnvironmentFault
 
 _WANTED = ("path", "label")
+_LOOKED_AT = 50
 _PARQUET = ".parquet"
 _PARQUET_MAGIC = b"PAR1"
 
@@ -64,6 +65,19 @@ def read(place: Path) -> Scan:
     files = ArchiveFiles(base_folder(tables[0]))
     suffixes = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
     return scan_listed(files, images, Counter(), suffixes=suffixes)
+
+
+def lists_folders(place: Path) -> bool:
+    """Whether the table of a folder lists files in folders beside it, by its first rows."""
+    tables = _tables(place)
+    if len(tables) != 1 or _is_parquet(tables[0]):
+        return len(tables) == 1
+    folders = {name.lower() for name in class_folder_names(tables[0].parent)}
+    header, rows = read_rows(tables[0])
+    column = [name.lower() for name in header].index("path")
+    written = [row[column] for _, row in rows[:_LOOKED_AT] if len(row) > column]
+    parts = [path.strip().replace("\\", "/").removeprefix("./").split("/") for path in written]
+    return any(path[0].lower() in folders for path in parts)
 
 
 def _tables(place: Path) -> list[Path]:

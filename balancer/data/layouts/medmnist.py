@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.npz import SUFFIX, array_names, is_images, open_member, read_array
 from balancer.data.scan import FoundImage, Scan
 from balancer.errors import DataError
 
 SEVERAL = "|"
+BESIDE = "image beside the MedMNIST file"
 _PARTS = ("train", "val", "test")
 _NAMES = {
     "pneumoniamnist": ("normal", "pneumonia"),
@@ -53,9 +55,27 @@ def read(place: Path) -> Scan:
             raise DataError(f"{file} should be a MedMNIST file, but {error}.") from None
         for row, label in enumerate(labels):
             scan.images.append(FoundImage(f"{prefix}{part}/{row:05}", label))
+    if place.is_dir():
+        beside = len(ArchiveFiles(place).images())
+        if beside:
+            scan.ignored[BESIDE] += beside
     scan.images.sort(key=lambda image: image.path)
     scan.labels = tuple(sorted({image.label for image in scan.images}))
     return scan
+
+
+def why_not(place: Path) -> str:
+    """What is wrong with the `.npz` file of a place, as an error; empty where it has none."""
+    files = [place] if place.is_file() else sorted(place.glob("*" + SUFFIX))
+    for file in files:
+        if file.suffix.lower() == SUFFIX and not _parts(file):
+            names = array_names(file)
+            found = f"has the arrays {', '.join(names[:6])}" if names else "is empty or damaged"
+            return (
+                f"{str(file)!r} should be a MedMNIST file with arrays such as train_images and "
+                f"train_labels, but {found}; download it again."
+            )
+    return ""
 
 
 def _files(place: Path) -> list[Path]:
@@ -79,6 +99,12 @@ def _labels(file: Path, part: str) -> list[str]:
     if labels.ndim != 2 or len(labels) != len(images) or not is_images(images.shape):
         raise ValueError(
             f"its {len(images)} {part}_images do not fit its {part}_labels of {labels.shape}"
+        )
+    whole = labels.dtype.kind in "biuf" and (labels >= 0).all() and (labels % 1 == 0).all()
+    if not whole or (labels.shape[1] > 1 and (labels > 1).any()):
+        raise ValueError(
+            f"its {part}_labels are not all numbers of classes (0, 1 and so on), or 0 and 1 where "
+            "an image has several"
         )
     names = _NAMES.get(file.stem.lower().replace("-", "_").partition("_")[0], ())
     if labels.shape[1] == 1:

@@ -156,6 +156,7 @@ RSNA = Layout(
     marks="stage_2_detailed_class_info.csv, stage_2_train_labels.csv",
     recognise=_recognise_rsna,
     read=_read_rsna,
+    tables=(_RSNA_CLASSES, _RSNA_LABELS),
     citation="Shih et al. 2019, Radiol. Artif. Intell. 1(1):e180041, doi:10.1148/ryai.2019180041",
     licence="competition rules of Kaggle: academic and other non-commercial use",
     url="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",

@@ -1,6 +1,8 @@
 """All layouts: which one an archive has, and what several archives hold together."""
 
 import logging
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,10 +106,12 @@ def read_archives(
     }
     merged = _merge(chosen)
     refuse_strange_labels(merged)
+    _warn_of_similar(merged.labels)
     if min_classes > 1 and not set(layouts) <= set(_OF_FOLDERS):
         refuse_small_labels(merged, config.min_images)
     if len(merged.labels) < min_classes or not merged.labels:
-        _refuse_few_classes(roots, merged.labels, min_classes)
+        folders = set(layouts) <= set(_OF_FOLDERS)
+        _refuse_few_classes(roots, merged, min_classes, folders=folders)
     return merged
 
 
@@ -117,10 +121,19 @@ def _recognised(place: Path, layouts: Sequence[Layout]) -> list[tuple[Layout, st
     if any(layout is dicom_folders.LAYOUT for layout, _ in found):
         # DICOM files lie in class folders too; the content is the stronger sign.
         found = [one for one in found if one[0] is not class_folders.LAYOUT]
+    for one in found:
+        # A table that lists what lies in the folders says more than their names do.
+        if one[0] is manifest.LAYOUT and (
+            class_folders.count(place) < 2 or manifest.lists_folders(place)
+        ):
+            return [one]
     return found
 
 
 def _unknown(place: Path) -> str:
+    damaged = medmnist.why_not(place)
+    if damaged:
+        return damaged
     looked_for = "; ".join(f"{layout.name} ({layout.marks})" for layout in LAYOUTS)
     hint = ""
     if place.is_dir():
@@ -150,12 +163,27 @@ def _layouts(wanted: str | tuple[str, ...], places: Sequence[Path]) -> list[Layo
             log.info("%s: took it for %s because of %s.", place, layout.name, evidence)
         elif name in known:
             layout = known[name]
+            _refuse_without_marks(layout, place)
         else:
             raise ConfigurationError(
                 f"--layout wants auto or one of {', '.join(known)}, not {name!r}."
             )
         chosen.append(layout)
     return chosen
+
+
+def _refuse_without_marks(layout: Layout, place: Path) -> None:
+    """The general layouts, which any folder may be forced into, tell themselves what they lack."""
+    if layout not in _ARCHIVES or layout in (class_folders.DARKCOVIDNET, medmnist.LAYOUT):
+        return
+    if not place.is_file():
+        entries(place)
+    tables = any((place / name).is_file() for name in layout.tables)
+    if not tables and not layout.recognise(place):
+        raise DataError(
+            f"{str(place)!r} should be of the layout {layout.name}, which is marked by "
+            f"{layout.marks}, but has none of these; give another folder or --layout auto."
+        )
 
 
 def _merge(scans: Mapping[str, Scan]) -> Scan:
@@ -197,11 +225,31 @@ def _refuse_unknown_labels(
         )
 
 
-def _refuse_few_classes(roots: Roots, labels: Sequence[str], min_classes: int) -> None:
-    found = f"only {labels[0]!r}" if labels else "none"
+def _warn_of_similar(labels: Sequence[str]) -> None:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        alike[re.sub(r"[\s_]|-(?=\w)", "", label.casefold())].append(label)
+    for names in alike.values():
+        if len(names) > 1:
+            log.warning(
+                "%s are %d classes, though their names differ only in case, spaces or hyphens; "
+                "data.classes joins them.",
+                " and ".join(map(repr, names)),
+                len(names),
+            )
+
+
+def _refuse_few_classes(roots: Roots, scan: Scan, min_classes: int, *, folders: bool) -> None:
+    found = f"only {scan.labels[0]!r}" if scan.labels else "none"
+    if scan.ignored:
+        reasons = scan.ignored.most_common(3)
+        found += f" (left out: {'; '.join(f'{number} x {kind}' for kind, number in reasons)})"
     wanted = "each of two or more classes" if min_classes > 1 else "each class"
     option = "--data" if min_classes > 1 else "--external"
+    advice = f"give the folder above the class folders to {option}"
+    if not folders:
+        advice = "add rows of other labels, or take more of those left out"
     raise DataError(
         f"{str(roots)!r} should hold a folder of images for {wanted}, or a table of them, but has "
-        f"{found}; give the folder above the class folders to {option}."
+        f"{found}; {advice}."
     )

@@ -1,5 +1,7 @@
 """Which images of an archive are wanted: their view, and the class that their label stands for."""
 
+import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -8,17 +10,24 @@ from balancer.data.scan import FoundImage, Scan, Unusable, why_no_class
 from balancer.errors import DataError
 
 SEVERAL_FINDINGS = "image with several findings"
-_FRONTAL = ("ap", "pa", "frontal", "anteroposterior", "posteroanterior", "antero", "postero")
+_YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off")
+_SIDES = {"l", "r"}
+"""A film from the side where they stand alone; in `PA (L)` a mark on the film."""
+_NOT_FRONTAL = {
+    *("ll", "rl", "lat", "llat", "rlat", "lateral", "latero", "laterolateral", "profile"),
+    *("oblique", "obl", "lao", "rao", "lpo", "rpo", "llo", "rlo"),
+    *("decubitus", "decub", "lld", "rld", "axial", "coronal", "sagittal", "ct"),
+}
 
 
 def is_frontal(view: str) -> bool:
-    """Whether a view, such as `PA` or `AP Supine`, is frontal; an unknown one may be.
+    """Whether a view is not known to be another one; what is unknown may be frontal.
 
-    >>> is_frontal("AP Supine"), is_frontal(""), is_frontal("L")
-    (True, True, False)
+    >>> is_frontal("AP(supine)"), is_frontal("N/A"), is_frontal("L"), is_frontal("Left Lateral")
+    (True, True, False, False)
     """
-    words = view.lower().replace("-", " ").replace("_", " ").split()
-    return not words or words[0] in _FRONTAL
+    words = {word for word in re.split(r"[/(),\s_-]+", view.lower()) if word}
+    return not words & _NOT_FRONTAL and not (words and words <= _SIDES)
 
 
 def select(
@@ -97,10 +106,18 @@ def refuse_small_labels(scan: Scan, fewest: int) -> None:
     if small:
         listed = ", ".join(f"{label} {number}" for label, number in counts.most_common(12))
         more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
-        example = ", ".join(f"{label}: {label}" for label, _ in counts.most_common(2))
+        names = [_quoted(label) for label, _ in counts.most_common(2)]
+        example = ", ".join(f"{name}: {name}" for name in names)
         raise DataError(
             f"Every class should have {fewest} or more images (data.min_images), but "
             f"{len(small)} of the labels have fewer, first {small[0]!r} with {counts[small[0]]} "
             f"(found: {listed}{more}); choose classes, such as "
             f"--set 'data.classes={{{example}}}'."
         )
+
+
+def _quoted(label: str) -> str:
+    """A label as YAML reads it back, inside the single quotes of a shell: `0` is a number."""
+    if re.fullmatch(r"[A-Za-z][\w .+-]*", label) and label.lower() not in _YAML_WORDS:
+        return label
+    return json.dumps(label, ensure_ascii=False).replace("'", "\\u0027")

@@ -1,0 +1,36 @@
+"""What the command says when `prepare` is stopped."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from radiograph_folders import class_folders
+
+from balancer.cli import main
+from balancer.data import passes
+from balancer.workspace import Workspace
+
+
+@pytest.mark.parametrize("chunks", [0, 2])
+def test_a_stopped_prepare_says_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: int
+) -> None:
+    root = class_folders(tmp_path / "data", {"COVID": 10, "Normal": 10})
+    monkeypatch.setattr(passes, "_CHUNK", 4)
+    add = passes.Journal.add
+
+    def adding(self: passes.Journal, chunk: int, *args: object) -> None:
+        if chunk == chunks:
+            raise KeyboardInterrupt
+        add(self, chunk, *args)  # type: ignore[arg-type]
+
+    words = ["prepare", "--data", str(root), "-w", str(tmp_path / "workspace")]
+    with monkeypatch.context() as patched:
+        patched.setattr(passes.Journal, "add", adding)
+        done = CliRunner().invoke(main, words)
+    assert done.exit_code == 130
+    kept = Workspace(tmp_path / "workspace").unfinished_index_dir / passes.JOURNAL_NAME
+    said = "but what was read of the images, so that the same command goes on there."
+    assert done.stderr.endswith(f"{said}\n") == kept.is_file()
+    assert kept.is_file() or chunks == 0
+    assert CliRunner().invoke(main, words).exit_code == 0
