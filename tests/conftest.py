@@ -1,5 +1,6 @@
 """The tiny run that several test files look at or damage."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,17 @@ def copied(tmp_path: Path, finished: Workspace) -> Workspace:
     """A copy of the finished run, to be damaged."""
     shutil.copytree(finished.root, tmp_path / "work")
     return Workspace(tmp_path / "work")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command that runs in this process takes the loggers of the packages for itself."""
+    loggers = [logging.getLogger(name) for name in ("balancer", "gan", "classifier")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture

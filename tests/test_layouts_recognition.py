@@ -1,6 +1,5 @@
 """Which layout an archive has: every made archive is taken for its own, and for no other."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,11 +129,7 @@ def test_a_layout_by_name(tmp_path: Path) -> None:
         made.scanned(root, layout=("cohen", "figure1"))
 
 
-def test_what_it_was_taken_for_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A command that ran before in this process has turned it to stderr.
-    monkeypatch.setattr(logging.getLogger("balancer"), "propagate", True)
+def test_what_it_was_taken_for_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "balancer")
     made.scanned(made.figure1(tmp_path))
     assert "took it for figure1 because of metadata.csv with the columns" in caplog.text

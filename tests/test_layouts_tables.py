@@ -1,6 +1,5 @@
 """Tables of paths and labels, and what tables of archives may look like."""
 
-import logging
 import shlex
 from pathlib import Path
 
@@ -208,9 +207,8 @@ def test_a_suggestion_can_be_pasted(root: Path) -> None:
 
 
 def test_classes_that_differ_only_in_case_are_warned_of(
-    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("balancer"), "propagate", True)
     rows = plain_rows().replace("Normal", "Covid ").replace("COVID", "covid")
     made.scanned(table(root, rows))
     assert "'Covid' and 'covid' are 2 classes" in caplog.text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from radiograph_folders import class_folders, configured, film, in_workspace, save
 
-from balancer.data import cache
+from balancer.data import cache, index_settings
 from balancer.data.dataset import load_index
 from balancer.data.engine import LocalEngine
 from balancer.data.roots import Roots
@@ -77,7 +77,9 @@ def test_a_folder_gives_the_same_index(spark: "SparkSession", root: Path, tmp_pa
 def test_a_url_gives_the_same_index(
     spark: "SparkSession", root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "resolved", lambda place: place)  # else a file URL is a folder
+    monkeypatch.setattr(
+        index_settings, "resolved", lambda place: place
+    )  # else a file URL is a folder
     assignments = ("data.skip_bad=true", "gan.image_size=32", "classifier.image_size=48")
     local, ours = in_workspace(tmp_path / "local"), in_workspace(tmp_path / "spark")
     expected = prepare.run(configured(root, *assignments), local)
@@ -117,7 +119,7 @@ def test_real_films(spark: "SparkSession", tmp_path: Path) -> None:
 def test_refusals_are_one_sentence(
     spark: "SparkSession", root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "resolved", lambda place: place)
+    monkeypatch.setattr(index_settings, "resolved", lambda place: place)
     gone = configured(Path("file:/nowhere/at/all"))
     with pytest.raises(EnvironmentFault, match=r"file:///nowhere/at/all, but: .*--engine local"):
         prepare.run(gone, in_workspace(tmp_path), engine="spark")
