@@ -183,6 +183,8 @@ def main(
     if only_stages and data:
         print(json.dumps(stages_of(data, only_stages)))
         return
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         folder = place / "films"
