@@ -95,7 +95,7 @@ def test_nothing_planted_nothing_found(tmp_path):
         assert found[name]["n_folds"] == 4
         assert found[name]["n_images"] == 2 * N
         assert len(found[name]["per_fold"]) == 4
-    assert found["source-from-image"]["reason"] == "metadata.csv gives fewer than two sources"
+    assert found["source-from-image"]["reason"] == "the metadata give fewer than two sources"
     assert shortcut_caps(list(found.values()), None) == []
 
 

@@ -104,7 +104,7 @@ def test_images_of_unknown_source_take_no_part():
 
 def test_no_source_and_one_source_are_reasons():
     assert plan(made(("A", "", 9), ("B", "", 9))).reasons == {
-        "(unknown)": "metadata.csv gives no image a source"
+        "(unknown)": "the metadata give no image a source"
     }
     found = plan(made(("A", "east", 9), ("B", "east", 9)))
     assert found.splits == ()

@@ -143,7 +143,7 @@ def _write(
                 pixels[row] = cached_pixels(films[row], size)
                 return
             mask = None if masks is None else masks.read(record.image_id)
-            pixels[row] = cached_pixels(_verified(roots, record), size, preprocessor, mask)
+            pixels[row] = cached_pixels(verified_film(roots, record), size, preprocessor, mask)
 
         map_threaded(fill, range(len(records)), task=f"Decoding to {size} px")
         pixels.flush()  # type: ignore[attr-defined]
@@ -176,7 +176,12 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _verified(roots: Roots, record: ImageRecord) -> Pixels:
+def verified_film(roots: Roots, record: ImageRecord) -> Pixels:
+    """A film at its own size, before any preprocessing: uint8 (H, W).
+
+    Raises:
+        IntegrityError: The file is missing, or its bytes are not those that were prepared.
+    """
     path = roots.locate(record.path)
     try:
         data = read_bytes(path)

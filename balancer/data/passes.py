@@ -223,7 +223,7 @@ def unfinished(directory: Path) -> Iterator[Path]:
     """
     try:
         yield directory
-    except Exception:
+    except Exception:  # whatever it was, it is raised again; Ctrl-C and SIGTERM are none of these
         shutil.rmtree(directory, ignore_errors=True)
         raise
     shutil.rmtree(directory, ignore_errors=True)

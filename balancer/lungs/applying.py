@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from balancer.data.cache import verified_film
 from balancer.data.dataset import Index
 from balancer.data.io import Pixels, png_bytes, resize_square
 from balancer.data.threads import map_threaded
 from balancer.imaging.lungs import LungField, dice, judge_mask, segment_lungs
-from balancer.lungs.known import read_film, read_fitting_mask
+from balancer.lungs.known import read_fitting_mask
 from balancer.lungs.sheets import Shown, save_outlines, save_views
 from balancer.lungs.table import CLASSICAL, UNET, LungRow, mask_names
 from balancer.manifest import ImageRecord
@@ -79,7 +80,9 @@ def apply_to_index(
     silent = len(index.records) < _WORTH_A_BAR or not console.is_terminal
     for start in track(starts, "Finding lungs", console=console, transient=True, disable=silent):
         records = index.records[start : start + _AT_A_TIME]
-        films = map_threaded(lambda one: read_film(index.roots, one), records, task="Reading films")
+        films = map_threaded(
+            lambda one: verified_film(index.roots, one), records, task="Reading films"
+        )
         jobs = list(zip(records, films, _fields(films, network), strict=True))
 
         def finish(job: tuple[ImageRecord, Pixels, LungField]) -> tuple[LungRow, Shown]:

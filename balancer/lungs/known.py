@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.dataset import Index
-from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
-from balancer.data.roots import Roots
+from balancer.data.io import UnusableImageError, read_bytes
 from balancer.data.threads import map_threaded
-from balancer.errors import DataError, IntegrityError
-from balancer.manifest import ImageRecord, fingerprint
+from balancer.errors import DataError
+from balancer.manifest import fingerprint
 from balancer.shortcuts.masks import find_mask, read_mask
 
 Mask = NDArray[np.bool_]
@@ -55,26 +54,6 @@ def fingerprint_masks(masks: Mapping[str, Path]) -> str:
         return f"{image_id}\0{_mask_hash(masks[image_id])}"
 
     return fingerprint("\n".join(map_threaded(line, ids, task="Hashing lung masks")).encode())
-
-
-def read_film(roots: Roots, record: ImageRecord) -> Pixels:
-    """A film at its own size, before any preprocessing: uint8 (H, W).
-
-    Raises:
-        IntegrityError: The file is missing, or its bytes are not those that were prepared.
-    """
-    path = roots.locate(record.path)
-    try:
-        data = read_bytes(path)
-        if hashlib.sha256(data).hexdigest() == record.image_id:
-            return decode_radiograph(data, path, max_megapixels=None).pixels
-        found = "its bytes have changed"
-    except UnusableImageError as error:
-        found = error.reason
-    raise IntegrityError(
-        f"{str(path)!r} should be the film that was prepared, but {found}; restore it, or run "
-        "prepare again with --force."
-    )
 
 
 def read_fitting_mask(path: Path, shape: Sequence[int]) -> Mask | None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.data.cache import verified_film
 from balancer.data.dataset import Index
 from balancer.data.io import Pixels, resize_square
 from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import DataError
-from balancer.lungs.known import read_film, read_fitting_mask
+from balancer.lungs.known import read_fitting_mask
 from balancer.lungs_section import LungsConfig
 from balancer.manifest import ImageRecord
 
@@ -93,7 +94,7 @@ def read_examples(
 
     def read(record: ImageRecord) -> tuple[Pixels, NDArray[np.bool_]] | None:
         mask = read_fitting_mask(masks[record.image_id], (size, size))
-        return None if mask is None else (resize_square(read_film(roots, record), size), mask)
+        return None if mask is None else (resize_square(verified_film(roots, record), size), mask)
 
     found = map_threaded(read, records, task=f"Reading films and masks at {size} px")
     kept = [(record, pair) for record, pair in zip(records, found, strict=True) if pair is not None]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
-import jinja2
 
 from balancer.data.findings import count
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.data.roots import Roots
+from balancer.report.render import page_templates
 
 _SIDE = 144
 _QUALITY = 80
@@ -45,13 +45,7 @@ def render_audit(
     Returns:
         HTML; every text from the data is escaped.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("balancer.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     counting = [finding for finding in audit["findings"] if finding["counts"]]
     page: str = environment.get_template("audit.html").render(
         title=title,

@@ -59,8 +59,8 @@ def sources(material: Material) -> Claim:
     """Item 7."""
     found = _association(material, "source")
     if found is None:
-        return "not known", "No metadata.csv names the source of an image."
-    return "in part", f"Sources in metadata.csv: {listing(list(found['table']))}."
+        return "not known", "No metadata name the source of an image."
+    return "in part", f"Sources in the metadata: {listing(list(found['table']))}."
 
 
 def inclusion(material: Material) -> Claim:

@@ -175,7 +175,7 @@ def _counts(caption: str, corner: str, rows: Mapping[str, Mapping[str, int]]) ->
 def _association(name: str, found: Record | None) -> Iterator[Block]:
     if found is None:
         yield Paragraph(
-            f"{name.capitalize()} by class: not known, since no metadata.csv has a column {name}.",
+            f"{name.capitalize()} by class: not known, since the metadata do not tell the {name}.",
             "note",
         )
         return

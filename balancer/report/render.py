@@ -13,6 +13,17 @@ _CSS_DPI = 108
 """Pixels of a page per inch of a picture: a little more than CSS's 96, for small type."""
 
 
+def page_templates() -> jinja2.Environment:
+    """Templates of the package: every text is escaped, and a missing value is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("balancer.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def render_page(report: Report, pictures: Path) -> str:
     """Fill the templates.
 
@@ -23,13 +34,7 @@ def render_page(report: Report, pictures: Path) -> str:
     Returns:
         HTML; every text from the data is escaped.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("balancer.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.filters["kind"] = kind
     blocks = [*report.answer.blocks, *(b for section in report.sections for b in section.blocks)]
     names = {

@@ -261,6 +261,6 @@ def _masked(
 def _source(bench: _Bench, index: Index) -> dict[str, Any]:
     sources = [record.source for record in index.records]
     if len(set(sources) - {""}) < 2:
-        return {"reason": "metadata.csv gives fewer than two sources"}
+        return {"reason": "the metadata give fewer than two sources"}
     task = Task(sources, bench.task.groups, None, frozenset(), "source")
     return _seen(bench, task, bench.pixels)

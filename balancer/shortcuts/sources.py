@@ -43,7 +43,7 @@ def source_splits(records: Sequence[ImageRecord], *, seed: int, val_share: float
     splits: list[tuple[str, dict[str, str]]] = []
     reasons: dict[str, str] = {}
     if not sources:
-        reasons[UNKNOWN_SOURCE] = "metadata.csv gives no image a source"
+        reasons[UNKNOWN_SOURCE] = "the metadata give no image a source"
     for source in sources:
         found = _leave_out(records, source, seed, val_share)
         if isinstance(found, str):
