@@ -67,7 +67,7 @@ def _stopped(request: Request) -> str:
     said = "Stopped; nothing half-written was left"
     unfinished = Workspace(request.workspace).unfinished_index_dir
     if unfinished.is_dir():
-        from balancer.data.journal import JOURNAL_NAME
+        from balancer.data.ingest.journal import JOURNAL_NAME
 
         if (unfinished / JOURNAL_NAME).is_file():  # without it there is nothing to go on from
             said += " but what was read of the images, so that the same command goes on there"
@@ -97,7 +97,7 @@ def _stop_cleanly_on_sigterm() -> None:
 def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "StageResult":
     from balancer.config import load_config
     from balancer.data.index_settings import as_standing, refuse_other_settings
-    from balancer.data.urls import url_of
+    from balancer.data.ingest.urls import url_of
     from balancer.workspace import Workspace
 
     config = load_config(request.source, assignments=request.assignments, options=request.options)

@@ -87,7 +87,7 @@ def make_set(data: Path, folder: Path, n_films: int, side: int) -> None:
 
 def draw_films(folder: Path, side: int) -> Path:
     """Phantoms to begin with, where no films are given."""
-    from balancer.data.phantom import draw_phantom
+    from balancer.data.phantoms.phantom import draw_phantom
 
     for label in ("COVID", "Normal"):
         (folder / label).mkdir(parents=True)
@@ -130,7 +130,8 @@ def stages_of(folder: Path, workspace: Path) -> dict[str, float]:
     """Wall seconds of the parts of one `prepare`, in this process."""
     started = time.perf_counter()
     from balancer.config import load_config
-    from balancer.data import build, engine
+    from balancer.data import build
+    from balancer.data.ingest import engine
     from balancer.stages import prepare
     from balancer.workspace import Workspace
 

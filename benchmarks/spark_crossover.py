@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve()
 def seconds_of(engine: str, folder: Path, place: Path) -> float:
     """Of one engine, in this process."""
     from balancer.config import load_config
-    from balancer.data.engine import engine_of
-    from balancer.data.look import Look
+    from balancer.data.ingest.engine import engine_of
+    from balancer.data.ingest.look import Look
     from balancer.data.roots import Roots
     from balancer.recipe import sizes_read
 

@@ -256,7 +256,7 @@ def test_wrong_plans_are_refused(fresh: Workspace, data: Path, change: str, mess
 def test_models_are_tested_on_other_images(
     mine: Workspace, study: BalancerConfig, tmp_path: Path
 ) -> None:
-    from balancer.data.phantom import write_samples
+    from balancer.data.phantoms.phantom import write_samples
 
     write_samples(tmp_path / "test", n_covid=8, n_normal=9, size=44, seed=99)
     with mine.lock():

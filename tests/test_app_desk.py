@@ -18,7 +18,7 @@ from balancer.app.samples import find_samples
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
 from balancer.data.io import png_bytes, read_radiograph
-from balancer.data.phantom import draw_phantom
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.data.synthetic import load_generator_for
 from balancer.report.tables import read_predictions
 from balancer.stages import report, serve

@@ -13,7 +13,7 @@ from balancer.app.familiarity import (
 )
 from balancer.app.uploads import Film, RefusedFilmError
 from balancer.data.dataset import load_index
-from balancer.data.phantom import draw_phantom
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import features_of
 from balancer.workspace import Workspace

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from balancer.app.models import RefusedModelError, find_models, receive_model
 from balancer.app.uploads import RefusedFilmError, read_film
 from balancer.data.io import png_bytes
-from balancer.data.phantom import draw_phantom
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.errors import ConfigurationError
 from balancer.sections import DataConfig
 from balancer.workspace import Workspace

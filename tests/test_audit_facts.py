@@ -7,15 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from balancer.data.examine import Examined, examine_images
-from balancer.data.facts import measure
-from balancer.data.fingerprint import thumbnail_of
-from balancer.data.lettering import text_share
-from balancer.data.phantom import draw_phantom
-from balancer.data.roots import Roots
-from balancer.data.scan import FoundImage
-from balancer.data.seam import seam_strength
-from balancer.data.suspects import (
+from balancer.data.audit.suspects import (
     BROKEN,
     INVERTED,
     LATERAL,
@@ -24,6 +16,14 @@ from balancer.data.suspects import (
     are_chests,
     collect_flags,
 )
+from balancer.data.film.examine import Examined, examine_images
+from balancer.data.film.facts import measure
+from balancer.data.film.fingerprint import thumbnail_of
+from balancer.data.film.lettering import text_share
+from balancer.data.film.seam import seam_strength
+from balancer.data.phantoms.phantom import draw_phantom
+from balancer.data.roots import Roots
+from balancer.data.scan import FoundImage
 from balancer.sections import DataConfig
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -14,7 +14,7 @@ from radiograph_folders import audit_of, configured, in_workspace, index_of, sav
 
 from balancer.cli import main
 from balancer.config import BalancerConfig
-from balancer.data.phantom import draw_phantom
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.errors import IntegrityError
 from balancer.quality.look_alikes import look_alikes
 from balancer.stages import audit, prepare

@@ -5,7 +5,7 @@ import pytest
 from radiograph_folders import audit_of, class_folders, configured, film, in_workspace, save
 from sklearn.metrics import roc_auc_score
 
-from balancer.data.statistics_by_class import STATISTICS, auroc
+from balancer.data.audit.statistics_by_class import STATISTICS, auroc
 from balancer.stages import prepare
 
 

@@ -8,9 +8,11 @@ from PIL import Image, ImageOps
 from radiograph_folders import film, save
 from scipy.fft import dctn
 
-from balancer.data.duplicates import find_near_duplicates
-from balancer.data.examine import Examined, examine_images
-from balancer.data.fingerprint import (
+from balancer.data.copies.duplicates import find_near_duplicates
+from balancer.data.copies.grouping import clusters_of, group_images
+from balancer.data.copies.registration import flip_cuts, register
+from balancer.data.film.examine import Examined, examine_images
+from balancer.data.film.fingerprint import (
     DECIDE,
     FLIPS,
     SEARCH,
@@ -22,9 +24,7 @@ from balancer.data.fingerprint import (
     thumbnail_of,
     waves,
 )
-from balancer.data.grouping import clusters_of, group_images
-from balancer.data.phantom import draw_phantom
-from balancer.data.registration import flip_cuts, register
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.sections import DataConfig
@@ -132,8 +132,8 @@ def test_blocks_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     originals = [Image.fromarray(draw_phantom(seed, covid=False, size=64)) for seed in range(7)]
     images = examined(tmp_path, [*originals, *(ImageOps.mirror(image) for image in originals)])
     whole = find_near_duplicates(images, LIMIT)
-    monkeypatch.setattr("balancer.data.duplicates._BLOCK", 3)
-    monkeypatch.setattr("balancer.data.duplicates._PAIRS", 2)
+    monkeypatch.setattr("balancer.data.copies.duplicates._BLOCK", 3)
+    monkeypatch.setattr("balancer.data.copies.duplicates._PAIRS", 2)
     pairs = find_near_duplicates(images, LIMIT)
     assert [(pair.first, pair.second) for pair in pairs] == [(seed, seed + 7) for seed in range(7)]
     assert [(p.first, p.second, p.flip) for p in whole] == [

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from radiograph_folders import class_folders, configured, film, in_workspace, save
 
-from balancer.data import cache, examine, passes
+from balancer.data import cache
 from balancer.data.dataset import load_index
-from balancer.data.examine import Examined, look_at
+from balancer.data.film import examine
+from balancer.data.film.examine import Examined, look_at
+from balancer.data.ingest import passes
+from balancer.data.ingest.journal import JOURNAL_NAME
+from balancer.data.ingest.look import Look
+from balancer.data.ingest.passes import Looked, look_at_all, unfinished
+from balancer.data.ingest.rows import RowFile
 from balancer.data.io import UnusableImageError, read_bytes, read_radiograph, resize_square
-from balancer.data.journal import JOURNAL_NAME
-from balancer.data.look import Look
-from balancer.data.passes import Looked, look_at_all, unfinished
 from balancer.data.roots import Roots
-from balancer.data.rows import RowFile
 from balancer.data.scan import FoundImage, Scan, scan_folder
 from balancer.errors import DataError
 from balancer.recipe import sizes_read
@@ -196,9 +198,9 @@ def test_processes_see_what_threads_see(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = looked_at(root, tmp_path / "threads")
-    monkeypatch.setattr("balancer.data.pool._THREADS_SUFFICE", 0)
-    monkeypatch.setattr("balancer.data.pool._WORTH_PROCESSES", 0)
-    monkeypatch.setattr("balancer.data.pool.cores", lambda: 2)
+    monkeypatch.setattr("balancer.data.ingest.pool._THREADS_SUFFICE", 0)
+    monkeypatch.setattr("balancer.data.ingest.pool._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("balancer.data.ingest.pool.cores", lambda: 2)
     assert_equal(looked_at(root, tmp_path / "processes"), threads)
 
 

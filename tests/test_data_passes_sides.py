@@ -9,7 +9,7 @@ from radiograph_folders import configured, film, in_workspace, save
 
 from balancer.data.cache import open_cache
 from balancer.data.dataset import load_index
-from balancer.data.rows import RowFile
+from balancer.data.ingest.rows import RowFile
 from balancer.recipe import sizes_read
 from balancer.stages import prepare
 

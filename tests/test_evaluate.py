@@ -7,7 +7,7 @@ from tiny_pipeline import metrics_of
 
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
-from balancer.data.phantom import write_samples
+from balancer.data.phantoms.phantom import write_samples
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.recipe import settle
 from balancer.report.tables import read_predictions

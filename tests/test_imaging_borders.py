@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from balancer.data.phantom import draw_lung_field, draw_phantom
+from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.imaging.borders import MAX_ROUNDING, MAX_SHARE, Box, find_film, remove_border
 
 SIDE = 160

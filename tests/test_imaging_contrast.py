@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from balancer.data.phantom import draw_phantom
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.imaging.contrast import clahe, equalize, histogram, window
 from balancer.imaging.framing import crop_square, pad_square
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from balancer.data.io import read_radiograph
-from balancer.data.phantom import draw_lung_field, draw_phantom
+from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.imaging.lungs import (
     DOUBTFUL,
     FLAGS,

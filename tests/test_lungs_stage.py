@@ -13,7 +13,7 @@ from radiograph_folders import configured, in_workspace, save
 from balancer.cli import main
 from balancer.data.dataset import load_index
 from balancer.data.io import read_radiograph
-from balancer.data.phantom import draw_lung_field, draw_phantom
+from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.lungs import dice, segment_lungs
 from balancer.lungs.known import known_masks

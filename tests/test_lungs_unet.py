@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from balancer.data.phantom import draw_lung_field, draw_phantom
+from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.imaging.lung_unet import (
     CARD,
     MULTIPLE,

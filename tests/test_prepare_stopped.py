@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from radiograph_folders import class_folders
 
 from balancer.cli import main
-from balancer.data import passes
+from balancer.data.ingest import passes
 from balancer.workspace import Workspace
 
 

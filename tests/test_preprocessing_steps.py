@@ -3,7 +3,7 @@ import pytest
 
 from balancer.config import load_config
 from balancer.data.io import resize_square
-from balancer.data.phantom import draw_lung_field, draw_phantom
+from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.borders import find_film
 from balancer.imaging.contrast import clahe, equalize, window

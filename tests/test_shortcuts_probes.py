@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from radiograph_folders import film, in_workspace, index_of, save
 
-from balancer.data.phantom import write_samples
+from balancer.data.phantoms.phantom import write_samples
 from balancer.data.split import split_groups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.quality.extractors import Extractor

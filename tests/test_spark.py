@@ -10,9 +10,9 @@ from radiograph_folders import class_folders, configured, film, in_workspace, sa
 
 from balancer.data import cache, index_settings
 from balancer.data.dataset import load_index
-from balancer.data.engine import LocalEngine
+from balancer.data.ingest.engine import LocalEngine
+from balancer.data.ingest.urls import resolved, url_of
 from balancer.data.roots import Roots
-from balancer.data.urls import resolved, url_of
 from balancer.errors import ConfigurationError, EnvironmentFault
 from balancer.recipe import sizes_read
 from balancer.sections import DataConfig
@@ -33,7 +33,7 @@ def spark() -> Iterator["SparkSession"]:
     pytest.importorskip("pyarrow", reason="needs the extra [spark]")
     if shutil.which("java") is None:
         pytest.skip("needs Java")
-    from balancer.data.spark_session import begin_session
+    from balancer.data.ingest.spark_session import begin_session
 
     session, _ = begin_session("local[2]")
     yield session
@@ -124,7 +124,7 @@ def test_refusals_are_one_sentence(
     with pytest.raises(EnvironmentFault, match=r"file:///nowhere/at/all, but: .*--engine local"):
         prepare.run(gone, in_workspace(tmp_path), engine="spark")
     both = Roots({"a": Path("s3a:/bucket/a"), "b": root})
-    from balancer.data.spark import SparkEngine
+    from balancer.data.ingest.spark import SparkEngine
 
     with pytest.raises(ConfigurationError, match="one URL"), SparkEngine(None) as engine:
         engine.scan(both, DataConfig())

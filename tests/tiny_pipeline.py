@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.config import BalancerConfig, load_config
-from balancer.data.phantom import write_samples
+from balancer.data.phantoms.phantom import write_samples
 
 TINY = (
     "gan.image_size=32",

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from balancer.data.examine import why_unusable
+from balancer.data.film.examine import why_unusable
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.errors import DataError
 from balancer.sections import DataConfig

@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from balancer.data.audit import (
+from balancer.data.audit.admission import (
     drop_copies,
     refuse_small_classes,
     refuse_synthetic,
     refuse_unusable,
     set_apart_conflicts,
 )
-from balancer.data.audit_record import record_audit
-from balancer.data.duplicates import NearDuplicate, find_near_duplicates
-from balancer.data.examine import Examined
-from balancer.data.grouping import group_images
+from balancer.data.audit.record import record_audit
+from balancer.data.copies.duplicates import NearDuplicate, find_near_duplicates
+from balancer.data.copies.grouping import group_images
+from balancer.data.copies.same_film import read_pairs
+from balancer.data.film.examine import Examined
 from balancer.data.lung_masks import MaskFile
 from balancer.data.metadata import UNKNOWN, ImageMetadata
-from balancer.data.same_film import read_pairs
 from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balancer.data.audit import drop_copies, refuse_synthetic, refuse_unusable
+from balancer.data.audit.admission import drop_copies, refuse_synthetic, refuse_unusable
 from balancer.data.build import real_record
 from balancer.data.cache import open_cache
+from balancer.data.copies.duplicates import find_near_duplicates
+from balancer.data.copies.grouping import group_images
 from balancer.data.dataset import ImageSet, Index
-from balancer.data.duplicates import find_near_duplicates
-from balancer.data.examine import Examined, examine_images
-from balancer.data.grouping import group_images
+from balancer.data.film.examine import Examined, examine_images
 from balancer.data.layouts.registry import read_archives
 from balancer.data.lung_masks import choose_masks, masks_of
 from balancer.data.metadata import UNKNOWN, ImageMetadata

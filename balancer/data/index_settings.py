@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from balancer.config import BalancerConfig
+from balancer.data.ingest.urls import resolved
 from balancer.data.roots import Roots
-from balancer.data.urls import resolved
 from balancer.errors import ConfigurationError
 from balancer.imaging.preprocess import from_record, recorded
 from balancer.results import StageResult, difference, read_result

@@ -6,7 +6,7 @@ from typing import Any
 
 import cv2
 
-from balancer.data.findings import count
+from balancer.data.audit.findings import count
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.data.roots import Roots
 from balancer.report.render import page_templates

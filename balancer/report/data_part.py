@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from balancer.data.findings import how
+from balancer.data.audit.findings import how
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.material import Material, Record, Study
 from balancer.report.wording import TITLES, cell, listing, scalar

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
-from balancer.data.audit_text import refuse_findings
+from balancer.data.audit.findings import Finding, count
+from balancer.data.audit.text import refuse_findings
 from balancer.data.dataset import Index, load_index
-from balancer.data.findings import Finding, count
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import features_of

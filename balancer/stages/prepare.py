@@ -13,15 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
-from balancer.data.archive_hash import hash_archives
-from balancer.data.audit_text import audit_page, refuse_findings
+from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.before_after import warn_of_lungs, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
+from balancer.data.copies.same_film import pairs_hash
 from balancer.data.dataset import load_index
 from balancer.data.details import DETAILS_NAME, details_bytes, details_of
-from balancer.data.engine import LOCAL, Engine, engine_of
 from balancer.data.index_settings import data_roots, index_settings
-from balancer.data.look import Look
+from balancer.data.ingest.archive_hash import hash_archives
+from balancer.data.ingest.engine import LOCAL, Engine, engine_of
+from balancer.data.ingest.look import Look
+from balancer.data.ingest.passes import Looked, unfinished
+from balancer.data.ingest.urls import url_of
 from balancer.data.lung_masks import (
     ARCHIVE,
     CLASSICAL,
@@ -31,12 +34,9 @@ from balancer.data.lung_masks import (
     masks_by_path,
     masks_of,
 )
-from balancer.data.passes import Looked, unfinished
 from balancer.data.preprocessed import INDEX_NAME
 from balancer.data.roots import Roots, base_folder
-from balancer.data.same_film import pairs_hash
 from balancer.data.scan import Scan, Unusable
-from balancer.data.urls import url_of
 from balancer.errors import ConfigurationError
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes

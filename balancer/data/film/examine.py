@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from balancer.data.facts import ImageFacts, measure
-from balancer.data.fingerprint import SIDE, thumbnail_of
+from balancer.data.film.facts import ImageFacts, measure
+from balancer.data.film.fingerprint import SIDE, thumbnail_of
 from balancer.data.io import (
     Pixels,
     UnusableImageError,

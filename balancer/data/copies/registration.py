@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.fingerprint import (
+from balancer.data.film.fingerprint import (
     DECIDE,
     SEARCH,
     SIDE,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.examine import Examined
+from balancer.data.film.examine import Examined
 
 GIVES_AWAY = 0.80
 """AUROC from which on a statistic alone is said to give a class away."""

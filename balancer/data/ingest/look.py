@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from balancer.data.cache import cached_pixels
-from balancer.data.examine import Examined, Seen, look_at
+from balancer.data.film.examine import Examined, Seen, look_at
 from balancer.data.io import PIXEL_RECIPE, Pixels
 from balancer.data.lung_masks import LungMasks
 from balancer.data.roots import Roots

@@ -1,16 +1,12 @@
-"""What is wrong, or suspicious, with the images of a folder before anything is trained on them."""
+"""Which images enter an index: what is refused, what is set apart, what is dropped."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from balancer.data.examine import Examined
+from balancer.data.film.examine import Examined
 from balancer.data.scan import Unusable
 from balancer.errors import DataError, IntegrityError
-
-_GIVES_AWAY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +15,6 @@ class Copy:
 
     dropped: str
     kept: str
-
-
-@dataclass(frozen=True, slots=True)
-class Association:
-    """How well something known of the images, such as their source, predicts the class.
-
-    Attributes:
-        table: Value to class to number of images.
-        cramers_v: 0 (independent) to 1 (one decides the other); None with fewer than two values.
-        gives_label_away: A classifier could read the class off this alone.
-    """
-
-    table: dict[str, dict[str, int]]
-    cramers_v: float | None
-    gives_label_away: bool
 
 
 def refuse_synthetic(images: Sequence[Examined]) -> None:
@@ -121,33 +102,6 @@ def refuse_small_classes(
             )
 
 
-def associate(values: Sequence[str], labels: Sequence[str]) -> Association | None:
-    """Cross a property of the images with their class.
-
-    Args:
-        values: Source or view of each image, empty where unknown.
-        labels: Class of each image.
-
-    Returns:
-        None where nothing is known of any image.
-    """
-    if not any(values):
-        return None
-    named = sorted(set(labels))
-    counts = Counter(zip(values, labels, strict=True))
-    table = {
-        value or "(unknown)": {label: counts[value, label] for label in named}
-        for value in sorted(set(values))
-    }
-    known = [list(row.values()) for value, row in table.items() if value != "(unknown)"]
-    grid = np.array(known, dtype=np.float64)
-    strength = _cramers_v(grid)
-    # With two values and two classes at least; a property known in one class only tells nothing.
-    one_class_each = strength is not None and bool(np.all((grid > 0).sum(axis=1) == 1))
-    away = one_class_each or (strength is not None and strength > _GIVES_AWAY)
-    return Association(table, strength, away)
-
-
 def _refuse_two_labels(images: Sequence[Examined]) -> None:
     # Bytes first: equal bytes make equal pixels, and the plainer finding should be told.
     for what, key in (("bytes", "image_id"), ("pixels", "pixel_hash")):
@@ -163,16 +117,6 @@ def _refuse_two_labels(images: Sequence[Examined]) -> None:
                 f"{what}, first {pairs[0][0]!r} and {pairs[0][1]!r}; remove the wrong ones, or "
                 "pass --skip-bad to set all of them aside."
             )
-
-
-def _cramers_v(grid: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float | None:
-    grid = grid[:, grid.sum(axis=0) > 0]
-    if min(grid.shape) < 2:
-        return None
-    total = grid.sum()
-    expected = np.outer(grid.sum(axis=1), grid.sum(axis=0)) / total
-    chi_squared = (np.square(grid - expected) / expected).sum()
-    return float(np.sqrt(chi_squared / total / (min(grid.shape) - 1)))
 
 
 def class_table(

@@ -6,8 +6,8 @@ Shadows are attenuations along the beam, in parts of the film's range.
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.phantom_drawing import Canvas, Layer, Points, curve, ellipse, ribbon
-from balancer.data.phantom_patient import SIDES, Patient, rows
+from balancer.data.phantoms.drawing import Canvas, Layer, Points, curve, ellipse, ribbon
+from balancer.data.phantoms.patient import SIDES, Patient, rows
 
 _RIBS = np.arange(11)
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.phantom_drawing import Canvas, Layer
-from balancer.data.phantom_patient import SIDES, Patient, rows
+from balancer.data.phantoms.drawing import Canvas, Layer
+from balancer.data.phantoms.patient import SIDES, Patient, rows
 
 _RASTER = 48
 """Side of the coarse raster on which the smooth patches are computed."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balancer.data.findings import how
+from balancer.data.audit.findings import how
 from balancer.errors import IntegrityError
 
 _LISTED = 50

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from balancer.data.examine import Examined, Seen
+from balancer.data.film.examine import Examined, Seen
+from balancer.data.ingest.journal import as_row, from_row
+from balancer.data.ingest.look import Look
+from balancer.data.ingest.passes import Store
 from balancer.data.io import Pixels
-from balancer.data.journal import as_row, from_row
-from balancer.data.look import Look
-from balancer.data.passes import Store
 
 if TYPE_CHECKING:
     import pyarrow

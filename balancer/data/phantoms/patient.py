@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from balancer.data.phantom_drawing import Canvas, Layer
+from balancer.data.phantoms.drawing import Canvas, Layer
 
 SIDES = (-1.0, 1.0)
 """The patient's right and left: seen from the front, the viewer's left and right."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.examine import Examined
-from balancer.data.fingerprint import DECIDE, SEARCH, Space, even_contrast, flipped
+from balancer.data.copies.registration import Cuts, flip_cuts, refined, register, similarity_of
+from balancer.data.film.examine import Examined
+from balancer.data.film.fingerprint import DECIDE, SEARCH, Space, even_contrast, flipped
 from balancer.data.io import Pixels
-from balancer.data.registration import Cuts, flip_cuts, refined, register, similarity_of
 
 _BLOCK, _PAIRS = 512, 256
 _ENDS = ((0.0, 0.0), (0.04, 0.0), (0.0, 0.04), (0.04, 0.04))

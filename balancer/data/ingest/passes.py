@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.data.cache import cache_key, cached_pixels
-from balancer.data.examine import THUMBNAIL, Examined, Seen, unusable_of, usable_of
-from balancer.data.journal import JOURNAL_NAME, Journal, as_row, from_row
-from balancer.data.look import Look
+from balancer.data.film.examine import THUMBNAIL, Examined, Seen, unusable_of, usable_of
+from balancer.data.ingest.journal import JOURNAL_NAME, Journal, as_row, from_row
+from balancer.data.ingest.look import Look
+from balancer.data.ingest.pool import run_bounded
+from balancer.data.ingest.rows import RowFile
 from balancer.data.lung_masks import LungMasks
-from balancer.data.pool import run_bounded
-from balancer.data.rows import RowFile
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
 from balancer.imaging.preprocess import Preprocessor

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from balancer.data.audit import Association, Copy, associate, class_table
-from balancer.data.duplicates import NearDuplicate
-from balancer.data.examine import Examined
-from balancer.data.findings import count, find
-from balancer.data.fingerprint import FLIPS
-from balancer.data.grouping import clusters_of
+from balancer.data.audit.admission import Copy, class_table
+from balancer.data.audit.association import Association, associate
+from balancer.data.audit.findings import count, find
+from balancer.data.audit.statistics_by_class import by_class
+from balancer.data.audit.suspects import collect_flags
+from balancer.data.copies.duplicates import NearDuplicate
+from balancer.data.copies.grouping import clusters_of
+from balancer.data.film.examine import Examined
+from balancer.data.film.fingerprint import FLIPS
 from balancer.data.metadata import UNKNOWN
 from balancer.data.scan import Scan, Unusable
-from balancer.data.statistics_by_class import by_class
-from balancer.data.suspects import collect_flags
 
 PATIENT, CLUSTER = "patient", "near-duplicate cluster"
 

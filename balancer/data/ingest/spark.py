@@ -13,17 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from balancer.data.archive_hash import digests_of
-from balancer.data.examine import Seen, look_at_bytes
+from balancer.data.film.examine import Seen, look_at_bytes
+from balancer.data.ingest.archive_hash import digests_of
+from balancer.data.ingest.look import Look
+from balancer.data.ingest.passes import Looked, Store, collected
+from balancer.data.ingest.spark_rows import as_batches, contents, one_row, relative, schema, stored
+from balancer.data.ingest.spark_session import begin_session, one_sentence
+from balancer.data.ingest.urls import url_of
 from balancer.data.layouts.registry import read_archives
-from balancer.data.look import Look
-from balancer.data.passes import Looked, Store, collected
 from balancer.data.roots import Roots
 from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan
-from balancer.data.spark_rows import as_batches, contents, one_row, relative, schema, stored
-from balancer.data.spark_session import begin_session, one_sentence
 from balancer.data.threads import progress
-from balancer.data.urls import url_of
 from balancer.errors import BalancerError, ConfigurationError, DataError
 from balancer.sections import DataConfig
 

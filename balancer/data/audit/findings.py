@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from balancer.data.examine import COLOUR, LOW_CONTRAST, OTHER_FORMAT
-from balancer.data.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
+from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
+from balancer.data.film.examine import COLOUR, LOW_CONTRAST, OTHER_FORMAT
 
 _TITLES = {
     BROKEN: (

@@ -5,8 +5,8 @@ Shadows are attenuations along the beam, in parts of the film's range.
 
 import numpy as np
 
-from balancer.data.phantom_drawing import Canvas, Layer, Points, curve, ellipse, ribbon, rounded
-from balancer.data.phantom_patient import SIDES, Patient, rows
+from balancer.data.phantoms.drawing import Canvas, Layer, Points, curve, ellipse, ribbon, rounded
+from balancer.data.phantoms.patient import SIDES, Patient, rows
 
 
 def body(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> Layer:

@@ -1,6 +1,6 @@
 """Chest phantoms: drawn films of nobody, for the samples, the demo and the tests.
 
-`python -m balancer.data.phantom samples` writes the bundled samples again.
+`python -m balancer.data.phantoms.phantom samples` writes the bundled samples again.
 """
 
 import argparse
@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from balancer.data import phantom_anatomy as anatomy
-from balancer.data import phantom_bones as bones
-from balancer.data import phantom_disease as disease
-from balancer.data.phantom_drawing import Canvas, Layer, rounded
-from balancer.data.phantom_film import expose
-from balancer.data.phantom_patient import SIDES, Patient, draw_patient
+from balancer.data.phantoms import anatomy, bones, disease
+from balancer.data.phantoms.drawing import Canvas, Layer, rounded
+from balancer.data.phantoms.film import expose
+from balancer.data.phantoms.patient import SIDES, Patient, draw_patient
 
 _SEEDS_PER_CLASS = 100_000
 """Room between the seeds of the two classes, so that no healthy phantom has an ill twin."""

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.data.film.lettering import text_share
+from balancer.data.film.pose import looks
+from balancer.data.film.seam import seam_strength
 from balancer.data.io import Pixels
-from balancer.data.lettering import text_share
-from balancer.data.pose import looks
-from balancer.data.seam import seam_strength
 
 _DARK, _BRIGHT = 24, 231
 _DARK_SPREAD, _BRIGHT_SPREAD = 24, 16

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from balancer.data.examine import Examined
-from balancer.data.facts import ImageFacts
+from balancer.data.film.examine import Examined
+from balancer.data.film.facts import ImageFacts
 
 INVERTED = "looks inverted beside the others"
 UPSIDE_DOWN = "looks upside down"

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.phantom_drawing import Canvas, Layer, Points, curve
+from balancer.data.phantoms.drawing import Canvas, Layer, Points, curve
 
 _LETTERS = {
     -1: [

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from balancer.data.examine import Examined, Seen
-from balancer.data.facts import ImageFacts
+from balancer.data.film.examine import Examined, Seen
+from balancer.data.film.facts import ImageFacts
 from balancer.data.io import Pixels
 from balancer.data.scan import Unusable
 

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from balancer.data.archive_hash import digests_of
+from balancer.data.ingest.archive_hash import digests_of
+from balancer.data.ingest.look import Look
+from balancer.data.ingest.passes import Looked, look_at_all
+from balancer.data.ingest.urls import url_of
 from balancer.data.layouts.registry import read_archives
-from balancer.data.look import Look
-from balancer.data.passes import Looked, look_at_all
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan
-from balancer.data.urls import url_of
 from balancer.errors import ConfigurationError
 from balancer.sections import DataConfig
 
@@ -74,7 +74,7 @@ def engine_of(name: str, master: str | None) -> Iterator[Engine]:
     if name == LOCAL and master is None:
         yield LocalEngine()
     elif name == SPARK:
-        from balancer.data.spark import SparkEngine
+        from balancer.data.ingest.spark import SparkEngine
 
         with SparkEngine(master) as engine:
             yield engine

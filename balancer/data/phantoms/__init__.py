@@ -1,0 +1,1 @@
+"""Radiographs that are drawn, for tests and samples; no patient is in them."""
