@@ -13,6 +13,7 @@ from balancer.data.film.fingerprint import (
     even_contrast,
     unit,
     waves,
+    waves_with_slopes,
 )
 from balancer.data.io import Pixels
 
@@ -47,18 +48,16 @@ def register(
         The best similarity on the way, (P,) in [-1, 1], and its cuts.
     """
     best, at = np.full(len(first), -np.inf, np.float32), cuts
-    for step in range(steps + 1):
-        one, slope_one = _embedded(first, np.maximum(cuts, 0), space)
-        other, slope_other = _embedded(second, np.maximum(-cuts, 0), space)
-        similarity = np.einsum("pf,pf->p", one, other)
-        better = similarity > best
-        best, at = np.where(better, similarity, best), np.where(better[:, None], cuts, at)
-        if step < steps:
-            # What is cut off the second film counts downwards, and it stands on the other side of
-            # the difference: the signs cancel.
-            slope = np.where((cuts >= 0)[:, :, None], slope_one, slope_other)
-            cuts = np.clip(cuts - _solved(slope, one - other), -_FARTHEST, _FARTHEST)
-    return best, at
+    for _ in range(steps):
+        one, slope_one = _with_slopes(first, np.maximum(cuts, 0), space)
+        other, slope_other = _with_slopes(second, np.maximum(-cuts, 0), space)
+        best, at = _better_of(best, at, one, other, cuts)
+        # What is cut off the second film counts downwards, and it stands on the other side of
+        # the difference: the signs cancel.
+        slope = np.where((cuts >= 0)[:, :, None], slope_one, slope_other)
+        cuts = np.clip(cuts - _solved(slope, one - other), -_FARTHEST, _FARTHEST)
+    one = _embedded(first, np.maximum(cuts, 0), space)
+    return _better_of(best, at, one, _embedded(second, np.maximum(-cuts, 0), space), cuts)
 
 
 def refined(first: Pixels, second: Pixels, cuts: Cuts, space: Space, *, rounds: int) -> Cuts:
@@ -101,11 +100,26 @@ def similarity_of(first: Pixels, second: Pixels, cuts: Cuts, space: Space) -> Fl
     return np.asarray(np.einsum("pf,pf->p", *embedded), np.float32)
 
 
-def _embedded(films: Floats, cuts: Cuts, space: Space) -> tuple[Floats, Floats]:
-    """Unit vectors (P, F) of cut films, and their derivatives (P, 4, F) by the cuts."""
+def _better_of(
+    best: Floats, at: Cuts, one: Floats, other: Floats, cuts: Cuts
+) -> tuple[Floats, Cuts]:
+    similarity = np.einsum("pf,pf->p", one, other)
+    better = similarity > best
+    return np.where(better, similarity, best), np.where(better[:, None], cuts, at)
+
+
+def _embedded(films: Floats, cuts: Cuts, space: Space) -> Floats:
+    """Unit vectors (P, F) of cut films."""
     left, right, top, bottom = cuts.T
-    across, across_slopes = waves(SEARCH.n_waves, left, right)
-    down, down_slopes = waves(SEARCH.n_waves, top, bottom)
+    across, down = waves(SEARCH.n_waves, left, right), waves(SEARCH.n_waves, top, bottom)
+    return space.embed(SEARCH.choose(down @ (films @ across.transpose(0, 2, 1))))
+
+
+def _with_slopes(films: Floats, cuts: Cuts, space: Space) -> tuple[Floats, Floats]:
+    """The same, and their derivatives (P, 4, F) by the cuts."""
+    left, right, top, bottom = cuts.T
+    across, across_slopes = waves_with_slopes(SEARCH.n_waves, left, right)
+    down, down_slopes = waves_with_slopes(SEARCH.n_waves, top, bottom)
     rows = down @ films  # (P, W, S)
     columns = films @ across.transpose(0, 2, 1)  # (P, S, W)
     slopes = [rows @ slope.transpose(0, 2, 1) for slope in across_slopes]

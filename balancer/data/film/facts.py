@@ -72,19 +72,18 @@ def measure(pixels: Pixels, colour: float) -> ImageFacts:
         colour: Share of its pixels that are coloured, in [0, 1]; see `Radiograph.colour`.
     """
     small = _at_most(pixels, _SHARP_SIDE)
-    mean, deviation = cv2.meanStdDev(small)
-    _, laplacian = cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_32F))
-    levels = cv2.calcHist([small], [0], None, [256], [0, 256]).ravel() / small.size
-    rim_mean, rim_deviation = _rim(small)
+    mean, deviation = _moments(small)
+    _, laplacian = _moments(cv2.Laplacian(small, cv2.CV_16S))
+    rim_mean, rim_deviation = _rim(small, mean, deviation)
     dark_film, dark = _without_border(small, dark=True)
     film, bright = _without_border(dark_film, dark=False)
     frontal, upside_down, symmetry, two_lungs = looks(film)
     return ImageFacts(
-        mean=mean.item(),
-        deviation=deviation.item(),
-        sharpness=float(np.log1p(laplacian.item() ** 2)),
-        black=float(levels[:5].sum()),
-        white=float(levels[251:].sum()),
+        mean=mean,
+        deviation=deviation,
+        sharpness=float(np.log1p(laplacian**2)),
+        black=_share(small, 0, 4),
+        white=_share(small, 251, 255),
         dark_border=dark,
         bright_border=bright * (1 - dark),
         rim_mean=rim_mean,
@@ -107,13 +106,27 @@ def _at_most(pixels: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _rim(film: Pixels) -> tuple[float, float]:
+def _moments(values: cv2.typing.MatLike) -> tuple[float, float]:
+    mean, deviation = cv2.meanStdDev(values)
+    return mean.item(), deviation.item()
+
+
+def _share(film: Pixels, darkest: int, brightest: int) -> float:
+    return cv2.countNonZero(cv2.inRange(film, darkest, brightest)) / film.size
+
+
+def _rim(film: Pixels, mean: float, deviation: float) -> tuple[float, float]:
+    """Mean and deviation of the rim: those of the whole film, less what is inside."""
     height, width = film.shape
     rows, columns = max(1, round(_RIM * height)), max(1, round(_RIM * width))
-    inside = np.full((height, width), 255, np.uint8)
-    inside[rows : height - rows, columns : width - columns] = 0
-    mean, deviation = cv2.meanStdDev(film, mask=inside)
-    return mean.item(), deviation.item()
+    inside = film[rows : height - rows, columns : width - columns]
+    if not inside.size:
+        return mean, deviation
+    inner, spread = _moments(inside)
+    rim = film.size - inside.size
+    rim_mean = (film.size * mean - inside.size * inner) / rim
+    squares = film.size * (deviation**2 + mean**2) - inside.size * (spread**2 + inner**2)
+    return rim_mean, float(np.sqrt(max(0.0, squares / rim - rim_mean**2)))
 
 
 def _without_border(film: Pixels, *, dark: bool) -> tuple[Pixels, float]:

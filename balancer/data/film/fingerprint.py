@@ -4,6 +4,7 @@
 thumbnails of many films at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -95,9 +96,28 @@ class Band:
             cut: Which.
         """
         left, right, top, bottom = cut
-        across, _ = waves(self.n_waves, np.array([left]), np.array([right]))
-        down, _ = waves(self.n_waves, np.array([top]), np.array([bottom]))
+        across = waves(self.n_waves, np.array([left]), np.array([right]))
+        down = waves(self.n_waves, np.array([top]), np.array([bottom]))
         return self.choose(down[0] @ even @ across[0].T)
+
+    def coefficients_of_ends(self, even: Floats, ends: Sequence[tuple[float, float]]) -> Floats:
+        """Coefficients under many cuts at once.
+
+        Args:
+            even: See `even_contrast`, (N, S, S).
+            ends: What is cut off at both ends of a side, E times; every pair of columns goes with
+                every pair of rows.
+
+        Returns:
+            float32 (N, E * E, F), the columns in the outer order.
+        """
+        begin, end = np.array(ends).T
+        cosines = waves(self.n_waves, begin, end).reshape(-1, SIDE)  # (E * W, S)
+        grid = np.asarray(cosines @ even @ cosines.T, np.float32).reshape(
+            len(even), len(ends), self.n_waves, len(ends), self.n_waves
+        )
+        chosen = self.choose(grid.transpose(0, 3, 1, 2, 4))
+        return chosen.reshape(len(even), len(ends) ** 2, -1)
 
     def flip_signs(self, flip: int) -> Floats:
         """What a flip does to the coefficients: float32 (F,) of +1 and -1."""
@@ -157,10 +177,8 @@ def unit(vectors: Floats) -> tuple[Floats, Floats]:
     return np.asarray(vectors / length, np.float32), length
 
 
-def waves(
-    n_waves: int, begin: NDArray[np.float64], end: NDArray[np.float64]
-) -> tuple[Floats, Floats]:
-    """Cosines over sides that are cut at both ends, and their derivatives.
+def waves(n_waves: int, begin: NDArray[np.float64], end: NDArray[np.float64]) -> Floats:
+    """Cosines over sides that are cut at both ends.
 
     Args:
         n_waves: W.
@@ -168,33 +186,38 @@ def waves(
         end: The same at the end.
 
     Returns:
-        Cosines, (P, W, S), and their derivatives by `begin` and by `end`, (2, P, W, S).
+        float32 (P, W, S).
     """
+    weight, along = _kept(begin, end)
+    angle = np.pi * along[:, None] * np.arange(n_waves)[:, None]
+    cosines: Floats = np.cos(angle.astype(np.float32)) * weight[:, None].astype(np.float32)
+    return cosines
+
+
+def waves_with_slopes(
+    n_waves: int, begin: NDArray[np.float64], end: NDArray[np.float64]
+) -> tuple[Floats, Floats]:
+    """The same, and their derivatives by `begin` and by `end`, float32 (2, P, W, S)."""
+    weight, along = _kept(begin, end)
+    number = np.arange(n_waves)[:, None]
+    angle = (np.pi * along[:, None] * number).astype(np.float32)
+    cosines = np.cos(angle) * weight[:, None].astype(np.float32)
+    steepness = np.pi * number * (weight / (1 - begin - end)[:, None])[:, None]
+    slope = -np.sin(angle) * steepness.astype(np.float32)
+    by_begin, by_end = (along - 1)[:, None], along[:, None]
+    return cosines, np.stack([slope * by.astype(np.float32) for by in (by_begin, by_end)])
+
+
+def _kept(
+    begin: NDArray[np.float64], end: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights of the pixels of sides that are cut, and where they lie in what is left: (P, S)."""
     edges = np.arange(SIDE + 1) / SIDE
-    kept = 1 - begin - end
+    kept = (1 - begin - end)[:, None]
     low = np.maximum(edges[:-1], begin[:, None])
     high = np.minimum(edges[1:], 1 - end[:, None])
-    weight = np.maximum(high - low, 0) / kept[:, None] * np.sqrt(2 * SIDE)  # (P, S)
-    along = ((low + high) / 2 - begin[:, None]) / kept[:, None]
-    cosine, sine = _multiples(np.pi * along, n_waves)
-    slope = -sine * (np.pi * np.arange(n_waves)[:, None] * (weight / kept[:, None])[:, None])
-    by_begin, by_end = slope * (along[:, None] - 1), slope * along[:, None]
-    amplitude = cosine * weight[:, None]
-    return amplitude.astype(np.float32), np.stack([by_begin, by_end]).astype(np.float32)
-
-
-def _multiples(
-    angle: NDArray[np.float64], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cosine and sine of 0, 1, 2 ... times an angle, (P, S) -> (P, count, S), by recurrence."""
-    cosine = np.ones((len(angle), count, angle.shape[1]))
-    sine = np.zeros_like(cosine)
-    cosine[:, 1], sine[:, 1] = np.cos(angle), np.sin(angle)
-    twice = 2 * cosine[:, 1]
-    for wave in range(2, count):
-        cosine[:, wave] = twice * cosine[:, wave - 1] - cosine[:, wave - 2]
-        sine[:, wave] = twice * sine[:, wave - 1] - sine[:, wave - 2]
-    return cosine, sine
+    weight = np.maximum(high - low, 0) / kept * np.sqrt(2 * SIDE)
+    return weight, ((low + high) / 2 - begin[:, None]) / kept
 
 
 @cache

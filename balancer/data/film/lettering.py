@@ -4,6 +4,8 @@ A letter is a small patch of thin strokes that stands out from what lies around 
 is three or more of them, equally tall, close to each other and level. A lone R or L is none.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,13 @@ _SMALLEST, _TALLEST = 4, 28
 _LEAST_LETTERS = 3
 _LEAST_SIDE = 96
 """Smaller images cannot be read, by nobody."""
-_LEFT, _TOP, _WIDTH, _HEIGHT = range(4)
-_Boxes = NDArray[np.int32]
+
+
+class _Box(NamedTuple):
+    left: int
+    top: int
+    wide: int
+    tall: int
 
 
 def text_share(pixels: Pixels) -> float:
@@ -33,21 +40,22 @@ def text_share(pixels: Pixels) -> float:
     kernel = np.ones((_STROKE, _STROKE), np.uint8)
     covered = 0
     for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        stands_out = (cv2.morphologyEx(pixels, kind, kernel) > _STANDS_OUT).view(np.uint8)
-        covered += sum(_area(line) for line in _lines(_letters(stands_out)))
+        contrast = cv2.morphologyEx(pixels, kind, kernel)
+        _, stands_out = cv2.threshold(contrast, _STANDS_OUT, 1, cv2.THRESH_BINARY)
+        marks = np.asarray(stands_out, np.uint8)
+        covered += sum(_area(line) for line in _lines(_letters(marks)))
     return covered / pixels.size
 
 
-def _letters(marks: NDArray[np.uint8]) -> _Boxes:
-    """Boxes (M, 4) of what could be letters, from left to right."""
+def _letters(marks: NDArray[np.uint8]) -> list[_Box]:
+    """What could be letters, from left to right."""
     # Contours cost a tenth of labelled components.
     outlines, _ = cv2.findContours(marks, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    boxes = [tuple(cv2.boundingRect(outline)) for outline in outlines]
-    letters = sorted(box for box in boxes if _is_letter(marks, box))
-    return np.array(letters, np.int32).reshape(-1, 4)
+    boxes = (_Box(*cv2.boundingRect(outline)) for outline in outlines)
+    return sorted(box for box in boxes if _is_letter(marks, box))
 
 
-def _is_letter(marks: NDArray[np.uint8], box: tuple[int, ...]) -> bool:
+def _is_letter(marks: NDArray[np.uint8], box: _Box) -> bool:
     left, top, wide, tall = box
     if not _SMALLEST <= tall <= _TALLEST or wide > 1.5 * tall:
         return False
@@ -55,30 +63,30 @@ def _is_letter(marks: NDArray[np.uint8], box: tuple[int, ...]) -> bool:
     return bool(drawn >= 0.2 * tall * wide)
 
 
-def _lines(letters: _Boxes) -> list[_Boxes]:
-    lines: list[list[NDArray[np.int32]]] = []
+def _lines(letters: list[_Box]) -> list[list[_Box]]:
+    lines: list[list[_Box]] = []
     for letter in letters:
         home = next((line for line in lines if _follows(line[-1], letter)), None)
         if home is None:
             lines.append([letter])
         else:
             home.append(letter)
-    return [np.stack(line) for line in lines if len(line) >= _LEAST_LETTERS]
+    return [line for line in lines if len(line) >= _LEAST_LETTERS]
 
 
-def _follows(before: NDArray[np.int32], letter: NDArray[np.int32]) -> bool:
-    tall = min(before[_HEIGHT], letter[_HEIGHT])
-    gap = letter[_LEFT] - before[_LEFT] - before[_WIDTH]
-    foot = abs(letter[_TOP] + letter[_HEIGHT] - before[_TOP] - before[_HEIGHT])
-    return bool(
-        max(before[_HEIGHT], letter[_HEIGHT]) <= 1.4 * tall
+def _follows(before: _Box, letter: _Box) -> bool:
+    tall = min(before.tall, letter.tall)
+    gap = letter.left - before.left - before.wide
+    foot = abs(letter.top + letter.tall - before.top - before.tall)
+    return (
+        max(before.tall, letter.tall) <= 1.4 * tall
         and -0.3 * tall <= gap <= 0.9 * tall
         and foot <= 0.25 * tall
     )
 
 
-def _area(line: _Boxes) -> int:
-    left, top = line[:, _LEFT].min(), line[:, _TOP].min()
-    right = (line[:, _LEFT] + line[:, _WIDTH]).max()
-    bottom = (line[:, _TOP] + line[:, _HEIGHT]).max()
-    return int((right - left) * (bottom - top))
+def _area(line: list[_Box]) -> int:
+    left, top = min(box.left for box in line), min(box.top for box in line)
+    right = max(box.left + box.wide for box in line)
+    bottom = max(box.top + box.tall for box in line)
+    return (right - left) * (bottom - top)

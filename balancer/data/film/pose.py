@@ -16,9 +16,9 @@ _SIDE = 16
 _SHIFTS = range(-3, 4)
 _LUNGS = slice(3, 9)
 """Rows at the height of the lungs."""
-_MIDDLES, _APART = range(5, 10), (3, 4, 5)
+_MIDDLES, _APART = np.arange(5, 10)[:, None], np.array([3, 4, 5])
 
-Grid = NDArray[np.float32]
+Grid = NDArray[np.float64]
 
 
 def looks(film: Pixels) -> tuple[float, float, float, float]:
@@ -30,31 +30,49 @@ def looks(film: Pixels) -> tuple[float, float, float, float]:
         and by how many standard deviations the middle is brighter than the darker half-width to
         both of its sides, at the height of the lungs: from the side there is one dark field only.
     """
-    grid = cv2.resize(film, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    unit = _unit(grid)
-    drawing = _drawing()
-    frontal, upside_down = float((unit * drawing).sum()), float((unit[::-1] * drawing).sum())
-    symmetry = max(_mirrored(grid, shift) for shift in _SHIFTS)
-    return frontal, upside_down, symmetry, _two_lungs(grid)
+    small = cv2.resize(film, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grid = small.astype(np.float64)
+    deviation = max(float(grid.std()), 1e-9)
+    # The drawings are of mean 0 and length 1, so that the mean of the film falls out.
+    frontal, upside_down = _drawings() @ grid.ravel() / (deviation * _SIDE)
+    return float(frontal), float(upside_down), _symmetry(grid), _ridge(grid) / deviation
 
 
-def _two_lungs(grid: Grid) -> float:
+def _symmetry(grid: Grid) -> float:
+    """Of the columns that have a mirror image, about each of the axes."""
+    inside, mirrored = _axes()
+    numbers = inside.sum(axis=1) * _SIDE
+    products = (grid.T @ grid).ravel()  # of every column with every other
+    squared_mean = np.square(inside @ grid.sum(axis=0)) / numbers
+    variance = inside @ products[:: _SIDE + 1] - squared_mean
+    return float(((mirrored @ products - squared_mean) / np.maximum(variance, 1e-9)).max())
+
+
+def _ridge(grid: Grid) -> float:
     profile = grid[_LUNGS].mean(axis=0)
     pairs = (profile[:-1] + profile[1:]) / 2
-    ridge = max(
-        min(pairs[middle] - pairs[middle - apart], pairs[middle] - pairs[middle + apart])
-        for middle in _MIDDLES
-        for apart in _APART
-    )
-    return float(ridge) / max(float(grid.std()), 1e-9)
-
-
-def _mirrored(grid: Grid, shift: int) -> float:
-    part = _unit(grid[:, max(0, shift) : _SIDE + min(0, shift)])
-    return float((part * part[:, ::-1]).sum())
+    beside = np.maximum(pairs[_MIDDLES - _APART], pairs[_MIDDLES + _APART])
+    return float((pairs[_MIDDLES] - beside).max())
 
 
 @cache
+def _axes() -> tuple[Grid, Grid]:
+    """Per axis: columns with a mirror image, (A, S), and pairs that mirror each other, (A, S*S)."""
+    column = np.arange(_SIDE)
+    ends = np.array(_SHIFTS)[:, None] + _SIDE - 1
+    other = ends - column
+    inside = ((other >= 0) & (other < _SIDE)).astype(np.float64)
+    pairs = inside[:, :, None] * (other[:, :, None] == column)
+    return inside, pairs.reshape(len(ends), -1)
+
+
+@cache
+def _drawings() -> Grid:
+    """Upright and upside down, float64 (2, S*S), of mean 0 and length 1."""
+    drawn = _drawing()
+    return np.stack([drawn.ravel(), drawn[::-1].ravel()])
+
+
 def _drawing() -> Grid:
     row, column = np.mgrid[0:_SIDE, 0:_SIDE]
     x, y = (column + 0.5) / (_SIDE / 2) - 1, (row + 0.5) / _SIDE
@@ -65,15 +83,12 @@ def _drawing() -> Grid:
     chest_wall = (_bump(x - 0.75, 0.15) + _bump(x + 0.75, 0.15)) * _bump(y - 0.4, 0.3)
     spine = _bump(x - 0.03, 0.13)
     drawn = 16 * abdomen + 9 * spine - 11 * lungs - 12 * beside_neck + 3 * chest_wall
-    return _unit((drawn - 6 * (sides > 0.9)).astype(np.float32))
+    drawn = drawn - 6 * (sides > 0.9)
+    drawn -= drawn.mean()
+    around: Grid = drawn / np.linalg.norm(drawn)
+    return around
 
 
 def _bump(distance: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     bump: NDArray[np.float64] = np.exp(-np.square(distance / width))
     return bump
-
-
-def _unit(grid: Grid) -> Grid:
-    around = grid - grid.mean()
-    unit: Grid = around / np.float32(max(float(np.linalg.norm(around)), 1e-9))
-    return unit

@@ -71,7 +71,7 @@ def as_row(seen: Seen) -> list[Any]:
     if isinstance(result, Unusable):
         return [seen.digest, result.path, result.label, result.reason]
     values = {name: getattr(result, name) for name in _EXAMINED}
-    values["facts"] = dataclasses.astuple(result.facts)
+    values["facts"] = [getattr(result.facts, name) for name in _FACTS]
     return [seen.digest, values]
 
 
@@ -86,6 +86,7 @@ def from_row(row: list[Any], thumbnail: Pixels) -> Seen:
     return Seen(digest, Examined(thumbnail=thumbnail, **values))
 
 
+_FACTS = [field.name for field in dataclasses.fields(ImageFacts)]
 _EXAMINED = [field.name for field in dataclasses.fields(Examined) if field.name != "thumbnail"]
 
 

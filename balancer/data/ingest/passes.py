@@ -248,16 +248,19 @@ def _key(look: Look, chunk: _Chunk) -> str:
 
 def _times(path: Path) -> str:
     """Size and times of a file, or of the one that holds it."""
-    for place in (path, *path.parents):
+    place = path
+    while True:
         try:
             found = place.stat()
         except OSError:
+            if place == place.parent:
+                return "missing"
+            place = place.parent
             continue
-        if stat.S_ISREG(found.st_mode):
-            # With the time of the last change of the entry: a tool that sets mtime leaves it.
-            return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
-        break
-    return "missing"
+        if not stat.S_ISREG(found.st_mode):
+            return "missing"
+        # With the time of the last change of the entry: a tool that sets mtime leaves it.
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def _names(images: Sequence[FoundImage]) -> str:

@@ -1,0 +1,182 @@
+"""Which pairs of films may be copies: all are compared, and three looks leave the likely ones.
+
+A sieve of few directions compares every film with every other in every flip; what passes is
+compared under sixteen crops, first by the sieve, then in full.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.data.copies.registration import Cuts, flip_cuts
+from balancer.data.copies.sieve import Sieve
+from balancer.data.film.fingerprint import SEARCH, Floats, Space, even_contrast
+from balancer.data.io import Pixels
+from balancer.data.threads import map_threaded
+
+Places = NDArray[np.intp]
+
+_BLOCK, _ACROSS, _AT_A_TIME = 512, 4096, 4096
+_ENDS = ((0.0, 0.0), (0.04, 0.0), (0.0, 0.04), (0.04, 0.04))
+_CUTS = np.array([(*columns, *rows) for columns in _ENDS for rows in _ENDS])
+_LIKELY = 0.62
+"""Least similarity in full, under the best of the crops."""
+_NEAREST = 64
+"""A film is held against this many others at most, the likeliest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Proposed pairs.
+
+    Attributes:
+        first: Positions, (P,).
+        second: Positions, (P,).
+        flip: How the second is mirrored against the first, places in `FLIPS`, (P,).
+        similarity: In [-1, 1], (P,).
+        cuts: What the second lacks of the first, (P, 4); see `Cuts`.
+    """
+
+    first: Places
+    second: Places
+    flip: Places
+    similarity: Floats
+    cuts: Cuts
+
+    def take(self, chosen: Places) -> "Pairs":
+        """Some of them, in the order given."""
+        return Pairs(
+            self.first[chosen],
+            self.second[chosen],
+            self.flip[chosen],
+            self.similarity[chosen],
+            self.cuts[chosen],
+        )
+
+
+def propose_pairs(thumbnails: Pixels, coefficients: Floats, space: Space) -> Pairs:
+    """Compare every film with every other, in every flip.
+
+    Args:
+        thumbnails: uint8 (N, S, S), N >= 2.
+        coefficients: Theirs, of the band `SEARCH`, (N, F).
+        space: Of all of them.
+
+    Returns:
+        Every pair and flip once, `first < second`, with the crop to begin with.
+    """
+    search = _Search(thumbnails, coefficients, space)
+    starts = range(0, len(thumbnails), _BLOCK)
+    task = f"Comparing {len(thumbnails)} films, {_BLOCK} at a time, with each other"
+    return _unordered(_joined(map_threaded(search.beside, starts, task=task)))
+
+
+class _Search:
+    """All films as they are in every flip, against which blocks of cropped ones are held."""
+
+    def __init__(self, thumbnails: Pixels, coefficients: Floats, space: Space) -> None:
+        self._thumbnails, self._coefficients, self._space = thumbnails, coefficients, space
+        self._sieve = Sieve.of(thumbnails, coefficients, space)
+        self._signs = np.stack([SEARCH.flip_signs(flip) for flip in range(4)])
+        # Flip by flip: place `flip * N + film`.
+        self._flipped = np.concatenate(
+            [self._sieve.embed(coefficients * signs) for signs in self._signs]
+        )
+
+    def beside(self, start: int) -> Pairs:
+        """The likely copies of the films of a block, or of parts of them."""
+        block = slice(start, start + _BLOCK)
+        uncut = self._sieve.embed(self._coefficients[block])
+        row, place = self._alike(uncut, start)
+        if not len(row):
+            return _no_pairs()
+        cropped = SEARCH.coefficients_of_ends(even_contrast(self._thumbnails[block]), _ENDS)
+        # One crop after another, so that each is looked up in little memory.
+        cropped = np.ascontiguousarray(cropped.swapaxes(0, 1))
+        best, _ = _under_best_crop(
+            self._sieve.embed(cropped), row, lambda part: self._flipped[place[part]]
+        )
+        kept = np.flatnonzero(best >= self._sieve.least_cropped)
+        row, (flip, second) = row[kept], np.divmod(place[kept], len(self._thumbnails))
+
+        def whole(part: slice) -> Floats:
+            return self._space.embed(self._coefficients[second[part]] * self._signs[flip[part]])
+
+        best, crop = _under_best_crop(self._space.embed(cropped), row, whole)
+        pairs = Pairs(row + start, second, flip, best, _CUTS[crop])
+        return pairs.take(_nearest(pairs))
+
+    def _alike(self, uncut: Floats, start: int) -> tuple[Places, Places]:
+        """Row in the block, and place among all flips of all films, of what the sieve lets by."""
+        rows, places = [], []
+        for left in range(0, len(self._flipped), _ACROSS):
+            across = self._flipped[left : left + _ACROSS]
+            alike = np.flatnonzero(uncut @ across.T >= self._sieve.least)
+            row, column = np.divmod(alike, len(across))
+            rows.append(row)
+            places.append(column + left)
+        row, place = np.concatenate(rows), np.concatenate(places)
+        other = place % len(self._thumbnails) != row + start
+        return row[other], place[other]
+
+
+def _under_best_crop(
+    cropped: Floats, row: Places, others: Callable[[slice], Floats]
+) -> tuple[Floats, Places]:
+    """Best similarity of pairs over the crops of their first films, and which crop that is.
+
+    Args:
+        cropped: Of the films of a block under every crop, (C, B, D).
+        row: The first film of each pair, (P,).
+        others: The second films of some of the pairs, (p, D).
+    """
+    best, crop = np.empty(len(row), np.float32), np.empty(len(row), np.intp)
+    for start in range(0, len(row), _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        second = others(part)
+        similarity = np.stack(
+            [np.einsum("pd,pd->p", films[row[part]], second) for films in cropped], axis=1
+        )
+        crop[part] = similarity.argmax(axis=1)
+        best[part] = similarity.max(axis=1)
+    return best, crop
+
+
+def _nearest(pairs: Pairs) -> Places:
+    order = np.lexsort((-pairs.similarity, pairs.first))
+    order = order[pairs.similarity[order] >= _LIKELY]
+    first = pairs.first[order]
+    rank = np.arange(len(order)) - np.searchsorted(first, first)
+    return order[rank < _NEAREST]
+
+
+def _no_pairs() -> Pairs:
+    none = np.empty(0, np.intp)
+    return Pairs(none, none, none, np.empty(0, np.float32), np.empty((0, 4)))
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    return Pairs(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("first", "second", "flip", "similarity", "cuts")
+        )
+    )
+
+
+def _unordered(pairs: Pairs) -> Pairs:
+    """Every pair and flip once, the smaller position first, the better crop of the two."""
+    swapped = pairs.first > pairs.second
+    cuts = pairs.cuts.copy()
+    for flip in range(4):
+        turned = swapped & (pairs.flip == flip)
+        cuts[turned] = -flip_cuts(cuts[turned], flip)
+    first = np.where(swapped, pairs.second, pairs.first)
+    second = np.where(swapped, pairs.first, pairs.second)
+    order = np.lexsort((-pairs.similarity, pairs.flip, second, first))
+    keys = np.stack([first, second, pairs.flip], axis=1)[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    return Pairs(first, second, pairs.flip, pairs.similarity, cuts).take(order[new])
