@@ -198,7 +198,6 @@ def test_processes_see_what_threads_see(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = looked_at(root, tmp_path / "threads")
-    monkeypatch.setattr("balancer.data.ingest.pool._THREADS_SUFFICE", 0)
     monkeypatch.setattr("balancer.data.ingest.pool._WORTH_PROCESSES", 0)
     monkeypatch.setattr("balancer.data.ingest.pool.cores", lambda: 2)
     assert_equal(looked_at(root, tmp_path / "processes"), threads)

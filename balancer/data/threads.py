@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+import cv2
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -44,8 +45,20 @@ def map_threaded(
     Returns:
         The results in the order of the items, whatever the order of completion.
     """
-    with ThreadPoolExecutor(min(16, cores())) as pool, progress(len(items), task) as advance:
+    pool = ThreadPoolExecutor(min(16, cores()))
+    with one_core_each(), pool, progress(len(items), task) as advance:
         return list(_counted(pool.map(function, items), advance))
+
+
+@contextmanager
+def one_core_each() -> Iterator[None]:
+    """Keep OpenCV from splitting small images between threads that have work of their own."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from balancer.data.ingest.rows import RowFile
 from balancer.data.lung_masks import LungMasks
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
+from balancer.errors import EnvironmentFault
 from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord
 
@@ -223,6 +224,8 @@ def unfinished(directory: Path) -> Iterator[Path]:
     """
     try:
         yield directory
+    except EnvironmentFault:
+        raise  # what was read is not at fault
     except Exception:  # whatever it was, it is raised again; Ctrl-C and SIGTERM are none of these
         shutil.rmtree(directory, ignore_errors=True)
         raise
