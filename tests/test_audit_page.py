@@ -130,7 +130,11 @@ def test_image_in_two_classes_is_set_aside_on_request(root: Path, workspace: Wor
     found = audit_of(workspace)
     assert [file["path"] for file in found["unusable"]] == ["COVID/3.png", "Normal/twin.png"]
     assert "is of the class 'Normal' too" in found["unusable"][0]["reason"]
-    assert "unusable" in names(found)
+    assert found["same_image_in_several_classes"] == [["COVID/3.png", "Normal/twin.png"]]
+    assert names(found) == ["same-image-in-two-classes"]
+    assert found["findings"][0]["groups"] == [["COVID/3.png", "Normal/twin.png"]]
+    told = (workspace.index_dir / "audit.md").read_text()
+    assert "- `COVID/3.png` and `Normal/twin.png` (2 files)" in told
 
 
 def test_patients_in_several_classes_are_found_without_their_ids(
@@ -142,7 +146,11 @@ def test_patients_in_several_classes_are_found_without_their_ids(
     found = audit_of(workspace)
     assert found["patients_in_several_classes"] == [["COVID/1.png", "Normal/51.png"]]
     assert "patients-in-several-classes" in names(found)
-    assert "doe" not in page_of(workspace.index_dir)
+    page = page_of(workspace.index_dir)
+    assert "doe" not in page
+    assert "Patient leakage NOT excluded for 17 images" in page
+    assert "Grouped by patient where one is known, else by near-duplicate cluster" in page
+    assert "the metadata name no source, so it was not checked" in page
 
 
 def test_deeper_audit(root: Path, workspace: Workspace) -> None:

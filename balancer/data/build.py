@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from balancer.data.audit.admission import (
+    as_unusable,
     drop_copies,
     refuse_small_classes,
     refuse_synthetic,
@@ -66,9 +67,10 @@ def build_index(
     metadata = scan.metadata
     refuse_synthetic(images)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
+    conflicts: list[list[Examined]] = []
     if config.skip_bad:
         images, conflicts = set_apart_conflicts(images)
-        unusable = sorted([*unusable, *conflicts], key=lambda file: file.path)
+        unusable = sorted([*unusable, *as_unusable(conflicts)], key=lambda file: file.path)
     else:
         refuse_unusable(unusable, len(scan.images) + len(scan.refused))
     kept, copies = drop_copies(images)
@@ -87,6 +89,7 @@ def build_index(
         scan,
         kept=kept,
         unusable=unusable,
+        conflicts=conflicts,
         copies=copies,
         images=images,
         near=near,

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 
 from balancer.data.audit.findings import count
+from balancer.data.audit.record import grouping_sentence, leakage_sentence
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.data.roots import Roots
 from balancer.report.render import page_templates
@@ -46,6 +47,7 @@ def render_audit(
         HTML; every text from the data is escaped.
     """
     environment = page_templates()
+    leakage = leakage_sentence(audit["groups"])
     counting = [finding for finding in audit["findings"] if finding["counts"]]
     page: str = environment.get_template("audit.html").render(
         title=title,
@@ -54,13 +56,14 @@ def render_audit(
         labels=list(audit["classes"]),
         counting=counting,
         verdict=_verdict(counting),
-        warnings=[] if counting else audit["warnings"],
+        leakage=leakage,
+        warnings=[told for told in audit["warnings"] if not counting and told != leakage],
         findings=[_finding(finding, audit, picture) for finding in audit["findings"]],
         statistics=_statistics(audit["statistics"]),
         associations=list(_associations(audit)),
         class_table=audit["classes"],
         splits=audit["splits"],
-        groups=_grouped(audit),
+        groups=grouping_sentence(audit["groups"]),
     )
     return page
 
@@ -131,24 +134,32 @@ def _statistics(found: Mapping[str, Any]) -> dict[str, Any]:
         }
         for name, row in found["table"].items()
     ]
-    return {"rows": rows, "sentence": _strongest(found["strongest"])}
+    return {"rows": rows, "sentence": _strongest(found)}
 
 
-def _strongest(found: Mapping[str, Any] | None) -> str:
+def _strongest(statistics: Mapping[str, Any]) -> str:
+    found = statistics["strongest"]
     if found is None:
         return "All images have the same sizes, grey levels and borders."
     size = "larger" if found["larger"] else "smaller"
-    alone = " That alone gives the class away." if found["gives_class_away"] else ""
-    return (
+    told = (
         f"The strongest is the {found['title']}: it is {size} in {found['class']} than in the "
-        f"rest with an AUROC of {found['strength']:.2f}.{alone}"
+        f"rest with an AUROC of {found['strength']:.2f}."
     )
+    if found["gives_class_away"]:
+        return f"{told} That alone gives the class away."
+    return told if statistics["gives_away"] else f"{told} None gives a class away."
 
 
 def _associations(audit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name in ("source", "view"):
         found = audit[name]
         if found is None:
+            yield {
+                "name": name,
+                "table": None,
+                "sentence": f"Not known: the metadata name no {name}, so it was not checked.",
+            }
             continue
         strength = found["cramers_v"]
         sentence = (
@@ -159,11 +170,3 @@ def _associations(audit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if found["gives_label_away"]:
             sentence += f" The {name} alone gives the class away."
         yield {"name": name, "table": found["table"], "sentence": sentence}
-
-
-def _grouped(audit: Mapping[str, Any]) -> str:
-    groups = audit["groups"]
-    return (
-        f"Grouped by {groups['kind']}: {groups['number']} groups, {groups['of_several_images']} of "
-        f"several images, the largest of {groups['largest']}. No group is in two splits."
-    )

@@ -48,24 +48,32 @@ def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
 
 def set_apart_conflicts(
     images: Sequence[Examined],
-) -> tuple[list[Examined], list[Unusable]]:
+) -> tuple[list[Examined], list[list[Examined]]]:
     """Leave out images that stand in two classes, by their bytes or their pixels.
 
     Returns:
-        The others, and those left out, each with its reason.
+        The others, and those left out, each image with its equals.
     """
-    partners: dict[str, list[Examined]] = {}
+    equals: dict[str, list[Examined]] = {}
     for image in images:
-        partners.setdefault(image.pixel_hash, []).append(image)
-    kept, apart = [], []
-    for image in images:
-        other = next((o for o in partners[image.pixel_hash] if o.label != image.label), None)
-        if other is None:
-            kept.append(image)
-        else:
-            reason = f"the same image is of the class {other.label!r} too: {other.path}"
-            apart.append(Unusable(image.path, image.label, reason))
-    return kept, apart
+        equals.setdefault(image.pixel_hash, []).append(image)
+    conflicts = [found for found in equals.values() if len({image.label for image in found}) > 1]
+    apart = {found[0].pixel_hash for found in conflicts}
+    return [image for image in images if image.pixel_hash not in apart], conflicts
+
+
+def as_unusable(conflicts: Sequence[Sequence[Examined]]) -> list[Unusable]:
+    """Why each of these images is set aside."""
+    return [
+        Unusable(
+            image.path,
+            image.label,
+            "the same image is of the class "
+            + next(f"{o.label!r} too: {o.path}" for o in found if o.label != image.label),
+        )
+        for found in conflicts
+        for image in found
+    ]
 
 
 def drop_copies(images: Sequence[Examined]) -> tuple[list[Examined], list[Copy]]:

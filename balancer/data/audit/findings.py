@@ -66,7 +66,9 @@ def find(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> list[Finding]
 
 
 def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
-    unusable = audit["unusable"]
+    torn = audit["same_image_in_several_classes"]
+    told = {path for paths in torn for path in paths}
+    unusable = [file for file in audit["unusable"] if file["path"] not in told]
     if unusable:
         yield Finding(
             "unusable",
@@ -75,6 +77,17 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
             True,
             [[file["path"]] for file in unusable],
             [file["reason"] for file in unusable],
+        )
+    if torn:
+        yield Finding(
+            "same-image-in-two-classes",
+            "The same image in two classes",
+            f"{count(len(torn), 'image')} with equal pixels in different classes: one label is "
+            "wrong, and nobody here can say which. All of them are set aside; quarantine.csv lists "
+            "them.",
+            True,
+            torn,
+            [count(len(paths), "file") for paths in torn],
         )
     across = [pair for pair in audit["near_duplicates"] if pair["across_classes"]]
     if across:

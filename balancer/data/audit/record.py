@@ -25,6 +25,7 @@ def record_audit(
     *,
     kept: Sequence[Examined],
     unusable: Sequence[Unusable],
+    conflicts: Sequence[Sequence[Examined]],
     copies: Sequence[Copy],
     images: Sequence[Examined],
     near: Sequence[NearDuplicate],
@@ -38,6 +39,7 @@ def record_audit(
         scan: The files, and what is known of them.
         kept: Images of the index.
         unusable: Files set aside.
+        conflicts: Of these, equal images of several classes.
         copies: Files with the bytes of others.
         images: All usable images, copies included.
         near: Pairs of these that show the same film.
@@ -66,6 +68,9 @@ def record_audit(
         "statistics": by_class(kept),
         "quarantined": len(unusable),
         "unusable": [asdict(file) for file in unusable],
+        "same_image_in_several_classes": sorted(
+            sorted(image.path for image in equals) for equals in conflicts
+        ),
         "ignored": dict(sorted(scan.ignored.items())),
         "copies": [asdict(copy) for copy in copies],
         "near_duplicates": [_pair(pair, images) for pair in near],
@@ -126,6 +131,32 @@ def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> dict[str, An
     }
 
 
+def leakage_sentence(groups: Mapping[str, Any]) -> str:
+    """What is not known of patients; empty where all are."""
+    if groups["kind"] == CLUSTER:
+        return (
+            "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
+            "film are kept in one split, and two films of a patient may be in different ones."
+        )
+    if groups["images_without_patient"]:
+        return (
+            f"Patient leakage NOT excluded for {count(groups['images_without_patient'], 'image')} "
+            "without a patient in the metadata."
+        )
+    return ""
+
+
+def grouping_sentence(groups: Mapping[str, Any]) -> str:
+    """What keeps images in one split."""
+    by = groups["kind"]
+    if by == PATIENT and groups["images_without_patient"]:
+        by = f"{PATIENT} where one is known, else by {CLUSTER}"
+    return (
+        f"Grouped by {by}: {groups['number']} groups, {groups['of_several_images']} of several "
+        f"images, the largest of {groups['largest']}. No group is in two splits."
+    )
+
+
 def _warnings(
     audit: Mapping[str, Any],
     source: Association | None,
@@ -133,17 +164,8 @@ def _warnings(
     masks: Association | None,
 ) -> list[str]:
     warnings = []
-    groups = audit["groups"]
-    if groups["kind"] == CLUSTER:
-        warnings.append(
-            "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
-            "film are kept in one split, and two films of a patient may be in different ones."
-        )
-    elif groups["images_without_patient"]:
-        warnings.append(
-            f"Patient leakage NOT excluded for {count(groups['images_without_patient'], 'image')} "
-            "without a patient in the metadata."
-        )
+    if sentence := leakage_sentence(audit["groups"]):
+        warnings.append(sentence)
     for name, found in (("source", source), ("view", view)):
         if found is not None and found.gives_label_away:
             strength = "" if found.cramers_v is None else f" (Cramer's V {found.cramers_v:.2f})"
@@ -168,9 +190,13 @@ def _warnings(
     shared = len(audit["patients_in_several_classes"])
     if shared:
         warnings.append(f"{count(shared, 'patient')} with images in several classes.")
-    if audit["quarantined"]:
-        set_aside = count(audit["quarantined"], "unusable file")
-        warnings.append(f"{set_aside} set aside: quarantine.csv.")
+    torn = sum(len(paths) for paths in audit["same_image_in_several_classes"])
+    if torn:
+        warnings.append(
+            f"{count(torn, 'image')} with the same pixels in two classes set aside: quarantine.csv."
+        )
+    if unusable := audit["quarantined"] - torn:
+        warnings.append(f"{count(unusable, 'unusable file')} set aside: quarantine.csv.")
     warnings.extend(
         f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}."
         for kind, number in audit["ignored"].items()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balancer.data.audit.findings import how
+from balancer.data.audit.record import grouping_sentence
 from balancer.errors import IntegrityError
 
 _LISTED = 50
@@ -16,36 +16,14 @@ def audit_page(audit: Mapping[str, Any]) -> str:
     parts = ["# Audit of the images", _bullets(audit["warnings"]) or "Nothing to warn about."]
     parts.append("## Classes\n\n" + _table("class", audit["classes"]))
     parts.append("## Splits\n\n" + _table("split", audit["splits"]))
-    groups = audit["groups"]
-    parts.append(
-        f"Grouped by {groups['kind']}: {groups['number']} groups, {groups['of_several_images']} of "
-        f"several images, the largest of {groups['largest']}. No group is in two splits."
-    )
+    parts.append(grouping_sentence(audit["groups"]))
     for name in ("source", "view"):
         parts.append(_association(name, audit[name]))
     parts.append(_statistics(audit["statistics"]))
-    parts.append(_findings(audit["findings"]))
-    parts.append("## Files")
     ignored = [f"{number} ignored: {kind}" for kind, number in audit["ignored"].items()]
-    parts.append(_bullets([f"{audit['quarantined']} quarantined", *ignored]))
-    parts.append(
-        _listing(
-            "Exact copies, left out",
-            [f"{_code(copy['dropped'])} is {_code(copy['kept'])}" for copy in audit["copies"]],
-        )
-    )
-    parts.append(
-        _listing(
-            "Near duplicates, kept in one split",
-            [
-                f"{_code(pair['first'])} and {_code(pair['second'])} ({how(pair)}"
-                f"{', IN TWO CLASSES' if pair['across_classes'] else ''})"
-                for pair in audit["near_duplicates"]
-            ],
-        )
-    )
-    for flag, paths in audit["flags"].items():
-        parts.append(_listing(f"To look at: {flag}", [_code(path) for path in paths]))
+    parts.append("## Files\n\n" + _bullets([f"{audit['quarantined']} quarantined", *ignored]))
+    parts.append("## Findings" if audit["findings"] else "## Findings\n\nNone.")
+    parts.extend(_finding(finding) for finding in audit["findings"])
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -62,13 +40,20 @@ def _statistics(found: Mapping[str, Any]) -> str:
     return title + "Median, and AUROC against the other classes.\n\n" + _table("statistic", rows)
 
 
-def _findings(findings: Sequence[Mapping[str, Any]]) -> str:
+def _finding(finding: Mapping[str, Any]) -> str:
+    counts = "Counts" if finding["counts"] else "Does not count"
+    groups = finding["groups"]
     lines = [
-        f"**{finding['title']}** ({'counts' if finding['counts'] else 'does not count'} with "
-        f"`--strict`): {finding['sentence']}"
-        for finding in findings
+        " and ".join(_code(path) for path in paths[:_LISTED]) + (f" ({caption})" if caption else "")
+        for paths, caption in zip(
+            groups[:_LISTED], finding["captions"] or [""] * len(groups), strict=False
+        )
     ]
-    return "## Findings\n\n" + (_bullets(lines) or "None.")
+    if len(groups) > _LISTED:
+        lines.append(f"and {len(groups) - _LISTED} more: audit.json")
+    title = f"### {finding['title']}" + (f" ({len(groups)})" if groups else "")
+    told = f"{title}\n\n{finding['sentence']} {counts} with `--strict`."
+    return f"{told}\n\n{_bullets(lines)}" if lines else told
 
 
 def refuse_findings(directory: Path) -> None:
@@ -108,14 +93,6 @@ def _table(corner: str, rows: Mapping[str, Mapping[str, object]]) -> str:
     lines = [[corner, *columns], ["---"] + ["---:"] * len(columns)]
     lines += [[name, *(str(row[column]) for column in columns)] for name, row in rows.items()]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _listing(title: str, lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    shown = _bullets(lines[:_LISTED])
-    more = f"\n- and {len(lines) - _LISTED} more: audit.json" if len(lines) > _LISTED else ""
-    return f"### {title} ({len(lines)})\n\n{shown}{more}"
 
 
 def _bullets(lines: Sequence[str]) -> str:
