@@ -11,7 +11,8 @@ import numpy as np
 
 from balancer.quality.features import Features
 
-_ENOUGH, _COMPONENTS = 400, 128
+_COMPONENTS = {400: 128, 100: 64}
+"""Images from which on so many principal components can be told from chance."""
 _NOISE = 0.05
 _ALIKE_WHITENED, _ALIKE_PLAIN = 0.65, 0.85
 _BLOCK = 1024
@@ -29,9 +30,9 @@ class LookAlike:
 def look_alikes(features: Features) -> list[LookAlike]:
     """Find pairs whose features are far nearer than those of different films are.
 
-    With 400 images or more the 128 strongest principal components are whitened, and pairs with a
-    cosine of 0.65 are told; with fewer there is no telling what varies, so plain centred features
-    have to reach 0.85.
+    With 400 images or more the 128 strongest principal components are whitened, with 100 or more
+    the 64 strongest, and pairs with a cosine of 0.65 are told; with fewer there is no telling what
+    varies, so plain centred features have to reach 0.85.
 
     Args:
         features: float32 (N, F).
@@ -41,11 +42,12 @@ def look_alikes(features: Features) -> list[LookAlike]:
     """
     if len(features) < 2:
         return []
-    whiten = len(features) >= _ENOUGH
-    vectors = _whitened(features) if whiten else features - features.mean(axis=0)
+    components = next((n for least, n in _COMPONENTS.items() if len(features) >= least), 0)
+    around = features - features.mean(axis=0)
+    vectors = _whitened(around, components) if components else around
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = (vectors / np.maximum(length, 1e-9)).astype(np.float32)
-    limit = _ALIKE_WHITENED if whiten else _ALIKE_PLAIN
+    limit = _ALIKE_WHITENED if components else _ALIKE_PLAIN
     pairs: list[LookAlike] = []
     for start in range(0, len(vectors), _BLOCK):
         similarity = vectors[start : start + _BLOCK] @ vectors[start:].T
@@ -58,9 +60,9 @@ def look_alikes(features: Features) -> list[LookAlike]:
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
 
-def _whitened(features: Features) -> Features:
-    around = (features - features.mean(axis=0)).astype(np.float64)
+def _whitened(around: Features, components: int) -> Features:
+    around = around.astype(np.float64)
     values, vectors = np.linalg.eigh(around.T @ around / len(around))
-    values, vectors = values[-_COMPONENTS:], vectors[:, -_COMPONENTS:]
+    values, vectors = values[-components:], vectors[:, -components:]
     white = around @ (vectors / np.sqrt(values + _NOISE * values.mean()))
     return np.asarray(white, np.float32)
