@@ -187,7 +187,7 @@ class Workspace:
             if isinstance(error, OSError) and error.errno in DISK_FAULTS:
                 raise EnvironmentFault(
                     f"{directory} could not be written ({error.strerror}); what stood there is "
-                    "untouched; free some space or choose another --workspace."
+                    "untouched; make room and let it be written, or choose another --workspace."
                 ) from error
             raise
 

@@ -20,7 +20,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLE
 
 from balancer.data.dicom import BURNED_IN, MAYBE_BURNED_IN, decode_dicom, window
 from balancer.data.io import UnusableImageError, decode_radiograph, read_radiograph
-from balancer.data.layouts.registry import recognise
+from balancer.data.layouts.recognition import recognise
 from balancer.errors import DataError
 from balancer.stages import prepare
 

@@ -74,7 +74,7 @@ def build_index(
     else:
         refuse_unusable(unusable, len(scan.images) + len(scan.refused))
     kept, copies = drop_copies(images)
-    refuse_small_classes(kept, scan.labels, config.min_images)
+    refuse_small_classes(kept, scan.labels, config.min_images, scan.ignored)
     links, near = _same_films(images, config.duplicate_correlation)
     if config.same_film is not None:
         links += read_pairs(config.same_film, [image.path for image in images])

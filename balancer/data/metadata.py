@@ -24,6 +24,14 @@ class ImageMetadata:
 
 
 UNKNOWN = ImageMetadata()
+_EMPTY = {"nan", "na", "n/a", "<na>", "none", "null"}
+"""What programs write into empty cells; taken for one patient, it would join strangers."""
+
+
+def cell_text(written: str) -> str:
+    """What a cell of a table says of an image; empty where nothing."""
+    text = written.strip()
+    return "" if text.lower() in _EMPTY else text
 
 
 def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]:
@@ -52,7 +60,7 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
                 f"{path}, row {number}, should have {len(header)} cells like the header but has "
                 f"{len(row)}; mend the row."
             )
-        cells = {name: row[place].strip() for name, place in columns.items()}
+        cells = {name: cell_text(row[place]) for name, place in columns.items()}
         written = row[columns["path"]]
         image = known.get(_plain(written)) or known.get(_normal(_plain(written)))
         if image is None:

@@ -173,6 +173,8 @@ def _scan_class(
         nested = name.lower() == NESTED and folder.parent == root
         if kind == "folder" and (nested or (deep and not entry.is_symlink())):
             _scan_class(root, label, Path(entry.path), scan, is_image, deep)
+        elif kind == "folder" and (inside := _images_below(entry, root, is_image)):
+            scan.ignored[f"image in a folder inside the class folder {label!r}"] += inside
         elif kind in ("folder", "device, pipe or socket") or not is_image(entry):
             scan.ignored[_ignored_kind(name, kind)] += 1
         else:
@@ -184,6 +186,27 @@ def _scan_class(
                 scan.images.append(FoundImage(path, label))
             else:
                 scan.refused.append(Unusable(path, label, f"it is a {kind}"))
+
+
+def _images_below(folder: os.DirEntry[str], root: Path, is_image: IsImage) -> int:
+    if folder.is_symlink():
+        return 0
+    number = 0
+    for entry in entries(Path(folder.path)):
+        if entry_kind(entry, root) == "folder":
+            number += _images_below(entry, root, is_image)
+        else:
+            number += is_image(entry)
+    return number
+
+
+def member(folder: Path, name: str) -> Path:
+    """An entry of a folder by its name, whatever the case; as named where there is none."""
+    exact = folder / name
+    if exact.exists() or not folder.is_dir():
+        return exact
+    found = (Path(entry.path) for entry in entries(folder) if entry.name.lower() == name.lower())
+    return next(found, exact)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -149,13 +149,22 @@ def _order(counts: Mapping[str, NDArray[np.int64]], generator: np.random.Generat
 def _assign(
     order: Sequence[str], counts: Mapping[str, NDArray[np.int64]], targets: NDArray[np.float64]
 ) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """Place each group where the sum of squared misses, relative to the class size, grows least."""
+    """Place each group where the sum of squared misses, relative to the class size, grows least.
+
+    The last groups of a class go to the parts that have none of it, whatever that costs.
+    """
     weights = 1 / np.square(targets.sum(axis=0))
     reached = np.zeros(targets.shape, np.int64)
+    left = np.sum([count > 0 for count in counts.values()], axis=0)
     chosen: dict[str, int] = {}
     for group in order:
         count = counts[group]
-        cost = (weights * count * (2 * (reached - targets) + count)).sum(axis=1)  # (3,)
+        cost = (weights * count * (2 * (reached - targets) + count)).sum(axis=1)  # (parts,)
+        empty = reached == 0
+        needed = (empty & (count > 0) & (left <= empty.sum(axis=0))).any(axis=1)
+        if needed.any():
+            cost = np.where(needed, cost, np.inf)
+        left -= count > 0
         # Rounded, so that the choice among equals does not hang on the last bit of a sum.
         place = int(np.argmin(np.round(cost, 12)))
         reached[place] += count

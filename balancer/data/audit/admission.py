@@ -93,7 +93,10 @@ def drop_copies(images: Sequence[Examined]) -> tuple[list[Examined], list[Copy]]
 
 
 def refuse_small_classes(
-    images: Sequence[Examined], labels: Sequence[str], min_images: int
+    images: Sequence[Examined],
+    labels: Sequence[str],
+    min_images: int,
+    ignored: Mapping[str, int],
 ) -> None:
     """Stop at a class that is too small to split and learn from.
 
@@ -101,11 +104,13 @@ def refuse_small_classes(
         DataError: A class has fewer than `min_images` images.
     """
     counts = Counter(image.label for image in images)
+    out = "; ".join(f"{number} x {kind}" for kind, number in ignored.items())
+    left_out = f" (left out: {out})" if out else ""
     for label in labels:
         if counts[label] < min_images:
             raise DataError(
                 f"The class {label!r} should have {min_images} or more different usable images, "
-                f"but has {counts[label]}; add images or remove the class "
+                f"but has {counts[label]}{left_out}; add images or remove the class "
                 "(data.min_images sets the limit)."
             )
 

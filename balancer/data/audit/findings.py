@@ -95,7 +95,8 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
             "near-duplicates-across-classes",
             "One film in two classes",
             f"{count(len(across), 'pair')} of near duplicates in different classes: one label is "
-            "wrong. They are kept in one split, but a network is still taught both.",
+            "wrong, or the classes are one (data.classes joins them). They are kept in one split, "
+            "but a network is still taught both.",
             True,
             [[pair["first"], pair["second"]] for pair in across],
             [how(pair) for pair in across],

@@ -1,7 +1,7 @@
 """What `audit.json` says: the tables, the copies, what to look at, and the findings."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -182,21 +182,7 @@ def _warnings(
     strongest = audit["statistics"]["strongest"]
     if strongest is not None and strongest["gives_class_away"]:
         warnings.append(statistic_sentence(strongest))
-    across = sum(pair["across_classes"] for pair in audit["near_duplicates"])
-    if across:
-        warnings.append(
-            f"{count(across, 'pair')} of near duplicates in two classes: one label is wrong."
-        )
-    shared = len(audit["patients_in_several_classes"])
-    if shared:
-        warnings.append(f"{count(shared, 'patient')} with images in several classes.")
-    torn = sum(len(paths) for paths in audit["same_image_in_several_classes"])
-    if torn:
-        warnings.append(
-            f"{count(torn, 'image')} with the same pixels in two classes set aside: quarantine.csv."
-        )
-    if unusable := audit["quarantined"] - torn:
-        warnings.append(f"{count(unusable, 'unusable file')} set aside: quarantine.csv.")
+    warnings.extend(_of_labels_and_files(audit))
     warnings.extend(
         f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}."
         for kind, number in audit["ignored"].items()
@@ -206,6 +192,25 @@ def _warnings(
         f"{count(len(paths), 'image')}: {flag}." for flag, paths in audit["flags"].items()
     )
     return warnings
+
+
+def _of_labels_and_files(audit: Mapping[str, Any]) -> Iterator[str]:
+    if across := sum(pair["across_classes"] for pair in audit["near_duplicates"]):
+        yield (
+            f"{count(across, 'pair')} of near duplicates in two classes: one label is wrong, or "
+            "the classes are one (data.classes joins them)."
+        )
+    if shared := len(audit["patients_in_several_classes"]):
+        yield f"{count(shared, 'patient')} with images in several classes."
+    if copies := len(audit["copies"]):
+        yield f"{count(copies, 'file')} with the bytes of another left out."
+    torn = sum(len(paths) for paths in audit["same_image_in_several_classes"])
+    if torn:
+        yield (
+            f"{count(torn, 'image')} with the same pixels in two classes set aside: quarantine.csv."
+        )
+    if unusable := audit["quarantined"] - torn:
+        yield f"{count(unusable, 'unusable file')} set aside: quarantine.csv."
 
 
 def statistic_sentence(found: Mapping[str, Any]) -> str:

@@ -14,9 +14,11 @@ from balancer.data.scan import (
     Scan,
     class_folder_names,
     entries,
+    member,
     named_like_image,
     scan_folder,
 )
+from balancer.errors import DataError
 
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}$")
 _NEARLY_ALL = 0.95
@@ -43,7 +45,7 @@ def read(place: Path) -> Scan:
     """
     scan = scan_folder(place, min_classes=1)
     known = [path for path, _ in scan.files()]
-    scan.metadata = read_metadata(place / METADATA_NAME, known)
+    scan.metadata = read_metadata(member(place, METADATA_NAME), known)
     if not any(one.patient_id for one in scan.metadata.values()):
         _take_patients_from_names(scan)
     scan.masks = find_masks(place, scan)
@@ -53,6 +55,17 @@ def read(place: Path) -> Scan:
 def count(place: Path) -> int:
     """Number of folders that hold images, and so could be classes."""
     return sum(_holds_images(place / name) for name in class_folder_names(place))
+
+
+def why_not(place: Path) -> str:
+    """What keeps a folder from being listed by classes, as an error; empty where nothing does."""
+    if not place.is_dir():
+        return ""
+    try:
+        scan_folder(place, min_classes=0)
+    except DataError as error:
+        return str(error) if class_folder_names(place) == [] else ""
+    return ""
 
 
 def _holds_images(folder: Path) -> bool:

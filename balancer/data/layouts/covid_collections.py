@@ -10,7 +10,7 @@ from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.listed import ListedImage, scan_listed
 from balancer.data.layouts.tables import TableRow, columns_of, read_csv
 from balancer.data.metadata import ImageMetadata
-from balancer.data.scan import METADATA_NAME, Scan
+from balancer.data.scan import METADATA_NAME, Scan, member
 
 WITHOUT_FINDING = "row without a finding"
 _UNKNOWN_FINDINGS = ("", "todo", "unknown", "nan")
@@ -42,14 +42,14 @@ def one_person(patient: str) -> str:
 
 
 def _recognise_cohen(place: Path) -> str:
-    columns = set(columns_of(place / METADATA_NAME))
+    columns = set(columns_of(member(place, METADATA_NAME)))
     if {"patientid", "finding", "filename"} <= columns:
         return "metadata.csv with the columns patientid, finding and filename"
     return ""
 
 
 def _read_cohen(place: Path) -> Scan:
-    rows = read_csv(place / METADATA_NAME, ("patientid", "finding", "filename"))
+    rows = read_csv(member(place, METADATA_NAME), ("patientid", "finding", "filename"))
     ignored: Counter[str] = Counter()
     images = [
         _image(row, row["filename"], (row["folder"] or "images", "images", ""))
@@ -59,7 +59,7 @@ def _read_cohen(place: Path) -> Scan:
 
 
 def _recognise_actualmed(place: Path) -> str:
-    columns = set(columns_of(place / METADATA_NAME))
+    columns = set(columns_of(member(place, METADATA_NAME)))
     if {"patientid", "finding", "imagename"} <= columns:
         return "metadata.csv with the columns patientid, finding and imagename"
     return ""
@@ -67,7 +67,7 @@ def _recognise_actualmed(place: Path) -> str:
 
 def _read_actualmed(place: Path) -> Scan:
     rows = read_csv(
-        place / METADATA_NAME,
+        member(place, METADATA_NAME),
         ("patientid", "finding", "imagename"),
         encodings=("utf-8-sig", "latin-1"),
     )
@@ -77,7 +77,7 @@ def _read_actualmed(place: Path) -> Scan:
 
 
 def _recognise_figure1(place: Path) -> str:
-    columns = set(columns_of(place / METADATA_NAME))
+    columns = set(columns_of(member(place, METADATA_NAME)))
     if {"patientid", "finding", "view"} <= columns and not columns & {"filename", "imagename"}:
         return "metadata.csv with the columns patientid, finding and view, but no file names"
     return ""
@@ -85,7 +85,7 @@ def _recognise_figure1(place: Path) -> str:
 
 def _read_figure1(place: Path) -> Scan:
     rows = read_csv(
-        place / METADATA_NAME, ("patientid", "finding"), encodings=("utf-8-sig", "latin-1")
+        member(place, METADATA_NAME), ("patientid", "finding"), encodings=("utf-8-sig", "latin-1")
     )
     ignored: Counter[str] = Counter()
     images = [

@@ -9,7 +9,7 @@ from balancer.data.layouts.files import ArchiveFiles, OutsideError
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.listed import ListedImage, scan_listed
 from balancer.data.metadata import ImageMetadata
-from balancer.data.scan import Scan
+from balancer.data.scan import Scan, member
 from balancer.errors import DataError
 
 CLASSES = ("normal", "pneumonia", "covid-19", "positive", "negative", "viral", "bacteria")
@@ -44,8 +44,12 @@ def _lists(place: Path) -> list[Path]:
         return []
     return sorted(
         path
-        for path in [*place.glob("*.txt"), *place.glob("labels/*.txt")]
-        if path.name.lower().startswith(_LISTS) and _begins_as_list(path)
+        for folder in (place, member(place, "labels"))
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if path.name.lower().startswith(_LISTS)
+        and path.suffix.lower() == ".txt"
+        and _begins_as_list(path)
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
-from balancer.data.metadata import UNKNOWN, ImageMetadata
+from balancer.data.metadata import UNKNOWN, ImageMetadata, cell_text
 from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan, Unusable
 from balancer.errors import DataError
 
@@ -57,7 +57,8 @@ def scan_listed(
     """
     scan = Scan(labels=(), ignored=ignored)
     first: dict[str, ListedImage] = {}
-    for row in rows:
+    for listed_row in rows:
+        row = replace(listed_row, known=_without_placeholders(listed_row.known))
         path, reason = _locate(files, row)
         earlier = first.setdefault(path, row)
         if earlier is not row:
@@ -84,6 +85,12 @@ def scan_listed(
     scan.refused.sort(key=lambda file: file.path)
     scan.labels = tuple(sorted({row.label for row in first.values()}))
     return scan
+
+
+def _without_placeholders(known: ImageMetadata) -> ImageMetadata:
+    return ImageMetadata(
+        cell_text(known.patient_id), cell_text(known.source), cell_text(known.view)
+    )
 
 
 def _locate(files: ArchiveFiles, row: ListedImage) -> tuple[str, str]:

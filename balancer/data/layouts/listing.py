@@ -3,7 +3,7 @@
 import textwrap
 
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.registry import LAYOUTS
+from balancer.data.layouts.recognition import LAYOUTS
 
 _WIDTH = 98
 _INDENT = 4

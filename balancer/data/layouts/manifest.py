@@ -11,6 +11,7 @@ from balancer.data.layouts.tables import (
     TableRow,
     columns_of,
     read_csv,
+    refuse_double_columns,
     require_columns,
     table_row,
 )
@@ -20,6 +21,7 @@ from balancer.data.scan import IMAGE_SUFFIXES, METADATA_NAME, Scan, class_folder
 from balancer.errors import DataError, EnvironmentFault
 
 _WANTED = ("path", "label")
+_ONCE = (*_WANTED, "patient_id", "source", "view", "mask")
 _LOOKED_AT = 50
 _PARQUET = ".parquet"
 _PARQUET_MAGIC = b"PAR1"
@@ -45,7 +47,8 @@ def read(place: Path) -> Scan:
             f"{str(place)!r} should be or hold one CSV or Parquet table with the columns path and "
             f"label, but has {found}; give the table itself to --data."
         )
-    rows = _read_parquet(tables[0]) if _is_parquet(tables[0]) else read_csv(tables[0], _WANTED)
+    table = tables[0]
+    rows = _read_parquet(table) if _is_parquet(table) else read_csv(table, _WANTED, once=_ONCE)
     images = []
     for row in rows:
         if not row["path"] or not row["label"]:
@@ -65,6 +68,36 @@ def read(place: Path) -> Scan:
     files = ArchiveFiles(base_folder(tables[0]))
     suffixes = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
     return scan_listed(files, images, Counter(), suffixes=suffixes)
+
+
+def why_not(place: Path) -> str:
+    """What is wrong with tables that seem to be meant, as an error; empty where there are none."""
+    if len(tables := _tables(place)) > 1:
+        return (
+            f"{str(place)!r} should hold one table of paths and labels, but has "
+            f"{', '.join(table.name for table in tables)}; give the one that is meant to --data."
+        )
+    places = [place] if place.is_file() else sorted(place.iterdir()) if place.is_dir() else []
+    for path in places:
+        is_table = path.suffix.lower() in (".csv", ".tsv", ".tab") and path.is_file()
+        if is_table and (how := _written_with(path)):
+            return f"{path} should be CSV text in UTF-8 with commas, but {how}; save it so."
+    return ""
+
+
+def _written_with(path: Path) -> str:
+    """How a table of paths and labels is written otherwise; empty where it is none."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text, how = head.decode("utf-16", errors="ignore"), "is in UTF-16"
+    else:
+        text, how = head.decode("utf-8", errors="ignore"), ""
+    header = (text.splitlines() or [""])[0].lower()
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), (",", "")):
+        if set(_WANTED) <= {cell.strip().strip('"') for cell in header.split(mark)}:
+            return how or (f"separates its columns by {name}" if name else "")
+    return ""
 
 
 def lists_folders(place: Path) -> bool:
@@ -115,6 +148,7 @@ def _read_parquet(path: Path) -> list[TableRow]:
         raise DataError(f"{path} should be a Parquet table, but: {reason}.") from None
     names = [str(name).strip().lower() for name in table.column_names]
     require_columns(path.name, names, _WANTED)
+    refuse_double_columns(path.name, names, _ONCE)
     return [
         table_row(f"{path.name}, row {number}", names, _texts(row.values()))
         for number, row in enumerate(table.to_pylist(), 1)

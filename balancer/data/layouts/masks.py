@@ -1,8 +1,19 @@
 """Lung masks that lie beside the images of class folders."""
 
+import logging
 from pathlib import Path, PurePosixPath
 
-from balancer.data.scan import IMAGE_SUFFIXES, MASKS_FOLDER, Scan, entries, entry_kind, is_storable
+from balancer.data.scan import (
+    IMAGE_SUFFIXES,
+    MASKS_FOLDER,
+    Scan,
+    entries,
+    entry_kind,
+    is_storable,
+    member,
+)
+
+log = logging.getLogger(__name__)
 
 
 def find_masks(root: Path, scan: Scan) -> dict[str, str]:
@@ -23,16 +34,25 @@ def find_masks(root: Path, scan: Scan) -> dict[str, str]:
             if mask is not None:
                 found[image.path] = mask
                 break
+    if found and len(found) < len(scan.images):
+        log.warning(
+            "%d of %d images have no lung mask beside those of the others.",
+            len(scan.images) - len(found),
+            len(scan.images),
+        )
     return found
 
 
 def _masks_in(root: Path, place: PurePosixPath) -> dict[str, str]:
     """Stem to path of the images in a folder, where there is one."""
-    if not (root / place).is_dir():
+    folder = root
+    for part in place.parts:
+        folder = member(folder, part)
+    if not folder.is_dir():
         return {}
-    names = [one.name for one in entries(root / place) if entry_kind(one, root) == "file"]
+    names = [one.name for one in entries(folder) if entry_kind(one, root) == "file"]
     return {
-        PurePosixPath(name).stem.casefold(): str(place / name)
+        PurePosixPath(name).stem.casefold(): (folder / name).relative_to(root).as_posix()
         for name in reversed(names)
         if name.lower().endswith(IMAGE_SUFFIXES) and is_storable(name)
     }

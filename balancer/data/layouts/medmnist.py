@@ -48,6 +48,7 @@ def read(place: Path) -> Scan:
     file = files[0]
     prefix = "" if place.is_file() else f"{file.name}/"
     scan = Scan(labels=())
+    _refuse_half_parts(file)
     for part in _parts(file):
         try:
             labels = _labels(file, part)
@@ -89,6 +90,17 @@ def _files(place: Path) -> list[Path]:
 def _parts(file: Path) -> list[str]:
     names = array_names(file)
     return [part for part in _PARTS if {f"{part}_images", f"{part}_labels"} <= set(names)]
+
+
+def _refuse_half_parts(file: Path) -> None:
+    names = set(array_names(file))
+    for part in _PARTS:
+        images, labels = f"{part}_images", f"{part}_labels"
+        if (images in names) != (labels in names):
+            there, missing = (images, labels) if images in names else (labels, images)
+            raise DataError(
+                f"{file} should have {missing} beside {there}, but has not; download it again."
+            )
 
 
 def _labels(file: Path, part: str) -> list[str]:

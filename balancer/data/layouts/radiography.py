@@ -10,7 +10,7 @@ from balancer.data.layouts import class_folders
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.tables import TableRow, require_columns, table_row
 from balancer.data.metadata import UNKNOWN
-from balancer.data.scan import METADATA_NAME, Scan, Unusable
+from balancer.data.scan import METADATA_NAME, Scan, Unusable, member
 from balancer.errors import DataError
 
 NOT_LISTED = "image that no row of its metadata.xlsx lists, kept without a source"
@@ -34,7 +34,7 @@ def read(place: Path) -> Scan:
         DataError: A folder or a workbook cannot be used, or lists no image of its class.
     """
     scan = class_folders.read(place)
-    if (place / METADATA_NAME).is_file():
+    if member(place, METADATA_NAME).is_file():
         return scan
     known = scan.files()
     missing: list[Unusable] = []
@@ -66,7 +66,12 @@ def source_of(url: str) -> str:
 def _workbooks(place: Path) -> list[Path]:
     if not place.is_dir():
         return []
-    return [path for path in place.iterdir() if path.name.lower().endswith(_ENDINGS)]
+    return [
+        path
+        for path in place.iterdir()
+        # Excel's lock files and those of macOS end like workbooks too.
+        if path.name.lower().endswith(_ENDINGS) and not path.name.startswith(("~$", "."))
+    ]
 
 
 def _class_of(workbook: Path, labels: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""All layouts: which one an archive has, and what several archives hold together."""
+"""What archives hold together, each read by its layout."""
 
 import logging
 import re
@@ -9,15 +9,10 @@ from pathlib import Path
 
 from balancer.data.layouts import (
     class_folders,
-    covid_collections,
-    covidx,
-    dicom_folders,
-    manifest,
     medmnist,
-    nih,
-    radiography,
 )
 from balancer.data.layouts.layout import Layout
+from balancer.data.layouts.recognition import ARCHIVES, LAYOUTS, OF_FOLDERS, recognise
 from balancer.data.layouts.selection import refuse_small_labels, refuse_strange_labels, select
 from balancer.data.metadata import UNKNOWN
 from balancer.data.roots import Roots
@@ -27,48 +22,7 @@ from balancer.sections import DataConfig
 
 log = logging.getLogger(__name__)
 
-_ARCHIVES = (
-    radiography.LAYOUT,
-    covidx.LAYOUT,
-    covid_collections.COHEN,
-    covid_collections.ACTUALMED,
-    covid_collections.FIGURE1,
-    class_folders.DARKCOVIDNET,
-    nih.RSNA,
-    nih.NIH,
-    medmnist.LAYOUT,
-)
-_GENERAL = (manifest.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
-"""Asked only where none of the archives is recognised."""
-LAYOUTS = (*_ARCHIVES, *_GENERAL)
 AUTO = "auto"
-_OF_FOLDERS = (
-    class_folders.LAYOUT,
-    class_folders.DARKCOVIDNET,
-    radiography.LAYOUT,
-    dicom_folders.LAYOUT,
-)
-"""Their classes are folders, so a class that is too small can be removed by hand."""
-
-
-def recognise(place: Path) -> tuple[Layout, str]:
-    """The layout of an archive, and what shows it.
-
-    Raises:
-        DataError: It is of none that is known, or of several.
-    """
-    if not place.is_file():
-        entries(place)  # says what is wrong with a place that cannot be listed
-    found = _recognised(place, _ARCHIVES) or _recognised(place, _GENERAL)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise DataError(_unknown(place))
-    both = "; ".join(f"{layout.name} because of {evidence}" for layout, evidence in found)
-    raise DataError(
-        f"{str(place)!r} should be of one layout, but could be of {len(found)} ({both}); say which "
-        "by --layout."
-    )
 
 
 def read_archives(
@@ -107,44 +61,12 @@ def read_archives(
     merged = _merge(chosen)
     refuse_strange_labels(merged)
     _warn_of_similar(merged.labels)
-    if min_classes > 1 and not set(layouts) <= set(_OF_FOLDERS):
+    if min_classes > 1 and not set(layouts) <= set(OF_FOLDERS):
         refuse_small_labels(merged, config.min_images)
     if len(merged.labels) < min_classes or not merged.labels:
-        folders = set(layouts) <= set(_OF_FOLDERS)
+        folders = set(layouts) <= set(OF_FOLDERS)
         _refuse_few_classes(roots, merged, min_classes, folders=folders)
     return merged
-
-
-def _recognised(place: Path, layouts: Sequence[Layout]) -> list[tuple[Layout, str]]:
-    found = [(layout, layout.recognise(place)) for layout in layouts]
-    found = [(layout, evidence) for layout, evidence in found if evidence]
-    if any(layout is dicom_folders.LAYOUT for layout, _ in found):
-        # DICOM files lie in class folders too; the content is the stronger sign.
-        found = [one for one in found if one[0] is not class_folders.LAYOUT]
-    for one in found:
-        # A table that lists what lies in the folders says more than their names do.
-        if one[0] is manifest.LAYOUT and (
-            class_folders.count(place) < 2 or manifest.lists_folders(place)
-        ):
-            return [one]
-    return found
-
-
-def _unknown(place: Path) -> str:
-    damaged = medmnist.why_not(place)
-    if damaged:
-        return damaged
-    looked_for = "; ".join(f"{layout.name} ({layout.marks})" for layout in LAYOUTS)
-    hint = ""
-    if place.is_dir():
-        inside = [Path(entry.path) for entry in entries(place) if entry.is_dir()][:20]
-        better = [folder for folder in inside if _recognised(folder, LAYOUTS)]
-        if better:
-            hint = f" {str(better[0])!r}, which looks like one, or"
-    return (
-        f"{str(place)!r} should be an archive of a known layout, but none was found; looked for "
-        f"{looked_for}: give{hint} the folder that holds these, or a table of paths and labels."
-    )
 
 
 def _layouts(wanted: str | tuple[str, ...], places: Sequence[Path]) -> list[Layout]:
@@ -174,7 +96,7 @@ def _layouts(wanted: str | tuple[str, ...], places: Sequence[Path]) -> list[Layo
 
 def _refuse_without_marks(layout: Layout, place: Path) -> None:
     """The general layouts, which any folder may be forced into, tell themselves what they lack."""
-    if layout not in _ARCHIVES or layout in (class_folders.DARKCOVIDNET, medmnist.LAYOUT):
+    if layout not in ARCHIVES or layout in (class_folders.DARKCOVIDNET, medmnist.LAYOUT):
         return
     if not place.is_file():
         entries(place)

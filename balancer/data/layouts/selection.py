@@ -106,13 +106,15 @@ def refuse_small_labels(scan: Scan, fewest: int) -> None:
     if small:
         listed = ", ".join(f"{label} {number}" for label, number in counts.most_common(12))
         more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
-        names = [_quoted(label) for label, _ in counts.most_common(2)]
-        example = ", ".join(f"{name}: {name}" for name in names)
+        enough = [label for label, number in counts.most_common(2) if number >= fewest]
+        example = ", ".join(f"{_quoted(label)}: {_quoted(label)}" for label in enough)
+        advice = f"choose classes, such as --set 'data.classes={{{example}}}'"
+        if len(enough) < 2:
+            advice = "add images, or join labels by data.classes"
         raise DataError(
             f"Every class should have {fewest} or more images (data.min_images), but "
             f"{len(small)} of the labels have fewer, first {small[0]!r} with {counts[small[0]]} "
-            f"(found: {listed}{more}); choose classes, such as "
-            f"--set 'data.classes={{{example}}}'."
+            f"(found: {listed}{more}); {advice}."
         )
 
 

@@ -25,7 +25,11 @@ class TableRow:
 
 
 def read_csv(
-    path: Path, wanted: Sequence[str], *, encodings: Sequence[str] = ("utf-8-sig",)
+    path: Path,
+    wanted: Sequence[str],
+    *,
+    once: Sequence[str] = (),
+    encodings: Sequence[str] = ("utf-8-sig",),
 ) -> list[TableRow]:
     """Read a CSV table whose header may be in any case and order.
 
@@ -35,14 +39,16 @@ def read_csv(
     Args:
         path: The file.
         wanted: Columns that it must have, in lower case.
+        once: Columns that it may not have twice.
         encodings: Tried in order.
 
     Raises:
-        DataError: It cannot be read, lacks a column, or a row has more or fewer cells.
+        DataError: It cannot be read, lacks a column or has it twice, or a row does not fit.
     """
     header, rows = read_rows(path, encodings=encodings)
     names = [name.lower() for name in header]
     require_columns(path.name, names, wanted)
+    refuse_double_columns(path.name, names, once)
     found = []
     for number, row in rows:
         cells = [cell.strip() for cell in row]
@@ -76,6 +82,20 @@ def require_columns(table: str, found: Sequence[str], wanted: Sequence[str]) -> 
         raise DataError(
             f"{table} should have the columns {', '.join(wanted)}, but lacks "
             f"{', '.join(missing)} among {', '.join(filter(None, found))}; add them."
+        )
+
+
+def refuse_double_columns(table: str, names: Sequence[str], once: Sequence[str]) -> None:
+    """Stop at a table in which a column that matters stands twice.
+
+    Raises:
+        DataError: One does; which of them counts is not for a reader to guess.
+    """
+    double = [name for name in once if names.count(name) > 1]
+    if double:
+        raise DataError(
+            f"{table} should have the column {double[0]} once, but has {names.count(double[0])} "
+            "of that name in any case; remove or rename the others."
         )
 
 
