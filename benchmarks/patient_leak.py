@@ -17,6 +17,7 @@ Only the first says what would happen to a new patient. `balancer` itself offers
 import argparse
 import json
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -189,14 +190,15 @@ def write(
         )
     if {"by patient", "random"} <= means.keys():
         gain = 100 * (means["random"]["accuracy"] - means["by patient"]["accuracy"])
-        lines += ["", f"Random folds flatter accuracy by {gain:+.1f} points."]
+        lines += ["", f"Random folds stand {gain:+.1f} points beside folds by patient."]
     size = "" if options.size is None else f" --size {options.size}"
+    protocols = "".join(f" --protocol {shlex.quote(name)}" for name in options.protocol)
     lines += [
         "",
         f"Published, random folds at 256 px: accuracy {PUBLISHED:.4f} (Ozturk 2020).",
         "",
-        "    python benchmarks/patient_leak.py --data DARKCOVID-3CLASS --out docs/results "
-        f"--work WORK \\\n        --config {options.config} --split '{options.split}'{size} "
+        f"    python benchmarks/patient_leak.py --data DARKCOVID-3CLASS --out {out} \\\n"
+        f"        --work WORK --config {options.config} --split '{options.split}'{size}{protocols} "
         f"--seed {config.seed}",
         "",
     ]

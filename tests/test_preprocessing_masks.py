@@ -8,8 +8,11 @@ import pytest
 from radiograph_folders import audit_of, class_folders, configured, film, in_workspace, save
 
 from balancer.data.dataset import Index, load_index
+from balancer.data.film.examine import DOUBTFUL_LUNGS
 from balancer.data.io import read_radiograph, resize_square
+from balancer.data.phantoms.phantom import draw_phantom
 from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.imaging.lungs import DOUBTFUL, segment_lungs
 from balancer.stages import prepare
 
 ONLY = "preprocessing.lungs=lungs-only"
@@ -117,3 +120,24 @@ def test_masks_by_no_u_net_are_not_taken_for_its(tmp_path: Path) -> None:
     index = prepared(root, tmp_path, ONLY, "preprocessing.masks=unet")
     assert index.masks is not None
     assert index.masks.counts() == {"unet": 20}
+
+
+def test_lungs_found_with_doubt_are_a_finding(root: Path, tmp_path: Path) -> None:
+    clear = root / "Normal" / "images" / "phantom.png"
+    save(clear, draw_phantom(3, covid=False, size=128))
+    prepared(root, tmp_path, CROP, "preprocessing.masks=classical")
+    doubtful = {
+        path.relative_to(root).as_posix()
+        for path in root.glob("*/images/*.png")
+        if segment_lungs(read_radiograph(path)).quality < DOUBTFUL
+    }
+    assert doubtful
+    assert clear.relative_to(root).as_posix() not in doubtful
+    audit = audit_of(in_workspace(tmp_path))
+    assert set(audit["flags"][DOUBTFUL_LUNGS]) == doubtful
+    assert "doubtful-lungs" in [one["name"] for one in audit["findings"] if one["counts"]]
+
+
+def test_given_masks_are_not_doubted(root: Path, tmp_path: Path) -> None:
+    prepared(root, tmp_path, CROP)
+    assert DOUBTFUL_LUNGS not in audit_of(in_workspace(tmp_path))["flags"]

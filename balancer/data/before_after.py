@@ -113,11 +113,19 @@ def _row(
     path = roots.locate(record.path)
     film = decode_radiograph(read_bytes(path), path, max_megapixels=None).pixels
     mask = None if masks is None else masks.read(record.image_id)
-    steps = preprocessor.steps(film, mask)
+    qualities: list[float] = []
+    steps = preprocessor.watched(qualities).steps(film, mask)
     name = PurePosixPath(record.path).stem
     return SheetRow(
         caption=f"{record.label}\n{name if len(name) <= 24 else name[:23] + '…'}",
         steps=steps,
         square=Step("square", resize_square(steps[-1].pixels, _SIDE)),
-        note="" if masks is None else _NOTES[masks.files[record.image_id].method],
+        note=_note(record, masks, qualities),
     )
+
+
+def _note(record: ImageRecord, masks: LungMasks | None, qualities: Sequence[float]) -> str:
+    if masks is None:
+        return ""
+    note = _NOTES[masks.files[record.image_id].method]
+    return f"{note}, quality {min(qualities):.2f}" if qualities else note

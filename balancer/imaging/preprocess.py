@@ -5,8 +5,8 @@ Border removal, then the view of the lungs, then contrast, then the way to a squ
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from balancer.imaging.contrast import clahe, equalize, window
 from balancer.imaging.framing import crop_square, pad_square
 from balancer.imaging.pixels import Pixels
 from balancer.sections import PreprocessingConfig
+
+if TYPE_CHECKING:
+    from balancer.imaging.lungs import LungField
 
 Mask = NDArray[np.bool_]
 """bool (H, W), true in the lungs."""
@@ -83,6 +86,22 @@ class Preprocessor:
         """
         *_, last = self._run(pixels, mask)
         return last[0].pixels
+
+    def watched(self, qualities: list[float]) -> "Preprocessor":
+        """The same, noting the quality of lungs that it finds without training.
+
+        Args:
+            qualities: Grows by one, in [0, 1], whenever lungs are looked for.
+        """
+        if self.find_lungs is not _classical:
+            return self
+
+        def find(pixels: Pixels) -> Mask:
+            field = _segmented(pixels)
+            qualities.append(field.quality)
+            return field.mask
+
+        return replace(self, find_lungs=find)
 
     def steps(self, pixels: Pixels, mask: Mask | None = None) -> list[Step]:
         """The film and what each step makes of it; arguments and errors as of `apply`."""
@@ -219,9 +238,13 @@ def _recipe(config: PreprocessingConfig) -> str:
 
 
 def _classical(pixels: Pixels) -> Mask:
+    return _segmented(pixels).mask
+
+
+def _segmented(pixels: Pixels) -> "LungField":
     from balancer.imaging.lungs import segment_lungs
 
-    return segment_lungs(np.ascontiguousarray(pixels)).mask
+    return segment_lungs(np.ascontiguousarray(pixels))
 
 
 def _fitted(mask: Mask, pixels: Pixels) -> Mask:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
-from balancer.data.film.examine import COLOUR, LOW_CONTRAST, OTHER_FORMAT
+from balancer.data.film.examine import COLOUR, DOUBTFUL_LUNGS, LOW_CONTRAST, OTHER_FORMAT
 
 _TITLES = {
     BROKEN: (
@@ -30,6 +30,12 @@ _TITLES = {
     ),
     COLOUR: ("colour", "Colour", "Marks or text in colour; radiographs have none."),
     LOW_CONTRAST: ("low-contrast", "Hardly any contrast", "Nearly blank."),
+    DOUBTFUL_LUNGS: (
+        "doubtful-lungs",
+        "Lungs found with doubt",
+        "What the view of the lungs shows of them may be wrong: `balancer lungs apply` draws the "
+        "outlines; masks of your own, or a U-Net trained on some, do better.",
+    ),
     OTHER_FORMAT: ("format", "Misnamed files", "Their content is not what their name says."),
 }
 

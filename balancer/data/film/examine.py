@@ -28,6 +28,7 @@ _COLOURED_SHARE = 0.001
 
 COLOUR = "coloured marks or text"
 LOW_CONTRAST = f"fewer than {_LOW_CONTRAST_RANGE} grey levels"
+DOUBTFUL_LUNGS = "lungs found with doubt (quality below 0.5)"
 OTHER_FORMAT = "content is of the other format than the name says"
 
 

@@ -1,13 +1,15 @@
 """What is done with every file of a pass; the same in a thread, a process and on a cluster."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from balancer.data.cache import cached_pixels
-from balancer.data.film.examine import Examined, Seen, look_at
+from balancer.data.film.examine import DOUBTFUL_LUNGS, Examined, Seen, look_at
 from balancer.data.io import PIXEL_RECIPE, Pixels
 from balancer.data.lung_masks import LungMasks
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
+from balancer.imaging.lungs import DOUBTFUL
 from balancer.imaging.preprocess import Preprocessor
 from balancer.sections import DataConfig
 
@@ -47,7 +49,9 @@ class Look:
             return seen, {}
         if self.preprocessor is not None:
             mask = None if self.masks is None else self.masks.read(seen.result.path)
-            pixels = self.preprocessor.apply(pixels, mask)
+            qualities: list[float] = []
+            pixels = self.preprocessor.watched(qualities).apply(pixels, mask)
+            seen = _with_doubt(seen, qualities)
         elif stored := self.stored_side(seen):
             return seen, {stored: pixels}
         return seen, {side: cached_pixels(pixels, side) for side in self.sizes}
@@ -66,3 +70,10 @@ class Look:
         masks = "" if self.masks is None else self.masks.fingerprint
         limits = self.config.model_dump_json(include={"min_side", "max_aspect", "max_megapixels"})
         return f"{self.roots} {limits} {PIXEL_RECIPE} {self.sizes} {recipe} {masks}"
+
+
+def _with_doubt(seen: Seen, qualities: Sequence[float]) -> Seen:
+    found = seen.result
+    if not isinstance(found, Examined) or not any(quality < DOUBTFUL for quality in qualities):
+        return seen
+    return replace(seen, result=replace(found, flags=(*found.flags, DOUBTFUL_LUNGS)))
