@@ -33,7 +33,7 @@ _TITLES = {
     DOUBTFUL_LUNGS: (
         "doubtful-lungs",
         "Lungs found with doubt",
-        "What the view of the lungs shows of them may be wrong: `balancer lungs apply` draws the "
+        "What the view of the lungs shows of them may be wrong. balancer lungs apply draws the "
         "outlines; masks of your own, or a U-Net trained on some, do better.",
     ),
     OTHER_FORMAT: ("format", "Misnamed files", "Their content is not what their name says."),
