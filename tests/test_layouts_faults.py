@@ -56,6 +56,12 @@ def test_a_column_that_matters_stands_once(tmp_path: Path, header: str) -> None:
         made.scanned(root, layout="manifest")
 
 
+@pytest.mark.parametrize("blank", ["  ", ",", " , "])
+def test_blank_rows_are_no_rows(tmp_path: Path, blank: str) -> None:
+    rows = [f"films/{number}.png,{'ab'[number % 2]}" for number in range(6)]
+    assert len(made.scanned(listed(tmp_path, "path,label", *rows, blank)).images) == 6
+
+
 def test_excels_lock_file_is_no_workbook(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"COVID": 2, "Normal": 2})
     (root / "~$COVID.metadata.xlsx").write_bytes(b"locked")

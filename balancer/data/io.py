@@ -60,7 +60,7 @@ class UnusableImageError(DataError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"{str(path)!r} should be a readable PNG or JPEG radiograph, but {reason}; "
+            f"{str(path)!r} should be a readable PNG, JPEG or DICOM radiograph, but {reason}; "
             "mend or remove it, or pass --skip-bad."
         )
         self.reason = reason

@@ -86,7 +86,7 @@ def read_rows(
         encodings: Tried in order.
 
     Returns:
-        The stripped header, and the other rows that are not empty with their numbers, the header
+        The stripped header, and the other rows that are not blank with their numbers, the header
         being row 1.
 
     Raises:
@@ -98,7 +98,7 @@ def read_rows(
         try:
             with path.open(encoding=encoding, newline="") as file:
                 for number, row in enumerate(csv.reader(file, strict=True), 1):
-                    if row:
+                    if any(cell.strip() for cell in row):
                         rows.append((number, row))
         except UnicodeDecodeError:
             continue
