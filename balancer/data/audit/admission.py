@@ -40,7 +40,7 @@ def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
     if unusable:
         first = unusable[0]
         raise DataError(
-            f"Every image should be a readable PNG, JPEG or DICOM radiograph, but {len(unusable)} of "
+            f"Every image should be a readable PNG, JPEG or DICOM film, but {len(unusable)} of "
             f"{total} are not, first {first.path!r}: {first.reason}; mend or remove them, or pass "
             "--skip-bad to set them aside."
         )
