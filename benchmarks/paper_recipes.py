@@ -38,6 +38,7 @@ from balancer.report.tables import read_predictions
 from balancer.results import installed_versions
 from balancer.stages import classify, prepare
 from balancer.workspace import Workspace
+from classifier.cards import BUNDLED
 from classifier.models import ModelError, build, model_card
 from classifier.weights import find_weights
 
@@ -182,7 +183,7 @@ def run(variant: Variant, config: BalancerConfig, folder: Path) -> dict[str, Any
         file = find_weights(recipe.weights, model_card(recipe.model))
     except ModelError as error:
         return row | {"skipped": str(error)}
-    bundled = (recipe.model, recipe.weights) == ("lite0", "auto")
+    bundled = recipe.model in BUNDLED and recipe.weights == "auto"
     if "unfrozen" in variant.label and file is None and not bundled:
         return row | {"skipped": WITHOUT_WEIGHTS}
     workspace = Workspace(folder)

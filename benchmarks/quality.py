@@ -28,7 +28,7 @@ from balancer.quality.extractors import LITE0_SIDE, Lite0Extractor, load_extract
 from balancer.quality.features import features_of
 from balancer.quality.measure import measure
 from balancer.sections import GateConfig, QualityConfig
-from classifier.lite0 import PIXEL_MEAN, PIXEL_SCALE, lite0_weights_path
+from classifier.lite import PIXEL_MEAN, PIXEL_SCALE, lite_weights_path
 
 SUBSETS, SUBSET_SIZE = 100, 100
 
@@ -39,7 +39,7 @@ class PlainLite0(Lite0Extractor):
     def __init__(self, name, features_list, **options):
         super().__init__(name, features_list, **options)
         self.trunk = timm.create_model("tf_efficientnet_lite0")
-        bundled = torch.load(lite0_weights_path(), weights_only=True)
+        bundled = torch.load(lite_weights_path("lite0"), weights_only=True)
         self.trunk.load_state_dict(
             dict(zip(self.trunk.state_dict(), bundled.values(), strict=True))
         )

@@ -1,4 +1,4 @@
-"""Networks of our own: BAM-Net's CNN, the eight-convolution CNN, EfficientNet-Lite0."""
+"""Networks of our own: BAM-Net's CNN, the eight-convolution CNN, EfficientNet-Lite."""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -8,7 +8,7 @@ from torch import nn
 from classifier.cards import ModelError
 from classifier.config import ClassifierConfig
 from classifier.covid_net import covid_net
-from classifier.lite0 import lite0_features
+from classifier.lite import lite_features
 from classifier.pooling import GlobalPool, Pooling
 
 
@@ -16,9 +16,9 @@ def own_backbone(name: str, config: ClassifierConfig, *, pretrained: bool) -> nn
     """A network of ours: normalised grey images (N, 1, S, S) to features (N, F).
 
     Args:
-        name: One of `bam-cnn`, `covid-net`, `eight-conv`, `lite0`.
+        name: One of `bam-cnn`, `covid-net`, `eight-conv`, `lite0`, `lite2`.
         config: The recipe; of it, pooling and dropout are used.
-        pretrained: Whether lite0 gets its bundled weights.
+        pretrained: Whether `lite0` or `lite2` gets its bundled weights.
 
     Raises:
         ModelError: The pooling is not for this network.
@@ -34,7 +34,7 @@ def own_backbone(name: str, config: ClassifierConfig, *, pretrained: bool) -> nn
         return covid_net(config.pooling, config.dropout)
     if name == "eight-conv":
         return eight_convolutions(config.pooling)
-    network = lite0_features(1, pretrained=pretrained)
+    network = lite_features(name, pretrained=pretrained)
     if config.pooling != "average":
         network.set_submodule(
             "global_pool", nn.Sequential(GlobalPool(config.pooling), nn.Flatten())

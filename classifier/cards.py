@@ -15,7 +15,7 @@ Library = Literal["own", "torchvision", "timm"]
 Groups = tuple[tuple[str, ...], ...]
 
 PIXEL_MEAN = 127.0
-"""Lite0 takes (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit grey or RGB values x."""
+"""Lite networks take (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit grey or RGB values x."""
 PIXEL_SCALE = 128.0
 
 # ImageNet's mean and deviation of grey, for networks that do not state their own.
@@ -95,7 +95,7 @@ _XCEPTION: Groups = (
     tuple(f"block{i}" for i in range(8, 12)),
     ("block12", "conv3", "bn3", "conv4", "bn4"),
 )
-_LITE0: Groups = (
+_LITE: Groups = (
     ("conv_stem", "bn1", "blocks.0"),
     ("blocks.1",),
     ("blocks.2",),
@@ -105,12 +105,16 @@ _LITE0: Groups = (
 _STAGES: Groups = (("stem",), *((f"stage{i}",) for i in range(1, 5)), ("dense",))
 _BLOCKS: Groups = (*((f"block{i}",) for i in range(1, 5)), ("dense",))
 
+BUNDLED = ("lite0", "lite2")
+"""Networks whose ImageNet weights are installed with the package."""
+
 # Name, side, module for Grad-CAM, groups.
 _OWN: tuple[tuple[str, int, str, Groups], ...] = (
     ("bam-cnn", 64, "10", _numbered("", 4, 8, 14, 21)),
     ("covid-net", 224, "stage4", _STAGES),
     ("eight-conv", 224, "block4.normal", _BLOCKS),
-    ("lite0", 224, "bn2", _LITE0),
+    ("lite0", 224, "bn2", _LITE),
+    ("lite2", 260, "bn2", _LITE),
 )
 # The same, for names that stand for one of torchvision or timm; VGGs without their dense layers.
 _SHORT: tuple[tuple[str, str, str, Groups], ...] = (

@@ -54,8 +54,8 @@ class ClassifierConfig(BaseModel):
     model: str = "lite0"
     """A name of the registry, `torchvision:NAME` or `timm:NAME`."""
     weights: str = "auto"
-    """`auto` (bundled ones for lite0, else random), `none`, `torchvision` or `timm` (their default
-    ImageNet weights, which have to be on the disk), or a file."""
+    """`auto` (bundled ones for lite0, lite2, else random), `none`, `torchvision` or `timm` (their
+    default ImageNet weights, which have to be on the disk), or a file."""
     image_size: Side | None = None
     """Side at which images are read; null: the generator's where generated images take part, so
     that sharpness tells nothing, else `input_size`."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from classifier.anatomy import Anatomy, examine, group_layers
 from classifier.backbones import own_backbone
-from classifier.cards import ModelCard, ModelError, model_card, registered_models
+from classifier.cards import BUNDLED, ModelCard, ModelError, model_card, registered_models
 from classifier.config import ClassifierConfig
 from classifier.external import ForeignNetwork, timm_backbone, torchvision_backbone
 from classifier.heads import dense_head
@@ -155,7 +155,7 @@ def build(config: ClassifierConfig, n_classes: int, *, pretrained: bool = True) 
     """
     card = model_card(config.model)
     path = find_weights(config.weights, card) if pretrained else None
-    bundled = pretrained and config.model == "lite0" and config.weights == "auto"
+    bundled = pretrained and config.model in BUNDLED and config.weights == "auto"
     found = _foreign(card, config, bundled=bundled)
     if path is not None:
         load_weights(found, card, path)
@@ -188,4 +188,4 @@ def _foreign(card: ModelCard, config: ClassifierConfig, *, bundled: bool) -> For
     if card.library == "timm":
         return timm_backbone(card, config, side)
     network = own_backbone(card.name, config, pretrained=bundled)
-    return ForeignNetwork(network, stem="conv_stem", dropped=("classifier",))  # as lite0 names them
+    return ForeignNetwork(network, stem="conv_stem", dropped=("classifier",))  # as Lite names them

@@ -25,12 +25,12 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 from balancer.errors import ConfigurationError, EnvironmentFault
-from classifier.lite0 import (
+from classifier.lite import (
     FEATURES,
     PIXEL_MEAN,
     PIXEL_SCALE,
-    frozen_lite0_features,
-    lite0_weights_path,
+    frozen_lite_features,
+    lite_weights_path,
 )
 
 LITE0_SIDE = 128
@@ -69,7 +69,7 @@ class Lite0Extractor(FeatureExtractorBase):  # type: ignore[misc]
     def __init__(self, name: str, features_list: Sequence[str], **options: object) -> None:
         """Build the network; torch-fidelity hands every extractor all of its `options`."""
         super().__init__(name, features_list)
-        self.trunk = frozen_lite0_features(in_channels=3)
+        self.trunk = frozen_lite_features("lite0", in_channels=3)
 
     def train(self, mode: bool = True) -> "Lite0Extractor":
         """Stay in evaluation mode, whatever a parent module says."""
@@ -175,7 +175,7 @@ def load_extractor(name: str, *, inception_weights: Path | None = None) -> Extra
 
 
 def _lite0() -> Extractor:
-    sha256 = _sha256(lite0_weights_path())
+    sha256 = _sha256(lite_weights_path("lite0"))
     registered = _register(f"lite0-{LITE0_SIDE}px-{sha256[:8]}", Lite0Extractor)
     return Extractor(
         suffix="[lite0]",
@@ -184,7 +184,7 @@ def _lite0() -> Extractor:
         recipe={
             "extractor": "lite0",
             "network": "timm tf_efficientnet_lite0, batch norm folded, pooled features",
-            "weights": lite0_weights_path().name,
+            "weights": lite_weights_path("lite0").name,
             "weights_sha256": sha256,
             "input": f"8-bit grey repeated to RGB, bilinear with antialias to {LITE0_SIDE} px, "
             f"(x - {PIXEL_MEAN:g}) / {PIXEL_SCALE:g}",

