@@ -14,9 +14,9 @@ import torch
 from tiny_pipeline import arguments, config_for, metrics_of, tree
 
 import balancer.ablation.unit
-from balancer.ablation.ledger import read_ledger
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
+from balancer.ledger import read_ledger
 from balancer.report.tables import read_predictions
 from balancer.results import StageResult, new_result
 from balancer.stages import ablate, prepare

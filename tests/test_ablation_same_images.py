@@ -8,9 +8,9 @@ import pytest
 from planted_studies import QUESTION, facts, study
 
 from balancer.ablation.compare import compare
-from balancer.ablation.ledger import ledger_summary, note_read, read_ledger
 from balancer.ablation.runs import Run
 from balancer.ablation.same_images import compare_on_same_images
+from balancer.ledger import ledger_summary, note_read, read_ledger
 
 ARMS = ("real", "focal")
 

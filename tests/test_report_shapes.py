@@ -176,7 +176,7 @@ def test_two_classifiers_alone_make_a_page_too(finished: Workspace) -> None:
     page = (finished.report_dir / "report.html").read_text(encoding="utf-8")
     found = read_json(finished.report_dir / "report.json")
     assert found["ablation"] is None
-    assert sections(found) == ["comparison", "images", "audit", "checklist", "recipes"]
+    assert sections(found) == ["comparison", "images", "audit", "ledger", "checklist", "recipes"]
     assert "Did synthetic images help?" in page
     assert "`balancer ablate` does that" in page
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from balancer.ablation.ledger import note_read
 from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit, read_run
 from balancer.data.dataset import RadiographTable
 from balancer.data.external import External
 from balancer.data.preprocessed import refuse_other_preprocessing
 from balancer.errors import ConfigurationError
+from balancer.ledger import note_read
 from balancer.manifest import fingerprint
 from balancer.report.tables import predictions_for, read_predictions, write_predictions
 from balancer.results import perform, standing_result

@@ -11,7 +11,6 @@ import numpy as np
 
 from balancer.ablation.compare import compare
 from balancer.ablation.elsewhere import external_table, run_elsewhere
-from balancer.ablation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.ablation.runs import REAL, Question
 from balancer.ablation.same_images import compare_on_same_images
 from balancer.ablation.sources import compare_sources
@@ -21,6 +20,7 @@ from balancer.config import BalancerConfig
 from balancer.data.dataset import Index
 from balancer.data.external import External, load_external
 from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result

@@ -10,7 +10,6 @@ import numpy as np
 
 from balancer.ablation.arms import Arm
 from balancer.ablation.folds import derived_seed
-from balancer.ablation.ledger import note_read
 from balancer.ablation.made import images_hash, maker_of
 from balancer.ablation.material import Material, prepare_material
 from balancer.ablation.runs import Run
@@ -18,6 +17,7 @@ from balancer.config import BalancerConfig
 from balancer.data.dataset import Index, RadiographTable, evaluation_table, load_index
 from balancer.errors import ConfigurationError, Diverged, IntegrityError
 from balancer.imaging.preprocess import recorded
+from balancer.ledger import fingerprint_of_images, note_read
 from balancer.manifest import fingerprint
 from balancer.report.tables import (
     Predictions,
@@ -247,7 +247,7 @@ def _test(
         seed=unit.seed,
         arm=unit.arm.name,
         images=len(test),
-        images_sha256=fingerprint("\n".join(r.image_id for r in test.records).encode()),
+        images_sha256=fingerprint_of_images(r.image_id for r in test.records),
     )
     _write(folder, TEST, test, predict_probabilities(loaded, test), positive, threshold)
     if not config.ablation.keep_models:

@@ -46,7 +46,7 @@ def compose(material: Material) -> tuple[Report, dict[str, Any]]:
         images_section(material),
         *([] if study is None else [shortcuts_section(study)]),
         audit_section(material),
-        *([] if study is None else _kept(ledger_section(study))),
+        *_kept(ledger_section(material)),
         *(_kept(comparison_section(material)) if study is not None else []),
         checklist_section(rows),
         recipe_section(material),

@@ -62,9 +62,11 @@ def audit_section(material: Material) -> Section:
     return Section("audit", "Audit of the data", blocks)
 
 
-def ledger_section(study: Study) -> Section | None:
+def ledger_section(material: Material) -> Section | None:
     """How often a test image was looked at; None where nothing was counted."""
-    ledger = study.metrics.get("ledger")
+    if material.ablation is None:
+        return _reads_of_arms(material)
+    ledger = material.ablation["metrics"].get("ledger")
     if not ledger:
         return None
     rows = [
@@ -73,6 +75,27 @@ def ledger_section(study: Study) -> Section | None:
     return Section("ledger", "Reads of the test images", [
         Paragraph(ledger["sentence"]),
         Table("The ledger", ["count", "value"], rows,
+              note="A line is written before each read and none is ever removed."),
+    ])  # fmt: skip
+
+
+def _reads_of_arms(material: Material) -> Section | None:
+    reads = {
+        name: record["metrics"]["test_reads"]
+        for name, record in material.arms.items()
+        if "test_reads" in record["metrics"]
+    }
+    if not reads:
+        return None
+    told = "Both classifiers read the test images once."
+    if max(reads.values()) > 1:
+        told = (
+            "The test images were read more than once, so what was chosen after the first look is "
+            "no longer untouched by them."
+        )
+    return Section("ledger", "Reads of the test images", [
+        Paragraph(told),
+        Table("The ledger", ["classifier", "reads"], [[k, str(n)] for k, n in reads.items()],
               note="A line is written before each read and none is ever removed."),
     ])  # fmt: skip
 

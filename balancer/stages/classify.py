@@ -14,6 +14,7 @@ from balancer.data.cache import open_cache
 from balancer.data.dataset import (
     ImageSet,
     Index,
+    RadiographTable,
     evaluation_table,
     load_index,
     training_table,
@@ -22,6 +23,7 @@ from balancer.data.roots import Roots
 from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
 from balancer.errors import ConfigurationError, Diverged
 from balancer.imaging.preprocess import recorded
+from balancer.ledger import TEST, fingerprint_of_images, n_reads, note_read
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.recipe import settle
 from balancer.report.tables import metric_lines
@@ -53,7 +55,8 @@ def run(
     Args:
         config: Sections `classifier`, `evaluation`, `hardware` and `seed` are used.
         workspace: Reads `index/` and, with synthetic images, `synthetic/`; writes
-            `classify/real/` or `classify/real+synthetic/`.
+            `classify/real/` or `classify/real+synthetic/`, and the read of the test images into
+            the ledger.
         force: Train again whatever stands there.
         with_synthetic: Add the accepted synthetic images to the training split.
 
@@ -85,7 +88,7 @@ def run(
         return standing
 
     def work(folder: Path) -> dict[str, Any]:
-        return {"arm": arm} | _train_and_test(config, workspace, index, synthetic, folder)
+        return _train_and_test(config, workspace, index, synthetic, arm, folder)
 
     return perform("classify", workspace, directory, settings=settings, inputs=inputs, work=work)
 
@@ -158,6 +161,7 @@ def _train_and_test(
     workspace: Workspace,
     index: Index,
     synthetic: list[SyntheticRecord],
+    arm: str,
     folder: Path,
 ) -> dict[str, Any]:
     size = config.classifier_image_size
@@ -206,9 +210,11 @@ def _train_and_test(
     if len(index.classes) == 2:
         scores = predict_probabilities(loaded, validation)[:, positive]
         threshold = choose_threshold(scores, validation.labels == positive)
+    test_images = evaluation_table(real, index.classes, "test")
+    reads = _note_read(workspace, test_images, arm, config.seed)
     test = test_classifier(
         loaded,
-        evaluation_table(real, index.classes, "test"),
+        test_images,
         folder,
         positive=positive,
         threshold=threshold,
@@ -216,6 +222,7 @@ def _train_and_test(
         seed=config.seed,
     )
     return {
+        "arm": arm,
         "positive_class": index.classes[positive],
         "threshold": threshold,
         "training_images": {"real": n_real, "synthetic": len(synthetic)},
@@ -223,7 +230,30 @@ def _train_and_test(
         "best_epoch": fit.best_epoch,
         "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
         "test": test,
+        "test_reads": reads,
     }
+
+
+def _note_read(workspace: Workspace, test: RadiographTable, arm: str, seed: int) -> int:
+    """Write the read down before it is taken; how many there are of these images now."""
+    images = fingerprint_of_images(record.image_id for record in test.records)
+    before = n_reads(workspace.ledger_dir, arm=arm, images_sha256=images)
+    if before:
+        log.warning(
+            "These %d test images have tested a classifier of %s before (%s): what was chosen "
+            "since is no longer untouched by them.",
+            len(test), arm, "once" if before == 1 else f"{before} times",
+        )  # fmt: skip
+    note_read(
+        workspace.ledger_dir,
+        what=TEST,
+        fold="index",
+        seed=seed,
+        arm=arm,
+        images=len(test),
+        images_sha256=images,
+    )
+    return before + 1
 
 
 def _sharp(config: BalancerConfig) -> int:

@@ -7,13 +7,13 @@ from typing import Any
 from rich.console import RenderableType
 
 from balancer.ablation.elsewhere import external_table
-from balancer.ablation.ledger import note_read
 from balancer.config import BalancerConfig
 from balancer.data.dataset import load_index
 from balancer.data.external import load_external
 from balancer.data.preprocessed import refuse_other_preprocessing
 from balancer.data.roots import base_folder
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.ledger import note_read
 from balancer.manifest import fingerprint
 from balancer.report.tables import metric_lines
 from balancer.report.tested import PREDICTIONS, test_classifier

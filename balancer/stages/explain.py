@@ -17,6 +17,7 @@ from balancer.explanation.looks import BORDER, DEFINITIONS, LUNGS, Looks, look, 
 from balancer.explanation.looks_plot import save_looks
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
 from balancer.explanation.shown import draw_activations, draw_maps
+from balancer.ledger import EXPLAIN, fingerprint_of_images, note_read
 from balancer.manifest import ImageRecord, fingerprint
 from balancer.report.tables import interval
 from balancer.results import StageResult, perform, read_result, standing_result
@@ -65,7 +66,8 @@ def run(
 
     Args:
         config: `seed`, `evaluation` and `ablation.masks` are used.
-        workspace: Reads `index/` and, where no models are named, `classify/`; writes `explain/`.
+        workspace: Reads `index/` and, where no models are named, `classify/`; writes `explain/`,
+            and a read of the test images by each model into the ledger.
         force: Draw again whatever stands there.
         models: Folders of trained classifiers.
         target: Class whose evidence is shown; None: the positive class.
@@ -127,7 +129,7 @@ def run(
             workspace.explain_dir,
             settings=settings,
             inputs=inputs,
-            work=lambda folder: _explain(config, question, folder),
+            work=lambda folder: _explain(config, workspace, question, folder),
         )
     return _with_place(standing, workspace)
 
@@ -173,7 +175,9 @@ def _target(index: Index, config: BalancerConfig, wanted: str | None) -> int:
     return index.classes.index(wanted or index.positive_class(config.evaluation.positive_class))
 
 
-def _explain(config: BalancerConfig, question: _Question, folder: Path) -> dict[str, Any]:
+def _explain(
+    config: BalancerConfig, workspace: Workspace, question: _Question, folder: Path
+) -> dict[str, Any]:
     index, first = question.index, question.models[0]
     tables = {
         size: evaluation_table(index.image_set(size), index.classes, "test")
@@ -182,6 +186,16 @@ def _explain(config: BalancerConfig, question: _Question, folder: Path) -> dict[
     table = tables[first.image_size]
     rows = unseen_rows(table.records, question.models, index)
     records = [table.records[row] for row in rows]
+    for model in question.models:
+        note_read(
+            workspace.ledger_dir,
+            what=EXPLAIN,
+            fold="index",
+            seed=config.seed,
+            arm=model.name,
+            images=len(records),
+            images_sha256=fingerprint_of_images(record.image_id for record in records),
+        )
     cases = [*question.chosen, *_drawn(config, question, table, rows)]
     told = draw_maps(cases, question.models, index, question.target, folder / "grad-cam.png")
     layers = draw_activations(cases, question.models, question.layer, folder / "activations.png")

@@ -5,13 +5,16 @@ import io
 import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from balancer.errors import IntegrityError
+from balancer.manifest import fingerprint
+
+TEST, EXPLAIN = "test", "explain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,9 @@ class Read:
 
     Attributes:
         time: UTC, ISO 8601.
-        what: `test`, or `external:` and the name of another data set.
-        fold: Of the classifier.
+        what: `test`, `explain` for maps of test images, or `external:` and the name of another
+            data set.
+        fold: Of the classifier; `index` for the split of the workspace.
         seed: Of the classifier.
         arm: Of the classifier.
         images: Number of images.
@@ -71,6 +75,23 @@ def read_ledger(directory: Path) -> list[Read]:
     return reads
 
 
+def n_reads(directory: Path, *, arm: str, images_sha256: str) -> int:
+    """How often classifiers of an arm were tested on these very images.
+
+    Raises:
+        IntegrityError: An entry is damaged.
+    """
+    return sum(
+        (read.what, read.arm, read.images_sha256) == (TEST, arm, images_sha256)
+        for read in read_ledger(directory)
+    )
+
+
+def fingerprint_of_images(image_ids: Iterable[str]) -> str:
+    """SHA-256 of image ids in their order."""
+    return fingerprint("\n".join(image_ids).encode())
+
+
 def ledger_table(reads: Sequence[Read]) -> str:
     """The ledger as CSV."""
     text = io.StringIO()
@@ -82,7 +103,7 @@ def ledger_table(reads: Sequence[Read]) -> str:
 
 def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
     """How often each classifier's test images were looked at."""
-    of_test = [read for read in reads if read.what == "test"]
+    of_test = [read for read in reads if read.what == TEST]
     times = Counter((read.fold, read.seed, read.arm) for read in of_test)
     most = max(times.values(), default=0)
     again = {f"{arm}, {fold}, seed {seed}": n for (fold, seed, arm), n in times.items() if n > 1}
@@ -95,7 +116,13 @@ def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
         )
     else:
         sentence += ": each test case once per classifier."
-    elsewhere = Counter(read.what.partition(":")[2] for read in reads if read.what != "test")
+    explained = Counter(read.arm for read in reads if read.what == EXPLAIN)
+    if explained:
+        told = ", ".join(f"{arm} {n}" for arm, n in sorted(explained.items()))
+        sentence += f" Maps of test images by `balancer explain`: {told}."
+    elsewhere = Counter(
+        read.what.partition(":")[2] for read in reads if read.what not in (TEST, EXPLAIN)
+    )
     if elsewhere:
         told = ", ".join(f"{name} {n}" for name, n in sorted(elsewhere.items()))
         sentence += f" Reads of other data sets: {told}."
@@ -104,6 +131,7 @@ def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
         "runs": len(times),
         "most_reads_of_a_case_per_arm_and_seed": most,
         "read_again": again,
+        "explained": dict(sorted(explained.items())),
         "reads_elsewhere": dict(sorted(elsewhere.items())),
         "sentence": sentence,
     }
