@@ -21,7 +21,7 @@ _LEVELS = [  # a module may import from its own level and from those after it
     {"quality", "report", "ablation", "statistics", "shortcuts", "explanation", "app", "lungs"},
     {"data"},
     {"imaging"},
-    {"config", "workspace", "manifest", "results", "resources", "recipe"},
+    {"config", "workspace", "manifest", "results", "resources", "recipe", "ledger"},
     {"ratio", "errors", "cli_types", "sections", "lungs_section", "allocator"},
 ]
 _CHAINS = {"run.py", "ablate.py", "fold_images.py"}  # stages that may import stages

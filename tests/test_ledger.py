@@ -97,3 +97,14 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
     (tmp_path / f"{os.getpid()}.json").write_text("{")
     with pytest.raises(IntegrityError, match="restore it"):
         read_ledger(tmp_path)
+
+
+def test_a_damaged_ledger_is_told_before_anything_is_trained(
+    copied: Workspace, config: BalancerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[object] = []
+    monkeypatch.setattr("classifier.train.fit", lambda *_, **__: trained.append(0))
+    (copied.ledger_dir / "damaged.json").write_text("{")
+    with pytest.raises(IntegrityError, match=r"damaged\.json"):
+        classify.run(config, copied, force=True)
+    assert not trained

@@ -49,7 +49,7 @@ def test_one_channel_is_grey_repeated(name, plain):
 
 
 def test_gradients_equal_dynamic_padding(name, plain):
-    images = torch.randn(2, 3, 32, 32)
+    images = torch.randn(2, 3, 64, 64)
     ours = lite_features(name, 3).eval()
     ours(images).sum().backward()
     plain.zero_grad()

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from balancer.data.dataset import Index
 from balancer.errors import ConfigurationError
 from balancer.explanation.cases import CHOSEN, RIGHT, WRONG, Case, case_table
@@ -72,6 +74,24 @@ def draw_maps(
         }
         for number, case in enumerate(cases)
     ]
+
+
+def refuse_missing_layer(models: Sequence[ExplainedModel], layer: str | None) -> None:
+    """Find out before any test image is looked at; one model with the layer is enough.
+
+    Raises:
+        ConfigurationError: No model has the layer.
+    """
+    faults = []
+    for model in models:
+        side = model.loaded.network.preprocessing.input_size
+        try:
+            activations(model.loaded.network, torch.zeros(1, 1, side, side), layer, n=1)
+        except LayerError as fault:
+            faults.append(fault)
+        else:
+            return
+    raise ConfigurationError(str(faults[0])) from faults[0]
 
 
 def draw_activations(

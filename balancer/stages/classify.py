@@ -14,7 +14,6 @@ from balancer.data.cache import open_cache
 from balancer.data.dataset import (
     ImageSet,
     Index,
-    RadiographTable,
     evaluation_table,
     load_index,
     training_table,
@@ -172,6 +171,9 @@ def _train_and_test(
         made = ImageSet(synthetic, open_cache(place, Roots.of([place]), synthetic, size))
     train = training_table(real, index.classes, made)
     validation = evaluation_table(real, index.classes, "val")
+    test_images = evaluation_table(real, index.classes, "test")
+    test_sha256 = fingerprint_of_images(record.image_id for record in test_images.records)
+    before = _earlier_reads(workspace, test_sha256, arm)
     positive = index.classes.index(index.positive_class(config.evaluation.positive_class))
     n_real = sum(index.counts("train").values())
     steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
@@ -210,8 +212,15 @@ def _train_and_test(
     if len(index.classes) == 2:
         scores = predict_probabilities(loaded, validation)[:, positive]
         threshold = choose_threshold(scores, validation.labels == positive)
-    test_images = evaluation_table(real, index.classes, "test")
-    reads = _note_read(workspace, test_images, arm, config.seed)
+    note_read(
+        workspace.ledger_dir,
+        what=TEST,
+        fold="index",
+        seed=config.seed,
+        arm=arm,
+        images=len(test_images),
+        images_sha256=test_sha256,
+    )
     test = test_classifier(
         loaded,
         test_images,
@@ -230,30 +239,20 @@ def _train_and_test(
         "best_epoch": fit.best_epoch,
         "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
         "test": test,
-        "test_reads": reads,
+        "test_reads": before + 1,
     }
 
 
-def _note_read(workspace: Workspace, test: RadiographTable, arm: str, seed: int) -> int:
-    """Write the read down before it is taken; how many there are of these images now."""
-    images = fingerprint_of_images(record.image_id for record in test.records)
+def _earlier_reads(workspace: Workspace, images: str, arm: str) -> int:
+    """How often these test images tested this arm; told before hours go into another training."""
     before = n_reads(workspace.ledger_dir, arm=arm, images_sha256=images)
     if before:
         log.warning(
-            "These %d test images have tested a classifier of %s before (%s): what was chosen "
-            "since is no longer untouched by them.",
-            len(test), arm, "once" if before == 1 else f"{before} times",
+            "These test images have tested a classifier of %s before (%s): what was chosen since "
+            "is no longer untouched by them.",
+            arm, "once" if before == 1 else f"{before} times",
         )  # fmt: skip
-    note_read(
-        workspace.ledger_dir,
-        what=TEST,
-        fold="index",
-        seed=seed,
-        arm=arm,
-        images=len(test),
-        images_sha256=images,
-    )
-    return before + 1
+    return before
 
 
 def _sharp(config: BalancerConfig) -> int:

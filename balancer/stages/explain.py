@@ -16,7 +16,7 @@ from balancer.explanation.cases import Case, chosen_cases, draw_cases
 from balancer.explanation.looks import BORDER, DEFINITIONS, LUNGS, Looks, look, summarise
 from balancer.explanation.looks_plot import save_looks
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
-from balancer.explanation.shown import draw_activations, draw_maps
+from balancer.explanation.shown import draw_activations, draw_maps, refuse_missing_layer
 from balancer.ledger import EXPLAIN, fingerprint_of_images, note_read
 from balancer.manifest import ImageRecord, fingerprint
 from balancer.report.tables import interval
@@ -179,6 +179,8 @@ def _explain(
     config: BalancerConfig, workspace: Workspace, question: _Question, folder: Path
 ) -> dict[str, Any]:
     index, first = question.index, question.models[0]
+    if question.chosen or question.per_class:
+        refuse_missing_layer(question.models, question.layer)
     tables = {
         size: evaluation_table(index.image_set(size), index.classes, "test")
         for size in {model.image_size for model in question.models}
