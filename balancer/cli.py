@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from balancer.cli_types import (
+from balancer.command import call_stage, list_layouts
+from balancer.options import (
     RatioParam,
     Request,
     explain_options,
@@ -17,7 +18,6 @@ from balancer.cli_types import (
     shared_options,
     trainer_options,
 )
-from balancer.command import call_stage, list_layouts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

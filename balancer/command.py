@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from balancer.allocator import keep_freed_memory
-from balancer.cli_types import Request
 from balancer.errors import DISK_FAULTS, BalancerError, EnvironmentFault, sentence_of
+from balancer.options import Request
 
 if TYPE_CHECKING:
     from balancer.config import BalancerConfig

@@ -8,29 +8,53 @@ import importlib.resources
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from balancer.ablation.config import AblationConfig
+from balancer.data.config import DataConfig
 from balancer.errors import ConfigurationError
-from balancer.lungs_section import LungsConfig
-from balancer.sections import (
-    AblationConfig,
-    DataConfig,
-    EvaluationConfig,
-    GateConfig,
-    HardwareConfig,
-    PreprocessingConfig,
-    QualityConfig,
-    Section,
-    SynthesisConfig,
-)
+from balancer.evaluation.config import EvaluationConfig
+from balancer.imaging.config import PreprocessingConfig
+from balancer.lungs.config import LungsConfig
+from balancer.quality.config import GateConfig, QualityConfig
+from balancer.section import ConfigSection
+from balancer.synthetic.config import SynthesisConfig
 from classifier.config import ClassifierConfig
 from gan.config import GANConfig
 
 
-class BalancerConfig(Section):
+class HardwareConfig(ConfigSection):
+    """What is handed to the Lightning Trainer."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: int | str = 1
+    """How many; or which, such as `0,2`; or `auto`."""
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
+    num_nodes: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("devices")
+    @classmethod
+    def _is_device_list(cls, devices: int | str) -> int | str:
+        if isinstance(devices, str) and devices.isdigit():
+            devices = int(devices)
+        numbers = not isinstance(devices, int) and re.fullmatch(r"\d+(,\d+)*,?", devices)
+        if devices in ("auto", -1) or numbers or (isinstance(devices, int) and devices > 0):
+            return devices
+        raise ValueError("a number of at least 1, a list such as 0,2, or auto is wanted")
+
+    @property
+    def n_devices(self) -> int | None:
+        """How many devices are asked for on this machine; None: all there are."""
+        if isinstance(self.devices, int):
+            return None if self.devices == -1 else self.devices
+        return None if self.devices == "auto" else len(self.devices.strip(",").split(","))
+
+
+class BalancerConfig(ConfigSection):
     """Everything a run depends on."""
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0

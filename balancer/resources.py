@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from balancer.config import HardwareConfig
 from balancer.errors import EnvironmentFault
-from balancer.sections import HardwareConfig
 
 log = logging.getLogger(__name__)
 

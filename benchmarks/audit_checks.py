@@ -24,6 +24,7 @@ from balancer.data.audit.suspects import (
     UPSIDE_DOWN,
     collect_flags,
 )
+from balancer.data.config import DataConfig
 from balancer.data.film.examine import LOW_CONTRAST, Examined, examine_images, look_at_bytes
 from balancer.data.io import png_bytes, resize_square
 from balancer.data.layouts.registry import read_archives
@@ -32,7 +33,6 @@ from balancer.data.scan import FoundImage
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import Features, features_of
 from balancer.quality.look_alikes import look_alikes
-from balancer.sections import DataConfig
 
 Pixels = NDArray[np.uint8]
 Make = Callable[[Pixels, np.random.Generator], Pixels]

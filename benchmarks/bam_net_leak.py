@@ -30,7 +30,7 @@ import torch
 import gan.train
 from balancer.ablation.folds import derived_seed
 from balancer.config import BalancerConfig, load_config
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.data.split import split_groups
 from balancer.results import installed_versions
 from balancer.stages import prepare

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from balancer.config import load_config
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.quality.extractors import load_extractor
 from balancer.quality.measure import measure
 from balancer.quality.memorization import CopyDetector

@@ -87,7 +87,7 @@ def make_set(data: Path, folder: Path, n_films: int, side: int) -> None:
 
 def draw_films(folder: Path, side: int) -> Path:
     """Phantoms to begin with, where no films are given."""
-    from balancer.data.phantoms.phantom import draw_phantom
+    from samples.phantom import draw_phantom
 
     for label in ("COVID", "Normal"):
         (folder / label).mkdir(parents=True)

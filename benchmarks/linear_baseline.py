@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from balancer.data.dataset import evaluation_table, load_index, training_table
+from balancer.data.index import evaluation_table, load_index, training_table
 from classifier.config import ClassifierConfig
 from classifier.data import EvaluationSet, evaluation_loader
 from classifier.metrics import auroc, evaluate

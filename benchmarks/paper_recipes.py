@@ -33,8 +33,8 @@ import torch
 
 from balancer.allocator import keep_freed_memory
 from balancer.config import BalancerConfig, bundled_recipes, load_config
-from balancer.report.plots import save_roc
-from balancer.report.tables import read_predictions
+from balancer.drawing.plots import save_roc
+from balancer.evaluation.predictions import read_predictions
 from balancer.results import installed_versions
 from balancer.stages import classify, prepare
 from balancer.workspace import Workspace

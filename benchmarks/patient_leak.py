@@ -28,9 +28,9 @@ import numpy as np
 from balancer.ablation.folds import Fold, derived_seed, plan_folds
 from balancer.allocator import keep_freed_memory
 from balancer.config import BalancerConfig, load_config
-from balancer.data.dataset import ImageSet, Index, evaluation_table, load_index, training_table
+from balancer.data.index import ImageSet, Index, evaluation_table, load_index, training_table
+from balancer.evaluation.sizes import settle
 from balancer.manifest import ImageRecord
-from balancer.recipe import settle
 from balancer.results import installed_versions
 from balancer.stages import prepare
 from balancer.workspace import Workspace

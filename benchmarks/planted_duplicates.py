@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
 from balancer.data.film.examine import Examined, examine_images, look_at_bytes
 from balancer.data.layouts.registry import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
-from balancer.sections import DataConfig
 
 Pixels = NDArray[np.uint8]
 Make = Callable[[Pixels, np.random.Generator], Pixels]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from balancer.data.io import decode_radiograph, png_bytes, read_radiograph, resize_square
-from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.imaging.borders import remove_border
+from balancer.imaging.config import PreprocessingConfig as Config
 from balancer.imaging.preprocess import preprocessor
-from balancer.sections import PreprocessingConfig as Config
+from samples.phantom import draw_lung_field, draw_phantom
 
 FILM = Path("film")
 Films = Sequence[NDArray[np.uint8]]

@@ -27,7 +27,7 @@ def seconds_of(engine: str, folder: Path, place: Path) -> float:
     from balancer.data.ingest.engine import engine_of
     from balancer.data.ingest.look import Look
     from balancer.data.roots import Roots
-    from balancer.recipe import sizes_read
+    from balancer.evaluation.sizes import sizes_read
 
     config = load_config(options={"data.root": str(folder)})
     roots = Roots.of([folder])

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import torch
 
-from balancer.data.writer import write_images
+from balancer.synthetic.write import write_images
 from gan.checkpoint import LoadedGenerator, Provenance, load_generator, save_generator
 from gan.config import GANConfig
 from gan.networks import Generator, initialise

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_pipeline import config_for, draw_folder
 
 from balancer.config import BalancerConfig
 from balancer.stages import run as everything
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for, draw_folder
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipeline import arguments, config_for, metrics_of, tree
 
 import balancer.ablation.unit
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
-from balancer.ledger import read_ledger
-from balancer.report.tables import read_predictions
+from balancer.evaluation.ledger import read_ledger
+from balancer.evaluation.predictions import read_predictions
 from balancer.results import StageResult, new_result
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
+from support.tiny_pipeline import arguments, config_for, metrics_of, tree
 
 ARMS = ("real", "oversample", "gan", "noise", "held-back-real")
 STUDY = ("ablation.repeats=2", f"ablation.arms=[{', '.join(ARMS)}]")
@@ -256,7 +256,7 @@ def test_wrong_plans_are_refused(fresh: Workspace, data: Path, change: str, mess
 def test_models_are_tested_on_other_images(
     mine: Workspace, study: BalancerConfig, tmp_path: Path
 ) -> None:
-    from balancer.data.phantoms.phantom import write_samples
+    from samples.phantom import write_samples
 
     write_samples(tmp_path / "test", n_covid=8, n_normal=9, size=44, seed=99)
     with mine.lock():

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted_studies import QUESTION, changed, facts, study
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -19,12 +18,13 @@ from sklearn.metrics import (
 from balancer.ablation.compare import compare
 from balancer.ablation.run_scores import COMPARED, TITLES
 from balancer.ablation.runs import Run
-from balancer.report.tables import Predictions
+from balancer.evaluation.predictions import Predictions
 from balancer.statistics.delong import delong_test
 from balancer.statistics.mcnemar import mcnemar_exact
 from balancer.statistics.resampled_t import resampled_t
 from classifier.bootstrap import group_weights
 from classifier.metrics import evaluate
+from support.planted_studies import QUESTION, changed, facts, study
 
 ARMS = ("real", "oversample", "gan ratio=2:1", "focal", "held-back-real")
 

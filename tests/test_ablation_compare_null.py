@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted_studies import QUESTION, facts, study
 
 from balancer.ablation.compare import compare
+from support.planted_studies import QUESTION, facts, study
 
 STUDIES = 1000
 

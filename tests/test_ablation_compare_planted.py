@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted_studies import QUESTION, changed, facts, study
 from sklearn.metrics import roc_auc_score
 
 from balancer.ablation.compare import compare
 from balancer.ablation.runs import Run
 from balancer.errors import ConfigurationError, IntegrityError
+from support.planted_studies import QUESTION, changed, facts, study
 
 ARMS = ("real", "oversample", "gan ratio=2:1", "focal", "held-back-real")
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balancer.ablation.config import AblationConfig
 from balancer.ablation.folds import Fold, hold_back, plan_folds
 from balancer.errors import DataError
 from balancer.manifest import HELD_BACK, ImageRecord
 from balancer.ratio import TargetRatio
-from balancer.sections import AblationConfig
 
 SHARES = (0.7, 0.15, 0.15)
 

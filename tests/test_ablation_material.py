@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipeline import config_for
 
 from balancer.ablation.arms import Arm, read_arms
 from balancer.ablation.folds import plan_folds
@@ -11,12 +10,13 @@ from balancer.ablation.made import maker_of
 from balancer.ablation.material import Material, images_wanted, prepare_material, repeated
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
-from balancer.data.dataset import ImageSet, Index, load_index
+from balancer.data.index import ImageSet, Index, load_index
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import HELD_BACK
 from balancer.ratio import TargetRatio
 from balancer.stages import prepare
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for
 
 SIZE = 32
 

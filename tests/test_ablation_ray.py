@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from ray_study import STUDY
-from tiny_pipeline import config_for, metrics_of, tree
 
 from balancer.ablation.executors import executor_for
 from balancer.errors import EnvironmentFault
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
+from support.ray_study import STUDY
+from support.tiny_pipeline import config_for, metrics_of, tree
 
 HERE = Path(__file__).parent
 
@@ -23,7 +23,8 @@ def predictions(workspace: Workspace) -> dict[str, bytes]:
 @pytest.mark.usefixtures("one_thread")
 def test_a_killed_node_loses_nothing_and_doubles_nothing(tmp_path: Path, data: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(HERE / "ray_study.py"), str(data), str(tmp_path / "ray")],
+        [sys.executable, "-m", "support.ray_study", str(data), str(tmp_path / "ray")],
+        cwd=HERE,
         capture_output=True,
         text=True,
         timeout=240,

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_studies import QUESTION, facts, study
 
 from balancer.ablation.compare import compare
 from balancer.ablation.runs import Run
 from balancer.ablation.same_images import compare_on_same_images
-from balancer.ledger import ledger_summary, note_read, read_ledger
+from balancer.evaluation.ledger import ledger_summary, note_read, read_ledger
+from support.planted_studies import QUESTION, facts, study
 
 ARMS = ("real", "focal")
 

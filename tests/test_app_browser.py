@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_ablation import write_ablation
 from PIL import Image
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
-from balancer.report.tables import read_predictions
+from balancer.data.index import load_index
+from balancer.evaluation.predictions import read_predictions
 from balancer.stages import report
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
+from support.made_ablation import write_ablation
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_ablation import write_ablation
 
 from balancer.app.cards import told_card
 from balancer.app.desk import DECIDED, Desk
@@ -16,17 +15,18 @@ from balancer.app.models import find_models
 from balancer.app.reading import read_with
 from balancer.app.samples import find_samples
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.data.io import png_bytes, read_radiograph
-from balancer.data.phantoms.phantom import draw_phantom
-from balancer.data.synthetic import load_generator_for
-from balancer.report.tables import read_predictions
+from balancer.evaluation.predictions import read_predictions
 from balancer.stages import report, serve
+from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
 from classifier.explain import grad_cam, prepared_images
 from classifier.metrics import predict_classes
 from classifier.tables import ArrayTable
+from samples.phantom import draw_phantom
+from support.made_ablation import write_ablation
 
 
 def desk_of(workspace: Workspace, config: BalancerConfig) -> Desk:

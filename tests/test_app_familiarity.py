@@ -12,11 +12,11 @@ from balancer.app.familiarity import (
     measure_familiarity,
 )
 from balancer.app.uploads import Film, RefusedFilmError
-from balancer.data.dataset import load_index
-from balancer.data.phantoms.phantom import draw_phantom
+from balancer.data.index import load_index
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import features_of
 from balancer.workspace import Workspace
+from samples.phantom import draw_phantom
 
 SIZE = 32
 

@@ -14,12 +14,12 @@ from safetensors.numpy import save_file
 
 from balancer.app.models import RefusedModelError, find_models, receive_model
 from balancer.app.uploads import RefusedFilmError, read_film
+from balancer.data.config import DataConfig
 from balancer.data.io import png_bytes
-from balancer.data.phantoms.phantom import draw_phantom
 from balancer.errors import ConfigurationError
-from balancer.sections import DataConfig
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
+from samples.phantom import draw_phantom
 
 LIMITS = DataConfig()
 NOISE = np.random.default_rng(0)

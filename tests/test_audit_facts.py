@@ -16,15 +16,15 @@ from balancer.data.audit.suspects import (
     are_chests,
     collect_flags,
 )
+from balancer.data.config import DataConfig
 from balancer.data.film.examine import Examined, examine_images
 from balancer.data.film.facts import measure
 from balancer.data.film.fingerprint import thumbnail_of
 from balancer.data.film.lettering import text_share
 from balancer.data.film.seam import seam_strength
-from balancer.data.phantoms.phantom import draw_phantom
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
-from balancer.sections import DataConfig
+from samples.phantom import draw_phantom
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageOps
-from radiograph_folders import audit_of, configured, in_workspace, index_of, save
 
 from balancer.cli import main
 from balancer.config import BalancerConfig
-from balancer.data.phantoms.phantom import draw_phantom
 from balancer.errors import IntegrityError
 from balancer.quality.look_alikes import look_alikes
 from balancer.stages import audit, prepare
 from balancer.workspace import Workspace
+from samples.phantom import draw_phantom
+from support.radiograph_folders import audit_of, configured, in_workspace, index_of, save
 
 CHROMIUM = "/usr/bin/chromium"
 

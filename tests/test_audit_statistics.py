@@ -2,11 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import audit_of, class_folders, configured, film, in_workspace, save
 from sklearn.metrics import roc_auc_score
 
 from balancer.data.audit.statistics_by_class import STATISTICS, auroc
 from balancer.stages import prepare
+from support.radiograph_folders import audit_of, class_folders, configured, film, in_workspace, save
 
 
 def test_auroc_is_that_of_scikit_learn() -> None:

@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_training import TINY, skewed, spied_batches, table, train, weights
 
 from classifier.checkpoint import load_classifier
 from classifier.config import AugmentConfig
 from classifier.losses import ClassLoss
 from classifier.tables import ArrayTable
 from classifier.train import Pretraining
+from support.tiny_training import TINY, skewed, spied_batches, table, train, weights
 
 
 @pytest.mark.parametrize(("share", "n_first"), [(0.5, 4), (0.3, 2), (0.01, 0), (0.8, 6)])

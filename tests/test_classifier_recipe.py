@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from tiny_training import TINY, spied_batches, table, train, weights
 
 from classifier.checkpoint import LoadedClassifier, load_classifier
 from classifier.config import ClassifierConfig, Phase
@@ -17,6 +16,7 @@ from classifier.phases import group_rates
 from classifier.predict import log_probabilities, predict_probabilities
 from classifier.tables import ArrayTable
 from classifier.train import member_seed
+from support.tiny_training import TINY, spied_batches, table, train, weights
 
 
 def tiny(**changes: object) -> ClassifierConfig:

@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import TINY, skewed, spied_batches, table, train
 
 from classifier.checkpoint import load_classifier
 from classifier.losses import ClassLoss
@@ -12,6 +11,7 @@ from classifier.mixup import Mixup, mix
 from classifier.module import ClassifierModule
 from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
+from support.tiny_training import TINY, skewed, spied_batches, table, train
 
 
 def test_the_loss_counts_the_classes_of_the_training_table(

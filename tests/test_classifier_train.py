@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import TINY, table, train, weights
 
 from classifier.checkpoint import load_classifier
 from classifier.models import build
@@ -15,6 +14,7 @@ from classifier.phases import one_cycle
 from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
 from classifier.train import Pretraining, TrainingDiverged
+from support.tiny_training import TINY, table, train, weights
 
 
 def test_it_learns_and_leaves_its_files(tmp_path: Path) -> None:

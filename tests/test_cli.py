@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tiny_pipeline import TINY, arguments, metrics_of, tree
 
 from balancer.cli import main
 from balancer.stages import report
 from balancer.workspace import Workspace
+from support.tiny_pipeline import TINY, arguments, metrics_of, tree
 
 SETTINGS = [word for change in TINY for word in ("--set", change)]
 LONG = ("gan.images_shown=6400", "gan.checkpoint_every=160")

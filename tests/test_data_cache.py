@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import class_folders, configured, film, in_workspace, save
 
 from balancer.data import cache
 from balancer.data.cache import open_cache
-from balancer.data.dataset import (
+from balancer.data.index import (
     ImageSet,
     Index,
     evaluation_table,
@@ -21,6 +20,7 @@ from balancer.errors import IntegrityError
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.results import MissingStage
 from balancer.stages import prepare
+from support.radiograph_folders import class_folders, configured, film, in_workspace, save
 
 
 @pytest.fixture

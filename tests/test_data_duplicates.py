@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from radiograph_folders import film, save
 from scipy.fft import dctn
 
+from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
 from balancer.data.copies.grouping import clusters_of, group_images
 from balancer.data.copies.registration import flip_cuts, register
@@ -25,10 +25,10 @@ from balancer.data.film.fingerprint import (
     waves,
     waves_with_slopes,
 )
-from balancer.data.phantoms.phantom import draw_phantom
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
-from balancer.sections import DataConfig
+from samples.phantom import draw_phantom
+from support.radiograph_folders import film, save
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "radiography-bam"
 LIMIT = DataConfig().duplicate_correlation

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from PIL import Image
-from radiograph_folders import class_folders, configured, film, in_workspace, index_of, save
 
-from balancer.data.dataset import evaluation_table
-from balancer.data.external import BYTES, FILM, GROUP, PIXELS, load_external
+from balancer.data.index import evaluation_table
 from balancer.data.io import png_bytes
 from balancer.errors import DataError, IntegrityError
+from balancer.evaluation.external import BYTES, FILM, GROUP, PIXELS, load_external
+from support.radiograph_folders import class_folders, configured, film, in_workspace, index_of, save
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from radiograph_folders import film, save
 
 from balancer.data.io import (
     UnusableImageError,
@@ -19,6 +18,7 @@ from balancer.data.io import (
     read_radiograph,
     resize_square,
 )
+from support.radiograph_folders import film, save
 
 NAME = Path("film.png")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import class_folders, configured, film, in_workspace, save
 
+from balancer.data.config import DataConfig
 from balancer.data.film import examine
 from balancer.data.film.examine import Examined, look_at
 from balancer.data.ingest import passes
@@ -19,8 +19,8 @@ from balancer.data.io import UnusableImageError, read_bytes, resize_square
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, scan_folder
 from balancer.errors import DataError
-from balancer.sections import DataConfig
 from balancer.stages import prepare
+from support.radiograph_folders import class_folders, configured, film, in_workspace, save
 
 SIZES = (16, 24)
 

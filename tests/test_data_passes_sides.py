@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import configured, film, in_workspace, save
 
 from balancer.data.cache import open_cache
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.data.ingest.rows import RowFile
-from balancer.recipe import sizes_read
+from balancer.evaluation.sizes import sizes_read
 from balancer.stages import prepare
+from support.radiograph_folders import configured, film, in_workspace, save
 
 SMALL, LARGE, OTHER = 32, 48, 60
 

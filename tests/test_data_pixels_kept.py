@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import class_folders, configured, film, in_workspace, save
 
 from balancer.data import cache
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.data.ingest.rows import RowFile
 from balancer.data.io import read_radiograph, resize_square
-from balancer.recipe import sizes_read
+from balancer.evaluation.sizes import sizes_read
 from balancer.stages import prepare
+from support.radiograph_folders import class_folders, configured, film, in_workspace, save
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4], [1, 3, 4], [4, 0, 2], []])

@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from radiograph_folders import class_folders, film, save
 
 from balancer.data.metadata import ImageMetadata, read_metadata
 from balancer.data.scan import scan_folder
 from balancer.errors import DataError
+from support.radiograph_folders import class_folders, film, save
 
 
 @pytest.fixture

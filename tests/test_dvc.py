@@ -10,12 +10,12 @@ from typing import Any
 import click
 import pytest
 import yaml
-from tiny_pipeline import metrics_of
 
 from balancer.cli import main
 from balancer.config import BalancerConfig, load_config
 from balancer.results import read_result
 from balancer.workspace import Workspace
+from support.tiny_pipeline import metrics_of
 
 ROOT = Path(__file__).parent.parent
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny_pipeline import TINY, draw_folder
 
 from balancer.workspace import Workspace
+from support.tiny_pipeline import TINY, draw_folder
 
 ROOT = Path(__file__).parent.parent
 PLACE = Workspace(Path("dvc-workspace"))

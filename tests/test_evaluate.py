@@ -3,18 +3,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipeline import metrics_of
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
-from balancer.data.phantoms.phantom import write_samples
+from balancer.data.index import load_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.recipe import settle
-from balancer.report.tables import read_predictions
+from balancer.evaluation.predictions import read_predictions
+from balancer.evaluation.sizes import settle
 from balancer.results import MissingStage, read_result
 from balancer.stages import classify, evaluate, lr_find, prepare
 from balancer.stages import run as everything
 from balancer.workspace import Workspace
+from samples.phantom import write_samples
+from support.tiny_pipeline import metrics_of
 
 
 @pytest.fixture

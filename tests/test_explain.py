@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from tiny_pipeline import config_for, tree
 
 from balancer.cli import main
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError, DataError, EnvironmentFault, IntegrityError
 from balancer.explanation.cases import draw_cases
 from balancer.explanation.looks import Looks, region_shares, summarise
@@ -26,6 +25,7 @@ from balancer.results import MissingStage, StageResult
 from balancer.shortcuts.views import central_region
 from balancer.stages import classify, explain, prepare
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for, tree
 
 PICTURES = ("grad-cam.png", "activations.png", "where-it-looks.png")
 

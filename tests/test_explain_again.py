@@ -5,12 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_pipeline import config_for
 
 from balancer.config import BalancerConfig
 from balancer.errors import ConfigurationError
 from balancer.stages import explain
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for
 
 
 def draw_masks(folder: Path, data: Path, columns: int) -> None:

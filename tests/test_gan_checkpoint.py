@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_gan import PROVENANCE, recipe
 
 from gan.checkpoint import CheckpointError, Provenance, load_generator, save_generator
 from gan.networks import Generator
+from support.tiny_gan import PROVENANCE, recipe
 
 
 @pytest.fixture

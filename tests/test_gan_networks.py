@@ -1,11 +1,11 @@
 import pytest
 import torch
-from tiny_gan import recipe
 from torch.nn import functional as F
 
 from gan.losses import discriminator_loss, generator_loss
 from gan.networks import Discriminator, Generator, initialise
 from gan.transforms import to_uint8, to_unit_range
+from support.tiny_gan import recipe
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_gan import PROVENANCE, recipe
 
 from gan.checkpoint import Provenance, load_generator, save_generator
 from gan.networks import Generator
 from gan.sample import generate, interpolate
+from support.tiny_gan import PROVENANCE, recipe
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_gan import noise, recipe, train, watched
 
 import gan.module
 from gan.checkpoint import load_generator
@@ -18,6 +17,7 @@ from gan.module import LitDCGAN
 from gan.sample import generate
 from gan.selection import Evaluation, membership_auroc, reason_to_stop
 from gan.train import TrainingDiverged
+from support.tiny_gan import noise, recipe, train, watched
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_gan import PROVENANCE, noise, recipe, train
 
 import gan.module
 from gan.checkpoint import CheckpointError, load_generator
 from gan.module import LitDCGAN
 from gan.stream import ImageStream
 from gan.train import TrainingDiverged
+from support.tiny_gan import PROVENANCE, noise, recipe, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -116,7 +116,7 @@ def test_killed_and_resumed_equals_uninterrupted(finished: Path, tmp_path: Path)
         torch.set_num_threads(1)
         from pathlib import Path
         from gan.module import LitDCGAN
-        from tiny_gan import train
+        from support.tiny_gan import train
         original = LitDCGAN.training_step
         def slow(self, images, batch_idx):
             time.sleep(0.05)

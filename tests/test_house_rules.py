@@ -5,7 +5,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,26 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("balancer", "gan", "classifier")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_LEVELS = [  # a module may import from its own level and from those after it
-    {"cli"},
-    {"command"},
-    {"stages"},
-    {"quality", "report", "ablation", "statistics", "shortcuts", "explanation", "app", "lungs"},
-    {"data"},
-    {"imaging"},
-    {"config", "workspace", "manifest", "results", "resources", "recipe", "ledger"},
-    {"ratio", "errors", "cli_types", "sections", "lungs_section", "allocator"},
+LEVELS = [
+    # A module may import from its own level and from those after it; docs/architecture.md shows
+    # this very list.
+    ["cli"],
+    ["command"],
+    ["stages"],
+    ["app"],
+    ["report"],
+    ["ablation"],
+    ["quality", "shortcuts", "explanation", "lungs"],
+    ["evaluation", "synthetic"],
+    ["data"],
+    ["imaging"],
+    ["resources"],
+    ["config"],
+    ["workspace", "results", "manifest"],
+    ["drawing", "statistics"],
+    ["ratio", "errors", "options", "section", "allocator"],
 ]
+_CONFIG = LEVELS.index(["config"])  # `ROOM/config.py` is a part of it that lies beside its room
 _CHAINS = {"run.py", "ablate.py", "fold_images.py"}  # stages that may import stages
 _HEAVY = {"torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas", "PIL", "numpy", "timm"}
 
@@ -38,8 +48,11 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _level(part: str) -> int:
-    return next(number for number, names in enumerate(_LEVELS) if part in names)
+def _level(parts: Sequence[str]) -> int:
+    """Level of a module, given the parts of its dotted name after `balancer`."""
+    if parts[1:2] == ["config"]:
+        return _CONFIG
+    return next(number for number, names in enumerate(LEVELS) if parts[0] in names)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -54,20 +67,20 @@ def test_imports_keep_the_rules(path: Path) -> None:
     parts = path.relative_to(ROOT / "balancer").parts
     if parts == ("__init__.py",):
         return
-    own = _level(parts[0].removesuffix(".py"))
+    own = _level([part.removesuffix(".py") for part in parts])
     for name in names:
         if not name.startswith("balancer."):
             continue
-        other = name.split(".")[1]
+        other = name.split(".")[1:]
         assert _level(other) >= own, f"{path.name} imports upwards: {name}"
-        if parts[0] == "stages" and other == "stages":
+        if parts[0] == "stages" and other[0] == "stages":
             assert parts[-1] in _CHAINS, f"{path.name} imports the stage {name}"
     assert ("yaml" in tops) == (parts == ("config.py",))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_are_small_and_named_for_what_they_hold(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
     assert path.stem not in ("utils", "helpers", "common")
     assert not {"utils", "helpers", "common"} & set(path.parts)
 

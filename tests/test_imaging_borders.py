@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.imaging.borders import MAX_ROUNDING, MAX_SHARE, Box, find_film, remove_border
+from samples.phantom import draw_lung_field, draw_phantom
 
 SIDE = 160
 WHOLE = Box(0, SIDE, 0, SIDE)

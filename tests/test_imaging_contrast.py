@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from balancer.data.phantoms.phantom import draw_phantom
 from balancer.imaging.contrast import clahe, equalize, histogram, window
 from balancer.imaging.framing import crop_square, pad_square
+from samples.phantom import draw_phantom
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from pathlib import Path
 import made_archives as made
 import pytest
 from openpyxl import Workbook
-from radiograph_folders import class_folders, film, save
 
 from balancer.data.layouts.covid_collections import leaf, one_person
 from balancer.data.layouts.radiography import source_of
 from balancer.errors import DataError
+from support.radiograph_folders import class_folders, film, save
 
 
 def test_radiography_database(tmp_path: Path) -> None:

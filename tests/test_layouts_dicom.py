@@ -9,11 +9,11 @@ import made_archives as made
 import numpy as np
 import pytest
 from PIL import Image
-from radiograph_folders import audit_of, class_folders, configured, film, in_workspace
+
+from support.radiograph_folders import audit_of, class_folders, configured, film, in_workspace
 
 pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")
 
-from made_dicom import content, dataset, write
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
@@ -23,6 +23,7 @@ from balancer.data.io import UnusableImageError, decode_radiograph, read_radiogr
 from balancer.data.layouts.recognition import recognise
 from balancer.errors import DataError
 from balancer.stages import prepare
+from support.made_dicom import content, dataset, write
 
 SECRET = "Doe^Jane"
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)

@@ -7,11 +7,11 @@ from pathlib import Path
 import made_archives as made
 import numpy as np
 import pytest
-from radiograph_folders import class_folders, film, save
 
 from balancer.data.layouts.recognition import recognise
 from balancer.data.split import split_groups
 from balancer.errors import DataError
+from support.radiograph_folders import class_folders, film, save
 
 
 def listed(root: Path, header: str, *rows: str, name: str = "table.csv") -> Path:

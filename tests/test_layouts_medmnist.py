@@ -6,9 +6,8 @@ from pathlib import Path
 import made_archives as made
 import numpy as np
 import pytest
-from radiograph_folders import configured, film, in_workspace
 
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.data.io import (
     UnusableImageError,
     decode_radiograph,
@@ -19,6 +18,7 @@ from balancer.data.io import (
 from balancer.errors import DataError
 from balancer.shortcuts.file_facts import file_facts
 from balancer.stages import prepare
+from support.radiograph_folders import configured, film, in_workspace
 
 
 def test_pneumoniamnist_has_its_names(tmp_path: Path) -> None:

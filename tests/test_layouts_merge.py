@@ -5,18 +5,18 @@ from pathlib import Path
 import made_archives as made
 import pytest
 from click.testing import CliRunner
-from radiograph_folders import class_folders, film, in_workspace, index_of, save
 
 from balancer.cli import main
 from balancer.config import load_config
-from balancer.data.dataset import load_index
-from balancer.data.external import load_external
+from balancer.data.config import DataConfig
+from balancer.data.index import load_index
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError, DataError
+from balancer.evaluation.external import load_external
 from balancer.manifest import fingerprint
 from balancer.results import read_result
-from balancer.sections import DataConfig
 from balancer.stages import prepare
+from support.radiograph_folders import class_folders, film, in_workspace, index_of, save
 
 CLASSES = {"COVID": "COVID-19", "COVID-19": "COVID-19", "Normal": "normal", "No finding": "normal"}
 

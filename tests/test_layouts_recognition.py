@@ -6,11 +6,11 @@ from pathlib import Path
 import made_archives as made
 import pytest
 from click.testing import CliRunner
-from radiograph_folders import class_folders, film, save
 
 from balancer.cli import main
 from balancer.data.layouts.recognition import LAYOUTS, recognise
 from balancer.errors import ConfigurationError, DataError
+from support.radiograph_folders import class_folders, film, save
 
 ARCHIVES: dict[str, Callable[[Path], Path]] = {
     "radiography-database": made.radiography_database,

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import made_archives as made
 import pytest
-from radiograph_folders import audit_of, configured, film, in_workspace, save
 
 from balancer.config import load_config
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
 from balancer.data.layouts.selection import is_frontal
 from balancer.errors import ConfigurationError, DataError
 from balancer.stages import prepare
+from support.radiograph_folders import audit_of, configured, film, in_workspace, save
 
 
 @pytest.fixture

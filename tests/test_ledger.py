@@ -5,14 +5,20 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny_pipeline import metrics_of
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.errors import EnvironmentFault, IntegrityError
-from balancer.ledger import fingerprint_of_images, ledger_summary, n_reads, note_read, read_ledger
+from balancer.evaluation.ledger import (
+    fingerprint_of_images,
+    ledger_summary,
+    n_reads,
+    note_read,
+    read_ledger,
+)
 from balancer.stages import classify, explain, report
 from balancer.workspace import Workspace
+from support.tiny_pipeline import metrics_of
 
 
 def test_ids_of_images_count_in_their_order() -> None:

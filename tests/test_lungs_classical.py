@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from balancer.data.io import read_radiograph
-from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
-from balancer.imaging.lungs import (
+from balancer.imaging.lungs.segment import (
     DOUBTFUL,
     FLAGS,
     NO_LUNGS,
@@ -18,6 +17,7 @@ from balancer.imaging.lungs import (
     judge_mask,
     segment_lungs,
 )
+from samples.phantom import draw_lung_field, draw_phantom
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data" / "radiography-bam"
 SEEDS = range(300, 340)

@@ -8,21 +8,21 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from radiograph_folders import configured, in_workspace, save
 
 from balancer.cli import main
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.data.io import read_radiograph
-from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
+from balancer.data.masks.read import load_masks
 from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.imaging.lungs import dice, segment_lungs
+from balancer.imaging.lungs.segment import dice, segment_lungs
+from balancer.lungs.config import LungsConfig
 from balancer.lungs.known import known_masks
 from balancer.lungs.material import choose_parts
 from balancer.lungs.table import mask_names
-from balancer.lungs_section import LungsConfig
 from balancer.results import MissingStage
-from balancer.shortcuts.masks import load_masks
 from balancer.stages import lungs, prepare
+from samples.phantom import draw_lung_field, draw_phantom
+from support.radiograph_folders import configured, in_workspace, save
 
 TINY = (
     *("lungs.image_size=64", "lungs.filters=4", "lungs.images_shown=320"),

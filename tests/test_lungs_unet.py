@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
-from balancer.imaging.lung_unet import (
+from balancer.imaging.lungs.segment import dice
+from balancer.imaging.lungs.unet import (
     CARD,
     MULTIPLE,
     WEIGHTS,
@@ -19,10 +19,10 @@ from balancer.imaging.lung_unet import (
     predict_lungs,
     save_unet,
 )
-from balancer.imaging.lungs import dice
+from balancer.lungs.config import LungsConfig
 from balancer.lungs.material import Examples
 from balancer.lungs.training import LungAugment, lung_loss, train_unet
-from balancer.lungs_section import LungsConfig
+from samples.phantom import draw_lung_field, draw_phantom
 
 SIDE = 64
 CPU = {"accelerator": "cpu", "devices": 1}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from balancer.imaging.lung_views import lung_view
+from balancer.imaging.lungs.views import lung_view
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 import samples
 from balancer.data.io import read_radiograph
-from balancer.data.phantoms.phantom import draw_phantom, main, write_samples
+from samples.phantom import draw_phantom, main, write_samples
 
 SAMPLES = Path(samples.__file__).parent
 SIZE = 64

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_pipeline import config_for, draw_folder, metrics_of, tree
 
 from balancer.config import BalancerConfig
 from balancer.errors import ConfigurationError, DataError, EnvironmentFault
@@ -16,6 +15,7 @@ from balancer.manifest import ImageRecord, SyntheticRecord, read_table
 from balancer.stages import classify, gan_train, prepare, synthesize
 from balancer.stages import run as everything
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for, draw_folder, metrics_of, tree
 
 
 def test_the_images_bring_the_training_split_to_the_ratio(finished: Workspace) -> None:

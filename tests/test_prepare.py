@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from radiograph_folders import (
+from rich.console import Console
+
+from balancer.data.index import load_index
+from balancer.data.io import png_bytes
+from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
+from balancer.results import StageResult, read_result
+from balancer.stages import prepare
+from balancer.workspace import Workspace
+from support.radiograph_folders import (
     audit_of,
     class_folders,
     configured,
@@ -18,14 +26,6 @@ from radiograph_folders import (
     save,
     warnings_of,
 )
-from rich.console import Console
-
-from balancer.data.dataset import load_index
-from balancer.data.io import png_bytes
-from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
-from balancer.results import StageResult, read_result
-from balancer.stages import prepare
-from balancer.workspace import Workspace
 
 
 @pytest.fixture

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import (
+
+from balancer.stages import prepare
+from balancer.workspace import Workspace
+from support.radiograph_folders import (
     audit_of,
     class_folders,
     configured,
@@ -15,9 +18,6 @@ from radiograph_folders import (
     save,
     warnings_of,
 )
-
-from balancer.stages import prepare
-from balancer.workspace import Workspace
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from radiograph_folders import class_folders
 
 from balancer.cli import main
 from balancer.data.ingest import passes
 from balancer.workspace import Workspace
+from support.radiograph_folders import class_folders
 
 
 @pytest.mark.parametrize("chunks", [0, 2])

@@ -8,21 +8,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from radiograph_folders import configured, in_workspace, save
-from tiny_pipeline import draw_folder
 
 from balancer.ablation.folds import Fold
 from balancer.ablation.workspaces import write_fold
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.data.index_settings import as_standing, refuse_other_settings
 from balancer.data.io import PIXEL_RECIPE, png_bytes, read_radiograph, resize_square
+from balancer.data.masks.read import load_masks, masks_of_index
 from balancer.data.preprocessed import hash_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.imaging.lung_views import lung_view
+from balancer.imaging.lungs.views import lung_view
 from balancer.imaging.preprocess import preprocessor
 from balancer.results import read_result
-from balancer.shortcuts.masks import load_masks, masks_of_index
 from balancer.stages import prepare
+from support.radiograph_folders import configured, in_workspace, save
+from support.tiny_pipeline import draw_folder
 
 CROPPED = ("preprocessing.border=remove", "preprocessing.contrast=clahe")
 

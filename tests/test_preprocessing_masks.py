@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiograph_folders import audit_of, class_folders, configured, film, in_workspace, save
 
-from balancer.data.dataset import Index, load_index
 from balancer.data.film.examine import DOUBTFUL_LUNGS
+from balancer.data.index import Index, load_index
 from balancer.data.io import read_radiograph, resize_square
-from balancer.data.phantoms.phantom import draw_phantom
 from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.imaging.lungs import DOUBTFUL, segment_lungs
+from balancer.imaging.lungs.segment import DOUBTFUL, segment_lungs
 from balancer.stages import prepare
+from samples.phantom import draw_phantom
+from support.radiograph_folders import audit_of, class_folders, configured, film, in_workspace, save
 
 ONLY = "preprocessing.lungs=lungs-only"
 CROP = "preprocessing.lungs=crop-to-lungs"

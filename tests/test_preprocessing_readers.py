@@ -7,25 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipeline import config_for, draw_folder
 
 from balancer.app.models import read_model
 from balancer.app.reading import read_with
 from balancer.data.cache import cached_pixels
-from balancer.data.dataset import Index, load_index
-from balancer.data.external import load_external
+from balancer.data.index import Index, load_index
 from balancer.data.io import png_bytes, read_radiograph, resize_square
 from balancer.data.preprocessed import learnt_from, refuse_other_preprocessing
-from balancer.data.synthetic import load_generator_for
 from balancer.errors import DataError, IntegrityError
+from balancer.evaluation.external import load_external
 from balancer.explanation.cases import case_table, chosen_cases
 from balancer.explanation.models import load_models
+from balancer.imaging.config import PreprocessingConfig as Config
 from balancer.imaging.preprocess import recorded
-from balancer.sections import PreprocessingConfig as Config
 from balancer.stages import classify, evaluate, prepare
+from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, load_classifier
 from gan.checkpoint import Provenance
+from support.tiny_pipeline import config_for, draw_folder
 
 CHANGES = (
     "preprocessing.border=remove",

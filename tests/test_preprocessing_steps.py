@@ -3,14 +3,14 @@ import pytest
 
 from balancer.config import load_config
 from balancer.data.io import resize_square
-from balancer.data.phantoms.phantom import draw_lung_field, draw_phantom
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.borders import find_film
+from balancer.imaging.config import PreprocessingConfig as Config
 from balancer.imaging.contrast import clahe, equalize, window
 from balancer.imaging.framing import pad_square
-from balancer.imaging.lung_views import lung_view
+from balancer.imaging.lungs.views import lung_view
 from balancer.imaging.preprocess import from_record, preprocessor, recorded
-from balancer.sections import PreprocessingConfig as Config
+from samples.phantom import draw_lung_field, draw_phantom
 
 SIDE = 128
 VIEWS = ("lungs-only", "lungs-blacked-out", "crop-to-lungs")
@@ -102,7 +102,7 @@ def test_lungs_are_found_where_no_mask_tells_them(film: np.ndarray, lungs: np.nd
 
 
 def test_the_classical_segmentation_is_the_one_that_is_asked(film: np.ndarray) -> None:
-    from balancer.imaging.lungs import segment_lungs
+    from balancer.imaging.lungs.segment import segment_lungs
 
     found = preprocessor(Config(lungs="lungs-only")).apply(film)
     wanted = lung_view(film, segment_lungs(film).mask, "lungs-only")

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from tiny_pipeline import draw_folder
 
 from balancer.quality.aligned import nearest_aligned
+from support.tiny_pipeline import draw_folder
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from balancer.quality.assess import ClassImages, assess
+from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import load_extractor
 from balancer.quality.gate import checks, verdict
-from balancer.sections import GateConfig, QualityConfig
 
 
 def images(n: int, seed: int) -> np.ndarray:

@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from planted_generators import Images, planted
-from tiny_pipeline import draw_folder
 
 from balancer.quality.assess import ClassImages, assess
+from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import load_extractor
 from balancer.quality.gate import checks
 from balancer.quality.screen import Screen
-from balancer.sections import GateConfig, QualityConfig
+from support.planted_generators import Images, planted
+from support.tiny_pipeline import draw_folder
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data" / "radiography-bam"
 FAILS = {

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from tiny_pipeline import draw_folder
 
 from balancer.quality.extractors import load_extractor
 from balancer.quality.memorization import CopyDetector
+from support.tiny_pipeline import draw_folder
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_pipeline import config_for, metrics_of
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.errors import IntegrityError
 from balancer.quality.selection import SnapshotJudge
 from balancer.results import MissingStage
 from balancer.stages import quality, report
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for, metrics_of
 
 ONE = "quality.extractors=[lite0]"
 

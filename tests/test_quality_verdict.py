@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from balancer.quality.config import GateConfig
 from balancer.quality.gate import Check, checks, failures, verdict
-from balancer.sections import GateConfig
 
 
 def figures(**changes: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tiny_pipeline import config_for, metrics_of, tree
 
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, EnvironmentFault, IntegrityError
@@ -17,6 +16,7 @@ from balancer.results import MissingStage
 from balancer.stages import classify, gan_train, prepare, quality, report, synthesize
 from balancer.stages import run as everything
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for, metrics_of, tree
 
 
 def _edit_index(workspace: Workspace) -> None:

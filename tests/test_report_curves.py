@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_ablation import FACTS, PLAIN, made_runs
 
+from balancer.evaluation.predictions import Predictions
 from balancer.report import curves
-from balancer.report.tables import Predictions
 from balancer.report.units import Unit
+from support.made_ablation import FACTS, PLAIN, made_runs
 
 
 def unit(scores: np.ndarray, labels: np.ndarray, **changes: object) -> Unit:

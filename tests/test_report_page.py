@@ -7,17 +7,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_ablation import HOSTILE, read_json, write_ablation
 from markdown_it import MarkdownIt
 from PIL import Image
 from rich.console import Console
-from tiny_pipeline import config_for, tree
 
 from balancer.config import BalancerConfig, load_config
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.results import StageResult
 from balancer.stages import report
 from balancer.workspace import Workspace
+from support.made_ablation import HOSTILE, read_json, write_ablation
+from support.tiny_pipeline import config_for, tree
 
 SECTIONS = (
     "arms", "control", "variance", "balance", "curves", "calibration", "images", "shortcuts",

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_ablation import FACTS, PLAIN, read_json, write_ablation
-from tiny_pipeline import config_for
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.errors import IntegrityError
 from balancer.results import MissingStage
 from balancer.stages import prepare, report
 from balancer.workspace import Workspace
+from support.made_ablation import FACTS, PLAIN, read_json, write_ablation
+from support.tiny_pipeline import config_for
 
 FEW = tuple(facts for facts in FACTS if facts.name in ("real", "oversample", "gan ratio=2:1"))
 CHEAP = tuple(facts for facts in FACTS if facts.name in ("real", "oversample"))

@@ -3,10 +3,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from balancer.report.blocks import Answer, Bullets, Code, Paragraph, Report, Section, Table
-from balancer.report.markdown import escape, render_markdown
-from balancer.report.tables import three_digits
-from balancer.report.wording import (
+from balancer.drawing.numbers import three_digits
+from balancer.drawing.wording import (
     cell,
     listing,
     printable,
@@ -15,6 +13,8 @@ from balancer.report.wording import (
     scalar,
     without_machine_paths,
 )
+from balancer.report.blocks import Answer, Bullets, Code, Paragraph, Report, Section, Table
+from balancer.report.render.markdown import escape, render_markdown
 
 NAMES = (
     "<b>x</b>", "a|b", "`code`", "$x$", "*em*", "_em_", "~~del~~", "[a](b)", "![a](b)", "&amp;",

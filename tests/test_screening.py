@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipeline import config_for, metrics_of, tree
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
-from balancer.data.synthetic import load_made, load_synthetic
+from balancer.data.index import load_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.manifest import SyntheticRecord, read_table
 from balancer.quality.screen import Screen
 from balancer.stages import synthesize
+from balancer.synthetic.gates import load_made, load_synthetic
 from balancer.workspace import Workspace
+from support.tiny_pipeline import config_for, metrics_of, tree
 
 
 @pytest.fixture

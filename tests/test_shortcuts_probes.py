@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from radiograph_folders import film, in_workspace, index_of, save
 
-from balancer.data.phantoms.phantom import write_samples
+from balancer.data.masks.read import Masks
 from balancer.data.split import split_groups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.quality.extractors import Extractor
 from balancer.shortcuts.file_facts import file_facts
-from balancer.shortcuts.masks import Masks
 from balancer.shortcuts.probes import run_probes, shortcut_caps
+from samples.phantom import write_samples
+from support.radiograph_folders import film, in_workspace, index_of, save
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

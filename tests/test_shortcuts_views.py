@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from radiograph_folders import class_folders, film, in_workspace, index_of, save
 
+from balancer.data.masks.read import load_masks
 from balancer.errors import DataError
-from balancer.shortcuts.masks import load_masks
 from balancer.shortcuts.views import central_region, lungs_blacked_out, lungs_only
+from support.radiograph_folders import class_folders, film, in_workspace, index_of, save
 
 IMAGES = np.stack([film(seed, 32) for seed in range(3)])
 SIZE = 48

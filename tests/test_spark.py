@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from radiograph_folders import class_folders, configured, film, in_workspace, save
 
 from balancer.data import cache, index_settings
-from balancer.data.dataset import load_index
+from balancer.data.config import DataConfig
+from balancer.data.index import load_index
 from balancer.data.ingest.engine import LocalEngine
 from balancer.data.ingest.urls import resolved, url_of
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError, EnvironmentFault
-from balancer.recipe import sizes_read
-from balancer.sections import DataConfig
+from balancer.evaluation.sizes import sizes_read
 from balancer.stages import prepare
 from balancer.workspace import Workspace
+from support.radiograph_folders import class_folders, configured, film, in_workspace, save
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

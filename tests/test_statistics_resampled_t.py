@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_studies import correlated
 from scipy import stats
 
 from balancer.statistics.resampled_t import mean_by_split, resampled_t
+from support.planted_studies import correlated
 
 VALUES = np.array([0.02, -0.01, 0.03, 0.015, 0.004])
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from planted_studies import correlated
 
 from balancer.statistics.resampled_t import ResampledT, resampled_t
 from balancer.statistics.verdict import Evidence, Verdict, judge
+from support.planted_studies import correlated
 
 
 def t(mean: float, se: float | None = 0.01, k: int = 10) -> ResampledT:

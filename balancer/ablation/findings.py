@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from balancer.ablation.compare import compare
-from balancer.ablation.elsewhere import external_table, run_elsewhere
+from balancer.ablation.external import external_table, run_elsewhere
 from balancer.ablation.runs import REAL, Question
 from balancer.ablation.same_images import compare_on_same_images
 from balancer.ablation.sources import compare_sources
 from balancer.ablation.study import Study, describe_design, gates_of_folds
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index
-from balancer.data.external import External, load_external
+from balancer.data.index import Index
+from balancer.data.masks.read import Masks, masks_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.ledger import ledger_summary, ledger_table, read_ledger
+from balancer.evaluation.external import External, load_external
+from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.shortcuts.masks import Masks, masks_of_index
 from balancer.shortcuts.probes import run_probes, shortcut_caps
 from balancer.workspace import Workspace
 

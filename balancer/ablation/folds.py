@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from balancer.ablation.config import AblationConfig
 from balancer.data.split import part_groups, split_groups, verify_splits
 from balancer.errors import DataError
 from balancer.manifest import HELD_BACK, ImageRecord
 from balancer.ratio import TargetRatio, plan_synthesis
-from balancer.sections import AblationConfig
 
 SOURCE_PREFIX = "without-"
 """Folds named so test on the one source that training and validation never saw."""

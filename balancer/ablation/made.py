@@ -10,13 +10,13 @@ from balancer.ablation.arms import Arm
 from balancer.ablation.material import Maker, held_back_maker, images_wanted
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
-from balancer.data.dataset import ImageSet, Index
+from balancer.data.index import ImageSet, Index
 from balancer.data.io import Pixels, resize_square
 from balancer.data.roots import Roots
-from balancer.data.synthetic import load_generator_for, load_made, synthetic_fingerprint
 from balancer.errors import DataError
 from balancer.manifest import SyntheticRecord, read_table
 from balancer.results import read_result
+from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fingerprint
 from balancer.workspace import Workspace
 from gan.checkpoint import LoadedGenerator
 from gan.networks import Generator

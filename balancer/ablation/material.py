@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.ablation.arms import Arm
-from balancer.data.dataset import ImageSet, Index
+from balancer.data.index import ImageSet, Index
 from balancer.data.io import Pixels
 from balancer.errors import IntegrityError
 from balancer.manifest import HELD_BACK

@@ -16,7 +16,7 @@ from balancer.ablation.material import images_wanted
 from balancer.ablation.progress import duration
 from balancer.ablation.unit import Unit
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.errors import ConfigurationError
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.shortcuts.sources import source_splits

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.ablation.runs import Floats, Question, Run
+from balancer.drawing.numbers import METRICS
 from balancer.errors import IntegrityError
-from balancer.report.tables import METRICS, Predictions
+from balancer.evaluation.predictions import Predictions
 from balancer.statistics.calibration import (
     correct_prior,
     expected_calibration_error,

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.report.tables import Predictions
+from balancer.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
 Kind = Literal["reference", "cheap", "gan", "control"]

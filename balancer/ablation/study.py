@@ -11,8 +11,8 @@ from balancer.ablation.plan import Plan
 from balancer.ablation.runs import REAL, Run
 from balancer.ablation.unit import Unit, standing_unit
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index
-from balancer.data.external import External
+from balancer.data.index import Index
+from balancer.evaluation.external import External
 from balancer.manifest import HELD_BACK, ImageRecord
 from balancer.quality.gate import failures as gate_failures
 from balancer.results import read_result

@@ -14,17 +14,17 @@ from balancer.ablation.made import images_hash, maker_of
 from balancer.ablation.material import Material, prepare_material
 from balancer.ablation.runs import Run
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, RadiographTable, evaluation_table, load_index
+from balancer.data.index import Index, RadiographTable, evaluation_table, load_index
 from balancer.errors import ConfigurationError, Diverged, IntegrityError
-from balancer.imaging.preprocess import recorded
-from balancer.ledger import fingerprint_of_images, note_read
-from balancer.manifest import fingerprint
-from balancer.report.tables import (
+from balancer.evaluation.ledger import fingerprint_of_images, note_read
+from balancer.evaluation.predictions import (
     Predictions,
     predictions_for,
     read_predictions,
     write_predictions,
 )
+from balancer.imaging.preprocess import recorded
+from balancer.manifest import fingerprint
 from balancer.resources import classifier_trainer
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace

@@ -10,8 +10,8 @@ from balancer.app.reading import Reading
 from balancer.app.study import StudyView
 from balancer.app.uploads import Film
 from balancer.data.io import Pixels
+from balancer.drawing.wording import WORDS
 from balancer.report.blocks import kind
-from balancer.report.wording import WORDS
 
 BANNER = "For research only. Not for diagnosis."
 

@@ -22,10 +22,10 @@ from balancer.app.reading import Reading, read_with
 from balancer.app.samples import Sample, find_samples
 from balancer.app.study import view_study
 from balancer.app.uploads import Film, read_film
-from balancer.data.dataset import Index
+from balancer.data.config import DataConfig
+from balancer.data.index import Index
 from balancer.errors import BalancerError, sentence_of
 from balancer.imaging.preprocess import Mask
-from balancer.sections import DataConfig
 from balancer.workspace import Workspace
 
 DECIDED = "the class decided for"

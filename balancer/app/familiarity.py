@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from balancer.app.uploads import Film, RefusedFilmError
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import Pixels, resize_square
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of

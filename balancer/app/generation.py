@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import Pixels
-from balancer.data.synthetic import load_generator_for
 from balancer.errors import BalancerError, sentence_of
 from balancer.quality.aligned import nearest_aligned
+from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
 from gan.checkpoint import LoadedGenerator
 from gan.sample import BLOCK, block_of_latents, generate

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from balancer.data.preprocessed import learnt_from
+from balancer.drawing.numbers import three_digits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.preprocess import Preprocessor, preprocessor
-from balancer.report.tables import three_digits
 from balancer.results import StageResult, read_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS, CheckpointError, LoadedClassifier, load_classifier

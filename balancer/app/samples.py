@@ -4,7 +4,7 @@ import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.scan import IMAGE_SUFFIXES
 
 _MOST = 12

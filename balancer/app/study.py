@@ -11,9 +11,9 @@ from PIL import Image
 from balancer.app.pictures import png_uri
 from balancer.errors import BalancerError, sentence_of
 from balancer.manifest import fingerprint
-from balancer.report.arms_part import arms_section
 from balancer.report.blocks import Block, Figure, Paragraph
 from balancer.report.material import Study
+from balancer.report.sections.arms import arms_section
 from balancer.results import StageResult, read_result
 from balancer.workspace import Workspace
 

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from balancer.data.config import DataConfig
 from balancer.data.film.examine import why_unusable
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.errors import DataError
-from balancer.sections import DataConfig
 
 _MOST_COLOUR = 0.05
 """Share of coloured pixels from which an image is a photograph or a drawing; markers and lines of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from balancer.data.io import decode_radiograph, read_bytes, resize_square
-from balancer.data.lung_masks import CLASSICAL, MASKS_NAME, LungMasks, masks_bytes
+from balancer.data.masks.of_index import CLASSICAL, MASKS_NAME, LungMasks, masks_bytes
 from balancer.data.roots import Roots
 from balancer.imaging.preprocess import Preprocessor, Step
 from balancer.imaging.sheet import SheetRow, save_sheet

@@ -14,16 +14,16 @@ from balancer.data.audit.admission import (
     set_apart_conflicts,
 )
 from balancer.data.audit.record import record_audit
+from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import NearDuplicate, find_near_duplicates
 from balancer.data.copies.grouping import group_images
 from balancer.data.copies.same_film import read_pairs
 from balancer.data.film.examine import Examined
-from balancer.data.lung_masks import MaskFile
+from balancer.data.masks.of_index import MaskFile
 from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
-from balancer.sections import DataConfig
 
 
 @dataclass(frozen=True, slots=True)

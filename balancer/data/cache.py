@@ -18,7 +18,7 @@ from balancer.data.io import (
     read_bytes,
     resize_square,
 )
-from balancer.data.lung_masks import LungMasks
+from balancer.data.masks.of_index import LungMasks
 from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from balancer.config import BalancerConfig
+from balancer.data.config import DataConfig
 from balancer.data.ingest.urls import resolved
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError
+from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import from_record, recorded
 from balancer.results import StageResult, difference, read_result
-from balancer.sections import DataConfig, PreprocessingConfig
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from balancer.data.cache import full_recipe
-from balancer.data.lung_masks import MASKS_NAME, LungMasks, read_masks
+from balancer.data.masks.of_index import MASKS_NAME, LungMasks, read_masks
 from balancer.data.roots import Roots
 from balancer.errors import IntegrityError
+from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import from_record, preprocessor
 from balancer.manifest import fingerprint
 from balancer.results import StageResult, difference, read_result
-from balancer.sections import PreprocessingConfig
 
 INDEX_NAME = "index.csv"
 

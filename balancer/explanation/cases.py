@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.cache import cached_pixels
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import UnusableImageError, decode_radiograph, read_bytes
-from balancer.data.lung_masks import LungMasks
+from balancer.data.masks.of_index import LungMasks
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord, fingerprint

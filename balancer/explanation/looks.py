@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.dataset import RadiographTable
-from balancer.shortcuts.masks import Masks
+from balancer.data.index import RadiographTable
+from balancer.data.masks.read import Masks
 from balancer.shortcuts.views import CENTRE_SHARE, central_region
 from classifier.bootstrap import group_weights
 from classifier.checkpoint import LoadedClassifier

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from balancer.drawing.inks import figure_name
 from balancer.explanation.looks import Looks
-from balancer.report.inks import figure_name
 
 _INKS = ("#2e3440", "#b5305a", "#0072b2", "#1b6e3c", "#7a4fa3")
 _REFERENCE = "#e69f00"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.preprocessed import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import ImageRecord, read_table

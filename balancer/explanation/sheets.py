@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from balancer.report.inks import figure_name
+from balancer.drawing.inks import figure_name
 from classifier.explain import Activations
 
 RIGHT_INK, WRONG_INK, NOTE_INK = "#1b6e3c", "#b5305a", "#2e3440"

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
+from balancer.drawing.inks import figure_name
 from balancer.errors import ConfigurationError
 from balancer.explanation.cases import CHOSEN, RIGHT, WRONG, Case, case_table
 from balancer.explanation.models import ExplainedModel
@@ -20,7 +21,6 @@ from balancer.explanation.sheets import (
     save_activation_sheet,
     save_cam_sheet,
 )
-from balancer.report.inks import figure_name
 from classifier.explain import LayerError, activations, grad_cam, prepared_images
 from classifier.metrics import predict_classes
 from classifier.predict import predict_probabilities

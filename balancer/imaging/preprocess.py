@@ -15,13 +15,13 @@ from pydantic import ValidationError
 
 from balancer.errors import DataError, IntegrityError
 from balancer.imaging.borders import find_film
+from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.contrast import clahe, equalize, window
 from balancer.imaging.framing import crop_square, pad_square
 from balancer.imaging.pixels import Pixels
-from balancer.sections import PreprocessingConfig
 
 if TYPE_CHECKING:
-    from balancer.imaging.lungs import LungField
+    from balancer.imaging.lungs.segment import LungField
 
 Mask = NDArray[np.bool_]
 """bool (H, W), true in the lungs."""
@@ -138,7 +138,7 @@ class Preprocessor:
             yield Step(_BORDER, pixels), followed > 0
         shown = None
         if config.lungs != "none":
-            from balancer.imaging.lung_views import lung_view
+            from balancer.imaging.lungs.views import lung_view
 
             lungs = self._lungs(pixels) if lungs is None else lungs
             if config.lungs == "crop-to-lungs":
@@ -242,7 +242,7 @@ def _classical(pixels: Pixels) -> Mask:
 
 
 def _segmented(pixels: Pixels) -> "LungField":
-    from balancer.imaging.lungs import segment_lungs
+    from balancer.imaging.lungs.segment import segment_lungs
 
     return segment_lungs(np.ascontiguousarray(pixels))
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import track
 
 from balancer.data.cache import verified_film
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import Pixels, png_bytes, resize_square
 from balancer.data.threads import map_threaded
-from balancer.imaging.lungs import LungField, dice, judge_mask, segment_lungs
+from balancer.imaging.lungs.segment import LungField, dice, judge_mask, segment_lungs
 from balancer.lungs.known import read_fitting_mask
 from balancer.lungs.sheets import Shown, save_outlines, save_views
 from balancer.lungs.table import CLASSICAL, UNET, LungRow, mask_names
@@ -111,7 +111,7 @@ def _fields(films: Sequence[Pixels], network: Network | None) -> list[LungField]
     if network is None:
         return map_threaded(segment_lungs, films, task="Finding lungs")
     # Imported late: the segmentation without training needs no torch.
-    from balancer.imaging.lung_unet import lung_mask
+    from balancer.imaging.lungs.unet import lung_mask
 
     squares = [resize_square(film, network.image_size) for film in films]
     chances = network.predict(np.stack(squares))

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import UnusableImageError, read_bytes
+from balancer.data.masks.read import find_mask, read_mask
 from balancer.data.threads import map_threaded
 from balancer.errors import DataError
 from balancer.manifest import fingerprint
-from balancer.shortcuts.masks import find_mask, read_mask
 
 Mask = NDArray[np.bool_]
 

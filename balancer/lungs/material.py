@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.cache import verified_film
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import Pixels, resize_square
 from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import DataError
+from balancer.lungs.config import LungsConfig
 from balancer.lungs.known import read_fitting_mask
-from balancer.lungs_section import LungsConfig
 from balancer.manifest import ImageRecord
 
 log = logging.getLogger(__name__)

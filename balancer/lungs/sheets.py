@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.imaging.lung_views import LungView, lung_view
+from balancer.imaging.lungs.views import LungView, lung_view
 from balancer.imaging.pixels import Pixels
 
 Mask = NDArray[np.bool_]

@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from balancer.errors import Diverged
-from balancer.imaging.lung_unet import LungUNet
+from balancer.imaging.lungs.unet import LungUNet
+from balancer.lungs.config import LungsConfig
 from balancer.lungs.material import Examples
-from balancer.lungs_section import LungsConfig
 from classifier.trainer import interrupts_as_such, quiet
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.descriptors import edge_histograms, trivial_statistics
 from balancer.quality.diversity import ms_ssim_recipe, pairwise_ms_ssim, twin_share
 from balancer.quality.extractors import Extractor
@@ -18,7 +19,6 @@ from balancer.quality.judge import quality_blind_judge
 from balancer.quality.measure import measure
 from balancer.quality.memorization import CopyDetector, Nearest
 from balancer.quality.probes import Separation, separation, usefulness
-from balancer.sections import GateConfig, QualityConfig
 
 log = logging.getLogger(__name__)
 

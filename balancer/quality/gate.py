@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from balancer.sections import GateConfig
+from balancer.quality.config import GateConfig
 
 
 @dataclass(frozen=True, slots=True)

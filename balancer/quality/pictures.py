@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from balancer.drawing.plots import plain_text
 from balancer.quality.aligned import Images
 from balancer.quality.features import Features
-from balancer.report.plots import plain_text
 
 _ROWS, _COLUMNS = 8, 8
 _PAIRS = 12

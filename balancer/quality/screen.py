@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from balancer.errors import DataError
+from balancer.quality.config import GateConfig
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
 from balancer.quality.judge import quality_blind_judge
 from balancer.quality.memorization import CopyDetector
-from balancer.sections import GateConfig
 
 log = logging.getLogger(__name__)
 

@@ -4,25 +4,25 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from balancer.report.answer_part import answer
-from balancer.report.arm_plots import (
+from balancer.drawing.wording import printable, without_machine_paths
+from balancer.report.blocks import Code, Report, Section, as_json
+from balancer.report.material import Material, Study
+from balancer.report.plots.arms import (
     Panel,
     save_balance,
     save_calibration,
     save_forest,
     save_variance,
 )
-from balancer.report.arms_part import arms_section, control_section
-from balancer.report.blocks import Code, Report, Section, as_json
-from balancer.report.checklist import checklist, checklist_section
-from balancer.report.curves_part import calibration_section, curves_section, draw_curves
-from balancer.report.data_part import audit_section, ledger_section, shortcuts_section
-from balancer.report.images_part import images_section
-from balancer.report.material import Material, Study
-from balancer.report.recipe_part import recipe_section
-from balancer.report.spread_part import balance_section, variance_section
-from balancer.report.two_arms_part import comparison_section
-from balancer.report.wording import printable, without_machine_paths
+from balancer.report.sections.answer import answer
+from balancer.report.sections.arms import arms_section, control_section
+from balancer.report.sections.checklist import checklist, checklist_section
+from balancer.report.sections.curves import calibration_section, curves_section, draw_curves
+from balancer.report.sections.data import audit_section, ledger_section, shortcuts_section
+from balancer.report.sections.images import images_section
+from balancer.report.sections.recipe import recipe_section
+from balancer.report.sections.spread import balance_section, variance_section
+from balancer.report.sections.two_arms import comparison_section
 
 
 def compose(material: Material) -> tuple[Report, dict[str, Any]]:

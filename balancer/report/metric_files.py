@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from balancer.drawing.numbers import METRICS
 from balancer.quality.gate import failures
 from balancer.report.material import Material
-from balancer.report.tables import METRICS
 
 FOLDER = "metrics"
 _SHOWN = (

@@ -8,23 +8,18 @@ from typing import Any
 import numpy as np
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index
+from balancer.data.index import Index
+from balancer.drawing.numbers import METRICS, interval
+from balancer.drawing.plots import save_differences, save_precision_recall, save_roc
 from balancer.errors import IntegrityError
+from balancer.evaluation.predictions import Predictions, read_predictions
+from balancer.evaluation.trained import ARMS, trained_arm
 from balancer.manifest import fingerprint
 from balancer.quality.gate import failures
-from balancer.report.plots import save_differences, save_precision_recall, save_roc
-from balancer.report.tables import (
-    METRICS,
-    Predictions,
-    comparison_rows,
-    interval,
-    read_predictions,
-)
-from balancer.results import MissingStage, StageResult, difference, read_result
+from balancer.report.tables import comparison_rows
+from balancer.results import StageResult, difference
 from classifier.metrics import paired_differences
 
-ARMS = {"real": "balancer classify", "real+synthetic": "balancer classify --with-synthetic"}
-"""The arms and the commands that train them."""
 Arms = dict[str, tuple[StageResult, Predictions]]
 
 
@@ -42,34 +37,6 @@ def load_arm(directory: Path, arm: str, index: Index) -> tuple[StageResult, Pred
             f"{path} is missing or was changed after the test; run `{ARMS[arm]} --force`."
         )
     return result, read_predictions(path)
-
-
-def trained_arm(directory: Path, arm: str, index: Index, *, wanted_by: str) -> StageResult:
-    """The result of a classifier of today's split.
-
-    Args:
-        directory: The arm's folder.
-        arm: Its name.
-        index: Today's.
-        wanted_by: Beginning of the sentence that says what wants it.
-
-    Raises:
-        MissingStage: It has not been trained.
-        IntegrityError: It belongs to another split.
-    """
-    result = read_result(directory)
-    if result is None:
-        raise MissingStage(
-            "classify",
-            f"{wanted_by}, but {directory} does not exist; run `{ARMS[arm]}` first.",
-            cheap=False,
-        )
-    if result.inputs.get("index") != index.index_hash:
-        raise IntegrityError(
-            f"{directory} was trained on another split than today's index.csv; run "
-            f"`{ARMS[arm]} --force`."
-        )
-    return result
 
 
 def refuse_unlike(arms: Arms) -> None:

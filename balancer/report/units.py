@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.errors import IntegrityError
+from balancer.evaluation.predictions import Predictions, read_predictions
 from balancer.manifest import fingerprint
-from balancer.report.tables import Predictions, read_predictions
 from balancer.results import StageResult, read_result
 from balancer.statistics.calibration import correct_prior
 from classifier.metrics import auroc, predict_classes

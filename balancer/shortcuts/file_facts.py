@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
 from balancer.data.io import file_size
 from balancer.errors import IntegrityError
 from balancer.shortcuts.views import central_region

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.dataset import Index
+from balancer.data.index import Index
+from balancer.data.masks.read import Masks
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of
 from balancer.shortcuts.file_facts import FileFacts, file_facts
-from balancer.shortcuts.masks import Masks
 from balancer.shortcuts.scoring import Fold, Task, folds_of, score_folds
 from balancer.shortcuts.views import Images, lungs_blacked_out, lungs_only
 

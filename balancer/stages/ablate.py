@@ -21,9 +21,9 @@ from balancer.ablation.study import Study
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.errors import EnvironmentFault
-from balancer.recipe import refuse_patience, settle
+from balancer.evaluation.sizes import refuse_patience, settle
 from balancer.results import StageResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images

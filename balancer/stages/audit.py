@@ -16,12 +16,12 @@ from rich.text import Text
 from balancer.config import BalancerConfig
 from balancer.data.audit.findings import Finding, count
 from balancer.data.audit.text import refuse_findings
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import features_of
 from balancer.quality.look_alikes import LookAlike, look_alikes
-from balancer.report.audit_page import pictures_of, render_audit
+from balancer.report.render.audit_page import pictures_of, render_audit
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
 

@@ -11,7 +11,7 @@ import classifier.models
 import classifier.train
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
-from balancer.data.dataset import (
+from balancer.data.index import (
     ImageSet,
     Index,
     evaluation_table,
@@ -19,16 +19,16 @@ from balancer.data.dataset import (
     training_table,
 )
 from balancer.data.roots import Roots
-from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
+from balancer.drawing.numbers import metric_lines
 from balancer.errors import ConfigurationError, Diverged
+from balancer.evaluation.ledger import TEST, fingerprint_of_images, n_reads, note_read
+from balancer.evaluation.sizes import settle
+from balancer.evaluation.tested import PREDICTIONS, test_classifier
 from balancer.imaging.preprocess import recorded
-from balancer.ledger import TEST, fingerprint_of_images, n_reads, note_read
 from balancer.manifest import SyntheticRecord, fingerprint
-from balancer.recipe import settle
-from balancer.report.tables import metric_lines
-from balancer.report.tested import PREDICTIONS, test_classifier
 from balancer.resources import check_accelerator, classifier_trainer
 from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 from classifier.checkpoint import load_classifier
 from classifier.predict import predict_probabilities

@@ -6,18 +6,18 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from balancer.ablation.elsewhere import external_table
+from balancer.ablation.external import external_table
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
-from balancer.data.external import load_external
+from balancer.data.index import load_index
 from balancer.data.preprocessed import refuse_other_preprocessing
 from balancer.data.roots import base_folder
+from balancer.drawing.numbers import metric_lines
 from balancer.errors import ConfigurationError, IntegrityError
-from balancer.ledger import note_read
+from balancer.evaluation.external import load_external
+from balancer.evaluation.ledger import note_read
+from balancer.evaluation.tested import PREDICTIONS, test_classifier
+from balancer.evaluation.trained import ARMS, trained_arm
 from balancer.manifest import fingerprint
-from balancer.report.tables import metric_lines
-from balancer.report.tested import PREDICTIONS, test_classifier
-from balancer.report.two_arms import ARMS, trained_arm
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CheckpointError, load_classifier

@@ -10,18 +10,18 @@ from rich.console import RenderableType
 
 import classifier.explain
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, RadiographTable, evaluation_table, load_index
+from balancer.data.index import Index, RadiographTable, evaluation_table, load_index
+from balancer.data.masks.read import load_masks
+from balancer.drawing.numbers import interval
 from balancer.errors import ConfigurationError, EnvironmentFault
+from balancer.evaluation.ledger import EXPLAIN, fingerprint_of_images, note_read
 from balancer.explanation.cases import Case, chosen_cases, draw_cases
 from balancer.explanation.looks import BORDER, DEFINITIONS, LUNGS, Looks, look, summarise
 from balancer.explanation.looks_plot import save_looks
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
 from balancer.explanation.shown import draw_activations, draw_maps, refuse_missing_layer
-from balancer.ledger import EXPLAIN, fingerprint_of_images, note_read
 from balancer.manifest import ImageRecord, fingerprint
-from balancer.report.tables import interval
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.shortcuts.masks import load_masks
 from balancer.workspace import Workspace
 from classifier.metrics import predict_classes
 from classifier.predict import predict_probabilities

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from balancer.ablation.arms import Arm
 from balancer.ablation.made import largest_class
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index
+from balancer.data.index import load_index
 from balancer.errors import DataError
 from balancer.results import read_result
 from balancer.stages import gan_train, quality, synthesize

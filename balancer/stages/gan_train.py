@@ -12,15 +12,15 @@ from rich.text import Text
 
 import gan.train
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.data.io import Pixels
-from balancer.data.synthetic import load_generator_for
 from balancer.errors import ConfigurationError, Diverged, IntegrityError, Interrupted
 from balancer.imaging.preprocess import recorded
 from balancer.quality.selection import SnapshotJudge
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, new_result, standing_result, write_result
+from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
 from gan.checkpoint import CheckpointError
 

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import load_index, training_table
+from balancer.data.index import load_index, training_table
 from balancer.errors import ConfigurationError
-from balancer.recipe import settle
+from balancer.evaluation.sizes import settle
 from balancer.resources import check_accelerator, classifier_trainer
 from balancer.results import StageResult, perform, standing_result
 from balancer.workspace import Workspace

@@ -17,15 +17,15 @@ from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.before_after import warn_of_lungs, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
 from balancer.data.copies.same_film import pairs_hash
-from balancer.data.dataset import load_index
 from balancer.data.details import DETAILS_NAME, details_bytes, details_of
+from balancer.data.index import load_index
 from balancer.data.index_settings import data_roots, index_settings
 from balancer.data.ingest.archive_hash import hash_archives
 from balancer.data.ingest.engine import LOCAL, Engine, engine_of
 from balancer.data.ingest.look import Look
 from balancer.data.ingest.passes import Looked, unfinished
 from balancer.data.ingest.urls import url_of
-from balancer.data.lung_masks import (
+from balancer.data.masks.of_index import (
     ARCHIVE,
     CLASSICAL,
     UNET,
@@ -38,12 +38,12 @@ from balancer.data.preprocessed import INDEX_NAME
 from balancer.data.roots import Roots, base_folder
 from balancer.data.scan import Scan, Unusable
 from balancer.errors import ConfigurationError
+from balancer.evaluation.sizes import sizes_read
+from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
-from balancer.recipe import sizes_read
-from balancer.report.audit_page import pictures_of, render_audit
+from balancer.report.render.audit_page import pictures_of, render_audit
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.sections import PreprocessingConfig
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)

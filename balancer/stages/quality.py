@@ -9,9 +9,9 @@ from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.data.roots import Roots
-from balancer.data.synthetic import load_generator_for, load_made, synthetic_fingerprint
+from balancer.drawing.plots import save_image_grid
 from balancer.errors import DataError, IntegrityError
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.quality.assess import ClassImages, assess
@@ -22,8 +22,8 @@ from balancer.quality.memorization import Nearest
 from balancer.quality.own_classifier import classifier_extractor
 from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
 from balancer.quality.terminal import class_summary
-from balancer.report.plots import save_image_grid
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fingerprint
 from balancer.workspace import Workspace
 from gan.checkpoint import WEIGHTS_NAME
 from gan.sample import interpolate

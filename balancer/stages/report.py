@@ -11,21 +11,20 @@ from typing import Any
 from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, load_index
-from balancer.data.synthetic import load_synthetic, synthetic_fingerprint
+from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
+from balancer.evaluation.trained import ARMS
 from balancer.manifest import fingerprint
 from balancer.report.content import compose
-from balancer.report.markdown import render_markdown
 from balancer.report.material import Material, Study
 from balancer.report.metric_files import write_metric_files
 from balancer.report.recipe import recipe_text
-from balancer.report.recipe_part import RECIPE_NAME
-from balancer.report.render import render_page
+from balancer.report.render.markdown import render_markdown
+from balancer.report.render.page import render_page
+from balancer.report.render.terminal import arms_table
+from balancer.report.sections.recipe import RECIPE_NAME
 from balancer.report.tables import comparison_table
-from balancer.report.terminal import arms_table
 from balancer.report.two_arms import (
-    ARMS,
     Arms,
     compare_arms,
     draw_comparison,
@@ -36,6 +35,7 @@ from balancer.report.two_arms import (
 )
 from balancer.report.units import Unit, read_units, units_fingerprint
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)

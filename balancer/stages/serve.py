@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from balancer.app import server
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, load_index
+from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
 from balancer.results import MissingStage, StageResult, new_result
 from balancer.workspace import Workspace

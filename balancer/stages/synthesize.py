@@ -12,9 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
-from balancer.data.dataset import Index, load_index
-from balancer.data.synthetic import load_generator_for, load_synthetic
-from balancer.data.writer import Screening, write_images
+from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
 from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
 from balancer.quality.extractors import load_extractor
@@ -22,6 +20,8 @@ from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
 from balancer.results import StageResult, new_result, perform, standing_result
+from balancer.synthetic.gates import load_generator_for, load_synthetic
+from balancer.synthetic.write import Screening, write_images
 from balancer.workspace import Workspace
 from gan.checkpoint import LoadedGenerator
 

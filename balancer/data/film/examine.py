@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from balancer.data.config import DataConfig
 from balancer.data.film.facts import ImageFacts, measure
 from balancer.data.film.fingerprint import SIDE, thumbnail_of
 from balancer.data.io import (
@@ -19,7 +20,6 @@ from balancer.data.io import (
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
-from balancer.sections import DataConfig
 
 THUMBNAIL = SIDE
 _CONSTANT_DEVIATION = 1.0

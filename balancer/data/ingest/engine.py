@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from balancer.data.config import DataConfig
 from balancer.data.ingest.archive_hash import digests_of
 from balancer.data.ingest.look import Look
 from balancer.data.ingest.passes import Looked, look_at_all
@@ -13,7 +14,6 @@ from balancer.data.layouts.registry import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan
 from balancer.errors import ConfigurationError
-from balancer.sections import DataConfig
 
 LOCAL, SPARK = "local", "spark"
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from balancer.data.cache import cached_pixels
+from balancer.data.config import DataConfig
 from balancer.data.film.examine import DOUBTFUL_LUNGS, Examined, Seen, look_at
 from balancer.data.io import PIXEL_RECIPE, Pixels
-from balancer.data.lung_masks import LungMasks
+from balancer.data.masks.of_index import LungMasks
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
-from balancer.imaging.lungs import DOUBTFUL
+from balancer.imaging.lungs.segment import DOUBTFUL
 from balancer.imaging.preprocess import Preprocessor
-from balancer.sections import DataConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from balancer.data.ingest.journal import JOURNAL_NAME, Journal, as_row, from_row
 from balancer.data.ingest.look import Look
 from balancer.data.ingest.pool import run_bounded
 from balancer.data.ingest.rows import RowFile
-from balancer.data.lung_masks import LungMasks
+from balancer.data.masks.of_index import LungMasks
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
 from balancer.errors import EnvironmentFault

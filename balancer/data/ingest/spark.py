@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from balancer.data.config import DataConfig
 from balancer.data.film.examine import Seen, look_at_bytes
 from balancer.data.ingest.archive_hash import digests_of
 from balancer.data.ingest.look import Look
@@ -25,7 +26,6 @@ from balancer.data.roots import Roots
 from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan
 from balancer.data.threads import progress
 from balancer.errors import BalancerError, ConfigurationError, DataError
-from balancer.sections import DataConfig
 
 if TYPE_CHECKING:
     import pyarrow

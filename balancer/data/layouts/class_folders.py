@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.masks import find_masks
+from balancer.data.masks.beside_images import find_masks
 from balancer.data.metadata import UNKNOWN, read_metadata
 from balancer.data.scan import (
     METADATA_NAME,

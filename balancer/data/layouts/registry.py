@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from balancer.data.config import DataConfig
 from balancer.data.layouts import (
     class_folders,
     medmnist,
@@ -18,7 +19,6 @@ from balancer.data.metadata import UNKNOWN
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable, entries
 from balancer.errors import ConfigurationError, DataError
-from balancer.sections import DataConfig
 
 log = logging.getLogger(__name__)
 

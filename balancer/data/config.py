@@ -1,0 +1,53 @@
+"""The section `data` of the configuration."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from balancer.section import ConfigSection, Label, Share
+
+
+class DataConfig(ConfigSection):
+    """How archives of radiographs become an index."""
+
+    root: Path | tuple[Path, ...] | None = None
+    """An archive, or several that are merged: a folder, a table of paths and labels, or a MedMNIST
+    file; null: the workspace's index, else the bundled samples."""
+    layout: str | tuple[str, ...] = "auto"
+    """How the archive is laid out, or each of several; `balancer prepare --list-layouts`."""
+    classes: dict[Label, Label] | None = None
+    """Label of the archive to class; labels that are not named are left out. Null: as they are."""
+    external_classes: dict[Label, Label] | None = None
+    """The same for the archives of `evaluate` and `--external`, to the classes of the index."""
+    views: Literal["frontal", "all"] = "frontal"
+    """Which films are taken where an archive tells their view."""
+    split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
+    """Shares of the images in the training, validation and test split."""
+    skip_bad: bool = False
+    """Quarantine and count unusable files instead of refusing them."""
+    duplicate_correlation: Annotated[float, Field(gt=0.5, lt=1)] = 0.93
+    """Least similarity of two films, brought to cover each other, that are taken for copies."""
+    same_film: Path | None = None
+    """CSV of pairs of paths, `first,second`, that are kept in one split; as `audit` writes it."""
+    min_images: Annotated[int, Field(ge=3)] = 8
+    """Fewest usable images of a class."""
+    min_side: Annotated[int, Field(ge=1)] = 32
+    """Smallest side of an image in pixels."""
+    max_aspect: Annotated[float, Field(ge=1)] = 4.0
+    """Largest ratio of the long to the short side."""
+    max_megapixels: Annotated[float, Field(gt=0)] = 64.0
+
+    @field_validator("split")
+    @classmethod
+    def _sums_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(split) - 1) > 1e-9:
+            raise ValueError(f"the three shares must sum to 1, not {sum(split):g}")
+        return split
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The archives that were named."""
+        if self.root is None:
+            return ()
+        return self.root if isinstance(self.root, tuple) else (self.root,)

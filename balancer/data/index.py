@@ -1,0 +1,254 @@
+"""The prepared images as later stages see them, and the gate that keeps the splits apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.data.cache import open_cache
+from balancer.data.details import ImageDetails, read_details
+from balancer.data.io import Pixels
+from balancer.data.masks.of_index import LungMasks
+from balancer.data.preprocessed import INDEX_NAME, index_fingerprint, read_preprocessing
+from balancer.data.roots import Roots
+from balancer.data.split import verify_splits
+from balancer.errors import ConfigurationError, IntegrityError
+from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.preprocess import Preprocessor, preprocessor
+from balancer.manifest import (
+    REAL,
+    SYNTHETIC,
+    ImageRecord,
+    SyntheticRecord,
+    fingerprint,
+    read_table,
+)
+from balancer.results import MissingStage, StageResult, read_result
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Records and, in the same order, their pixels: uint8 (N, S, S)."""
+
+    records: Sequence[ImageRecord]
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A verified index.
+
+    Attributes:
+        records: All real images.
+        index_hash: SHA-256 of `index.csv`, and of the recipe of the preprocessing where there is
+            one; what later stages record as their input.
+        roots: Where the files of the records lie.
+        directory: Folder of the index.
+        preprocessing: What is done to every film before it becomes a square.
+        masks: Lungs that the preprocessing asks for; None: it asks for none.
+    """
+
+    records: Sequence[ImageRecord]
+    index_hash: str
+    roots: Roots
+    directory: Path
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    masks: LungMasks | None = None
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What makes the images of this index out of films."""
+        return preprocessor(self.preprocessing)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, sorted; a class's number is its place here."""
+        return tuple(sorted({record.label for record in self.records}))
+
+    def select(self, split: str, label: str | None = None) -> list[ImageRecord]:
+        """Records of a split, and of a class if one is named."""
+        return [
+            record
+            for record in self.records
+            if record.split == split and label in (None, record.label)
+        ]
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Images of every class in a split."""
+        return {label: len(self.select(split, label)) for label in self.classes}
+
+    def positive_class(self, wanted: str | None) -> str:
+        """The class that sensitivity speaks of: the one asked for, else the rarest in training.
+
+        Raises:
+            ConfigurationError: There is no such class.
+        """
+        if wanted is None:
+            counts = self.counts("train")
+            return min(counts, key=lambda label: (counts[label], label))
+        if wanted not in self.classes:
+            raise ConfigurationError(
+                f"evaluation.positive_class wants one of {', '.join(self.classes)}, not {wanted!r}."
+            )
+        return wanted
+
+    def details(self) -> list[ImageDetails]:
+        """Views and masks, in the order of the records; see `read_details`."""
+        return read_details(self.directory, self.records)
+
+    def image_set(self, size: int) -> ImageSet:
+        """All records with their pixels at a size; see `open_cache` for the errors."""
+        pixels = open_cache(
+            self.directory, self.roots, self.records, size, self.preprocessor, self.masks
+        )
+        return ImageSet(self.records, pixels)
+
+    def pixels(self, size: int, split: str, label: str) -> Pixels:
+        """Images of a class in a split, in the order of the records: uint8 (N, size, size)."""
+        rows = [
+            row
+            for row, record in enumerate(self.records)
+            if record.split == split and record.label == label
+        ]
+        return self.image_set(size).pixels[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RadiographTable:
+    """Images and class numbers, indexable by a `DataLoader` without decoding anything.
+
+    Attributes:
+        records: One per image.
+        labels: int64 (N,), places in `classes`.
+        classes: Class names, sorted.
+        sources: Pixel arrays, uint8 (M, S, S) each.
+        places: int64 (N, 2), source and row of every image.
+    """
+
+    records: Sequence[ImageRecord]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    sources: Sequence[Pixels]
+    places: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, number: int) -> tuple[Pixels, int]:
+        source, row = self.places[number]
+        # A copy: the map is read-only, and augmentation and torch want to own what they are given.
+        return np.array(self.sources[source][row]), int(self.labels[number])
+
+
+def load_index(index_dir: Path) -> Index:
+    """Read an index, refusing one that was edited or leaks.
+
+    Raises:
+        MissingStage: `prepare` has not run.
+        IntegrityError: `index.csv` is not the file that `prepare` wrote, or leaks.
+    """
+    result = read_result(index_dir)
+    path = index_dir / INDEX_NAME
+    if result is None or not path.is_file():
+        raise MissingStage("prepare", f"There is no index in {index_dir} yet.", cheap=True)
+    table = path.read_bytes()
+    if fingerprint(table) != result.metrics.get("index_sha256"):
+        raise IntegrityError(
+            f"{path} should be as prepare wrote it, but was changed; "
+            "run prepare again with --force."
+        )
+    records = read_table(path, ImageRecord)
+    verify_splits(records)
+    roots = _roots(result, path)
+    preprocessing, masks = read_preprocessing(result, index_dir, roots)
+    index_hash = index_fingerprint(table, preprocessing, masks)
+    return Index(records, index_hash, roots, index_dir, preprocessing, masks)
+
+
+def _roots(result: StageResult, path: Path) -> Roots:
+    try:
+        root = result.settings["data"]["root"]
+        return Roots.of([Path(place) for place in ([root] if isinstance(root, str) else root)])
+    except (KeyError, TypeError):
+        raise IntegrityError(
+            f"{path.with_name('result.json')} should name the data folder, but was changed; "
+            "run prepare again with --force."
+        ) from None
+
+
+def training_table(
+    real: ImageSet, classes: Sequence[str], synthetic: ImageSet | None = None
+) -> RadiographTable:
+    """The training images: real ones of the training split, then accepted synthetic ones.
+
+    Raises:
+        IntegrityError: A synthetic record stands among the real ones or the reverse, or a synthetic
+            image is meant for validation or test.
+    """
+    _require_origin(real.records, REAL)
+    rows = [(0, row) for row, record in enumerate(real.records) if record.split == "train"]
+    sets = [real]
+    if synthetic is not None:
+        _require_origin(synthetic.records, SYNTHETIC)
+        _require_training(synthetic.records)
+        sets.append(synthetic)
+        rows += [(1, row) for row, record in enumerate(synthetic.records) if _accepted(record)]
+    return _table(sets, rows, classes)
+
+
+def evaluation_table(real: ImageSet, classes: Sequence[str], split: str) -> RadiographTable:
+    """The images of the validation or test split, which are real without exception.
+
+    Raises:
+        IntegrityError: A synthetic record stands among them, or the split is that of training.
+    """
+    if split not in ("val", "test"):
+        raise IntegrityError(f"Evaluation should use val or test, but was given {split!r}.")
+    _require_origin(real.records, REAL)
+    rows = [(0, row) for row, record in enumerate(real.records) if record.split == split]
+    return _table([real], rows, classes)
+
+
+def _require_origin(records: Sequence[ImageRecord], origin: str) -> None:
+    strangers = [record for record in records if record.origin != origin]
+    if strangers:
+        first = strangers[0]
+        raise IntegrityError(
+            f"All images of this table should be {origin}, but {len(strangers)} are not, first "
+            f"{first.path!r} ({first.origin}, {first.split}); run prepare and synthesize again."
+        )
+
+
+def _require_training(records: Sequence[ImageRecord]) -> None:
+    for record in records:
+        if record.split != "train":
+            raise IntegrityError(
+                f"Synthetic images should be in train only, but {record.path!r} is in "
+                f"{record.split!r}; run synthesize again with --force."
+            )
+
+
+def _accepted(record: ImageRecord) -> bool:
+    return not isinstance(record, SyntheticRecord) or record.accepted
+
+
+def _table(
+    sets: Sequence[ImageSet], rows: Sequence[tuple[int, int]], classes: Sequence[str]
+) -> RadiographTable:
+    number = {label: place for place, label in enumerate(classes)}
+    records = [sets[source].records[row] for source, row in rows]
+    for record in records:
+        if record.label not in number:
+            raise IntegrityError(
+                f"{record.path!r} should be of a class of the index ({', '.join(classes)}), but is "
+                f"of {record.label!r}; run the stage that listed it again with --force."
+            )
+    return RadiographTable(
+        records=records,
+        labels=np.array([number[record.label] for record in records], np.int64),
+        classes=tuple(classes),
+        sources=[part.pixels for part in sets],
+        places=np.array(rows, np.int64).reshape(-1, 2),
+    )

@@ -1,0 +1,1 @@
+"""Lung masks: find them beside images, read them, and keep those of an index."""

@@ -1,1 +1,0 @@
-"""Radiographs that are drawn, for tests and samples; no patient is in them."""

@@ -1,0 +1,1 @@
+"""Plots, colours, numbers and words that several rooms show."""

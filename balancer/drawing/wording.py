@@ -1,0 +1,120 @@
+"""Numbers, names and undefined values in words, the same in every output."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from balancer.drawing.numbers import METRICS, interval
+
+TITLES = METRICS | {
+    "sensitivity_at_specificity": "sensitivity at fixed specificity",
+    "brier": "Brier score",
+    "brier_raw": "Brier score, raw",
+    "brier_corrected": "Brier score, prior-corrected",
+    "slope": "calibration slope",
+    "intercept": "calibration intercept",
+}
+"""Names of metrics for readers."""
+WORDS = {
+    "helps": "better than the reference beyond chance",
+    "hurts": "worse than the reference beyond chance",
+    "equivalent": "the difference lies within the margin, either way",
+    "inconclusive": "too few cases or runs to tell",
+    "confounded": "something else gives the class away, so no claim is made",
+    "reference": "what the others are compared with",
+}
+"""The verdicts and what they mean."""
+NOT_KNOWN = "not known"
+_LONGEST = 200
+# Words such as 1/2 or and/or hold no path, so only what starts a word counts.
+_ABSOLUTE = re.compile(r"(?<![^\s='\"(`])(?:[A-Za-z]:[\\/]|/)[^\s/\\]\S*")
+
+
+def printable(text: str) -> str:
+    """A name from the data as one line: what cannot be shown is written as its code."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def scalar(found: Mapping[str, Any] | None, *, sign: bool = False) -> str:
+    """A value with its interval, or `undefined`."""
+    if found is None:
+        return "not measured"
+    return interval({"value": None, "low": None, "high": None} | dict(found), sign=sign)
+
+
+def probability(p: float | None) -> str:
+    """A p value; tiny ones would only pretend to be known."""
+    if p is None:
+        return "undefined"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def number(value: float | int | None, form: str = ".3f") -> str:
+    """A number, or `undefined`."""
+    return "undefined" if value is None else format(value, form)
+
+
+def reasons(found: Iterable[tuple[str, Mapping[str, Any] | None]]) -> str:
+    """Why values are undefined: one sentence per reason, naming where; empty if all are defined.
+
+    Args:
+        found: Names and scalars, `{"value", "reason", ...}`.
+    """
+    places: dict[str, list[str]] = {}
+    for name, value in found:
+        if value is not None and value.get("value") is None:
+            reason = str(value.get("reason") or "no reason was recorded")
+            names = places.setdefault(reason, [])
+            if name not in names:
+                names.append(name)
+    return " ".join(
+        f"Undefined for {listing(names)}: {reason}." for reason, names in places.items()
+    )
+
+
+def listing(names: Sequence[str], limit: int = 6) -> str:
+    """`a, b and c`; a long list is cut and counted."""
+    shown = list(names[:limit])
+    if len(names) > limit:
+        return f"{', '.join(shown)} and {len(names) - limit} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def cell(value: Any) -> str:
+    """Any JSON value as the text of a table cell."""
+    if value is None:
+        return NOT_KNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, Mapping):
+        if "value" in value:
+            return scalar(value)
+        return "; ".join(f"{key}: {cell(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(cell(inner) for inner in value) or "none"
+    return str(value)
+
+
+def without_machine_paths(value: Any) -> Any:
+    """The same JSON value with folders of this machine cut to their last name.
+
+    A report is handed on; where the data lay, and in whose home, is nobody's business, and the
+    hashes beside it say better which files they were.
+    """
+    if isinstance(value, Mapping):
+        return {key: without_machine_paths(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_machine_paths(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return _ABSOLUTE.sub(
+        lambda match: ".../" + re.split(r"[\\/]", match[0].rstrip("\\/"))[-1],
+        value,
+    )
+
+
+def shortened(text: str, length: int = _LONGEST) -> str:
+    """The beginning of a text that would not fit."""
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,1 @@
+"""Train one classifier, choose its threshold, note the read of the test images, and test it."""

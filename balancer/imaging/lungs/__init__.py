@@ -1,0 +1,1 @@
+"""Lungs in chest radiographs: segmentation without training, the U-Net, and views of them."""

@@ -1,0 +1,172 @@
+"""The audit as one HTML page with pictures of what was found; it loads nothing from anywhere."""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+
+from balancer.data.audit.findings import count
+from balancer.data.audit.record import grouping_sentence, leakage_sentence
+from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
+from balancer.data.roots import Roots
+from balancer.report.render.page import page_templates
+
+_SIDE = 144
+_QUALITY = 80
+_GROUPS, _IMAGES = 16, 6
+"""Pictures are for the eye: so many groups per finding, so many images per group."""
+
+Picture = Callable[[str], Pixels | None]
+
+
+def pictures_of(roots: Roots) -> Picture:
+    """A function that reads the image of a path; None where that cannot be done."""
+
+    def read(path: str) -> Pixels | None:
+        place = roots.locate(path)
+        try:
+            return decode_radiograph(read_bytes(place), place).pixels
+        except UnusableImageError:
+            return None  # what makes it unusable stands beside the gap
+
+    return read
+
+
+def render_audit(
+    audit: Mapping[str, Any], picture: Picture, *, title: str = "Audit of the images"
+) -> str:
+    """Fill the template.
+
+    Args:
+        audit: Content of `audit.json`.
+        picture: Where the pictures come from.
+        title: Of the page.
+
+    Returns:
+        HTML; every text from the data is escaped.
+    """
+    environment = page_templates()
+    leakage = leakage_sentence(audit["groups"])
+    counting = [finding for finding in audit["findings"] if finding["counts"]]
+    page: str = environment.get_template("audit.html").render(
+        title=title,
+        n_images=sum(row["usable"] for row in audit["classes"].values()),
+        classes=[f"{row['usable']} {label}" for label, row in audit["classes"].items()],
+        labels=list(audit["classes"]),
+        counting=counting,
+        verdict=_verdict(counting),
+        leakage=leakage,
+        warnings=[told for told in audit["warnings"] if not counting and told != leakage],
+        findings=[_finding(finding, audit, picture) for finding in audit["findings"]],
+        statistics=_statistics(audit["statistics"]),
+        associations=list(_associations(audit)),
+        class_table=audit["classes"],
+        splits=audit["splits"],
+        groups=grouping_sentence(audit["groups"]),
+    )
+    return page
+
+
+def _verdict(counting: Sequence[Mapping[str, Any]]) -> str:
+    if not counting:
+        return "Nothing was found that somebody should act on."
+    titles = "; ".join(_lower(finding["title"]) for finding in counting)
+    return f"{count(len(counting), 'finding')} to look at: {titles}."
+
+
+def _lower(title: str) -> str:
+    return title[:1].lower() + title[1:]
+
+
+def _finding(
+    finding: Mapping[str, Any], audit: Mapping[str, Any], picture: Picture
+) -> dict[str, Any]:
+    groups, captions = finding["groups"], finding["captions"]
+    shown = []
+    for place, paths in enumerate(groups[:_GROUPS]):
+        images = [_image(path, audit["labels"][path], picture) for path in paths[:_IMAGES]]
+        caption = captions[place] if captions else ""
+        shown.append({"images": images, "caption": caption, "more": max(0, len(paths) - _IMAGES)})
+    return {
+        "title": finding["title"],
+        "sentence": finding["sentence"],
+        "counts": finding["counts"],
+        "number": len(groups),
+        "groups": shown,
+        "more": max(0, len(groups) - _GROUPS),
+    }
+
+
+def _image(path: str, label: str, picture: Picture) -> dict[str, str]:
+    pixels = picture(path)
+    return {
+        "path": path,
+        "label": label,
+        "name": path.removeprefix(f"{label}/"),
+        "uri": "" if pixels is None else _uri(pixels),
+    }
+
+
+def _uri(pixels: Pixels) -> str:
+    height, width = pixels.shape
+    scale = min(1.0, _SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+def _statistics(found: Mapping[str, Any]) -> dict[str, Any]:
+    strong = {(one["statistic"], one["class"]) for one in found["gives_away"]}
+    rows = [
+        {
+            "title": row["title"],
+            "of_the_lungs": row["of_the_lungs"],
+            "cells": [
+                {
+                    "median": f"{cell['median']:.3g}",
+                    "auroc": "-" if cell["auroc"] is None else f"{cell['auroc']:.2f}",
+                    "strong": (name, label) in strong,
+                }
+                for label, cell in row["classes"].items()
+            ],
+        }
+        for name, row in found["table"].items()
+    ]
+    return {"rows": rows, "sentence": _strongest(found)}
+
+
+def _strongest(statistics: Mapping[str, Any]) -> str:
+    found = statistics["strongest"]
+    if found is None:
+        return "All images have the same sizes, grey levels and borders."
+    size = "larger" if found["larger"] else "smaller"
+    told = (
+        f"The strongest is the {found['title']}: it is {size} in {found['class']} than in the "
+        f"rest with an AUROC of {found['strength']:.2f}."
+    )
+    if found["gives_class_away"]:
+        return f"{told} That alone gives the class away."
+    return told if statistics["gives_away"] else f"{told} None gives a class away."
+
+
+def _associations(audit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in ("source", "view"):
+        found = audit[name]
+        if found is None:
+            yield {
+                "name": name,
+                "table": None,
+                "sentence": f"Not known: the metadata name no {name}, so it was not checked.",
+            }
+            continue
+        strength = found["cramers_v"]
+        sentence = (
+            "Cramer's V needs two values and two classes."
+            if strength is None
+            else f"Cramer's V: {strength:.2f} (0: independent, 1: one decides the other)."
+        )
+        if found["gives_label_away"]:
+            sentence += f" The {name} alone gives the class away."
+        yield {"name": name, "table": found["table"], "sentence": sentence}

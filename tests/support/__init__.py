@@ -1,0 +1,1 @@
+"""What several test files share: drawn archives, tiny recipes and planted results."""
