@@ -21,7 +21,7 @@ from balancer.options import Request
 
 if TYPE_CHECKING:
     from balancer.config import BalancerConfig
-    from balancer.results import StageResult
+    from balancer.results import UntypedResult
     from balancer.workspace import Workspace
 
 log = logging.getLogger("balancer")
@@ -94,7 +94,7 @@ def _stop_cleanly_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, stop)
 
 
-def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "StageResult":
+def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "UntypedResult":
     from balancer.config import load_config
     from balancer.data.index_settings import as_standing, refuse_other_settings
     from balancer.data.ingest.urls import url_of
@@ -120,13 +120,13 @@ def _with_missing(
     workspace: "Workspace",
     force: bool,
     extra: Mapping[str, object],
-) -> "StageResult":
+) -> "UntypedResult":
     from balancer.results import MissingStage
 
     ran: set[str] = set()
     while True:
         try:
-            result: StageResult = _stage(command).run(config, workspace, force=force, **extra)
+            result: UntypedResult = _stage(command).run(config, workspace, force=force, **extra)
             return result
         except MissingStage as missing:
             if not missing.cheap or missing.stage in ran:
@@ -141,9 +141,9 @@ def _stage(command: str) -> Any:
     return importlib.import_module(f"balancer.stages.{stage.replace('-', '_')}")
 
 
-def _show(result: "StageResult", *, as_json: bool) -> None:
+def _show(result: "UntypedResult", *, as_json: bool) -> None:
     if as_json:
-        click.echo(result.model_dump_json(indent=2))
+        click.echo(result.model_dump_json(indent=2, exclude_unset=True))
         return
     from rich.console import Console
 

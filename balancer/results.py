@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,11 +23,32 @@ _PACKAGES = (
 )
 
 
-class StageResult(BaseModel):
+class Record(BaseModel):
+    """A part of a result that is kept as JSON.
+
+    Fields are written in the order of their declaration. A field with a default that was never
+    given is not written, so that a result read from disk is written back byte for byte.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+M = TypeVar("M")
+"""Type of a stage's metrics."""
+
+
+class StageResult(BaseModel, Generic[M]):
     """The record a stage leaves beside its files.
 
-    `settings` holds the configuration the stage depends on and `inputs` the fingerprints of the
-    files it read; equal settings and inputs mean that there is nothing to do.
+    Attributes:
+        stage: Name of the command.
+        config_hash: SHA-256 of the settings.
+        settings: The configuration that the stage depends on.
+        inputs: Fingerprints of the files it read; equal settings and inputs mean that there is
+            nothing to do.
+        versions: Versions of Python and of the packages that decide the numbers.
+        seconds: Wall-clock time of the work.
+        metrics: What the stage measured; a `Record` of the room that owns it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +59,10 @@ class StageResult(BaseModel):
     inputs: dict[str, Any]
     versions: dict[str, str]
     seconds: float
-    metrics: dict[str, Any]
+    metrics: M
+
+
+UntypedResult = StageResult[dict[str, Any]]
 
 
 class MissingStage(ConfigurationError):
@@ -55,17 +79,30 @@ class MissingStage(ConfigurationError):
         self.cheap = cheap
 
 
-def read_result(directory: Path) -> StageResult | None:
-    """The result of a stage's folder; None where the stage has not run.
+def result_json(result: StageResult[Any]) -> dict[str, Any]:
+    """The content of `result.json`, JSON types."""
+    return result.model_dump(mode="json", exclude_unset=True)
+
+
+@overload
+def read_result(directory: Path) -> UntypedResult | None: ...
+@overload
+def read_result(directory: Path, kind: type[M]) -> StageResult[M] | None: ...
+def read_result(directory: Path, kind: type[Any] = dict[str, Any]) -> StageResult[Any] | None:
+    """Read the result in a stage's folder; None where the stage has not run.
+
+    Args:
+        directory: The stage's folder.
+        kind: Type of its metrics.
 
     Raises:
-        IntegrityError: The file is damaged.
+        IntegrityError: The file is damaged, or was written by a version with other records.
     """
     path = directory / "result.json"
     if not path.is_file():
         return None
     try:
-        return StageResult.model_validate_json(path.read_bytes())
+        return StageResult[kind].model_validate_json(path.read_bytes())  # type: ignore[valid-type]
     except ValidationError as error:
         raise IntegrityError(
             f"{path} should be the record of a stage, but {error.errors()[0]['msg'].lower()}; "
@@ -73,12 +110,13 @@ def read_result(directory: Path) -> StageResult | None:
         ) from None
 
 
-def write_result(directory: Path, result: StageResult) -> None:
+def write_result(directory: Path, result: StageResult[Any]) -> None:
     """Write `result.json`; NaN is refused, since JSON has none."""
-    text = json.dumps(result.model_dump(mode="json"), indent=2, allow_nan=False)
+    text = json.dumps(result_json(result), indent=2, allow_nan=False)
     (directory / "result.json").write_text(text + "\n", encoding="utf-8")
 
 
+@overload
 def standing_result(
     directory: Path,
     *,
@@ -87,11 +125,33 @@ def standing_result(
     force: bool,
     keep_on_new_inputs: bool = False,
     announce: bool = True,
-) -> StageResult | None:
+) -> UntypedResult | None: ...
+@overload
+def standing_result(
+    directory: Path,
+    kind: type[M],
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    force: bool,
+    keep_on_new_inputs: bool = False,
+    announce: bool = True,
+) -> StageResult[M] | None: ...
+def standing_result(
+    directory: Path,
+    kind: type[Any] = dict[str, Any],
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    force: bool,
+    keep_on_new_inputs: bool = False,
+    announce: bool = True,
+) -> StageResult[Any] | None:
     """The result that stands if it is up to date; None if the stage has to run.
 
     Args:
         directory: The stage's folder.
+        kind: Type of its metrics.
         settings: The configuration that the stage depends on, JSON types.
         inputs: Fingerprints of what it reads.
         force: Run whatever stands there.
@@ -102,7 +162,7 @@ def standing_result(
     Raises:
         ConfigurationError: What stands there has other settings, and `force` is off.
     """
-    result = None if force else read_result(directory)
+    result = None if force else read_result(directory, kind)
     if result is None:
         return None
     if result.config_hash != _hash(settings):
@@ -130,8 +190,8 @@ def perform(
     *,
     settings: Mapping[str, Any],
     inputs: Mapping[str, Any],
-    work: Callable[[Path], Mapping[str, Any]],
-) -> StageResult:
+    work: Callable[[Path], M],
+) -> StageResult[M]:
     """Run `work` in a fresh folder, add `result.json`, and publish both as `directory`.
 
     Args:
@@ -159,17 +219,19 @@ def new_result(
     settings: Mapping[str, Any],
     inputs: Mapping[str, Any],
     seconds: float,
-    metrics: Mapping[str, Any],
-) -> StageResult:
-    """A record of work just done with the packages installed now."""
-    return StageResult(
+    metrics: M,
+) -> StageResult[M]:
+    """Record work just done with the packages installed now."""
+    kind: Any = type(metrics) if isinstance(metrics, BaseModel) else dict[str, Any]
+    plain = metrics if isinstance(metrics, BaseModel) else _plain(cast("dict[str, Any]", metrics))
+    return StageResult[kind](
         stage=stage,
         config_hash=_hash(settings),
         settings=_plain(settings),
         inputs=_plain(inputs),
         versions=installed_versions(),
         seconds=round(seconds, 3),
-        metrics=_plain(metrics),
+        metrics=plain,
     )
 
 

@@ -17,7 +17,7 @@ from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
 from balancer.evaluation.ledger import read_ledger
 from balancer.evaluation.predictions import read_predictions
-from balancer.results import StageResult, new_result
+from balancer.results import UntypedResult, new_result
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
@@ -50,7 +50,7 @@ def no_page(
     """The page takes seconds to draw; that of `ablated` is drawn, and the report has its tests."""
     request.getfixturevalue("ablated")
 
-    def written(config: BalancerConfig, workspace: Workspace) -> StageResult:
+    def written(config: BalancerConfig, workspace: Workspace) -> UntypedResult:
         page = {"page": str(workspace.report_dir / "report.html")}
         return new_result("report", settings={}, inputs={}, seconds=0, metrics=page)
 

@@ -21,7 +21,7 @@ from balancer.explanation.looks import Looks, region_shares, summarise
 from balancer.explanation.models import _names
 from balancer.explanation.sheets import NOTE_INK, Cell, Row, overlay, save_cam_sheet
 from balancer.manifest import fingerprint
-from balancer.results import MissingStage, StageResult
+from balancer.results import MissingStage, UntypedResult
 from balancer.shortcuts.views import central_region
 from balancer.stages import classify, explain, prepare
 from balancer.workspace import Workspace
@@ -51,7 +51,7 @@ def masks(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(workspace: Workspace, data: Path, masks: Path) -> StageResult:
+def result(workspace: Workspace, data: Path, masks: Path) -> UntypedResult:
     return explain.run(config_for(data, f"ablation.masks={masks}"), workspace)
 
 
@@ -70,7 +70,9 @@ def index(workspace: Workspace) -> Index:
     return load_index(workspace.index_dir)
 
 
-def test_three_pictures_stand_beside_the_result(workspace: Workspace, result: StageResult) -> None:
+def test_three_pictures_stand_beside_the_result(
+    workspace: Workspace, result: UntypedResult
+) -> None:
     for name in PICTURES:
         with Image.open(workspace.explain_dir / name) as image:
             low, high = image.convert("L").getextrema()
@@ -81,7 +83,7 @@ def test_three_pictures_stand_beside_the_result(workspace: Workspace, result: St
     assert str(workspace.explain_dir) in said
 
 
-def test_both_arms_stand_side_by_side(result: StageResult) -> None:
+def test_both_arms_stand_side_by_side(result: UntypedResult) -> None:
     assert list(result.metrics["models"]) == ["real", "real+synthetic"]
     for shown in result.metrics["shown"]:
         assert list(shown["models"]) == ["real", "real+synthetic"]
@@ -92,7 +94,7 @@ def test_both_arms_stand_side_by_side(result: StageResult) -> None:
 
 
 def test_cases_are_test_images_and_right_or_wrong_as_the_first_model_says(
-    workspace: Workspace, result: StageResult
+    workspace: Workspace, result: UntypedResult
 ) -> None:
     with (workspace.classify_dir("real") / "predictions.csv").open() as file:
         rows = {row["image_id"]: row for row in csv.DictReader(file)}
@@ -106,7 +108,7 @@ def test_cases_are_test_images_and_right_or_wrong_as_the_first_model_says(
 
 
 def test_shares_are_of_the_whole_test_split_beside_those_of_the_area(
-    result: StageResult, index: Index
+    result: UntypedResult, index: Index
 ) -> None:
     side = result.metrics["models"]["real"]["input_size"]
     for model in result.metrics["models"].values():

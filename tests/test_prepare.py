@@ -13,7 +13,7 @@ from rich.console import Console
 from balancer.data.index import load_index
 from balancer.data.io import png_bytes
 from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
-from balancer.results import StageResult, read_result
+from balancer.results import UntypedResult, read_result
 from balancer.stages import prepare
 from balancer.workspace import Workspace
 from support.radiograph_folders import (
@@ -267,7 +267,7 @@ def test_missing_folder(tmp_path: Path, workspace: Workspace) -> None:
 
 
 def test_summary_shows_every_class(root: Path, workspace: Workspace) -> None:
-    result: StageResult = prepare.run(configured(root), workspace)
+    result: UntypedResult = prepare.run(configured(root), workspace)
     console = Console(record=True, width=100, file=io.StringIO())
     for part in prepare.summary(result):
         console.print(part)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import load_index
-from balancer.results import StageResult
+from balancer.results import UntypedResult
 from balancer.stages import report
 from balancer.workspace import Workspace
 from support.made_ablation import HOSTILE, read_json, write_ablation
@@ -211,12 +211,12 @@ def test_the_terminal_has_the_verdict_the_arms_and_the_page(
 
 def test_the_result_of_the_ablation_itself_can_be_shown(told: Workspace) -> None:
     record = read_json(told.ablation_dir / "result.json")
-    text = _printed(StageResult.model_validate(record))
+    text = _printed(UntypedResult.model_validate(record))
     assert record["metrics"]["verdict"]["sentence"] in text
     assert "held-back-real" in text
 
 
-def _printed(result: StageResult) -> str:
+def _printed(result: UntypedResult) -> str:
     console = Console(width=4000, markup=False, record=True, file=None, quiet=False)
     with console.capture() as capture:
         for part in report.summary(result):

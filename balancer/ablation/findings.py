@@ -24,7 +24,7 @@ from balancer.evaluation.external import External, load_external
 from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.shortcuts.probes import run_probes, shortcut_caps
 from balancer.workspace import Workspace
 
@@ -53,7 +53,7 @@ def read_external(
     }
 
 
-def publish(study: Study, *, force: bool) -> StageResult:
+def publish(study: Study, *, force: bool) -> UntypedResult:
     """Compare the finished runs and write `ablation/`, unless that is up to date.
 
     Raises:

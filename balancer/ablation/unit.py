@@ -26,7 +26,7 @@ from balancer.evaluation.predictions import (
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
 from balancer.resources import classifier_trainer
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import LoadedClassifier, load_classifier
 from classifier.losses import training_prior
@@ -67,7 +67,7 @@ class Unit:
 
 def train_unit(
     config: BalancerConfig, workspace: Workspace, unit: Unit, *, force: bool = False
-) -> StageResult:
+) -> UntypedResult:
     """Train and test one classifier, unless it stands already.
 
     All arms of a fold and seed share the split, the order's seed, the network's first weights and
@@ -107,7 +107,7 @@ def train_unit(
     return perform(_STAGE, workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
-def standing_unit(workspace: Workspace, unit: Unit) -> StageResult | None:
+def standing_unit(workspace: Workspace, unit: Unit) -> UntypedResult | None:
     """The finished record of a unit, whatever its settings; None where there is none."""
     return read_result(workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug))
 
@@ -140,7 +140,7 @@ def read_run(workspace: Workspace, unit: Unit) -> Run:
     )
 
 
-def _predictions(directory: Path, name: str, result: StageResult) -> Predictions:
+def _predictions(directory: Path, name: str, result: UntypedResult) -> Predictions:
     path = directory / f"{name}.csv"
     if not path.is_file() or fingerprint(path.read_bytes()) != result.metrics[name]:
         raise IntegrityError(

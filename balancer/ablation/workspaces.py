@@ -13,7 +13,7 @@ from balancer.data.index import Index, load_index
 from balancer.data.masks.of_index import MASKS_NAME, masks_bytes
 from balancer.data.preprocessed import INDEX_NAME
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -
     return load_index(place.index_dir)
 
 
-def _main_result(index: Index) -> StageResult:
+def _main_result(index: Index) -> UntypedResult:
     result = read_result(index.directory)
     if result is None:
         raise RuntimeError(f"{index.directory} was loaded but has no result.json.")

@@ -11,7 +11,7 @@ from balancer.data.preprocessed import learnt_from
 from balancer.drawing.numbers import three_digits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.preprocess import Preprocessor, preprocessor
-from balancer.results import StageResult, read_result
+from balancer.results import UntypedResult, read_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS, CheckpointError, LoadedClassifier, load_classifier
 
@@ -199,7 +199,7 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _image_size(loaded: LoadedClassifier, result: StageResult | None) -> int:
+def _image_size(loaded: LoadedClassifier, result: UntypedResult | None) -> int:
     """The side that the training read its images at, from the surest source to the least."""
     noted = None if result is None else result.settings.get("image_size")
     known = (noted, loaded.provenance.get("image_size"), loaded.config.image_size)

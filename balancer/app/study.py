@@ -14,7 +14,7 @@ from balancer.manifest import fingerprint
 from balancer.report.blocks import Block, Figure, Paragraph
 from balancer.report.material import Study
 from balancer.report.sections.arms import arms_section
-from balancer.results import StageResult, read_result
+from balancer.results import UntypedResult, read_result
 from balancer.workspace import Workspace
 
 _CAPTIONS = {
@@ -81,7 +81,7 @@ def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
     return _view(workspace, result)
 
 
-def _view(workspace: Workspace, result: StageResult) -> StudyView:
+def _view(workspace: Workspace, result: UntypedResult) -> StudyView:
     study = Study(result.metrics)
     verdict = result.metrics["verdict"]
     control = result.metrics.get("control")
@@ -106,7 +106,7 @@ def _view(workspace: Workspace, result: StageResult) -> StudyView:
     )
 
 
-def _json_result(directory: Path) -> StageResult | None:
+def _json_result(directory: Path) -> UntypedResult | None:
     try:
         return read_result(directory)
     except BalancerError:

@@ -25,7 +25,7 @@ from balancer.manifest import (
     fingerprint,
     read_table,
 )
-from balancer.results import MissingStage, StageResult, read_result
+from balancer.results import MissingStage, UntypedResult, read_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def load_index(index_dir: Path) -> Index:
     return Index(records, index_hash, roots, index_dir, preprocessing, masks)
 
 
-def _roots(result: StageResult, path: Path) -> Roots:
+def _roots(result: UntypedResult, path: Path) -> Roots:
     try:
         root = result.settings["data"]["root"]
         return Roots.of([Path(place) for place in ([root] if isinstance(root, str) else root)])

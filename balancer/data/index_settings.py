@@ -12,7 +12,7 @@ from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import from_record, recorded
-from balancer.results import StageResult, difference, read_result
+from balancer.results import UntypedResult, difference, read_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
     return Roots.of([samples])
 
 
-def _standing_roots(standing: StageResult) -> Roots:
+def _standing_roots(standing: UntypedResult) -> Roots:
     root = standing.settings.get("data", {}).get("root")
     return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
 
@@ -101,7 +101,7 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
         )
 
 
-def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult) -> str:
+def _other_preprocessing(wanted: PreprocessingConfig, standing: UntypedResult) -> str:
     """How the settings that are given differ from those of the index; empty where none does."""
     made = _standing_preprocessing(standing).model_dump(mode="json")
     given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
@@ -110,6 +110,6 @@ def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult) -> 
     )
 
 
-def _standing_preprocessing(standing: StageResult) -> PreprocessingConfig:
+def _standing_preprocessing(standing: UntypedResult) -> PreprocessingConfig:
     recorded_then = standing.settings.get("preprocessing", {})
     return from_record(recorded_then, "The index of this workspace")

@@ -11,13 +11,13 @@ from balancer.errors import IntegrityError
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import from_record, preprocessor
 from balancer.manifest import fingerprint
-from balancer.results import StageResult, difference, read_result
+from balancer.results import UntypedResult, difference, read_result
 
 INDEX_NAME = "index.csv"
 
 
 def read_preprocessing(
-    result: StageResult, index_dir: Path, roots: Roots
+    result: UntypedResult, index_dir: Path, roots: Roots
 ) -> tuple[PreprocessingConfig, LungMasks | None]:
     """Read back the settings of an index and the lung masks that they ask for.
 

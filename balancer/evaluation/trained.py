@@ -4,13 +4,13 @@ from pathlib import Path
 
 from balancer.data.index import Index
 from balancer.errors import IntegrityError
-from balancer.results import MissingStage, StageResult, read_result
+from balancer.results import MissingStage, UntypedResult, read_result
 
 ARMS = {"real": "balancer classify", "real+synthetic": "balancer classify --with-synthetic"}
 """The arms and the commands that train them."""
 
 
-def trained_arm(directory: Path, arm: str, index: Index, *, wanted_by: str) -> StageResult:
+def trained_arm(directory: Path, arm: str, index: Index, *, wanted_by: str) -> UntypedResult:
     """The result of a classifier of today's split.
 
     Args:

@@ -9,7 +9,7 @@ from balancer.data.index import Index
 from balancer.data.preprocessed import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import ImageRecord, read_table
-from balancer.results import MissingStage, StageResult, read_result
+from balancer.results import MissingStage, UntypedResult, read_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, CheckpointError, LoadedClassifier, load_classifier
 from classifier.explain import last_convolution_name
@@ -147,7 +147,7 @@ def _load(folder: Path, name: str, workspace: Workspace, index: Index) -> Explai
     )
 
 
-def _image_size(folder: Path, loaded: LoadedClassifier, result: StageResult | None) -> int:
+def _image_size(folder: Path, loaded: LoadedClassifier, result: UntypedResult | None) -> int:
     size = loaded.provenance.get("image_size")
     if size is None and result is not None:
         size = result.settings.get("image_size")

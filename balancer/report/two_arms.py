@@ -17,13 +17,13 @@ from balancer.evaluation.trained import ARMS, trained_arm
 from balancer.manifest import fingerprint
 from balancer.quality.gate import failures
 from balancer.report.tables import comparison_rows
-from balancer.results import StageResult, difference
+from balancer.results import UntypedResult, difference
 from classifier.metrics import paired_differences
 
-Arms = dict[str, tuple[StageResult, Predictions]]
+Arms = dict[str, tuple[UntypedResult, Predictions]]
 
 
-def load_arm(directory: Path, arm: str, index: Index) -> tuple[StageResult, Predictions]:
+def load_arm(directory: Path, arm: str, index: Index) -> tuple[UntypedResult, Predictions]:
     """Read an arm's result and predictions.
 
     Raises:
@@ -58,7 +58,7 @@ def refuse_unlike(arms: Arms) -> None:
         )
 
 
-def refuse_stale(arms: Arms, quality: StageResult | None, images: str) -> None:
+def refuse_stale(arms: Arms, quality: UntypedResult | None, images: str) -> None:
     """Keep results of other synthetic images than today's out of one report.
 
     Args:
@@ -81,7 +81,9 @@ def refuse_stale(arms: Arms, quality: StageResult | None, images: str) -> None:
         )
 
 
-def compare_arms(config: BalancerConfig, arms: Arms, quality: StageResult | None) -> dict[str, Any]:
+def compare_arms(
+    config: BalancerConfig, arms: Arms, quality: UntypedResult | None
+) -> dict[str, Any]:
     """Metrics of both arms, their differences, and what may be said of them.
 
     Raises:
@@ -147,7 +149,7 @@ def _sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{openings[_direction(first)]}: {said}.{also} {scope}"
 
 
-def _gate_sentence(quality: StageResult | None) -> str:
+def _gate_sentence(quality: UntypedResult | None) -> str:
     if quality is None:
         return " The quality of the synthetic images was not measured."
     failed = {label: failures(entry["gate"]) for label, entry in quality.metrics["classes"].items()}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from balancer.errors import IntegrityError
 from balancer.evaluation.predictions import Predictions, read_predictions
 from balancer.manifest import fingerprint
-from balancer.results import StageResult, read_result
+from balancer.results import UntypedResult, read_result
 from balancer.statistics.calibration import correct_prior
 from classifier.metrics import auroc, predict_classes
 
@@ -104,7 +104,7 @@ def units_fingerprint(units: Mapping[str, list[Unit]]) -> str:
     return fingerprint("\n".join(found).encode())
 
 
-def _places(runs: Path) -> dict[tuple[str, str, str], tuple[Path, StageResult]]:
+def _places(runs: Path) -> dict[tuple[str, str, str], tuple[Path, UntypedResult]]:
     places = {}
     for record in sorted(runs.glob("*/*/*/result.json")):
         folder = record.parent
@@ -116,7 +116,7 @@ def _places(runs: Path) -> dict[tuple[str, str, str], tuple[Path, StageResult]]:
 
 
 def _read(
-    arm: str, run: Mapping[str, Any], place: tuple[Path, StageResult], ablation: Mapping[str, Any]
+    arm: str, run: Mapping[str, Any], place: tuple[Path, UntypedResult], ablation: Mapping[str, Any]
 ) -> Unit:
     folder, result = place
     path = folder / _TEST

@@ -24,7 +24,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import EnvironmentFault
 from balancer.evaluation.sizes import refuse_patience, settle
-from balancer.results import StageResult, new_result
+from balancer.results import UntypedResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
 from balancer.workspace import Workspace
@@ -41,7 +41,7 @@ def run(
     jobs: int = 1,
     ray: str | None = None,
     external: Sequence[Path] = (),
-) -> StageResult:
+) -> UntypedResult:
     """Train every arm on every split, and say which of them help.
 
     What is finished is kept: the same command goes on where it was stopped.
@@ -108,7 +108,7 @@ def run(
     return result.model_copy(update={"metrics": result.metrics | {"page": page}})
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     return [] if "plan" in result.metrics else report.summary(result)
 

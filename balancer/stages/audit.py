@@ -22,7 +22,7 @@ from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import features_of
 from balancer.quality.look_alikes import LookAlike, look_alikes
 from balancer.report.render.audit_page import pictures_of, render_audit
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import UntypedResult, perform, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _SURE = 0.75
 
 def run(
     config: BalancerConfig, workspace: Workspace, *, force: bool = False, strict: bool = False
-) -> StageResult:
+) -> UntypedResult:
     """Search for duplicates in feature space, and show all findings of the audit.
 
     Writes `audit.json`, `audit.html` and `same-film.csv`, the pairs, one a line: what is left of
@@ -84,7 +84,7 @@ def run(
     return result
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     findings: dict[str, int] = result.metrics["findings"]
     if not findings:

@@ -27,7 +27,7 @@ from balancer.evaluation.tested import PREDICTIONS, test_classifier
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.resources import check_accelerator, classifier_trainer
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 from classifier.checkpoint import load_classifier
@@ -45,7 +45,7 @@ def run(
     *,
     force: bool = False,
     with_synthetic: bool = False,
-) -> StageResult:
+) -> UntypedResult:
     """Train on the training split, choose on validation, test once.
 
     Both arms take the number of optimizer steps that `classifier.n_epochs` passes over the real
@@ -145,7 +145,7 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
     }
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     test = result.metrics["test"]
     title = (

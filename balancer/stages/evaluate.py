@@ -18,7 +18,7 @@ from balancer.evaluation.ledger import note_read
 from balancer.evaluation.tested import PREDICTIONS, test_classifier
 from balancer.evaluation.trained import ARMS, trained_arm
 from balancer.manifest import fingerprint
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import UntypedResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CheckpointError, load_classifier
 
@@ -32,7 +32,7 @@ def run(
     images: Path,
     force: bool = False,
     with_synthetic: bool = False,
-) -> StageResult:
+) -> UntypedResult:
     """Test weights and threshold as they are on images that the index lacks.
 
     Images that show a film or a patient of the index are left out and counted.
@@ -121,7 +121,7 @@ def run(
     return perform("evaluate", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     metrics = result.metrics
     left_out = sum(metrics["external"]["dropped"].values())

@@ -21,7 +21,7 @@ from balancer.explanation.looks_plot import save_looks
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
 from balancer.explanation.shown import draw_activations, draw_maps, refuse_missing_layer
 from balancer.manifest import ImageRecord, fingerprint
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 from classifier.metrics import predict_classes
 from classifier.predict import predict_probabilities
@@ -61,7 +61,7 @@ def run(
     images: Sequence[str] = (),
     per_class: int | None = None,
     layer: str | None = None,
-) -> StageResult:
+) -> UntypedResult:
     """Draw Grad-CAM of some images, activations of one, and where the maps of all of them lie.
 
     Args:
@@ -134,7 +134,7 @@ def run(
     return _with_place(standing, workspace)
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     metrics = result.metrics
     lines = [
@@ -161,7 +161,7 @@ def _hash_of_masks(folder: Path, index: Index) -> str:
     return fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
-def _with_place(result: StageResult, workspace: Workspace) -> StageResult:
+def _with_place(result: UntypedResult, workspace: Workspace) -> UntypedResult:
     """The result and where its pictures lie today; a workspace may be moved."""
     place = {"place": str(workspace.explain_dir)}
     return result.model_copy(update={"metrics": result.metrics | place})

@@ -19,7 +19,7 @@ from balancer.imaging.preprocess import recorded
 from balancer.quality.selection import SnapshotJudge
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
-from balancer.results import StageResult, new_result, standing_result, write_result
+from balancer.results import UntypedResult, new_result, standing_result, write_result
 from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
 from gan.checkpoint import CheckpointError
@@ -33,7 +33,7 @@ def run(
     *,
     force: bool = False,
     classes: Sequence[str] = (),
-) -> StageResult:
+) -> UntypedResult:
     """Train the generators that the target ratio needs.
 
     Args:
@@ -73,7 +73,7 @@ def run(
     )
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     table = Table(
         "class", "images shown", "minutes", "images/s", "kept after", "KID", "folder",
@@ -113,7 +113,7 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
 
 def _train(
     label: str, config: BalancerConfig, workspace: Workspace, index: Index, force: bool
-) -> StageResult:
+) -> UntypedResult:
     directory = workspace.gan_dir(label)
     unfinished = workspace.unfinished_gan_dir(label)
     settings, inputs = _settings(config), {"index": index.index_hash}

@@ -12,7 +12,7 @@ from balancer.data.index import load_index, training_table
 from balancer.errors import ConfigurationError
 from balancer.evaluation.sizes import settle
 from balancer.resources import check_accelerator, classifier_trainer
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import UntypedResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.lr_finder import RateSearch, find_learning_rate
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 PICTURE = "lr-find.png"
 
 
-def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
+def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> UntypedResult:
     """Let the learning rate grow over a short training on the training split.
 
     Args:
@@ -65,7 +65,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     return perform("lr-find", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     found = result.metrics["suggestion"]
     if found is None:

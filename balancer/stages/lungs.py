@@ -29,7 +29,7 @@ from balancer.lungs.table import (
     table_of_lungs,
 )
 from balancer.manifest import fingerprint
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def run(
     *,
     action: Literal["train", "apply"],
     force: bool = False,
-) -> StageResult:
+) -> UntypedResult:
     """Train a U-Net on known lung masks, or write a mask for every image.
 
     Args:
@@ -72,7 +72,7 @@ def run(
     return work(config, workspace, index, masks, force)
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     metrics = result.metrics
     if result.stage == TRAIN:
@@ -105,7 +105,7 @@ def _train(
     index: Index,
     masks: dict[str, Path],
     force: bool,
-) -> StageResult:
+) -> UntypedResult:
     if not masks:
         raise DataError(
             "`balancer lungs train` wants lung masks, but the archive of this index has none; give "
@@ -192,7 +192,7 @@ def _apply(
     index: Index,
     masks: dict[str, Path],
     force: bool,
-) -> StageResult:
+) -> UntypedResult:
     model = workspace.lungs_dir / MODEL
     trained = read_result(model)
     method: str = config.lungs.method
@@ -269,7 +269,7 @@ def _table_hash(index: Index) -> str:
     return fingerprint((index.directory / INDEX_NAME).read_bytes())
 
 
-def _refuse_changed(standing: StageResult, directory: Path, index: Index) -> None:
+def _refuse_changed(standing: UntypedResult, directory: Path, index: Index) -> None:
     table = directory / TABLE_NAME
     names = mask_names([record.path for record in index.records]).values()
     changed = not table.is_file() or (

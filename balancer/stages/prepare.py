@@ -43,7 +43,7 @@ from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.report.render.audit_page import pictures_of, render_audit
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def run(
     strict: bool = False,
     engine: str = LOCAL,
     master: str | None = None,
-) -> StageResult:
+) -> UntypedResult:
     """Check the images of the data folder and split them.
 
     Writes `index.csv`, `details.csv`, `audit.json`, `audit.md`, `audit.html` and `quarantine.csv`,
@@ -94,7 +94,7 @@ def run(
 
 def _run(
     reader: Engine, roots: Roots, config: BalancerConfig, workspace: Workspace, *, force: bool
-) -> StageResult:
+) -> UntypedResult:
     scan = reader.scan(roots, config.data)
     settings = index_settings(config, roots)
     masks = choose_masks(
@@ -141,7 +141,7 @@ def _refuse_preprocessing(config: PreprocessingConfig, url: str) -> None:
         )
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     splits: dict[str, dict[str, int]] = result.metrics["splits"]
     labels = list(next(iter(splits.values())))

@@ -22,7 +22,7 @@ from balancer.quality.memorization import Nearest
 from balancer.quality.own_classifier import classifier_extractor
 from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
 from balancer.quality.terminal import class_summary
-from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.results import MissingStage, UntypedResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fingerprint
 from balancer.workspace import Workspace
 from gan.checkpoint import WEIGHTS_NAME
@@ -37,7 +37,7 @@ _WALKS, _STEPS = 6, 9
 
 def run(
     config: BalancerConfig, workspace: Workspace, *, force: bool = False, strict: bool = False
-) -> StageResult:
+) -> UntypedResult:
     """Measure the synthetic images of each class against real training and validation images.
 
     Args:
@@ -107,7 +107,7 @@ def check(config: BalancerConfig) -> None:
             load_extractor(name, inception_weights=config.quality.inception_weights)
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     return [
         part
@@ -116,7 +116,7 @@ def summary(result: StageResult) -> list[RenderableType]:
     ]
 
 
-def _refuse_failures(result: StageResult, strict: bool) -> None:
+def _refuse_failures(result: UntypedResult, strict: bool) -> None:
     gates = {label: entry["gate"] for label, entry in result.metrics["classes"].items()}
     short = [
         f"{label} ({', '.join(failures(gate)) or 'too few images to ask everything'})"

@@ -34,7 +34,7 @@ from balancer.report.two_arms import (
     write_rows,
 )
 from balancer.report.units import Unit, read_units, units_fingerprint
-from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.results import MissingStage, UntypedResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 
@@ -46,16 +46,16 @@ class _Found:
     """What stands in the workspace."""
 
     index: Index
-    ablation: StageResult | None
+    ablation: UntypedResult | None
     units: dict[str, list[Unit]]
     arms: Arms
-    quality: StageResult | None
-    synthetic: StageResult | None
+    quality: UntypedResult | None
+    synthetic: UntypedResult | None
     fold: str | None
     """The first split of the ablation whose images were measured."""
 
 
-def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> StageResult:
+def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> UntypedResult:
     """Tell what an ablation found, and how the two classifiers compare, where each was made.
 
     Args:
@@ -101,7 +101,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     return _with_place(result, workspace)
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result of `report` or of `ablate`."""
     metrics = result.metrics
     columns = shutil.get_terminal_size((100, 24)).columns
@@ -119,7 +119,7 @@ def summary(result: StageResult) -> list[RenderableType]:
     return parts
 
 
-def _with_place(result: StageResult, workspace: Workspace) -> StageResult:
+def _with_place(result: UntypedResult, workspace: Workspace) -> UntypedResult:
     """The result and where its page lies today; a workspace may be moved."""
     page = {"page": str(workspace.report_dir / "report.html")}
     return result.model_copy(update={"metrics": result.metrics | page})
@@ -150,7 +150,7 @@ def _find(workspace: Workspace) -> _Found:
     return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))
 
 
-def _ablation(workspace: Workspace, index: Index) -> StageResult | None:
+def _ablation(workspace: Workspace, index: Index) -> UntypedResult | None:
     result = read_result(workspace.ablation_dir)
     if result is not None and result.inputs.get("index") != index.index_hash:
         raise IntegrityError(
@@ -221,7 +221,7 @@ def _told(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _dumped(result: StageResult | None) -> dict[str, Any] | None:
+def _dumped(result: UntypedResult | None) -> dict[str, Any] | None:
     return None if result is None else result.model_dump(mode="json")
 
 

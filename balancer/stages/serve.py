@@ -12,7 +12,7 @@ from balancer.app import server
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
-from balancer.results import MissingStage, StageResult, new_result
+from balancer.results import MissingStage, UntypedResult, new_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def run(
     models: Sequence[Path] = (),
     port: int = 0,
     browser: bool = False,
-) -> StageResult:
+) -> UntypedResult:
     """Start the page and return; it is served until `close`, or as long as `wait` waits.
 
     Args:
@@ -91,7 +91,7 @@ def run(
     )
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result."""
     models = ", ".join(result.metrics["models"]) or "none"
     return [

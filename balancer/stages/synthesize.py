@@ -19,7 +19,7 @@ from balancer.quality.extractors import load_extractor
 from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
-from balancer.results import StageResult, new_result, perform, standing_result
+from balancer.results import UntypedResult, new_result, perform, standing_result
 from balancer.synthetic.gates import load_generator_for, load_synthetic
 from balancer.synthetic.write import Screening, write_images
 from balancer.workspace import Workspace
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 def run(
     config: BalancerConfig, workspace: Workspace, *, force: bool = False, dry_run: bool = False
-) -> StageResult:
+) -> UntypedResult:
     """Bring every class of the training split to the target ratio.
 
     Args:
@@ -104,7 +104,7 @@ def settings_of(config: BalancerConfig) -> dict[str, Any]:
     return {"ratio": config.synthesis.ratio, "screen": _screen_settings(config)}
 
 
-def summary(result: StageResult) -> list[RenderableType]:
+def summary(result: UntypedResult) -> list[RenderableType]:
     """What the terminal shows of a result: the arithmetic, and what the screen let through."""
     ratio = result.metrics["ratio"]
     table = Table("class", "real", "target", "to make", "total", title=f"Target {ratio}")
