@@ -1,4 +1,4 @@
-"""How every command runs: configuration, lock, missing stages first, and one sentence for a fault.
+"""The run of a command: configuration, lock, missing stages first, one sentence for an error.
 
 Nothing heavy is imported before a stage is called.
 """
@@ -28,12 +28,12 @@ log = logging.getLogger("balancer")
 
 
 def call_stage(command: str, request: Request, **extra: object) -> None:
-    """Run one stage as the user asked, show its result, and end with the exit code of a fault.
+    """Run one stage, show its result, and exit with the code of the error if there is one.
 
     Args:
-        command: Name of the command, which is that of the stage.
-        request: What all commands share.
-        extra: Arguments of the stage's `run`.
+        command: Name of the command and of the stage.
+        request: Values of the options that all commands share.
+        extra: Further arguments of the `run` of the stage.
     """
     _start_logging(request.verbosity)
     _stop_cleanly_on_sigterm()
@@ -41,7 +41,7 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
     try:
         _show(_execute(command, request, extra), as_json=request.as_json)
         if command == "serve":
-            _stage(command).wait()  # out of the lock, so that other commands may write meanwhile
+            _stage(command).wait()  # outside the lock, so that other commands can write
     except BalancerError as error:
         _fail(error, error.exit_code, request.verbosity)
     except KeyboardInterrupt as error:
@@ -55,27 +55,27 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
             _fail_unforeseen(error, request.verbosity)
         where = f" of {error.filename}" if error.filename else ""
         sentence = f"The files{where} could not be written or read: {error.strerror}; free some"
-        sentence += " space, mend the rights, or choose another --workspace."
+        sentence += " space, change the permissions, or choose another --workspace."
         _fail(error, EnvironmentFault.exit_code, request.verbosity, sentence)
-    except Exception as error:  # the last door: an unforeseen fault must still be one sentence
+    except Exception as error:  # an unforeseen error must still be one sentence
         _fail_unforeseen(error, request.verbosity)
 
 
 def _stopped(request: Request) -> str:
     from balancer.workspace import Workspace
 
-    said = "Stopped; nothing half-written was left"
+    sentence = "Stopped; no half-written result is left"
     unfinished = Workspace(request.workspace).unfinished_index_dir
     if unfinished.is_dir():
         from balancer.data.ingest.journal import JOURNAL_NAME
 
-        if (unfinished / JOURNAL_NAME).is_file():  # without it there is nothing to go on from
-            said += " but what was read of the images, so that the same command goes on there"
-    return f"{said}."
+        if (unfinished / JOURNAL_NAME).is_file():  # without it nothing can be resumed
+            sentence += "; the images read so far are kept, re-run to resume"
+    return f"{sentence}."
 
 
 def list_layouts(context: click.Context) -> None:
-    """Print the archives that `prepare` can read, and leave."""
+    """Print the layouts of archives that `prepare` can read, and exit."""
     from balancer.data.layouts.listing import layout_page
 
     click.echo(layout_page())
@@ -83,7 +83,7 @@ def list_layouts(context: click.Context) -> None:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which is taken like Ctrl-C: whatever is being written is taken back."""
+    """SIGTERM, handled like Ctrl-C: unfinished files are removed."""
 
 
 def _stop_cleanly_on_sigterm() -> None:
@@ -137,7 +137,7 @@ def _with_missing(
 
 
 def _stage(command: str) -> Any:
-    stage = command.partition(" ")[0]  # `lungs train` and `lungs apply` are of one stage
+    stage = command.partition(" ")[0]  # `lungs train` and `lungs apply` share a stage
     return importlib.import_module(f"balancer.stages.{stage.replace('-', '_')}")
 
 
@@ -147,8 +147,7 @@ def _show(result: "UntypedResult", *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    # Wide enough for the tables where there is no terminal whose width could be asked.
-    # No markup: names such as fid[lite0], or a class in brackets, are text.
+    # 100 columns if there is no terminal. No markup: fid[lite0], or a class in brackets, is text.
     console = Console(width=shutil.get_terminal_size((100, 24)).columns, markup=False, emoji=False)
     for part in _stage(result.stage).summary(result):
         console.print(part)
