@@ -58,6 +58,7 @@ class BalancerConfig(ConfigSection):
     """All settings of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """Seed for everything random."""
     data: DataConfig = DataConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     lungs: LungsConfig = LungsConfig()
@@ -79,6 +80,7 @@ class BalancerConfig(ConfigSection):
 def load_config(
     source: str | Path | None = None,
     *,
+    data: str | Path | Sequence[str | Path] | None = None,
     assignments: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
 ) -> BalancerConfig:
@@ -86,6 +88,7 @@ def load_config(
 
     Args:
         source: A YAML file or the name of a bundled recipe such as `smoke`; None: defaults.
+        data: Path to the images, or several archives that are merged; None: as configured.
         assignments: `a.b=value` strings, values in YAML.
         options: Dotted key to value, from the options of the command; None values are skipped.
 
@@ -100,7 +103,7 @@ def load_config(
                 f"--set should be key=value, such as gan.batch_size=16, not {assignment!r}."
             )
         _assign(values, key.strip(), _parse_yaml(text, f"--set {assignment}"))
-    for key, value in (options or {}).items():
+    for key, value in {"data.root": data, **(options or {})}.items():
         if value is not None:
             _assign(values, key, value)
     try:

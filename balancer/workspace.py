@@ -26,8 +26,8 @@ class Workspace:
     never write at the same time (`lock`).
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
 
     @property
     def index_dir(self) -> Path:
