@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from balancer.cli import main
+from test_house_rules import LEVELS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -43,6 +44,12 @@ def test_commands_and_settings_in_pages_exist(page: Path) -> None:
         for part in assignment.split("."):
             assert hasattr(default, part), f"{page.name} sets {assignment}"
             default = getattr(default, part)
+
+
+def test_the_architecture_page_shows_the_levels_of_the_house_rules() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    block = text.partition("```\ncli\n")[2].partition("```")[0]
+    assert ["cli", *block.split("\n")[:-1]] == [", ".join(level) for level in LEVELS]
 
 
 def test_the_readme_is_short() -> None:
