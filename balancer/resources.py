@@ -3,10 +3,10 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
+import classifier
 from balancer.errors import EnvironmentFault
 from balancer.sections import HardwareConfig
 
@@ -40,16 +40,11 @@ def check_accelerator(hardware: HardwareConfig) -> None:
         )
 
 
-def classifier_trainer(hardware: HardwareConfig, *, progress: bool) -> dict[str, Any]:
-    """Arguments of the Lightning Trainer that trains a classifier, which is on one device."""
+def training_hardware(hardware: HardwareConfig) -> "classifier.TrainingHardware":
+    """Return the device and precision of a classifier's training, which is on one device."""
     if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
         log.warning("The classifier trains on one device; more are for gan-train alone.")
-    return {
-        "accelerator": hardware.accelerator,
-        "devices": 1,
-        "precision": hardware.precision,
-        "enable_progress_bar": progress,
-    }
+    return classifier.TrainingHardware(hardware.accelerator, hardware.precision)
 
 
 def require_free_space(directory: Path, needed: int, purpose: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tiny_pipeline import config_for, draw_folder
 
+import classifier
 from balancer.app.models import read_model
 from balancer.app.reading import read_with
 from balancer.data.cache import cached_pixels
@@ -24,7 +25,7 @@ from balancer.imaging.preprocess import recorded
 from balancer.sections import PreprocessingConfig as Config
 from balancer.stages import classify, evaluate, prepare
 from balancer.workspace import Workspace
-from classifier.checkpoint import CARD, load_classifier
+from classifier.checkpoint import CARD
 from gan.checkpoint import Provenance
 
 CHANGES = (
@@ -59,7 +60,7 @@ def predictions_of(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_the_card_notes_it(trained: Workspace, index: Index) -> None:
-    provenance = load_classifier(trained.classify_dir("real")).provenance
+    provenance = classifier.load(trained.classify_dir("real")).provenance
     assert provenance["preprocessing"] == recorded(index.preprocessing)
     assert learnt_from(provenance, "it").settings() == index.preprocessing.settings()
     assert learnt_from({"index_hash": "of an old one"}, "it") == Config()
