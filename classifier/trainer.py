@@ -33,7 +33,7 @@ class TrainingHardware:
         '32-true'
 
     Attributes:
-        accelerator: Lightning's name of the device: `auto`, `cpu`, `gpu` or `cuda`.
+        accelerator: Lightning's name of the device: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
         precision: Lightning's name of the precision.
     """
 

@@ -87,7 +87,7 @@ def test_generated_films_are_read_as_they_are(
     path = tmp_path / "made.png"
     path.write_bytes(png_bytes(film, {"Synthetic": "true"}))
     cases = chosen_cases(index, [str(path), index.records[0].image_id])
-    made, real = case_table(cases, 32).images
+    made, real = case_table(cases, 32).sources[0]
     np.testing.assert_array_equal(made, resize_square(film, 32))
     np.testing.assert_array_equal(real, index.image_set(32).pixels[0])
     assert (made != real).any()
