@@ -15,7 +15,7 @@ Example:
 
 import importlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from classifier.cards import ModelError, registered_models
@@ -30,6 +30,39 @@ if TYPE_CHECKING:
     from classifier.tables import ArrayTable
     from classifier.trainer import TrainingHardware
     from classifier.training import ClassifierResult, train
+else:
+    # Type checkers read the imports above, and so refuse unknown names.
+    _MODULES = {
+        "ArrayTable": "tables",
+        "AugmentConfig": "config",
+        "BalancedBatchSampler": "samplers",
+        "ClassifierCheckpointError": "checkpoint",
+        "ClassifierConfig": "config",
+        "ClassifierDiverged": "module",
+        "TrainingHardware": "trainer",
+        "ClassifierResult": "training",
+        "LoadedClassifier": "checkpoint",
+        "ModelError": "cards",
+        "Phase": "config",
+        "Pretraining": "data",
+        "StepPlan": "config",
+        "choose_threshold": "decision",
+        "evaluate": "metrics",
+        "load": "checkpoint",
+        "plan_steps": "config",
+        "predict": "prediction",
+        "registered_models": "cards",
+        "train": "training",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "ArrayTable",
@@ -54,38 +87,5 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {
-    "ArrayTable": "tables",
-    "AugmentConfig": "config",
-    "BalancedBatchSampler": "samplers",
-    "ClassifierCheckpointError": "checkpoint",
-    "ClassifierConfig": "config",
-    "ClassifierDiverged": "module",
-    "TrainingHardware": "trainer",
-    "ClassifierResult": "training",
-    "LoadedClassifier": "checkpoint",
-    "ModelError": "cards",
-    "Phase": "config",
-    "Pretraining": "data",
-    "StepPlan": "config",
-    "choose_threshold": "decision",
-    "evaluate": "metrics",
-    "load": "checkpoint",
-    "plan_steps": "config",
-    "predict": "prediction",
-    "registered_models": "cards",
-    "train": "training",
-}
-
 # Without a handler of the caller's, Python would print the warnings of a library to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
