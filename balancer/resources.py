@@ -3,10 +3,10 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
+import classifier
 from balancer.config import HardwareConfig
 from balancer.errors import EnvironmentFault
 
@@ -40,16 +40,11 @@ def check_accelerator(hardware: HardwareConfig) -> None:
         )
 
 
-def classifier_trainer(hardware: HardwareConfig, *, progress: bool) -> dict[str, Any]:
-    """Return the arguments of the Lightning Trainer for a classifier, which uses one device."""
+def training_hardware(hardware: HardwareConfig) -> "classifier.TrainingHardware":
+    """Return the device and precision for training a classifier, which uses one device."""
     if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
         log.warning("The classifier trains on one device; only gan-train uses more.")
-    return {
-        "accelerator": hardware.accelerator,
-        "devices": 1,
-        "precision": hardware.precision,
-        "enable_progress_bar": progress,
-    }
+    return classifier.TrainingHardware(hardware.accelerator, hardware.precision)
 
 
 def require_free_space(directory: Path, needed: int, purpose: str) -> None:
