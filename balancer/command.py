@@ -76,7 +76,7 @@ def _stopped(request: Request) -> str:
 
 def list_layouts(context: click.Context) -> None:
     """Print the archives that `prepare` can read, and leave."""
-    from balancer.data.layouts.listing import layout_page
+    from balancer.data.layouts.recognition import layout_page
 
     click.echo(layout_page())
     context.exit()

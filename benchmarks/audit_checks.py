@@ -25,9 +25,9 @@ from balancer.data.audit.suspects import (
     collect_flags,
 )
 from balancer.data.config import DataConfig
-from balancer.data.film.examine import LOW_CONTRAST, Examined, examine_images, look_at_bytes
+from balancer.data.film.examine import LOW_CONTRAST, Examined, examine_bytes, examine_images
 from balancer.data.io import png_bytes, resize_square
-from balancer.data.layouts.registry import read_archives
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
@@ -227,7 +227,7 @@ def _pixels(folder: Path, film: Examined) -> Pixels:
 
 def _examined(pixels: Pixels, path: str) -> Examined:
     data = png_bytes(np.ascontiguousarray(pixels), {})
-    seen = look_at_bytes(data, Path(path), FoundImage(path, "x"), DataConfig()).result
+    seen = examine_bytes(data, Path(path), FoundImage(path, "x"), DataConfig()).outcome
     if not isinstance(seen, Examined):
         raise SystemExit(f"A planted fault of {path} cannot be used: {seen.reason}.")
     return seen

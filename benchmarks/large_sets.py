@@ -153,7 +153,7 @@ def stages_of(folder: Path, workspace: Path) -> dict[str, float]:
     timed(engine.LocalEngine, "look", "the pass: read, hash, decode, examine, write pixels")
     timed(prepare, "build_index", "audit, groups and splits")
     timed(build, "find_near_duplicates", "of that, near duplicates")
-    timed(prepare.Looked, "keep_pixels", "closing up the caches")
+    timed(prepare.PassResult, "keep_pixels", "closing up the caches")
     begun = time.perf_counter()
     prepare.run(load_config(options={"data.root": str(folder)}), Workspace(workspace), force=True)
     seconds["all of prepare"] = time.perf_counter() - begun

@@ -23,8 +23,8 @@ from PIL import Image
 
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
-from balancer.data.film.examine import Examined, examine_images, look_at_bytes
-from balancer.data.layouts.registry import read_archives
+from balancer.data.film.examine import Examined, examine_bytes, examine_images
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 
@@ -285,7 +285,7 @@ def _copy(
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(make(pixels, rng))).save(stream, "PNG")
     found = FoundImage(f"copy of {film.path}.png", film.label)
-    seen = look_at_bytes(stream.getvalue(), folder / film.path, found, config).result
+    seen = examine_bytes(stream.getvalue(), folder / film.path, found, config).outcome
     if not isinstance(seen, Examined):
         raise SystemExit(f"A planted copy of {film.path} cannot be used: {seen.reason}.")
     return seen

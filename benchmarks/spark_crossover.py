@@ -25,7 +25,7 @@ def seconds_of(engine: str, folder: Path, place: Path) -> float:
     """Of one engine, in this process."""
     from balancer.config import load_config
     from balancer.data.ingest.engine import engine_of
-    from balancer.data.ingest.look import Look
+    from balancer.data.ingest.reader import FileReader
     from balancer.data.roots import Roots
     from balancer.evaluation.sizes import sizes_read
 
@@ -33,10 +33,10 @@ def seconds_of(engine: str, folder: Path, place: Path) -> float:
     roots = Roots.of([folder])
     sizes = sizes_read(config)
     started = time.perf_counter()
-    with engine_of(engine, f"local[{cores()}]" if engine == "spark" else None) as reader:
-        scan = reader.scan(roots, config.data)
-        look = Look(roots=roots, config=config.data, sizes=sizes)
-        reader.look(look, scan.images, place)
+    with engine_of(engine, f"local[{cores()}]" if engine == "spark" else None) as opened:
+        scan = opened.scan(roots, config.data)
+        files = FileReader(roots=roots, config=config.data, sizes=sizes)
+        opened.read(files, scan.images, place)
         return time.perf_counter() - started
 
 

@@ -18,10 +18,9 @@ from balancer.data.audit.suspects import (
 )
 from balancer.data.config import DataConfig
 from balancer.data.film.examine import Examined, examine_images
-from balancer.data.film.facts import measure
+from balancer.data.film.facts import measure, seam_strength
 from balancer.data.film.fingerprint import thumbnail_of
 from balancer.data.film.lettering import text_share
-from balancer.data.film.seam import seam_strength
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from samples.phantom import draw_phantom

@@ -10,11 +10,11 @@ import pytest
 
 from balancer.data.config import DataConfig
 from balancer.data.film import examine
-from balancer.data.film.examine import Examined, look_at
+from balancer.data.film.examine import Examined, examine_file
 from balancer.data.ingest import passes
 from balancer.data.ingest.journal import JOURNAL_NAME
-from balancer.data.ingest.look import Look
-from balancer.data.ingest.passes import Looked, look_at_all, unfinished
+from balancer.data.ingest.passes import PassResult, pass_folder, read_all
+from balancer.data.ingest.reader import FileReader
 from balancer.data.io import UnusableImageError, read_bytes, resize_square
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, scan_folder
@@ -59,9 +59,11 @@ def scanned(root: Path) -> Scan:
     return scan_folder(root)
 
 
-def looked_at(root: Path, place: Path) -> Looked:
-    return look_at_all(
-        Look(roots=Roots.of([root]), config=DataConfig(), sizes=SIZES), scanned(root).images, place
+def looked_at(root: Path, place: Path) -> PassResult:
+    return read_all(
+        FileReader(roots=Roots.of([root]), config=DataConfig(), sizes=SIZES),
+        scanned(root).images,
+        place,
     )
 
 
@@ -76,15 +78,15 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
     monkeypatch.setattr(passes.Journal, "add", adding)
 
 
-def assert_equal(ours: Looked, theirs: Looked) -> None:
+def assert_equal(ours: PassResult, theirs: PassResult) -> None:
     assert ours.digests == theirs.digests
-    for one, other in zip(ours.results, theirs.results, strict=True):
+    for one, other in zip(ours.outcomes, theirs.outcomes, strict=True):
         assert repr(one) == repr(other)
         if isinstance(one, Examined) and isinstance(other, Examined):
             assert one.facts == other.facts
             np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
     for size in SIZES:
-        for row, result in enumerate(ours.results):
+        for row, result in enumerate(ours.outcomes):
             if isinstance(result, Examined) and ours.stored[row] in (0, size):
                 np.testing.assert_array_equal(
                     ours.squares[size].read(row), theirs.squares[size].read(row)
@@ -94,13 +96,13 @@ def assert_equal(ours: Looked, theirs: Looked) -> None:
 def test_a_pass_sees_what_a_look_at_each_file_sees(root: Path, tmp_path: Path) -> None:
     looked = looked_at(root, tmp_path / "pass")
     images = scanned(root).images
-    assert len(looked.results) == len(images) == 20
+    assert len(looked.outcomes) == len(images) == 20
     assert [file.path for file in looked.unusable] == ["COVID/bad.png"]
     for row, (image, digest, result) in enumerate(
-        zip(images, looked.digests, looked.results, strict=True)
+        zip(images, looked.digests, looked.outcomes, strict=True)
     ):
-        alone = look_at(Roots.of([root]), image, DataConfig())
-        assert (digest, repr(result)) == (alone.digest, repr(alone.result))
+        alone = examine_file(Roots.of([root]), image, DataConfig())
+        assert (digest, repr(result)) == (alone.digest, repr(alone.outcome))
         if alone.pixels is not None:
             for size in SIZES:
                 np.testing.assert_array_equal(
@@ -185,8 +187,8 @@ def test_missing_rows_or_other_settings_begin_anew(
     looked_at(root, tmp_path / "copy")
     assert len(reads) == 20
     reads.clear()
-    strict = Look(roots=Roots.of([root]), config=DataConfig(min_side=40), sizes=SIZES)
-    look_at_all(strict, scanned(root).images, tmp_path / "pass")
+    strict = FileReader(roots=Roots.of([root]), config=DataConfig(min_side=40), sizes=SIZES)
+    read_all(strict, scanned(root).images, tmp_path / "pass")
     assert len(reads) == 20
 
 
@@ -201,8 +203,8 @@ def test_processes_see_what_threads_see(
 
 def test_unreadable_files_have_their_reason_for_a_digest(tmp_path: Path) -> None:
     gone = FoundImage("COVID/gone.png", "COVID")
-    looked = look_at_all(
-        Look(roots=Roots.of([tmp_path]), config=DataConfig()), [gone], tmp_path / "pass"
+    looked = read_all(
+        FileReader(roots=Roots.of([tmp_path]), config=DataConfig()), [gone], tmp_path / "pass"
     )
     with pytest.raises(UnusableImageError) as refused:
         read_bytes(tmp_path / gone.path)
@@ -249,7 +251,7 @@ def test_a_stopped_pass_stays_and_a_finished_one_goes(tmp_path: Path) -> None:
     place = tmp_path / "pass"
 
     def stopped_by(fault: BaseException | None) -> None:
-        with unfinished(place):
+        with pass_folder(place):
             place.mkdir(exist_ok=True)
             if fault is not None:
                 raise fault

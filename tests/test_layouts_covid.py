@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import made_archives as made
 import pytest
 from openpyxl import Workbook
 
 from balancer.data.layouts.covid_collections import leaf, one_person
 from balancer.data.layouts.radiography import source_of
 from balancer.errors import DataError
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, save
 
 

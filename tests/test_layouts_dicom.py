@@ -5,11 +5,11 @@ import logging
 import sys
 from pathlib import Path
 
-import made_archives as made
 import numpy as np
 import pytest
 from PIL import Image
 
+from support import made_archives as made
 from support.radiograph_folders import audit_of, class_folders, configured, film, in_workspace
 
 pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")

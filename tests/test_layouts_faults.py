@@ -4,13 +4,13 @@ import logging
 import zipfile
 from pathlib import Path
 
-import made_archives as made
 import numpy as np
 import pytest
 
 from balancer.data.layouts.recognition import recognise
 from balancer.data.split import split_groups
 from balancer.errors import DataError
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, save
 
 

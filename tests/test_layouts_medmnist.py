@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import made_archives as made
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from balancer.data.io import (
 from balancer.errors import DataError
 from balancer.shortcuts.file_facts import file_facts
 from balancer.stages import prepare
+from support import made_archives as made
 from support.radiograph_folders import configured, film, in_workspace
 
 

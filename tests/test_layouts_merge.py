@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import made_archives as made
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +15,7 @@ from balancer.evaluation.external import load_external
 from balancer.manifest import fingerprint
 from balancer.results import read_result
 from balancer.stages import prepare
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, in_workspace, index_of, save
 
 CLASSES = {"COVID": "COVID-19", "COVID-19": "COVID-19", "Normal": "normal", "No finding": "normal"}

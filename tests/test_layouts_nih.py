@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import made_archives as made
 import pytest
 
 from balancer.errors import DataError
+from support import made_archives as made
 
 
 @pytest.mark.parametrize("scattered", [False, True])

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import made_archives as made
 import pytest
 from click.testing import CliRunner
 
 from balancer.cli import main
 from balancer.data.layouts.recognition import LAYOUTS, recognise
 from balancer.errors import ConfigurationError, DataError
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, save
 
 ARCHIVES: dict[str, Callable[[Path], Path]] = {

@@ -3,15 +3,15 @@
 import shlex
 from pathlib import Path
 
-import made_archives as made
 import pytest
 
 from balancer.config import load_config
 from balancer.data.index import load_index
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
-from balancer.data.layouts.selection import is_frontal
+from balancer.data.layouts.views_and_classes import is_frontal
 from balancer.errors import ConfigurationError, DataError
 from balancer.stages import prepare
+from support import made_archives as made
 from support.radiograph_folders import audit_of, configured, film, in_workspace, save
 
 

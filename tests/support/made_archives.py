@@ -12,7 +12,7 @@ import numpy as np
 from openpyxl import Workbook
 
 from balancer.data.config import DataConfig
-from balancer.data.layouts.registry import read_archives
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import Scan
 from support.radiograph_folders import film, save

@@ -24,7 +24,7 @@ from balancer.data.film.fingerprint import (
     Grey,
     Space,
     even_contrast,
-    flipped,
+    flip_images,
 )
 from balancer.data.io import Pixels
 from balancer.data.threads import map_threaded
@@ -137,7 +137,7 @@ def _even_of_each(
 def _turned(images: NDArray[Grey], flips: NDArray[np.intp]) -> NDArray[Grey]:
     turned = images.copy()
     for flip in (1, 2, 3):
-        turned[flips == flip] = flipped(images[flips == flip], flip)
+        turned[flips == flip] = flip_images(images[flips == flip], flip)
     return turned
 
 
