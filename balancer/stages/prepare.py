@@ -16,7 +16,7 @@ from balancer.config import BalancerConfig
 from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.before_after import warn_of_lungs, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
-from balancer.data.copies.same_film import pairs_hash
+from balancer.data.copies.grouping import pairs_hash
 from balancer.data.details import DETAILS_NAME, details_bytes, details_of
 from balancer.data.index import load_index
 from balancer.data.index_settings import data_roots, index_settings
