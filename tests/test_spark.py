@@ -121,12 +121,12 @@ def test_refusals_are_one_sentence(
 ) -> None:
     monkeypatch.setattr(index_settings, "resolved", lambda place: place)
     gone = configured(Path("file:/nowhere/at/all"))
-    with pytest.raises(EnvironmentFault, match=r"file:///nowhere/at/all, but: .*--engine local"):
+    with pytest.raises(EnvironmentFault, match="file:///nowhere/at/all"):
         prepare.run(gone, in_workspace(tmp_path), engine="spark")
     both = Roots({"a": Path("s3a:/bucket/a"), "b": root})
     from balancer.data.ingest.spark import SparkEngine
 
-    with pytest.raises(ConfigurationError, match="one URL"), SparkEngine(None) as engine:
+    with pytest.raises(ConfigurationError, match="--data"), SparkEngine(None) as engine:
         engine.scan(both, DataConfig())
     windowed = configured(Path("s3a:/bucket/a"), "preprocessing.contrast=window")
     with pytest.raises(ConfigurationError, match="s3a://bucket/a"):
