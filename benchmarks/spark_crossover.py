@@ -1,11 +1,11 @@
-"""From how many films on Spark reads them sooner than the cores of the same machine do.
+"""Number of films above which Spark is faster than the local engine on the same machine.
 
 python benchmarks/spark_crossover.py --data FOLDER [--films 250 1000 4000]
 
-Timed is what the engines do, listing and the one pass over the files, each in a process of its own
-that has imported everything; of Spark also the start of its session, on as many cores. The rest of
-`balancer prepare` is the same for both. From two sizes follow the fixed and the marginal costs, and
-from these the crossover for a cluster of any number of cores, if Spark scales perfectly.
+Measures the engines: listing and the pass over the files, each in its own process after all
+imports; for Spark also the start of its session, on as many cores. The rest of `balancer prepare`
+is the same for both. Two sizes give the fixed and marginal costs, and these the crossover for a
+cluster of any number of cores, if Spark scales perfectly.
 """
 
 import json
@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve()
 
 
 def seconds_of(engine: str, folder: Path, place: Path) -> float:
-    """Of one engine, in this process."""
+    """Measure one engine in this process."""
     from balancer.config import load_config
     from balancer.data.ingest.engine import engine_of
     from balancer.data.ingest.reader import FileReader
@@ -55,7 +55,7 @@ def main(
     only: str | None,
     place: Path | None,
 ) -> None:
-    """Print seconds by number of films, and where the lines cross."""
+    """Print seconds by number of films, and the crossover."""
     if only and data and place:
         print(json.dumps(seconds_of(only, data, place)))
         return

@@ -1,4 +1,4 @@
-"""The page of the audit, `--strict`, and the deeper look of `balancer audit`."""
+"""The page of the audit, `--strict`, and the slow audit of `balancer audit`."""
 
 import importlib.util
 import json
@@ -38,7 +38,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def plant(root: Path) -> None:
-    """A mirrored copy in the same class, and a brighter one in the other."""
+    """Plant a mirrored copy in the same class, and a brighter one in the other."""
     film = Image.open(root / "COVID" / "3.png")
     ImageOps.mirror(film).save(root / "COVID" / "copy.png")
     film.point(lambda grey: min(255, grey + 2)).save(root / "Normal" / "<b>copy.png")

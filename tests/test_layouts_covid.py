@@ -1,4 +1,4 @@
-"""The archives of COVID-19 films: what is read of each, who the patients are, what is left over."""
+"""Archives of COVID-19 images: images, patients and left-out rows of each."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""DICOM: pixels by the standard's own formulas, and not a word of a tag anywhere."""
+"""DICOM: pixels by the formulas of the standard, and no text of a tag anywhere."""
 
 import io
 import logging
@@ -203,7 +203,7 @@ def test_a_large_image_is_refused_before_it_is_decoded() -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Eight films of each class in a tree, patients of two films, every tag a secret."""
+    """Eight images of each class in a tree, two per patient, with a secret in every tag."""
     for number in range(16):
         label = ("COVID", "Normal")[number % 2]
         name = f"study{number // 4}/{f'IM{number:04}' if number % 3 else f'1.2.840.{number}'}"

@@ -1,4 +1,4 @@
-"""Archives with faults that people meet: what is told of them, and that nothing is lost unsaid."""
+"""Archives with common faults: errors and warnings, and nothing left out in silence."""
 
 import logging
 import zipfile

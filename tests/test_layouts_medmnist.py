@@ -1,4 +1,4 @@
-"""Rows of MedMNIST files as files of their own."""
+"""Rows of MedMNIST files, read like files."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_pneumoniamnist_has_its_names(tmp_path: Path) -> None:
     assert made.labels_of(scan)["train/00001"] == "pneumonia"
 
 
-def test_chestmnist_is_taken_where_it_has_one_finding_or_none(tmp_path: Path) -> None:
+def test_rows_of_chestmnist_with_one_finding_or_none_are_read(tmp_path: Path) -> None:
     scan = made.scanned(made.medmnist(tmp_path / "chestmnist.npz", several=True))
     assert scan.labels == ("no finding", "pneumonia")
     assert scan.ignored == {"image with several findings": 1}

@@ -1,4 +1,4 @@
-"""Several archives in one index, and archives of other layouts to test on."""
+"""Several archives in one index, and archives with other layouts as external test sets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14, and the RSNA's challenge, whose films are of it."""
+"""NIH ChestX-ray14, and the RSNA's challenge, which uses its images."""
 
 from pathlib import Path
 

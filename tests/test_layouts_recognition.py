@@ -1,4 +1,4 @@
-"""Which layout an archive has: every made archive is taken for its own, and for no other."""
+"""Recognition of layouts: every sample archive has its own layout and no other."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ ARCHIVES: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_an_archive_is_taken_for_what_it_is(name: str, tmp_path: Path) -> None:
+def test_an_archive_is_recognised(name: str, tmp_path: Path) -> None:
     layout, evidence = recognise(ARCHIVES[name](tmp_path / "archive"))
     assert layout.name == name
     assert evidence
@@ -71,7 +71,7 @@ def test_the_error_for_an_unknown_archive_says_what_it_holds(tmp_path: Path, con
     assert "\n" not in str(caught.value)
 
 
-def test_the_folder_inside_is_named_where_it_looks_right(tmp_path: Path) -> None:
+def test_an_archive_inside_the_folder_is_named(tmp_path: Path) -> None:
     made.covidx(tmp_path / "download" / "covidx")
     with pytest.raises(DataError, match="covidx'"):
         recognise(tmp_path / "download")

@@ -1,4 +1,4 @@
-"""Tables of paths and labels, and what tables of archives may look like."""
+"""Tables of paths and labels, and the accepted forms of tables of archives."""
 
 import shlex
 from pathlib import Path
@@ -35,7 +35,7 @@ def plain_rows(columns: str = "path,label", more: str = "") -> str:
     return "\n".join([columns, *lines]) + "\n"
 
 
-def test_a_table_with_all_it_may_tell(root: Path) -> None:
+def test_a_table_with_all_columns(root: Path) -> None:
     save(root / "lungs" / "1.png", film(90))
     text = "LABEL,path,view,source,patient_id,mask,age\n" + "".join(
         f"{label},films/{n}.png,{'AP' if n else 'L'},here,p{n // 2},{'lungs/1.png' * (n == 1)},9\n"

@@ -1,4 +1,4 @@
-"""Spark finds what the cores of this machine find, to the byte."""
+"""Spark and the local engine give results that are equal to the byte."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ FILES = ("index.csv", "audit.json", "audit.md", "details.csv", "quarantine.csv")
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator["SparkSession"]:
-    """One session for all tests here, which `prepare` finds running."""
+    """One session for all tests here, which `prepare` uses."""
     pytest.importorskip("pyspark", reason="needs the extra [spark]")
     pytest.importorskip("pyarrow", reason="needs the extra [spark]")
     if shutil.which("java") is None:
@@ -42,7 +42,7 @@ def spark() -> Iterator["SparkSession"]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two classes with names that URLs and patterns would change, copies, faults and a table."""
+    """Two classes with names that URLs and patterns change, copies, faults and a table."""
     root = class_folders(tmp_path / "data", {"COVID": 9, "Normal": 10})
     shutil.copy(root / "COVID" / "003.png", root / "COVID" / "a copy.png")
     shutil.move(root / "COVID" / "004.png", root / "COVID" / "a b%20ü [1].png")

@@ -13,6 +13,9 @@ from balancer.manifest import fingerprint
 def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
     """Return one SHA-256 over a scan.
 
+    It covers the reasons of unusable files and the kinds of ignored ones too: another wording of
+    either makes existing indexes out of date.
+
     Args:
         scan: Files and their metadata.
         digests: For each image of the scan: SHA-256 of its bytes, or why they cannot be read.

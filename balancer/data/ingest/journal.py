@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from balancer.data.film.examine import Examined, FileResult
 from balancer.data.film.facts import ImageFacts
@@ -17,6 +17,23 @@ from balancer.data.scan import Unusable
 
 JOURNAL_NAME = "journal.jsonl"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+Row = list[Any]
+"""JSON types of a `FileResult`; see `as_row`."""
+
+
+class JournalEntry(NamedTuple):
+    """Finished chunk.
+
+    Attributes:
+        chunk: Number of the chunk.
+        key: Hash of the sizes and times of its files.
+        rows: Results of its files.
+    """
+
+    chunk: int
+    key: str
+    rows: Sequence[Row]
 
 
 class Journal:
@@ -36,8 +53,8 @@ class Journal:
         self._head = json.dumps({"settings": settings, "boot": boot})
         self._resumable = bool(boot)
 
-    def read(self) -> Iterator[tuple[int, str, list[list[Any]]]]:
-        """Yield number, key and rows of each finished chunk; none if the settings differ.
+    def read(self) -> Iterator[JournalEntry]:
+        """Yield the finished chunks; none if the settings differ.
 
         An incomplete end is cut off, so that `add` can append.
         """
@@ -57,14 +74,14 @@ class Journal:
             if not whole:
                 file.write(f"{self._head}\n".encode())
 
-    def add(self, chunk: int, key: str, rows: Sequence[list[Any]]) -> None:
+    def add(self, chunk: int, key: str, rows: Sequence[Row]) -> None:
         """Append a finished chunk."""
         line = json.dumps([chunk, key, rows], separators=(",", ":"))
         with self._path.open("ab") as file:
             file.write(f"{line}\n".encode())
 
 
-def as_row(result: FileResult) -> list[Any]:
+def as_row(result: FileResult) -> Row:
     """Return JSON types of everything but pixels and thumbnail."""
     outcome = result.outcome
     if isinstance(outcome, Unusable):
@@ -74,7 +91,7 @@ def as_row(result: FileResult) -> list[Any]:
     return [result.digest, values]
 
 
-def from_row(row: list[Any], thumbnail: Pixels) -> FileResult:
+def from_row(row: Row, thumbnail: Pixels) -> FileResult:
     """Rebuild a result from `as_row`; the thumbnail is ignored for an unusable file."""
     digest, *rest = row
     if len(rest) > 1:
@@ -89,11 +106,11 @@ _FACTS = [field.name for field in dataclasses.fields(ImageFacts)]
 _EXAMINED = [field.name for field in dataclasses.fields(Examined) if field.name != "thumbnail"]
 
 
-def _entry(line: bytes) -> tuple[int, str, list[list[Any]]] | None:
+def _entry(line: bytes) -> JournalEntry | None:
     if not line.endswith(b"\n"):
         return None
     try:
         chunk, key, rows = json.loads(line)
     except (ValueError, TypeError):
         return None
-    return chunk, key, rows
+    return JournalEntry(chunk, key, rows)
