@@ -75,7 +75,7 @@ def _stopped(request: Request) -> str:
 
 def list_layouts(context: click.Context) -> None:
     """Print the layouts of archives that `prepare` can read, and exit."""
-    from balancer.data.layouts.listing import layout_page
+    from balancer.data.layouts.recognition import layout_page
 
     click.echo(layout_page())
     context.exit()

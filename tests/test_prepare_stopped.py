@@ -1,4 +1,4 @@
-"""What the command says when `prepare` is stopped."""
+"""The message when `prepare` is stopped."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from support.radiograph_folders import class_folders
 
 
 @pytest.mark.parametrize("chunks", [0, 2])
-def test_a_stopped_prepare_says_that_it_goes_on(
+def test_a_stopped_prepare_says_that_it_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
     root = class_folders(tmp_path / "data", {"COVID": 10, "Normal": 10})
