@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from balancer.errors import Diverged
-from balancer.imaging.lungs.segment.unet import LungUNet
+from balancer.imaging.lungs.unet import LungUNet
 from balancer.lungs.config import LungsConfig
 from balancer.lungs.material import Examples
 from classifier.trainer import (

@@ -13,7 +13,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.data.preprocessed import INDEX_NAME
 from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.imaging.lungs.segment.segment import DOUBTFUL, dice, segment_lungs
+from balancer.imaging.lungs.segment import DOUBTFUL, dice, segment_lungs
 from balancer.lungs.applying import OUTLINES, VIEWS, Network, apply_to_index
 from balancer.lungs.known import fingerprint_masks, known_masks
 from balancer.lungs.material import Examples, Parts, choose_parts, read_examples
@@ -132,7 +132,7 @@ def _train(
 def _fill_model(
     config: BalancerConfig, index: Index, parts: Parts, masks: dict[str, Path], folder: Path
 ) -> dict[str, Any]:
-    from balancer.imaging.lungs.segment.unet import LungUNet, lung_mask, predict_lungs, save_unet
+    from balancer.imaging.lungs.unet import LungUNet, lung_mask, predict_lungs, save_unet
     from balancer.lungs.training import train_unet
     from balancer.resources import training_hardware
 
@@ -246,7 +246,7 @@ def _fill_masks(
 
 def _network(config: BalancerConfig, model: Path) -> tuple[Network, frozenset[str]]:
     """The trained U-Net, and the images that it learnt from."""
-    from balancer.imaging.lungs.segment.unet import UNetError, load_unet, predict_lungs
+    from balancer.imaging.lungs.unet import UNetError, load_unet, predict_lungs
     from balancer.resources import inference_device
 
     try:
