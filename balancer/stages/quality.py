@@ -26,7 +26,7 @@ from balancer.report.plots import save_image_grid
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 from gan.checkpoint import WEIGHTS_NAME
-from gan.sample import interpolate
+from gan.sampling import interpolate
 
 log = logging.getLogger(__name__)
 
