@@ -224,15 +224,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise GeneratorCheckpointError(
             f"{path} should be a file of a trained generator, but: {error.strerror}; "
             "train the generator first or give its folder."
         ) from None
-    if not content:
-        raise GeneratorCheckpointError(f"{path} is empty; restore it or train the generator again.")
-    return content
 
 
 def _read_metadata(path: Path) -> GeneratorMetadata:
