@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import classifier
-import gan.train
+import gan
 from balancer.config import BalancerConfig
 from balancer.resources import training_hardware
 from classifier.tables import ArrayTable
@@ -72,13 +72,11 @@ def _gan_seconds(config: BalancerConfig, folder: Path) -> float:
         update={"images_shown": shown, "evaluate_every": 0, "companion_share": 0.0}
     )
     images = torch.randint(0, 256, (config.gan.batch_size * 2, 1, size, size), dtype=torch.uint8)
-    fit = gan.train.fit(
-        recipe,
+    fit = gan.train(
         images,
+        recipe,
         out_dir=folder,
-        seed=0,
-        provenance={"class_name": "noise", "index_hash": "", "training_ids": []},
-        trainer_options=config.hardware.model_dump(),
+        trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
     )
     return 1 / fit.images_per_second
 

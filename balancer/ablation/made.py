@@ -20,7 +20,7 @@ from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fi
 from balancer.workspace import Workspace
 from gan.checkpoint import LoadedGenerator
 from gan.networks import Generator
-from gan.sample import generate
+from gan.sampling import generate
 
 
 def maker_of(

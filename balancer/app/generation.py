@@ -14,7 +14,7 @@ from balancer.quality.aligned import nearest_aligned
 from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
 from gan.checkpoint import LoadedGenerator
-from gan.sample import BLOCK, block_of_latents, generate
+from gan.sampling import BLOCK, block_of_latents, generate
 from gan.transforms import to_uint8
 
 N_DIRECTIONS = 4

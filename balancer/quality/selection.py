@@ -9,7 +9,7 @@ from balancer.quality.distances import Kernels, kid_of_all
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Images, features_of
 from balancer.quality.neighbors import closer_to_first, distances
-from gan.selection import Scores
+from gan import SnapshotScores
 
 _DRAWS = 10
 
@@ -35,12 +35,12 @@ class SnapshotJudge:
         """Without the network, which each process loads by itself."""
         return self.__dict__ | {"_extractor": None}
 
-    def __call__(self, images: Images, /) -> Scores:
+    def __call__(self, images: Images, /) -> SnapshotScores:
         """Score generated images, uint8 (N, S, S)."""
         if self._extractor is None:
             self._extractor = load_extractor("lite0")
         made = features_of(self._extractor, images)
-        return Scores(
+        return SnapshotScores(
             kid=kid_of_all(Kernels.of(made, self._validation)),
             diversity=_spread(made) / max(self._spread, 1e-12),
             closer_to_training=self._closer_to_training(made),

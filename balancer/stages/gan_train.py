@@ -3,14 +3,14 @@
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-import torch
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-import gan.train
+import gan
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.data.io import Pixels
@@ -22,7 +22,6 @@ from balancer.resources import check_accelerator
 from balancer.results import UntypedResult, new_result, standing_result, write_result
 from balancer.synthetic.gates import load_generator_for
 from balancer.workspace import Workspace
-from gan.checkpoint import CheckpointError
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ def _train(
     ids = [record.image_id for record in records]
     try:
         fit = _fit(label, config, workspace, index, ids)
-    except CheckpointError as error:
+    except gan.GeneratorCheckpointError as error:
         if not force:
             raise IntegrityError(
                 f"The unfinished training in {unfinished} cannot go on: {error} "
@@ -154,7 +153,7 @@ def _train(
             "images_shown": fit.images_shown,
             "seconds": fit.seconds,
             "images_per_second": fit.images_per_second,
-            "selected": fit.selected,
+            "selected": None if fit.selected is None else asdict(fit.selected),
             "stop_reason": fit.stop_reason,
             "membership": _membership(fit, index, label),
         },
@@ -164,14 +163,12 @@ def _train(
     return result
 
 
-def _membership(
-    fit: gan.train.FitResult, index: Index, label: str
-) -> dict[str, float | int] | None:
+def _membership(fit: gan.GANResult, index: Index, label: str) -> dict[str, float | int] | None:
     """How well the discriminator tells its training images from validation images."""
     if fit.selected is None:
         return None
     return {
-        "auroc": fit.selected["membership_auroc"],
+        "auroc": fit.selected.membership_auroc,
         "n_training": len(index.select("train", label)),
         "n_validation": len(index.select("val", label)),
     }
@@ -183,30 +180,31 @@ def _fit(
     workspace: Workspace,
     index: Index,
     training_ids: list[str],
-) -> gan.train.FitResult:
+) -> gan.GANResult:
     size = config.gan.image_size
     training = index.pixels(size, "train", label)
     companion = _companion(label, config, index)
     companions = index.select("train", companion) if companion else []
     unfinished = workspace.unfinished_gan_dir(label)
     try:
-        return gan.train.fit(
+        return gan.train(
+            training,
             config.gan,
-            _tensor(training),
             out_dir=unfinished,
             seed=config.seed,
-            provenance={
-                "class_name": label,
-                "index_hash": index.index_hash,
-                "training_ids": training_ids,
-                "companion_ids": [record.image_id for record in companions],
-                "preprocessing": recorded(index.preprocessing),
-            },
-            trainer_options=config.hardware.model_dump(),
+            provenance=gan.Provenance(
+                class_name=label,
+                index_hash=index.index_hash,
+                training_ids=tuple(training_ids),
+                companion_ids=tuple(record.image_id for record in companions),
+                preprocessing=recorded(index.preprocessing),
+            ),
+            trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
             validation=_validation(label, training, config, workspace, index),
-            companions=_tensor(index.pixels(size, "train", companion)) if companion else None,
+            companions=index.pixels(size, "train", companion) if companion else None,
+            progress=logging.getLogger("gan").isEnabledFor(logging.INFO),
         )
-    except gan.train.TrainingDiverged as error:
+    except gan.GANDiverged as error:
         raise Diverged(f"Training the GAN of {label} diverged: {error}") from error
 
 
@@ -220,7 +218,7 @@ def _companion(label: str, config: BalancerConfig, index: Index) -> str | None:
 
 def _validation(
     label: str, training: Pixels, config: BalancerConfig, workspace: Workspace, index: Index
-) -> gan.train.Validation | None:
+) -> gan.Validation | None:
     held_out = index.pixels(config.gan.image_size, "val", label)
     if not config.gan.evaluate_every:
         return None
@@ -232,9 +230,4 @@ def _validation(
         )
         return None
     judge = SnapshotJudge(training, held_out, cache=workspace.feature_cache_dir)
-    return gan.train.Validation(_tensor(held_out), judge)
-
-
-def _tensor(pixels: Pixels) -> torch.Tensor:
-    """uint8 (N, S, S) to (N, 1, S, S)."""
-    return torch.from_numpy(pixels)[:, None]
+    return gan.Validation(held_out, judge)

@@ -26,7 +26,7 @@ from balancer.results import MissingStage, UntypedResult, perform, read_result, 
 from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fingerprint
 from balancer.workspace import Workspace
 from gan.checkpoint import WEIGHTS_NAME
-from gan.sample import interpolate
+from gan.sampling import interpolate
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import gan
 from balancer.data.index import Index
 from balancer.data.preprocessed import refuse_other_preprocessing
 from balancer.data.threads import map_threaded
@@ -12,10 +13,9 @@ from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_tabl
 from balancer.results import MissingStage, read_result
 from balancer.synthetic.write import REJECTED
 from balancer.workspace import Workspace
-from gan.checkpoint import CheckpointError, LoadedGenerator, load_generator
 
 
-def load_generator_for(label: str, workspace: Workspace, index: Index) -> LoadedGenerator:
+def load_generator_for(label: str, workspace: Workspace, index: Index) -> gan.LoadedGenerator:
     """Load the generator of a class if it may make images for today's training split.
 
     Raises:
@@ -32,8 +32,8 @@ def load_generator_for(label: str, workspace: Workspace, index: Index) -> Loaded
             cheap=False,
         )
     try:
-        loaded = load_generator(directory)
-    except CheckpointError as error:
+        loaded = gan.load(directory)
+    except gan.GeneratorCheckpointError as error:
         raise IntegrityError(
             f"The generator in {directory} cannot be used: {error} "
             "Train it again with `balancer gan-train --force`."

@@ -16,7 +16,7 @@ from balancer.data.io import png_bytes
 from balancer.errors import DataError
 from balancer.manifest import SYNTHETIC, SyntheticRecord
 from gan.checkpoint import LoadedGenerator
-from gan.sample import generate
+from gan.sampling import generate
 
 log = logging.getLogger(__name__)
 
