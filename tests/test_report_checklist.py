@@ -34,14 +34,14 @@ def rows_of(workspace: Workspace) -> Rows:
     return {row["number"]: row for row in found["checklist"]}
 
 
-def reported(root: Path, films: Path, *changes: str) -> Rows:
-    """The checklist of a prepared archive and a small ablation."""
-    workspace, config = Workspace(root / "work"), config_for(films, "data.min_images=4", *changes)
-    prepare.run(config, workspace)
-    index_hash = load_index(workspace.index_dir).index_hash
-    write_ablation(workspace, index_hash, arms=FACTS[:2], n_folds=1, n=40, extras=False)
-    report.run(config, workspace)
-    return rows_of(workspace)
+def prepared(root: Path, films: Path, *changes: str) -> Rows:
+    """The checklist of an archive that was prepared, from the records of `prepare`."""
+    workspace = Workspace(root / "work")
+    prepare.run(config_for(films, "data.min_images=4", *changes), workspace)
+    audit = read_json(workspace.index_dir / "audit.json")
+    index = read_json(workspace.root / INDEX)
+    rows = checklist(dataclasses.replace(EMPTY, index=index, audit=audit))
+    return {row["number"]: row for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Rows:
-    return reported(tmp_path_factory.mktemp("plain"), films)
+    return prepared(tmp_path_factory.mktemp("plain"), films)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_claim_is_withdrawn_with_its_record(whole: Workspace) -> None:
 def test_preprocessing_is_in_its_answer(
     change: str, word: str, plain: Rows, films: Path, tmp_path: Path
 ) -> None:
-    row = reported(tmp_path, films, change)["9"]
+    row = prepared(tmp_path, films, change)["9"]
     assert word in row["answer"]
     assert word not in plain["9"]["answer"]
     assert f"{INDEX}: settings.preprocessing" in row["source"]
@@ -130,7 +130,7 @@ def test_chosen_classes_are_in_their_answers(plain: Rows, films: Path, tmp_path:
     for number, image in enumerate(sorted((tmp_path / "three" / "Other").glob("*.png"))):
         image.write_bytes(image.read_bytes() + bytes([number]))
     chosen = "data.classes={COVID: Sick, Normal: Well}"
-    rows = reported(tmp_path, tmp_path / "three", chosen)
+    rows = prepared(tmp_path, tmp_path / "three", chosen)
     for number in ("8", "10"):
         assert "COVID as Sick" in rows[number]["answer"]
         assert "14 x" in rows[number]["answer"]  # the images of the third label
@@ -147,8 +147,8 @@ def test_left_out_views_are_in_their_answers(plain: Rows, films: Path, tmp_path:
         csv.writer(file).writerows(
             [["path", "view"], *([f"Normal/{path.name}", "lateral"] for path in sides)]
         )
-    frontal = reported(tmp_path / "a", tmp_path / "films")
-    everything = reported(tmp_path / "b", tmp_path / "films", "data.views=all")
+    frontal = prepared(tmp_path / "a", tmp_path / "films")
+    everything = prepared(tmp_path / "b", tmp_path / "films", "data.views=all")
     for number in ("8", "10"):
         assert "3 x" in frontal[number]["answer"]
         assert "3 x" not in everything[number]["answer"]
@@ -164,7 +164,7 @@ def test_labels_of_a_table_are_not_called_folders(plain: Rows, films: Path, tmp_
         paths = sorted(films.rglob("*.png"))
         rows = [[f"films/{path.parent.name}/{path.name}", path.parent.name] for path in paths]
         csv.writer(file).writerows([["path", "label"], *rows])
-    found = reported(tmp_path, table)
+    found = prepared(tmp_path, table)
     for number in ("14", "17"):
         assert "manifest" in found[number]["answer"]
         assert not any(layout.name in found[number]["answer"] for layout in OF_FOLDERS)
@@ -221,10 +221,16 @@ def test_a_second_read_of_the_test_images_is_in_its_answer(
     assert rows_of(copied)["32"]["answer"] != before["answer"]
 
 
-def test_one_run_has_no_interval_and_no_robustness(plain: Rows) -> None:
-    assert plain["30"]["state"] == "not known"
-    assert plain["37"]["state"] == "in part"
-    assert "GAN" not in plain["1"]["answer"]  # no arm of it made images
+def test_one_run_has_no_interval_and_no_robustness(films: Path, tmp_path: Path) -> None:
+    workspace, config = Workspace(tmp_path), config_for(films, "data.min_images=4")
+    prepare.run(config, workspace)
+    index_hash = load_index(workspace.index_dir).index_hash
+    write_ablation(workspace, index_hash, arms=FACTS[:2], n_folds=1, n=40, extras=False)
+    report.run(config, workspace)
+    rows = rows_of(workspace)
+    assert rows["30"]["state"] == "not known"
+    assert rows["37"]["state"] == "in part"
+    assert "GAN" not in rows["1"]["answer"]  # no arm of it made images
 
 
 def test_what_no_record_knows_is_not_known(whole: Workspace) -> None:
