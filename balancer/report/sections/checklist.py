@@ -34,8 +34,8 @@ def _authors(_: Facts) -> Claim:
     return "for the authors", "No run can know this."
 
 
-def _unknown(what: str) -> Callable[[Facts], Claim]:
-    return lambda _: ("not known", f"No record has {what}.")
+def _unknown(sentence: str) -> Callable[[Facts], Claim]:
+    return lambda _: ("not known", sentence)
 
 
 ITEMS = (
@@ -43,20 +43,23 @@ ITEMS = (
     Item("Abstract", "Structured summary", study.summary),
     Item("Introduction", "Background and intended use", _authors),
     Item("Introduction", "Aims and hypotheses", study.aims),
-    Item("Methods: design", "Prospective or retrospective", _unknown("the origin of the images")),
+    Item("Methods: design", "Prospective or retrospective",
+         _unknown("No record says how the images were collected.")),
     Item("Methods: design", "Goal of the study", study.goal),
     Item("Methods: data", "Sources of the data", data.sources),
     Item("Methods: data", "Inclusion and exclusion", data.inclusion),
     Item("Methods: data", "Preprocessing", data.preprocessing),
     Item("Methods: data", "Selection of subsets", data.subsets),
-    Item("Methods: data", "De-identification", _unknown("the de-identification of the images")),
+    Item("Methods: data", "De-identification", _unknown("No record says whether it was done.")),
     Item("Methods: data", "Missing data", data.missing),
     Item("Methods: data", "Acquisition of the images", data.acquisition),
     Item("Methods: reference", "How the reference standard was obtained", data.reference),
-    Item("Methods: reference", "Why that reference standard", _unknown("a reason for the labels")),
-    Item("Methods: reference", "Who annotated", _unknown("the annotators")),
+    Item("Methods: reference", "Why that reference standard",
+         _unknown("No record gives a reason.")),
+    Item("Methods: reference", "Who annotated", _unknown("No record names them.")),
     Item("Methods: reference", "Annotation of the test set", data.test_annotation),
-    Item("Methods: reference", "Agreement between and within raters", _unknown("a second reader")),
+    Item("Methods: reference", "Agreement between and within raters",
+         _unknown("No record has a second reader.")),
     Item("Methods: partitions", "How cases were assigned", data.partitions),
     Item("Methods: partitions", "Level at which they are disjoint", data.disjoint),
     Item("Methods: testing", "Intended sample size", study.sample_size),
@@ -75,7 +78,7 @@ ITEMS = (
     Item("Methods: evaluation", "Registration of a trial", _authors),
     Item("Results: data", "Cases included and excluded", data.flow),
     Item("Results: data", "Demographics and clinical features of each partition",
-         _unknown("age, sex or severity")),
+         _unknown("No record has age, sex or severity.")),
     Item("Results: performance", "Performance and its uncertainty", study.performance),
     Item("Results: performance", "Diagnostic performance and its precision", study.diagnostic),
     Item("Results: performance", "Analysis of failures", study.failures),
