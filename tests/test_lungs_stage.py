@@ -12,12 +12,11 @@ from click.testing import CliRunner
 from balancer.cli import main
 from balancer.data.index import load_index
 from balancer.data.io import read_radiograph
-from balancer.data.masks.read import load_masks
+from balancer.data.masks.read import load_masks, mask_files
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.lungs.segment import dice, segment_lungs
 from balancer.lungs.config import LungsConfig
-from balancer.lungs.known import known_masks
-from balancer.lungs.material import choose_parts
+from balancer.lungs.examples import choose_parts
 from balancer.lungs.table import mask_names
 from balancer.results import MissingStage
 from balancer.stages import lungs, prepare
@@ -129,7 +128,7 @@ def test_masks_that_were_written_are_masks_to_every_other_command(films, workspa
     index = load_index(workspace.index_dir)
     masks = load_masks(workspace.lungs_dir / "masks", index.roots, index.records, 32)
     assert masks.present.all()
-    again = known_masks(index, workspace.lungs_dir / "masks")
+    again = mask_files(index, workspace.lungs_dir / "masks")
     assert len(again) == len(index.records)
 
 

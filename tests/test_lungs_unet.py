@@ -20,7 +20,7 @@ from balancer.imaging.lungs.unet import (
     save_unet,
 )
 from balancer.lungs.config import LungsConfig
-from balancer.lungs.material import Examples
+from balancer.lungs.examples import LungExamples
 from balancer.lungs.training import LungAugment, lung_loss, train_unet
 from samples.phantom import draw_lung_field, draw_phantom
 
@@ -32,7 +32,7 @@ TINY = LungsConfig(image_size=SIDE, filters=8, images_shown=960, learning_rate=5
 def _examples(seeds):
     films = [draw_phantom(seed, covid=seed % 2 == 0, size=SIDE) for seed in seeds]
     masks = [draw_lung_field(seed, size=SIDE) for seed in seeds]
-    return Examples([None] * len(films), np.stack(films), np.stack(masks))
+    return LungExamples([None] * len(films), np.stack(films), np.stack(masks))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from balancer.data.index import Index, load_index
 from balancer.data.index_settings import as_standing, refuse_other_settings
 from balancer.data.io import PIXEL_RECIPE, png_bytes, read_radiograph, resize_square
 from balancer.data.masks.read import load_masks, masks_of_index
-from balancer.data.preprocessed import hash_of_index
+from balancer.data.preprocessing import hash_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.lungs.views import lung_view
 from balancer.imaging.preprocess import preprocessor

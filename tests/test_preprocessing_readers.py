@@ -13,7 +13,7 @@ from balancer.app.reading import read_with
 from balancer.data.cache import cached_pixels
 from balancer.data.index import Index, load_index
 from balancer.data.io import png_bytes, read_radiograph, resize_square
-from balancer.data.preprocessed import learnt_from, refuse_other_preprocessing
+from balancer.data.preprocessing import learnt_from, refuse_other_preprocessing
 from balancer.errors import DataError, IntegrityError
 from balancer.evaluation.external import load_external
 from balancer.explanation.cases import case_table, chosen_cases

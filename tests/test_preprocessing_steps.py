@@ -7,8 +7,8 @@ from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.borders import find_film
 from balancer.imaging.config import PreprocessingConfig as Config
 from balancer.imaging.contrast import clahe, equalize, window
-from balancer.imaging.framing import pad_square
 from balancer.imaging.lungs.views import lung_view
+from balancer.imaging.pixels import pad_square
 from balancer.imaging.preprocess import from_record, preprocessor, recorded
 from samples.phantom import draw_lung_field, draw_phantom
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balancer.data.preprocessed import learnt_from
+from balancer.data.preprocessing import learnt_from
 from balancer.drawing.numbers import three_digits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.preprocess import Preprocessor, preprocessor

@@ -8,11 +8,12 @@ from typing import Any
 from balancer.config import BalancerConfig
 from balancer.data.config import DataConfig
 from balancer.data.ingest.urls import resolved
+from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import from_record, recorded
-from balancer.results import UntypedResult, difference, read_result
+from balancer.results import StageResult, difference, read_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
     """The archives asked for, else those of the standing index, else the bundled samples."""
     if config.places:
         return Roots.of([resolved(place) for place in config.places])
-    standing = read_result(workspace.index_dir)
+    standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is not None:
         return _standing_roots(standing)
     samples = Path(str(importlib.resources.files("samples"))).resolve()
@@ -33,7 +34,7 @@ def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
     return Roots.of([samples])
 
 
-def _standing_roots(standing: UntypedResult) -> Roots:
+def _standing_roots(standing: StageResult[PrepareMetrics]) -> Roots:
     root = standing.settings.get("data", {}).get("root")
     return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
 
@@ -55,7 +56,7 @@ def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
 
     A later command names its data again to be safe, not to say anew how they were prepared.
     """
-    standing = read_result(workspace.index_dir)
+    standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is None or not config.data.places:
         return config
     if data_roots(config.data, workspace) != _standing_roots(standing):
@@ -86,7 +87,7 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
     Raises:
         ConfigurationError: A setting was given and differs.
     """
-    standing = read_result(workspace.index_dir)
+    standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is None:
         return
     roots = _standing_roots(standing)
@@ -101,7 +102,7 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
         )
 
 
-def _other_preprocessing(wanted: PreprocessingConfig, standing: UntypedResult) -> str:
+def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult[PrepareMetrics]) -> str:
     """How the settings that are given differ from those of the index; empty where none does."""
     made = _standing_preprocessing(standing).model_dump(mode="json")
     given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
@@ -110,6 +111,6 @@ def _other_preprocessing(wanted: PreprocessingConfig, standing: UntypedResult) -
     )
 
 
-def _standing_preprocessing(standing: UntypedResult) -> PreprocessingConfig:
+def _standing_preprocessing(standing: StageResult[PrepareMetrics]) -> PreprocessingConfig:
     recorded_then = standing.settings.get("preprocessing", {})
     return from_record(recorded_then, "The index of this workspace")

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin, PpmImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 
 from balancer.data.dicom import decode_dicom, is_dicom
 from balancer.data.npz import npz_file, read_row
 from balancer.errors import BalancerError, DataError
+from balancer.imaging.pixels import Pixels as Pixels  # the type of what is read here
 
 # One line per file with a damaged EXIF block would bury what the audit has to say.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
-
-Pixels = NDArray[np.uint8]
 
 PIXEL_RECIPE = "grey8;stretch;pillow-bicubic-antialias"
 """How pixels are made; part of every cache key, so change it whenever this file changes them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.data.index import Index
-from balancer.data.preprocessed import INDEX_NAME, hash_of_index, refuse_other_preprocessing
+from balancer.data.preprocessing import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import ImageRecord, read_table
 from balancer.results import MissingStage, UntypedResult, read_result

@@ -8,23 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from balancer.errors import DataError, IntegrityError
 from balancer.imaging.borders import find_film
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.contrast import clahe, equalize, window
-from balancer.imaging.framing import crop_square, pad_square
-from balancer.imaging.pixels import Pixels
+from balancer.imaging.pixels import Mask, Pixels, crop_square, fit_mask, pad_square
 
 if TYPE_CHECKING:
     from balancer.imaging.lungs.segment import LungField
 
-Mask = NDArray[np.bool_]
-"""bool (H, W), true in the lungs."""
 FindLungs = Callable[[Pixels], Mask]
 
 VERSION = 1
@@ -118,7 +113,7 @@ class Preprocessor:
         Returns:
             bool (H', W').
         """
-        *_, (_, place) = self._run(pixels, mask, _fitted(area, pixels))
+        *_, (_, place) = self._run(pixels, mask, fit_mask(area, pixels.shape))
         return np.asarray(place, np.bool_)
 
     def _run(
@@ -130,7 +125,7 @@ class Preprocessor:
         yield Step(_WHOLE, pixels), followed > 0
         lungs = None
         if config.lungs != "none" and mask is not None and config.masks != "classical":
-            lungs = _fitted(mask, pixels)
+            lungs = fit_mask(mask, pixels.shape)
         if config.border == "remove":
             film = find_film(pixels)
             pixels, followed = film.of(pixels), film.of(followed)
@@ -245,13 +240,3 @@ def _segmented(pixels: Pixels) -> "LungField":
     from balancer.imaging.lungs.segment import segment_lungs
 
     return segment_lungs(np.ascontiguousarray(pixels))
-
-
-def _fitted(mask: Mask, pixels: Pixels) -> Mask:
-    if mask.shape == pixels.shape:
-        return mask
-    height, width = pixels.shape
-    resized = cv2.resize(
-        mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    return np.asarray(resized, np.bool_)

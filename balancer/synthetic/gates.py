@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from balancer.data.index import Index
-from balancer.data.preprocessed import refuse_other_preprocessing
+from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
