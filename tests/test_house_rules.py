@@ -98,6 +98,14 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     assert not _HEAVY & set(done.stdout.split())
 
 
+def test_no_module_counts_folders_up_to_its_workspace() -> None:
+    # `Workspace.main` knows where a fold is; whoever counts levels is wrong after the next move.
+    rooms = ("data", "imaging", "lungs", "stages")
+    sources = [path for room in rooms for path in (ROOT / "balancer" / room).rglob("*.py")]
+    assert sources
+    assert not [path for path in sources if "LEVELS_UP" in path.read_text(encoding="utf-8")]
+
+
 def test_no_package_is_imported_without_being_declared() -> None:
     modules = importlib.metadata.packages_distributions()
     declared = {
