@@ -1,4 +1,4 @@
-"""Which data and which preprocessing an index is of: asked for, or as it stands."""
+"""Settings of the data and preprocessing of an index: those given, or those of an existing one."""
 
 import importlib.resources
 import logging
@@ -19,11 +19,11 @@ from balancer.workspace import Workspace
 log = logging.getLogger(__name__)
 
 _OF_THE_COMMAND = {"skip_bad", "external_classes"}
-"""Not of the index: the one decides whether there is one, the other concerns other archives."""
+"""Not settings of the index: one decides whether there is one, one concerns other archives."""
 
 
 def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
-    """The archives asked for, else those of the standing index, else the bundled samples."""
+    """Return the archives given, else those of the existing index, else the bundled samples."""
     if config.places:
         return Roots.of([resolved(place) for place in config.places])
     standing = read_result(workspace.index_dir, PrepareMetrics)
@@ -40,7 +40,7 @@ def _standing_roots(standing: StageResult[PrepareMetrics]) -> Roots:
 
 
 def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
-    """What an index depends on, JSON types."""
+    """Return the settings that an index depends on, JSON types."""
     data = config.data.model_dump(mode="json", exclude=_OF_THE_COMMAND)
     places = roots.places
     done = recorded(config.preprocessing)
@@ -52,9 +52,9 @@ def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
 
 
 def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
-    """Fill what is not given from the standing index, where that is of the same archives.
+    """Fill settings that are not given from the existing index, if it is of the same archives.
 
-    A later command names its data again to be safe, not to say anew how they were prepared.
+    A later command can name its data again without repeating how they were prepared.
     """
     standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is None or not config.data.places:
@@ -80,9 +80,9 @@ def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
 
 
 def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
-    """Refuse settings of `data` and `preprocessing` that the standing index was not made with.
+    """Refuse settings of `data` and `preprocessing` that the existing index was not made with.
 
-    What nobody gave, in a file or on the command line, is taken as it stands.
+    Settings that are not given, in a file or on the command line, are those of the index.
 
     Raises:
         ConfigurationError: A setting was given and differs.
@@ -103,7 +103,7 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
 
 
 def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult[PrepareMetrics]) -> str:
-    """How the settings that are given differ from those of the index; empty where none does."""
+    """Return how the given settings differ from those of the index; empty where none does."""
     made = _standing_preprocessing(standing).model_dump(mode="json")
     given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
     return difference(
