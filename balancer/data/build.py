@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndex:
-    """What `prepare` writes.
+    """Records and audit of a new index.
 
     Attributes:
         records: Sorted by path, which puts classes together.

@@ -175,7 +175,7 @@ def load_index(index_dir: Path) -> Index:
 def _roots(result: StageResult[PrepareMetrics], path: Path) -> Roots:
     try:
         root = result.settings["data"]["root"]
-        return Roots.of([Path(place) for place in ([root] if isinstance(root, str) else root)])
+        return Roots.of([Path(one) for one in ([root] if isinstance(root, str) else root)])
     except (KeyError, TypeError):
         raise IntegrityError(
             f"{path.with_name('result.json')} should name the data folder, but was changed; "
@@ -242,7 +242,7 @@ def _accepted(record: ImageRecord) -> bool:
 def _table(
     sets: Sequence[ImageSet], rows: Sequence[tuple[int, int]], classes: Sequence[str]
 ) -> RadiographTable:
-    number = {label: place for place, label in enumerate(classes)}
+    number = {label: position for position, label in enumerate(classes)}
     records = [sets[source].records[row] for source, row in rows]
     for record in records:
         if record.label not in number:

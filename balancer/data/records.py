@@ -1,4 +1,4 @@
-"""What `prepare` and `audit` record of an index, as other rooms read it."""
+"""Records of an index that `prepare` and `audit` leave for other rooms."""
 
 from collections.abc import Mapping
 

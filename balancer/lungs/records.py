@@ -1,4 +1,4 @@
-"""What `lungs train` and `lungs apply` measure."""
+"""Records of `lungs train` and `lungs apply`."""
 
 from collections.abc import Mapping, Sequence
 

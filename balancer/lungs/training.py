@@ -191,7 +191,7 @@ class LungAugment:
 
 
 class _Stream(IterableDataset[Batch]):
-    """All images of a run, in an order drawn anew for each pass over them."""
+    """All images of a run, in a new order for each pass over them."""
 
     def __init__(
         self, examples: LungExamples, config: LungsConfig, seed: int, n_steps: int

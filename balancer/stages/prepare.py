@@ -81,11 +81,11 @@ def run(
         EnvironmentFault: The disk is full, or Spark cannot be used.
     """
     roots = data_roots(config.data, workspace)
-    for place in roots.archives.values():
-        if url_of(place):
-            _refuse_preprocessing(config.preprocessing, url_of(place))
+    for archive in roots.archives.values():
+        if url_of(archive):
+            _refuse_preprocessing(config.preprocessing, url_of(archive))
         else:
-            workspace.refuse_overlap(base_folder(place))
+            workspace.refuse_overlap(base_folder(archive))
     with engine_of(engine, master) as reader:
         result = _run(reader, roots, config, workspace, force=force)
     if strict:

@@ -82,15 +82,15 @@ class MaskFinder:
         if folder not in self._listed:
             listed: dict[str, list[str]] = {}
             self._listed[folder] = listed
-            place = self._root
+            directory = self._root
             for part in folder.parts:
-                place = member(place, part)
-            for entry in entries(place) if place.is_dir() else ():
+                directory = member(directory, part)
+            for entry in entries(directory) if directory.is_dir() else ():
                 is_file = (
                     entry_kind(entry, self._root) == "file" if self._of_archive else entry.is_file()
                 )
                 if is_file and is_storable(entry.name):
-                    path = (place / entry.name).relative_to(self._root)
+                    path = (directory / entry.name).relative_to(self._root)
                     listed.setdefault(path.stem.casefold(), []).append(path.as_posix())
         return self._listed[folder]
 

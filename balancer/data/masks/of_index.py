@@ -146,14 +146,14 @@ def choose_masks(
     """
     if config.lungs == "none":
         return {}
-    place = Workspace(workspace)
-    masks = LungMasks({}, roots, place.lung_masks_dir)
+    own = Workspace(workspace)
+    masks = LungMasks({}, roots, own.lung_masks_dir)
     method, names = ARCHIVE, archive
     if config.masks == CLASSICAL:
         names = {}
     elif config.masks == UNET:
-        _refuse_other_methods(place.lungs_dir / LUNGS_TABLE)
-        finder = MaskFinder(place.lung_masks_dir, of_archive=False)
+        _refuse_other_methods(own.lungs_dir / LUNGS_TABLE)
+        finder = MaskFinder(own.lung_masks_dir, of_archive=False)
         found = {path: finder.find(path) for path in paths}
         method, names = UNET, {path: name for path, name in found.items() if name is not None}
     chosen = {}
