@@ -1,4 +1,4 @@
-"""Sections on the data: audit, shortcuts, other sources, and reads of the test images."""
+"""The data: its audit, shortcuts that give the class away, other sources, and reads of the test."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ _OF_SOURCES = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
 
 
 def shortcuts_section(study: Study) -> Section:
-    """Show whether anything but the disease gives the class away."""
+    """Whether something other than the disease gives the class away."""
     metrics = study.metrics
     blocks: list[Block] = []
     caps = metrics.get("caps") or []
@@ -69,7 +69,7 @@ def audit_section(material: Material) -> Section:
 
 
 def ledger_section(material: Material) -> Section | None:
-    """Show how often the test images were read; None where no reads were counted."""
+    """How often a test image was looked at; None where nothing was counted."""
     if material.ablation is None:
         return _reads_of_arms(material)
     ledger = material.ablation["metrics"].get("ledger")
@@ -107,7 +107,7 @@ def _reads_of_arms(material: Material) -> Section | None:
 
 
 def _probes(study: Study, probes: Any) -> Iterator[Block]:
-    """Show the AUROC of each probe beside that of the model."""
+    """AUROC of each probe beside that of the model."""
     if not probes:
         yield Paragraph("No probe was run, so shortcuts are not excluded.", "note")
         return
@@ -135,7 +135,7 @@ def _probes(study: Study, probes: Any) -> Iterator[Block]:
 
 
 def _sources(study: Study, found: Record) -> Iterator[Block]:
-    """Show tests on a source that no training or validation image is from."""
+    """Tests on a source that no training or validation image is from."""
     tested, reasons = found.get("tested") or {}, found.get("reasons") or {}
     if tested:
         rows = [
