@@ -15,7 +15,7 @@ from balancer.results import StageResult
 
 if TYPE_CHECKING:
     from balancer.ablation.records import AblateMetrics, PlanMetrics
-    from balancer.data.records import AuditMetrics, LungsMetrics, PrepareMetrics
+    from balancer.data.records import AuditMetrics, PrepareMetrics
     from balancer.evaluation.records import (
         ClassifyMetrics,
         EvaluateMetrics,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         LrFindMetrics,
     )
     from balancer.quality.records import QualityMetrics
-    from balancer.report.records import ReportMetrics
+    from balancer.report.summary import ReportMetrics
     from balancer.synthetic.records import GanTrainMetrics, SynthesizeMetrics
 
 

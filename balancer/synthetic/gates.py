@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gan
 from balancer.data.index import Index
-from balancer.data.preprocessed import refuse_other_preprocessing
+from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
