@@ -71,11 +71,24 @@ def run(
         IntegrityError: Images or the U-Net were changed.
         EnvironmentFault: The accelerator is missing, or the training diverged.
     """
+    work = train if action == "train" else apply
+    return work(config, workspace, force=force)
+
+
+def train(
+    config: BalancerConfig, workspace: Workspace, *, force: bool = False
+) -> StageResult[LungTrainMetrics]:
+    """Train a U-Net on annotated lung masks; arguments and errors as in `run`."""
     index = load_index(workspace.index_dir)
-    masks = mask_files(index, config.lungs.masks)
-    if action == "train":
-        return _train(config, workspace, index, masks, force)
-    return _apply(config, workspace, index, masks, force)
+    return _train(config, workspace, index, mask_files(index, config.lungs.masks), force)
+
+
+def apply(
+    config: BalancerConfig, workspace: Workspace, *, force: bool = False
+) -> StageResult[LungApplyMetrics]:
+    """Write a lung mask for every image; arguments and errors as in `run`."""
+    index = load_index(workspace.index_dir)
+    return _apply(config, workspace, index, mask_files(index, config.lungs.masks), force)
 
 
 def summary(result: LungsResult) -> list[RenderableType]:
