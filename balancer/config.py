@@ -72,7 +72,7 @@ class BalancerConfig(ConfigSection):
 
     @property
     def classifier_image_size(self) -> int:
-        """Side at which the classifier's images are read, once `recipe.settle` has set it."""
+        """Side at which the classifier's images are read, once `complete_recipe` has set it."""
         return self.classifier.image_size or self.gan.image_size
 
 

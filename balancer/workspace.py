@@ -29,6 +29,21 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @classmethod
+    def containing(cls, path: Path) -> "Workspace | None":
+        """Find the workspace that a file or folder belongs to; None if there is none.
+
+        It is the nearest folder, at or above `path`, that holds an index. A fold of an ablation is
+        part of the workspace of the ablation.
+        """
+        place = path.expanduser().resolve()
+        for folder in (place, *place.parents):
+            if (folder / "index" / "index.csv").is_file():
+                is_fold = folder.parent.name == "folds" and folder.parent.parent.name == "runs"
+                above = cls.containing(folder.parent) if is_fold else None
+                return above or cls(folder)
+        return None
+
     @property
     def index_dir(self) -> Path:
         """`prepare` writes here."""
@@ -87,6 +102,10 @@ class Workspace:
     def fold(self, name: str) -> "Workspace":
         """The workspace of one fold of the ablation, with its own index, GANs and images."""
         return Workspace(self.root / "runs" / "folds" / name)
+
+    def folds(self) -> list["Workspace"]:
+        """The workspaces of all folds of the ablation, by name."""
+        return [type(self)(path) for path in sorted((self.root / "runs" / "folds").glob("*"))]
 
     def unit_dir(self, fold: str, seed: int, arm: str) -> Path:
         """`ablate` leaves one trained and tested classifier here."""

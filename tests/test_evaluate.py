@@ -8,7 +8,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.predictions import read_predictions
-from balancer.evaluation.sizes import settle
+from balancer.evaluation.classifier_recipe import complete_recipe
 from balancer.results import MissingStage, read_result
 from balancer.stages import classify, evaluate, lr_find, prepare
 from balancer.stages import run as everything
@@ -66,14 +66,14 @@ def test_there_has_to_be_a_classifier_of_this_split(
 
 def test_sizes_follow_the_network_or_the_generator() -> None:
     default = BalancerConfig()
-    alone = settle(default, beside_generated=False).classifier
+    alone = complete_recipe(default, beside_generated=False).classifier
     assert (alone.image_size, alone.input_size) == (224, 224)
-    beside = settle(default, beside_generated=True).classifier
+    beside = complete_recipe(default, beside_generated=True).classifier
     assert (beside.image_size, beside.input_size) == (64, 128)
     asked = BalancerConfig.model_validate({"classifier": {"input_size": 96}})
-    assert settle(asked, beside_generated=False).classifier.image_size == 96
+    assert complete_recipe(asked, beside_generated=False).classifier.image_size == 96
     read = BalancerConfig.model_validate({"classifier": {"image_size": 40}})
-    assert settle(read, beside_generated=False).classifier.input_size == 80
+    assert complete_recipe(read, beside_generated=False).classifier.input_size == 80
 
 
 def test_a_classifier_without_generated_images_beside_it_reads_them_sharp(

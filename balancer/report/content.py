@@ -121,7 +121,7 @@ def _json(
         "limits": list(report.answer.limits),
         "ablation": material.ablation,
         "curves": dict(curves),
-        "comparison": material.comparison,
+        "comparison": material.comparison and material.comparison.model_dump(exclude_unset=True),
         "classifiers": dict(material.arms),
         "synthetic": material.synthetic,
         "quality": material.quality,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from balancer.evaluation.records import Comparison
 from balancer.report.units import Floats, Unit
 
 Record = Mapping[str, Any]
@@ -38,7 +39,7 @@ class Material:
     audit: Record
     ablation: Record | None
     units: Mapping[str, list[Unit]]
-    comparison: Record | None
+    comparison: Comparison | None
     arms: Mapping[str, Record]
     synthetic: Record | None
     quality: Record | None

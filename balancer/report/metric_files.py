@@ -37,7 +37,7 @@ def write_metric_files(material: Material) -> None:
 def _files(material: Material) -> dict[str, Figures]:
     files = {arm: _scores(result["metrics"]["test"]) for arm, result in material.arms.items()}
     if material.comparison is not None:
-        rows = {row["metric"]: row["difference"] for row in material.comparison["rows"]}
+        rows = {row.metric: row.difference.model_dump() for row in material.comparison.rows}
         files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
     arms = {} if material.ablation is None else material.ablation["metrics"]["arms"]
     for name, arm in arms.items():

@@ -38,7 +38,7 @@ from balancer.data.preprocessed import INDEX_NAME
 from balancer.data.roots import Roots, base_folder
 from balancer.data.scan import Scan, Unusable
 from balancer.errors import ConfigurationError
-from balancer.evaluation.sizes import sizes_read
+from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
@@ -171,7 +171,7 @@ def _look(
     return Look(
         roots=roots,
         config=config.data,
-        sizes=() if lacking else sizes_read(config),  # `masks_of` will say which one is lacking
+        sizes=() if lacking else image_sizes(config),  # `masks_of` will say which one is lacking
         preprocessor=recipe if recipe.recipe else None,
         masks=by_path,
     )

@@ -13,7 +13,8 @@ from rich.console import RenderableType
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
-from balancer.evaluation.trained import ARMS
+from balancer.evaluation.records import Comparison, ComparisonRow
+from balancer.evaluation.trained_classifier import ARMS
 from balancer.manifest import fingerprint
 from balancer.report.content import compose
 from balancer.report.material import Material, Study
@@ -34,7 +35,14 @@ from balancer.report.two_arms import (
     write_rows,
 )
 from balancer.report.units import Unit, read_units, units_fingerprint
-from balancer.results import MissingStage, UntypedResult, perform, read_result, standing_result
+from balancer.results import (
+    MissingStage,
+    UntypedResult,
+    perform,
+    read_result,
+    result_json,
+    standing_result,
+)
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 
@@ -76,7 +84,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         if found.ablation is None
         else fingerprint((workspace.ablation_dir / "result.json").read_bytes()),
         "predictions": units_fingerprint(found.units),
-        "arms": {arm: result.model_dump(mode="json") for arm, (result, _) in found.arms.items()},
+        "arms": {arm: result_json(result) for arm, (result, _) in found.arms.items()},
         "quality": None if found.quality is None else found.quality.metrics,
         "synthetic": None if found.synthetic is None else found.synthetic.metrics,
     }
@@ -113,7 +121,8 @@ def summary(result: UntypedResult) -> list[RenderableType]:
     if "rows" in metrics:
         title = f"Test split: {metrics['n']} real images, {metrics['n_positive']} "
         title += str(metrics["positive"])
-        parts += [comparison_table(metrics["rows"], title, columns=columns), metrics["sentence"]]
+        rows = [ComparisonRow.model_validate(row) for row in metrics["rows"]]
+        parts += [comparison_table(rows, title, columns=columns), metrics["sentence"]]
     if "page" in metrics:
         parts.append(f"The page: {metrics['page']}")
     return parts
@@ -163,11 +172,11 @@ def _ablation(workspace: Workspace, index: Index) -> UntypedResult | None:
 def _write(
     config: BalancerConfig, workspace: Workspace, found: _Found, folder: Path
 ) -> dict[str, Any]:
-    comparison: dict[str, Any] | None = None
+    comparison: Comparison | None = None
     if found.arms:
         comparison = compare_arms(config, found.arms, found.quality)
         draw_comparison(found.arms, comparison, folder)
-        write_rows(comparison["rows"], folder / "comparison.csv")
+        write_rows(comparison.rows, folder / "comparison.csv")
     _copy_pictures(_pictures(workspace, found), folder)
     material = Material(
         index=_json(workspace.index_dir / "result.json"),
@@ -175,7 +184,7 @@ def _write(
         ablation=_dumped(found.ablation),
         units=found.units,
         comparison=comparison,
-        arms={arm: result.model_dump(mode="json") for arm, (result, _) in found.arms.items()},
+        arms={arm: result_json(result) for arm, (result, _) in found.arms.items()},
         synthetic=_dumped(found.synthetic),
         quality=_dumped(found.quality),
         fold=found.fold,
@@ -197,7 +206,8 @@ def _write(
     (folder / RECIPE_NAME).write_text(recipe_text(material) + "\n", encoding="utf-8")
     write_metric_files(material)
     told = None if found.ablation is None else _told(found.ablation.metrics)
-    return {"ablation": told, **(comparison or {})}
+    compared = {} if comparison is None else comparison.model_dump(exclude_unset=True)
+    return {"ablation": told, **compared}
 
 
 def _told(metrics: Mapping[str, Any]) -> dict[str, Any]:
