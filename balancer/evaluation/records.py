@@ -1,4 +1,4 @@
-"""Typed metrics in `result.json` of whatever trains or tests a classifier."""
+"""Typed metrics in `result.json` of the commands that train or test a classifier."""
 
 from collections.abc import Iterator
 

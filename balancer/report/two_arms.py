@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.table import Table
 
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
@@ -24,6 +25,8 @@ from balancer.manifest import fingerprint
 from balancer.quality.gate import failures
 from balancer.results import StageResult, UntypedResult, difference
 from classifier.metrics import paired_differences
+
+_COLUMNS_FOR_ONE_LINE = 100
 
 Arms = dict[str, tuple[StageResult[ClassifyMetrics], Predictions]]
 
@@ -216,3 +219,25 @@ def write_rows(rows: Sequence[ComparisonRow], path: Path) -> None:
             scalars = (row.real, row.with_synthetic, row.difference)
             values = [(scalar.value, scalar.low, scalar.high) for scalar in scalars]
             writer.writerow([row.metric, *(value for three in values for value in three)])
+
+
+def comparison_table(rows: Sequence[ComparisonRow], title: str, *, columns: int) -> Table:
+    """Lay the rows out for a terminal; a narrow one gets intervals on their own line.
+
+    Args:
+        rows: One row per metric.
+        title: Title of the table.
+        columns: Width of the terminal in characters.
+    """
+    table = Table(title=title)
+    gap = "\n(" if columns < _COLUMNS_FOR_ONE_LINE else " ("
+    for heading in ("metric", "real", "real + synthetic", "difference"):
+        table.add_column(heading, justify="left" if heading == "metric" else "right")
+    for row in rows:
+        table.add_row(
+            row.metric,
+            interval(row.real).replace(" (", gap),
+            interval(row.with_synthetic).replace(" (", gap),
+            interval(row.difference, sign=True).replace(" (", gap),
+        )
+    return table

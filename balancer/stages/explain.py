@@ -174,7 +174,7 @@ def _with_place(
 def _target(index: Index, config: BalancerConfig, wanted: str | None) -> int:
     if wanted is not None and wanted not in index.classes:
         raise ConfigurationError(
-            f"--class wants one of {', '.join(index.classes)}, not {wanted!r}."
+            f"--class should be one of {', '.join(index.classes)}, not {wanted!r}."
         )
     return index.classes.index(wanted or index.positive_class(config.evaluation.positive_class))
 

@@ -24,10 +24,10 @@ from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.render.terminal import arms_table
 from balancer.report.sections.recipe import RECIPE_NAME
-from balancer.report.tables import comparison_table
 from balancer.report.two_arms import (
     Arms,
     compare_arms,
+    comparison_table,
     draw_comparison,
     load_arm,
     refuse_stale,
