@@ -16,15 +16,12 @@ from balancer.results import StageResult
 if TYPE_CHECKING:
     from balancer.ablation.records import AblateMetrics, PlanMetrics
     from balancer.data.records import AuditMetrics, PrepareMetrics
-    from balancer.evaluation.records import (
-        ClassifyMetrics,
-        EvaluateMetrics,
-        ExplainMetrics,
-        LrFindMetrics,
-    )
+    from balancer.evaluation.records import ClassifyMetrics, EvaluateMetrics
+    from balancer.explanation.records import ExplainMetrics
     from balancer.lungs.records import LungApplyMetrics, LungTrainMetrics
     from balancer.quality.records import QualityMetrics
     from balancer.report.summary import ReportMetrics
+    from balancer.stages.lr_find import LrFindMetrics
     from balancer.synthetic.records import GanTrainMetrics, SynthesizeMetrics
 
 

@@ -73,7 +73,7 @@ class BalancerConfig(ConfigSection):
 
     @property
     def classifier_image_size(self) -> int:
-        """Side in pixels at which the classifier reads images, once `settle` has set it."""
+        """Side at which the classifier reads images, in pixels; see `complete_recipe`."""
         return self.classifier.image_size or self.gan.image_size
 
 

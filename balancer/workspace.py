@@ -30,6 +30,21 @@ class Workspace:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
+    @classmethod
+    def containing(cls, path: Path) -> "Workspace | None":
+        """Find the workspace that a file or folder belongs to; None if there is none.
+
+        It is the nearest folder, at or above `path`, that holds an index. A fold of an ablation is
+        part of the workspace of the ablation.
+        """
+        place = path.expanduser().resolve()
+        for folder in (place, *place.parents):
+            if (folder / "index" / "index.csv").is_file():
+                is_fold = folder.parent.name == "folds" and folder.parent.parent.name == "runs"
+                above = cls.containing(folder.parent) if is_fold else None
+                return above or cls(folder)
+        return None
+
     @property
     def index_dir(self) -> Path:
         """Folder that `prepare` writes."""
@@ -99,6 +114,10 @@ class Workspace:
         """The workspace that this fold belongs to; this workspace itself if it is no fold."""
         root = self.root.resolve()
         return Workspace(root.parents[2]) if root.parts[-3:-1] == _FOLDS else self
+
+    def folds(self) -> list["Workspace"]:
+        """The workspaces of all folds of the ablation, by name."""
+        return [type(self)(path) for path in sorted((self.root / "runs" / "folds").glob("*"))]
 
     def unit_dir(self, fold: str, seed: int, arm: str) -> Path:
         """Return the folder of one trained and tested classifier of an ablation."""

@@ -191,16 +191,16 @@ def run(variant: Variant, config: BalancerConfig, folder: Path) -> dict[str, Any
         prepare.run(config, workspace)
         result = classify.run(config, workspace)
     place = workspace.classify_dir(classify.REAL_ARM)
-    n_classes = len(result.metrics["test"]["per_class"])
+    n_classes = len(result.metrics.test.per_class)
     with torch.device("meta"):  # shapes alone
         network = build(recipe, n_classes, pretrained=False)
     predictions = read_predictions(place / "predictions.csv")
-    positive = predictions.class_names.index(result.metrics["positive_class"])
+    positive = predictions.class_names.index(result.metrics.positive_class)
     return row | {
         "model": recipe.model,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "input_size": network.preprocessing.input_size,
-        "test": result.metrics["test"],
+        "test": result.metrics.test.model_dump(exclude_unset=True),
         "seconds": result.seconds,
         "scores": predictions.probabilities[:, positive].tolist(),
         "positives": (predictions.labels == positive).tolist(),

@@ -29,7 +29,7 @@ from balancer.ablation.folds import Fold, derived_seed, plan_folds
 from balancer.allocator import keep_freed_memory
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import ImageSet, Index, evaluation_table, load_index, training_table
-from balancer.evaluation.sizes import settle
+from balancer.evaluation.classifier_recipe import complete_recipe
 from balancer.manifest import ImageRecord
 from balancer.results import installed_versions
 from balancer.stages import prepare
@@ -66,7 +66,7 @@ def main() -> None:
         ],
         options={"data.root": options.data, "seed": options.seed},
     )
-    config = settle(config, beside_generated=False)
+    config = complete_recipe(config, beside_generated=False)
     workspace = Workspace(options.work / "index")
     if not workspace.index_dir.exists():
         with workspace.lock():

@@ -27,11 +27,11 @@ def seconds_of(engine: str, folder: Path, place: Path) -> float:
     from balancer.data.ingest.engine import engine_of
     from balancer.data.ingest.reader import FileReader
     from balancer.data.roots import Roots
-    from balancer.evaluation.sizes import sizes_read
+    from balancer.evaluation.classifier_recipe import image_sizes
 
     config = load_config(options={"data.root": str(folder)})
     roots = Roots.of([folder])
-    sizes = sizes_read(config)
+    sizes = image_sizes(config)
     started = time.perf_counter()
     with engine_of(engine, f"local[{cores()}]" if engine == "spark" else None) as opened:
         scan = opened.scan(roots, config.data)

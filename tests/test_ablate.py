@@ -209,7 +209,7 @@ def test_a_failed_unit_is_named_and_the_others_are_compared(
     def diverge(*args: Any, **kwargs: Any) -> None:
         raise Diverged("Training the classifier diverged: its loss was nan.")
 
-    monkeypatch.setattr(balancer.ablation.unit, "_train", diverge)
+    monkeypatch.setattr(balancer.ablation.unit, "fit_and_test", diverge)
     with mine.lock():
         ablate.run(study, mine)
     metrics = metrics_of(mine.ablation_dir)
@@ -223,7 +223,7 @@ def test_without_real_there_is_nothing_to_compare(
     def diverge(*args: Any, **kwargs: Any) -> None:
         raise Diverged("Training the classifier diverged: its loss was nan.")
 
-    monkeypatch.setattr(balancer.ablation.unit, "_train", diverge)
+    monkeypatch.setattr(balancer.ablation.unit, "fit_and_test", diverge)
     config = config_for(data, "ablation.repeats=1", "ablation.arms=[real, focal]")
     with fresh.lock(), pytest.raises(DataError, match="no run of it stands"):
         ablate.run(config, fresh)

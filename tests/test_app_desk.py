@@ -53,11 +53,11 @@ def test_probabilities_are_those_of_predictions_csv(desk: Desk, arm: str) -> Non
     assert desk.index is not None
     told = read_predictions(desk.workspace.classify_dir(arm) / "predictions.csv")
     path_of = {record.image_id: record.path for record in desk.index.records}
-    model = desk.models[arm]
-    positive = 0 if model.positive is None else model.positive
+    served, model = desk.models[arm], desk.models[arm].trained
+    positive = model.positive or 0
     for image_id, wanted in list(zip(told.image_ids, told.probabilities, strict=True))[:4]:
         pixels = read_radiograph(desk.index.roots.locate(path_of[image_id]))
-        reading = read_with(model, pixels)
+        reading = read_with(served, pixels)
         # Batches of other sizes differ in the last bits.
         assert reading.probabilities == pytest.approx(wanted, abs=1e-5)
         decided = predict_classes(wanted[None], positive=positive, threshold=model.threshold)
@@ -79,7 +79,7 @@ def test_a_test_image_is_shown_with_every_classifier_and_told_apart(desk: Desk) 
 def test_the_map_is_of_the_class_asked_for(desk: Desk) -> None:
     pixels = draw_phantom(7, covid=True, size=64)
     model = desk.models["real"]
-    for name in model.loaded.class_names:
+    for name in model.trained.loaded.class_names:
         reading = read_with(model, pixels, name)
         assert reading.class_names[reading.mapped] == name
         assert (reading.heat is None) == bool(reading.why_no_map)
@@ -88,14 +88,14 @@ def test_the_map_is_of_the_class_asked_for(desk: Desk) -> None:
 
 def test_the_map_of_several_networks_is_the_one_that_explain_draws(desk: Desk) -> None:
     model = desk.models["real"]
-    others = desk.models["real+synthetic"].loaded.networks
-    networks = (*model.loaded.networks, *others)
-    both = replace(model, loaded=replace(model.loaded, networks=networks))
-    pixels = draw_phantom(7, covid=True, size=both.image_size)
+    trained, others = model.trained, desk.models["real+synthetic"].trained.loaded.networks
+    loaded = replace(trained.loaded, networks=(*trained.loaded.networks, *others))
+    both = replace(model, trained=replace(trained, loaded=loaded))
+    pixels = draw_phantom(7, covid=True, size=trained.image_size)
     table = ArrayTable.of(pixels[None], np.zeros(1, np.int64))
-    for number, name in enumerate(model.loaded.class_names):
+    for number, name in enumerate(loaded.class_names):
         reading = read_with(both, pixels, name)
-        found = grad_cam(networks, prepared_images(both.loaded, table), number)
+        found = grad_cam(loaded.networks, prepared_images(loaded, table), number)
         assert (reading.heat is None) == found.empty[0]
         if reading.heat is not None:
             assert np.array_equal(reading.heat, found.maps[0])
@@ -103,9 +103,8 @@ def test_the_map_of_several_networks_is_the_one_that_explain_draws(desk: Desk) -
 
 def test_a_film_that_a_classifier_of_another_split_may_have_learnt_is_told(desk: Desk) -> None:
     assert desk.index is not None
-    provenance = dict(desk.models["real"].loaded.provenance) | {"index_hash": "0" * 64}
-    loaded = replace(desk.models["real"].loaded, provenance=provenance)
-    stranger = replace(desk.models["real"], name="stranger", loaded=loaded)
+    trained = replace(desk.models["real"].trained, index_hash="0" * 64)
+    stranger = replace(desk.models["real"], name="stranger", trained=trained)
     other = replace(desk, models={**desk.models, "stranger": stranger})
     path = str(desk.index.roots.locate(desk.index.select("test")[0].path))
     assert "stranger learnt from another split" in other.classify(path, ["stranger"], DECIDED)

@@ -86,13 +86,14 @@ def test_the_classifiers_of_a_workspace_are_found_with_their_thresholds(
     assert list(models) == ["real", "real+synthetic"]
     for name, model in models.items():
         result = json.loads((finished.classify_dir(name) / "result.json").read_text())
-        assert model.threshold == result["metrics"]["threshold"]
-        assert model.image_size == result["settings"]["image_size"]
-        assert model.positive is not None
-        names = model.loaded.class_names
-        assert names[model.positive] == result["metrics"]["positive_class"]
-    assert "generated" in models["real+synthetic"].trained_on
-    with pytest.raises(ConfigurationError, match="--model wants a trained classifier"):
+        trained = model.trained
+        assert trained.threshold == result["metrics"]["threshold"]
+        assert trained.image_size == result["settings"]["image_size"]
+        assert trained.positive is not None
+        names = trained.loaded.class_names
+        assert names[trained.positive] == result["metrics"]["positive_class"]
+    assert "generated" in models["real+synthetic"].training
+    with pytest.raises(ConfigurationError, match="--model"):
         find_models(finished, [tmp_path])
 
 
@@ -121,9 +122,9 @@ def test_both_files_of_a_classifier_are_taken_whatever_they_are_called(
     renamed = [weights.rename(tmp_path / "w.safetensors"), card.rename(tmp_path / "c.json")]
     model = receive_model(renamed)
     own = find_models(finished, [])["real"]
-    assert model.loaded.weights_sha256 == own.loaded.weights_sha256
-    assert model.image_size == own.image_size
-    assert model.threshold is None
+    assert model.trained.loaded.weights_sha256 == own.trained.loaded.weights_sha256
+    assert model.trained.image_size == own.trained.image_size
+    assert model.trained.threshold is None
 
 
 class Bomb:

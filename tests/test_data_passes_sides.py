@@ -9,7 +9,7 @@ import pytest
 from balancer.data.cache import open_cache
 from balancer.data.index import load_index
 from balancer.data.ingest.row_file import RowFile
-from balancer.evaluation.sizes import sizes_read
+from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.stages import prepare
 from support.radiograph_folders import configured, film, in_workspace, save
 
@@ -34,7 +34,7 @@ def test_pixels_are_those_made_from_scratch(
     workspace = in_workspace(tmp_path)
     prepare.run(config, workspace)
     index = load_index(workspace.index_dir)
-    assert sizes_read(config) == (SMALL, LARGE)
+    assert image_sizes(config) == (SMALL, LARGE)
     for size in (SMALL, LARGE):
         scratch = open_cache(tmp_path / "scratch" / str(size), index.roots, index.records, size)
         np.testing.assert_array_equal(index.image_set(size).pixels, scratch)

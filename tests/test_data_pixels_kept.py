@@ -10,7 +10,7 @@ from balancer.data import cache
 from balancer.data.index import load_index
 from balancer.data.ingest.row_file import RowFile
 from balancer.data.io import read_radiograph, resize_square
-from balancer.evaluation.sizes import sizes_read
+from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.stages import prepare
 from support.radiograph_folders import class_folders, configured, film, in_workspace, save
 
@@ -38,8 +38,8 @@ def test_prepare_leaves_the_pixels_that_later_stages_want(
     assert not workspace.unfinished_index_dir.exists()
     index = load_index(workspace.index_dir)
     monkeypatch.setattr(cache, "decode_radiograph", None)
-    assert sizes_read(config) == (32, 48)
-    for size in sizes_read(config):
+    assert image_sizes(config) == (32, 48)
+    for size in image_sizes(config):
         pixels = index.image_set(size).pixels
         for row, record in zip(pixels, index.records, strict=True):
             expected = resize_square(read_radiograph(index.roots.locate(record.path)), size)

@@ -1,4 +1,4 @@
-"""When the pictures of `balancer explain` are drawn again, and what cannot be drawn."""
+"""Redrawn pictures of `balancer explain`, and options that are refused."""
 
 from pathlib import Path
 
@@ -22,15 +22,15 @@ def draw_masks(folder: Path, data: Path, columns: int) -> None:
         cv2.imwrite(str(folder / film.parent.name / film.name), lungs)
 
 
-def test_masks_drawn_anew_are_looked_at_anew(copied: Workspace, data: Path, tmp_path: Path) -> None:
+def test_new_masks_are_measured_again(copied: Workspace, data: Path, tmp_path: Path) -> None:
     draw_masks(tmp_path, data, 20)
     config = config_for(data, f"ablation.masks={tmp_path}")
     first = explain.run(config, copied, per_class=0)
     assert explain.run(config, copied, per_class=0) == first
     draw_masks(tmp_path, data, 10)
-    assert explain.run(config, copied, per_class=0).metrics["models"] != first.metrics["models"]
+    assert explain.run(config, copied, per_class=0).metrics.models != first.metrics.models
 
 
 def test_a_layer_without_an_image_is_refused(copied: Workspace, config: BalancerConfig) -> None:
-    with pytest.raises(ConfigurationError, match="name one with --image"):
+    with pytest.raises(ConfigurationError, match="--layer"):
         explain.run(config, copied, per_class=0, layer="anything")

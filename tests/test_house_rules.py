@@ -99,14 +99,6 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     assert not _HEAVY & set(done.stdout.split())
 
 
-def test_no_module_counts_folders_up_to_its_workspace() -> None:
-    # `Workspace.main` knows where a fold is; whoever counts levels is wrong after the next move.
-    rooms = ("data", "imaging", "lungs", "stages")
-    sources = [path for room in rooms for path in (ROOT / "balancer" / room).rglob("*.py")]
-    assert sources
-    assert not [path for path in sources if "LEVELS_UP" in path.read_text(encoding="utf-8")]
-
-
 def test_no_package_is_imported_without_being_declared() -> None:
     modules = importlib.metadata.packages_distributions()
     declared = {
@@ -133,3 +125,71 @@ def test_weights_are_never_unpickled_unguarded() -> None:
                 assert guard.get("weights_only") == "True", f"{path}:{node.lineno}"
                 calls += 1
     assert calls
+
+
+_LOADS = {"classifier.load", "classifier.checkpoint.load", "classifier.checkpoint.load_classifier"}
+_PREDICTS = {"classifier.predict", "classifier.prediction"}  # of either name of the module
+_FIT_AND_TEST = "balancer/evaluation/fit_and_test.py"
+
+
+def _balancer_files_that_use(names: set[str]) -> set[str]:
+    """Files of `balancer` that import one of the names, or reach it as an attribute."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "balancer")
+        and names
+        & {
+            *_imports(path),
+            *(
+                ast.unparse(node)
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(node, ast.Attribute)
+            ),
+        }
+    }
+
+
+def _calls_of(name: str) -> list[tuple[str, str, int]]:
+    """File, function and line of each call of a function or class in `balancer`."""
+    return [
+        (str(path.relative_to(ROOT)), function.name, node.lineno)
+        for path in SOURCES
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name
+    ]
+
+
+def test_one_module_reads_trained_classifiers() -> None:
+    assert _balancer_files_that_use(_LOADS) == {"balancer/evaluation/trained_classifier.py"}
+
+
+def test_test_images_are_predicted_only_after_their_read_is_noted() -> None:
+    (noted,) = _calls_of("note_read")
+    (handed_over,) = _calls_of("NotedImages")
+    assert noted[:2] == handed_over[:2] == (_FIT_AND_TEST, "note_images")
+    assert noted[2] < handed_over[2]
+    assert _balancer_files_that_use(_PREDICTS) == {
+        _FIT_AND_TEST,
+        "balancer/app/reading.py",  # images that a user of the page uploads
+        "balancer/explanation/case_sheets.py",  # a few images, after `note_images`
+    }
+
+
+def test_one_function_trains_and_tests_classifiers() -> None:
+    files = {file for file, _, _ in _calls_of("fit_and_test")}
+    assert files == {"balancer/stages/classify.py", "balancer/ablation/unit.py"}
+    assert _balancer_files_that_use(
+        {"classifier.threshold", "classifier.decision", "classifier.choose_threshold"}
+    ) == {_FIT_AND_TEST}
+
+
+def test_no_module_counts_folders_up_to_its_workspace() -> None:
+    # `Workspace` knows where a fold is; a module that counts levels is wrong after the next move.
+    for path in SOURCES:
+        if path.name != "workspace.py":
+            text = path.read_text(encoding="utf-8")
+            assert "LEVELS_UP" not in text, path
+            assert ".parents[" not in text, path

@@ -1,14 +1,16 @@
-"""Every look at test images is written down before it is taken, whichever command takes it."""
+"""Each read of test images is in the ledger before it happens, for every command."""
 
 import json
-import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from balancer.config import BalancerConfig
-from balancer.data.index import load_index
+from balancer.data.index import RadiographTable, evaluation_table, load_index
 from balancer.errors import EnvironmentFault, IntegrityError
+from balancer.evaluation import fit_and_test
+from balancer.evaluation.fit_and_test import Reader, note_images, predict_noted
 from balancer.evaluation.ledger import (
     fingerprint_of_images,
     ledger_summary,
@@ -16,8 +18,10 @@ from balancer.evaluation.ledger import (
     note_read,
     read_ledger,
 )
+from balancer.evaluation.trained_classifier import load_trained
 from balancer.stages import classify, explain, report
 from balancer.workspace import Workspace
+from classifier.checkpoint import LoadedClassifier
 from support.tiny_pipeline import metrics_of
 
 
@@ -44,13 +48,16 @@ def test_a_second_training_is_told_that_the_test_images_were_read(
 ) -> None:
     with caplog.at_level("WARNING"):
         result = classify.run(config, copied, force=True)
-    assert result.metrics["test_reads"] == 2
-    assert "have tested a classifier of real before (once)" in caplog.text
-    classify.run(config, copied)  # what stands is not tested again
+    assert result.metrics.test_reads == 2
+    assert any(
+        record.levelname == "WARNING" and "real" in record.message for record in caplog.records
+    )
+    classify.run(config, copied)  # an existing result is not tested again
     report.run(config, copied, force=True)
-    told = json.loads((copied.report_dir / "report.json").read_text())
-    section = next(part for part in told["sections"] if part["id"] == "ledger")
-    assert "more than once" in str(section)
+    content = json.loads((copied.report_dir / "report.json").read_text())
+    section = next(part for part in content["sections"] if part["id"] == "ledger")
+    (table,) = [block for block in section["blocks"] if "rows" in block]
+    assert table["rows"] == [["real", "2"], ["real+synthetic", "1"]]
     summary = ledger_summary(read_ledger(copied.ledger_dir))
     assert summary.read_again == {"real, index, seed 0": 2}
 
@@ -61,15 +68,47 @@ def test_a_read_that_cannot_be_written_is_not_taken(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    tested: list[object] = []
-    monkeypatch.setattr("balancer.stages.classify.note_read", full)
-    monkeypatch.setattr("balancer.stages.classify.test_classifier", tested.append)
-    with pytest.raises(EnvironmentFault, match="No space"):
+    predicted: list[int] = []
+    predict = fit_and_test.predict_probabilities
+
+    def noting(loaded: LoadedClassifier, table: RadiographTable) -> np.ndarray:
+        predicted.extend(table.labels)
+        assert {record.split for record in table.records} == {"val"}
+        return predict(loaded, table)
+
+    monkeypatch.setattr(fit_and_test, "note_read", full)
+    monkeypatch.setattr(fit_and_test, "classifier.predict", noting)
+    with pytest.raises(EnvironmentFault):
         classify.run(config, copied, force=True)
-    assert not tested
+    assert predicted
 
 
-def test_maps_of_test_images_are_a_look_of_their_own(
+def test_images_of_other_data_are_not_predicted_without_the_note(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = load_index(copied.index_dir)
+    trained = load_trained(copied.classify_dir("real"))
+    table = evaluation_table(index.image_set(trained.image_size), index.classes, "test")
+    reader = Reader(copied.ledger_dir, "index", 0, "real")
+    before = len(read_ledger(copied.ledger_dir))
+    expected = predict_noted(trained.loaded, table, reader, what="external:other")
+    assert len(read_ledger(copied.ledger_dir)) == before + 1
+    part = note_images(trained.loaded, table, reader, rows=[3, 1])
+    assert part.table.records == [table.records[3], table.records[1]]
+    np.testing.assert_allclose(
+        part.predict().probabilities, expected.probabilities[[3, 1]], atol=1e-5
+    )
+    last = read_ledger(copied.ledger_dir)[-1]
+    assert (last.what, last.images) == ("explain", 2)
+    assert last.images_sha256 == fingerprint_of_images(part.predict().image_ids)
+    monkeypatch.setattr(fit_and_test, "classifier.predict", lambda *_: pytest.fail("predicted"))
+    copied.ledger_dir.rename(copied.root / "runs" / "aside")
+    copied.ledger_dir.write_text("a file, so nothing can be noted")
+    with pytest.raises(OSError, match="ledger"):
+        predict_noted(trained.loaded, table, reader, what="external:other")
+
+
+def test_maps_of_test_images_are_a_read_of_their_own(
     copied: Workspace, config: BalancerConfig
 ) -> None:
     pytest.importorskip("pytorch_grad_cam")
@@ -77,10 +116,8 @@ def test_maps_of_test_images_are_a_look_of_their_own(
     summary = ledger_summary(read_ledger(copied.ledger_dir))
     assert summary.explained == {"real": 1, "real+synthetic": 1}
     assert summary.most_reads_of_a_case_per_arm_and_seed == 1
-    assert (
-        "Maps of test images by `balancer explain`: real 1, real+synthetic 1." in summary.sentence
-    )
-    explain.run(config, copied, per_class=1)  # what stands is not drawn again
+    assert "real 1, real+synthetic 1" in summary.sentence
+    explain.run(config, copied, per_class=1)  # an existing result is not drawn again
     assert ledger_summary(read_ledger(copied.ledger_dir)) == summary
 
 
@@ -100,12 +137,12 @@ def test_reads_of_other_images_or_arms_do_not_count(tmp_path: Path) -> None:
 
 
 def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
-    (tmp_path / f"{os.getpid()}.json").write_text("{")
-    with pytest.raises(IntegrityError, match="restore it"):
+    (tmp_path / "entry.json").write_text("{")
+    with pytest.raises(IntegrityError, match=r"entry\.json"):
         read_ledger(tmp_path)
 
 
-def test_a_damaged_ledger_is_told_before_anything_is_trained(
+def test_a_damaged_ledger_is_refused_before_anything_is_trained(
     copied: Workspace, config: BalancerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[object] = []

@@ -117,7 +117,7 @@ def test_the_report_refuses_other_images_than_those_trained_on(
 ) -> None:
     closer = config_for(data, "synthesis.ratio=1:1")
     synthesize.run(closer, copied, force=True)
-    with pytest.raises(IntegrityError, match="trained on others"):
+    with pytest.raises(IntegrityError, match="balancer classify --with-synthetic"):
         report.run(closer, copied)
     classify.run(closer, copied, with_synthetic=True)
     with pytest.raises(IntegrityError, match="quality/ measured other images"):
@@ -238,7 +238,7 @@ def test_a_failed_classify_leaves_the_earlier_result(
         raise RuntimeError("boom")
 
     before = tree(copied.classify_dir("real"))
-    monkeypatch.setattr(classify, "test_classifier", fail)
+    monkeypatch.setattr(classify, "write_performance", fail)
     with pytest.raises(RuntimeError, match="boom"):
         classify.run(config_for(data, "seed=0"), copied, force=True)
     assert tree(copied.classify_dir("real")) == before

@@ -14,7 +14,7 @@ from balancer.data.ingest.engine import LocalEngine
 from balancer.data.ingest.urls import resolved, url_of
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError, EnvironmentFault
-from balancer.evaluation.sizes import sizes_read
+from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.stages import prepare
 from balancer.workspace import Workspace
 from support.radiograph_folders import class_folders, configured, film, in_workspace, save
@@ -99,7 +99,7 @@ def test_later_stages_need_no_files(
     shutil.rmtree(root)
     monkeypatch.setattr(cache, "read_bytes", None)
     index = load_index(workspace.index_dir)
-    for size in sizes_read(config):
+    for size in image_sizes(config):
         assert index.image_set(size).pixels.shape == (len(index.records), size, size)
 
 

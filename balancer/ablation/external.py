@@ -1,27 +1,33 @@
-"""Finished classifiers on another data set, their weights and thresholds as they are."""
+"""Tests of finished classifiers on another data set, with unchanged weights and thresholds."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import classifier
 from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit, read_run
 from balancer.data.index import RadiographTable
-from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.errors import ConfigurationError
 from balancer.evaluation.external import External
-from balancer.evaluation.ledger import note_read
-from balancer.evaluation.predictions import predictions_for, read_predictions, write_predictions
+from balancer.evaluation.fit_and_test import Reader, predict_noted
+from balancer.evaluation.ledger import fingerprint_of_images
+from balancer.evaluation.predictions import read_predictions, write_predictions
+from balancer.evaluation.trained_classifier import load_trained
 from balancer.imaging.config import PreprocessingConfig
 from balancer.manifest import fingerprint
-from balancer.results import perform, standing_result
+from balancer.results import Record, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.metrics import predict_classes
 
 _TABLE = "predictions.csv"
+
+
+class ExternalUnitMetrics(Record):
+    """Arm of a unit, and number of images that it was tested on."""
+
+    arm: str
+    n: int
 
 
 def external_table(
@@ -31,18 +37,18 @@ def external_table(
     size: int,
     preprocessing: PreprocessingConfig,
 ) -> RadiographTable:
-    """The images as the classifiers of the run take them.
+    """Return the images in the form that the classifiers of the run take.
 
     Args:
         external: The other data set.
-        classes: Of the index.
+        classes: Classes of the index.
         directory: Folder of the cache.
         size: Side in pixels.
-        preprocessing: What the classifiers learnt from.
+        preprocessing: Preprocessing of the classifiers' training images.
 
     Raises:
-        DataError: It wants lung masks that an image lacks.
-        IntegrityError: A file has changed since it was looked at.
+        DataError: The preprocessing needs lung masks that an image lacks.
+        IntegrityError: A file has changed since it was read.
     """
     images = external.image_set(directory, size, preprocessing)
     number = {label: place for place, label in enumerate(classes)}
@@ -66,23 +72,31 @@ def run_elsewhere(
     """Test a finished unit on other images, once.
 
     Args:
-        workspace: The main one.
-        unit: What was trained.
-        name: Of the other data set.
+        workspace: The main workspace.
+        unit: The unit.
+        name: Name of the other data set.
         table: Its images.
-        preprocessing: By which the table was made.
+        preprocessing: Preprocessing of the table.
 
     Raises:
         ConfigurationError: Its weights were not kept.
-        IntegrityError: It learnt from films prepared otherwise.
+        IntegrityError: Its training images were preprocessed otherwise, or its files were changed.
     """
     run = read_run(workspace, unit)
     folder = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
-    ids = fingerprint("\n".join(record.image_id for record in table.records).encode())
     directory = workspace.external_dir(name, unit.fold, unit.seed, unit.arm.slug)
-    inputs = {"images": ids, "run": fingerprint((folder / "result.json").read_bytes())}
+    settings = {"name": name}
+    inputs = {
+        "images": fingerprint_of_images(record.image_id for record in table.records),
+        "run": fingerprint((folder / "result.json").read_bytes()),
+    }
     standing = standing_result(
-        directory, settings={"name": name}, inputs=inputs, force=False, announce=False
+        directory,
+        ExternalUnitMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=False,
+        announce=False,
     )
     if standing is None:
         if not (folder / "classifier.json").is_file():
@@ -91,34 +105,18 @@ def run_elsewhere(
                 "kept; set ablation.keep_models=true and run `balancer ablate --force`."
             )
 
-        def work(partial: Path) -> dict[str, Any]:
-            loaded = classifier.load(folder)
-            refuse_other_preprocessing(loaded.provenance, preprocessing, str(folder))
-            note_read(
-                workspace.ledger_dir,
-                what=f"external:{name}",
-                fold=unit.fold,
-                seed=unit.seed,
-                arm=unit.arm.name,
-                images=len(table),
-                images_sha256=ids,
-            )
-            probabilities = classifier.predict(loaded, table)
-            predictions = predictions_for(table, probabilities)
+        def work(partial: Path) -> ExternalUnitMetrics:
+            trained = load_trained(folder)
+            trained.refuse_other_preprocessing(preprocessing)
+            reader = Reader(workspace.ledger_dir, unit.fold, unit.seed, unit.arm.name)
+            predictions = predict_noted(trained.loaded, table, reader, what=f"external:{name}")
             predicted = predict_classes(
-                probabilities, positive=run.positive, threshold=run.threshold
+                predictions.probabilities, positive=run.positive, threshold=run.threshold
             )
             write_predictions(partial / _TABLE, predictions, predicted)
-            return {"arm": unit.arm.name, "n": len(table)}
+            return ExternalUnitMetrics(arm=unit.arm.name, n=len(table))
 
-        perform(
-            "ablate",
-            workspace,
-            directory,
-            settings={"name": name},
-            inputs=inputs,
-            work=work,
-        )
+        perform("ablate", workspace, directory, settings=settings, inputs=inputs, work=work)
     return Run(
         arm=run.arm,
         fold=run.fold,

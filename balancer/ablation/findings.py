@@ -153,7 +153,7 @@ def _find(study: Study, folder: Path) -> dict[str, Any]:
             for unit in plan.units
             if unit.name in study.failures
         ],
-        "ledger": ledger_summary(reads).model_dump(mode="json"),
+        "ledger": ledger_summary(reads).model_dump(),
         "probes": probes,
         "sources": sources,
         "external": elsewhere,
@@ -229,7 +229,7 @@ def _elsewhere(study: Study, name: str, question: Question) -> dict[str, Any]:
     runs = [
         run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
     ]
-    return external.facts() | compare_on_same_images(runs, question)
+    return external.facts().model_dump() | compare_on_same_images(runs, question)
 
 
 def _write_runs(arms: Mapping[str, Any], path: Path) -> None:

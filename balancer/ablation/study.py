@@ -57,11 +57,11 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     ]
     images: dict[str, dict[str, dict[str, float]]] = {}
     for arm in plan.arms:
-        mine = [metrics["training_images"] for unit, metrics in records if unit.arm == arm]
+        mine = [metrics.training_images for unit, metrics in records if unit.arm == arm]
         images[arm.name] = {
             label: {
-                kind: round(float(np.mean([counts[label][kind] for counts in mine])), 1)
-                for kind in ("real", "added")
+                "real": _mean([counts[label].real for counts in mine]),
+                "added": _mean([counts[label].added for counts in mine]),
             }
             for label in study.index.classes
             if mine
@@ -86,7 +86,7 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "model": config.classifier.model,
         "image_size": config.classifier_image_size,
         "input_size": config.classifier.input_size,
-        "n_steps": round(float(np.mean([metrics["n_steps"] for _, metrics in records]))),
+        "n_steps": round(float(np.mean([metrics.n_steps for _, metrics in records]))),
         "batch_size": config.classifier.batch_size,
         "training_images": images,
         "before": {label: counts["real"] for label, counts in images.get(REAL, {}).items()},
@@ -98,6 +98,10 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
             for arm in plan.arms
         },
     }
+
+
+def _mean(counts: Sequence[int]) -> float:
+    return round(float(np.mean(counts)), 1)
 
 
 def _stays(arm: Arm) -> bool:

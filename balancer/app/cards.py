@@ -86,7 +86,7 @@ def study_card(view: StudyView) -> str:
 
 
 def _decided(reading: Reading) -> str:
-    model, names = reading.model, reading.class_names
+    model, names = reading.model.trained, reading.class_names
     if model.threshold is None or model.positive is None:
         return "the most probable class; no threshold is known of this classifier"
     probability = reading.probabilities[model.positive]
@@ -98,7 +98,7 @@ def _decided(reading: Reading) -> str:
 
 def _facts(reading: Reading) -> list[str]:
     model = reading.model
-    loaded = model.loaded
+    loaded = model.trained.loaded
     seen = loaded.network.preprocessing.input_size
     calibration = (
         f"calibrated, temperature {loaded.temperature:.2f}"
@@ -107,9 +107,9 @@ def _facts(reading: Reading) -> list[str]:
     )
     members = "" if len(loaded.networks) == 1 else f", mean of {len(loaded.networks)} networks"
     return [
-        f"{loaded.config.model}{members}, trained on {model.trained_on}",
-        f"read at {model.image_size} px, seen at {seen} px, {calibration}",
-        *([model.tested] if model.tested else []),
+        f"{loaded.config.model}{members}, trained on {model.training}",
+        f"read at {model.trained.image_size} px, seen at {seen} px, {calibration}",
+        *([model.test] if model.test else []),
     ]
 
 

@@ -73,8 +73,8 @@ class Desk:
 
     def class_names(self, chosen: Sequence[str]) -> list[str]:
         """Classes that the chosen classifiers tell apart."""
-        names = [name for model in self._chosen(chosen) for name in model.loaded.class_names]
-        return list(dict.fromkeys(names))
+        models = [model.trained.loaded for model in self._chosen(chosen)]
+        return list(dict.fromkeys(name for model in models for name in model.class_names))
 
     def classify(self, path: str | None, chosen: Sequence[str], mapped: str) -> str:
         """Ask the chosen classifiers about a file.
@@ -109,7 +109,7 @@ class Desk:
         except BalancerError as error:
             return refusal_card(sentence_of(error)), None
         self.models[model.name] = model
-        classes = ", ".join(model.loaded.class_names)
+        classes = ", ".join(model.trained.loaded.class_names)
         return accepted_card(model.name, f"It tells {classes} apart."), model.name
 
     def describe(self, label: str) -> str:
@@ -205,7 +205,7 @@ class Desk:
         return notes
 
     def _knows_training_of(self, model: ServedModel) -> bool:
-        return self.index is not None and model.index_hash == self.index.index_hash
+        return self.index is not None and model.trained.index_hash == self.index.index_hash
 
 
 def _told_preprocessing(models: Sequence[ServedModel]) -> list[str]:

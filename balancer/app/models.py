@@ -1,94 +1,96 @@
-"""Trained classifiers as the page knows them: found in folders, or handed in as two files."""
+"""Trained classifiers of the page: found in folders, or uploaded as two files."""
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import classifier
-from balancer.data.preprocessing import learnt_from
 from balancer.drawing.numbers import three_digits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.evaluation.records import ClassifyMetrics
+from balancer.evaluation.trained_classifier import (
+    TrainedClassifier,
+    UnreadableClassifier,
+    load_trained,
+)
 from balancer.imaging.preprocess import Preprocessor, preprocessor
-from balancer.results import UntypedResult, read_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import CARD, WEIGHTS, ClassifierCheckpointError, LoadedClassifier
+from classifier.checkpoint import CARD, WEIGHTS
 
 _MAY_RUN_CODE = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".bin", ".npy", ".npz")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z")
 _PICKLE, _ZIP = b"\x80", b"PK\x03\x04"
 _MOST_CARD = 16 * 2**20
-"""Bytes of a card; real ones have some thousands."""
+"""Largest size of a card in bytes; real ones have a few thousand."""
 _LARGEST_SIDE = 4096
-"""Pixels; a card that says more would only take all memory."""
+"""Pixels; a larger side in a card could only use up the memory."""
 
 
 class RefusedModelError(DataError):
-    """Files that are no classifier of ours; its text is the whole reason."""
+    """Files that are not a classifier of this program; the text is the whole reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A classifier and what is known of it.
+    """A classifier of the page.
 
     Attributes:
-        name: How the page calls it.
-        loaded: Ready to predict.
-        image_size: Side at which films are read for it.
-        positive: Number of the class that the threshold is about; None: there is no threshold.
-        threshold: From which probability on it decides for that class.
-        trained_on: In words.
-        tested: In words; empty where nothing is known.
+        name: Name on the page.
+        trained: The classifier.
     """
 
     name: str
-    loaded: LoadedClassifier
-    image_size: int
-    positive: int | None
-    threshold: float | None
-    trained_on: str
-    tested: str
+    trained: TrainedClassifier
 
     @property
     def preprocessor(self) -> Preprocessor:
-        """What was done to the films that it learnt from, and is done to those it is asked about.
-
-        Raises:
-            IntegrityError: Its card notes nothing that this version could do.
-        """
-        return preprocessor(learnt_from(self.loaded.provenance, self.name))
+        """Preprocessing of its training images, which is applied to every film it is shown."""
+        return preprocessor(self.trained.preprocessing)
 
     @property
-    def index_hash(self) -> str | None:
-        """Of the index whose training split it has learnt."""
-        found = self.loaded.provenance.get("index_hash")
-        return found if isinstance(found, str) else None
+    def training(self) -> str:
+        """The training images, in words."""
+        metrics = self.trained.metrics
+        if isinstance(metrics, ClassifyMetrics):
+            n_real, n_made = metrics.training_images.real, metrics.training_images.synthetic
+            return f"{n_real} real{f' and {n_made} generated' if n_made else ''} images"
+        made = self.trained.n_synthetic
+        if made is None:
+            return "unknown images"
+        return f"real and {made} generated images" if made else "real images alone"
+
+    @property
+    def test(self) -> str:
+        """The result of its test, in words; empty where it is unknown."""
+        metrics = self.trained.metrics
+        if not isinstance(metrics, ClassifyMetrics) or metrics.test.auroc.value is None:
+            return ""
+        return f"AUROC {three_digits(metrics.test.auroc.value)} on {metrics.test.n} test images"
 
 
 def find_models(workspace: Workspace, folders: Sequence[Path]) -> dict[str, ServedModel]:
     """Load every finished classifier of a workspace, and those of further folders.
 
     Args:
-        workspace: Its `classify/*/` are read.
-        folders: Each of one trained classifier.
+        workspace: Workspace whose `classify/*/` are read.
+        folders: Folders of one trained classifier each.
 
     Returns:
-        By name: the arm's for those of the workspace, the path for others; a folder named twice
-        is there once.
+        The classifiers by name: the arm for those of the workspace, the path for others; a folder
+        given twice is loaded once.
 
     Raises:
-        ConfigurationError: A folder named holds no classifier.
+        ConfigurationError: One of `folders` holds no classifier.
         IntegrityError: A classifier of the workspace is damaged.
     """
     models, known = {}, set()
     for directory in sorted(workspace.classify_dir("real").parent.glob("*")):
-        if (directory / CARD).is_file() and read_result(directory) is not None:
+        if (directory / CARD).is_file() and (directory / "result.json").is_file():
             try:
                 models[directory.name] = read_model(directory, directory.name)
                 known.add(directory.resolve())
-            except ClassifierCheckpointError as error:
+            except UnreadableClassifier as error:
                 raise IntegrityError(
                     f"{directory} should hold a trained classifier, but: {error}"
                 ) from error
@@ -96,47 +98,33 @@ def find_models(workspace: Workspace, folders: Sequence[Path]) -> dict[str, Serv
         if folder.resolve() in known:
             continue
         known.add(folder.resolve())
-        # A folder may be called as an arm is; neither shall hide the other.
+        # A folder may have the name of an arm; neither must hide the other.
         name = str(folder if str(folder) not in models else folder.resolve())
         try:
             models[name] = read_model(folder, name)
-        except ClassifierCheckpointError as error:
-            raise ConfigurationError(f"--model wants a trained classifier: {error}") from error
+        except UnreadableClassifier as error:
+            raise ConfigurationError(f"--model needs a trained classifier: {error}") from error
     return models
 
 
 def read_model(directory: Path, name: str) -> ServedModel:
-    """Load one classifier, and its threshold from the `result.json` beside it if there is one.
+    """Load one classifier, with its threshold if there is a `result.json` beside it.
 
     Raises:
-        ClassifierCheckpointError: The two files of the classifier are not whole and unchanged.
+        UnreadableClassifier: The two files of the classifier are not whole and unchanged.
         IntegrityError: `result.json` is damaged, or the card notes a preprocessing of another
             version.
     """
-    loaded = classifier.load(directory)
-    result = read_result(directory)
-    metrics: Mapping[str, Any] = {} if result is None else result.metrics
-    positive, threshold = metrics.get("positive_class"), metrics.get("threshold")
-    learnt_from(loaded.provenance, name)  # refuses what could not be done to films
-    decides = positive in loaded.class_names and isinstance(threshold, float)
-    return ServedModel(
-        name=name,
-        loaded=loaded,
-        image_size=_image_size(loaded, result),
-        positive=loaded.class_names.index(str(positive)) if decides else None,
-        threshold=threshold if decides else None,
-        trained_on=_trained_on(metrics, loaded.provenance),
-        tested=_tested(metrics),
-    )
+    return ServedModel(name, load_trained(directory))
 
 
 def receive_model(files: Sequence[Path]) -> ServedModel:
-    """Load a classifier that a user hands in: its safetensors file and its JSON card, no other.
+    """Load an uploaded classifier from its safetensors file and its JSON card.
 
     Both files hold plain values; neither is ever unpickled or unpacked.
 
     Raises:
-        RefusedModelError: They are other files, too many, or not a whole classifier of ours.
+        RefusedModelError: They are other files, too many, or not a whole classifier.
     """
     for path in files:
         _refuse_foreign(path)
@@ -145,12 +133,12 @@ def receive_model(files: Sequence[Path]) -> ServedModel:
     if len(weights) != 1 or len(cards) != 1:
         names = ", ".join(repr(path.name) for path in files) or "none"
         raise RefusedModelError(
-            f"A classifier is two files, {WEIGHTS} and {CARD}, but these came: {names}; choose "
-            "both together."
+            f"A classifier is two files, {WEIGHTS} and {CARD}, but these were given: {names}; "
+            "choose both together."
         )
     if cards[0].stat().st_size > _MOST_CARD:
         raise RefusedModelError(
-            f"A card has some thousands of bytes, but {cards[0].name!r} has "
+            f"A card has a few thousand bytes, but {cards[0].name!r} has "
             f"{cards[0].stat().st_size:,}; choose the {CARD} that was written with the weights."
         )
     with tempfile.TemporaryDirectory(prefix="balancer-model-") as folder:
@@ -159,27 +147,20 @@ def receive_model(files: Sequence[Path]) -> ServedModel:
         shutil.copyfile(cards[0], place / CARD)
         try:
             model = read_model(place, "uploaded")
-        except ClassifierCheckpointError as error:
+        except UnreadableClassifier as error:
             raise RefusedModelError(str(error).replace(f"{folder}/", "")) from None
-        except (RecursionError, ValueError):  # nested, or with numbers, beyond what is read
+        except (RecursionError, ValueError):  # nested too deep, or a number too long
             raise RefusedModelError(
                 f"{CARD} should be a plain card, but cannot be read as one; choose the one that "
                 "was written with the weights."
             ) from None
-    if not 1 <= model.image_size <= _LARGEST_SIDE:
+    size, sha256 = model.trained.image_size, model.trained.loaded.weights_sha256
+    if not 1 <= size <= _LARGEST_SIDE:
         raise RefusedModelError(
             f"{CARD} should say at which side films are read, up to {_LARGEST_SIDE} pixels, but "
-            f"says {model.image_size}; choose the one that was written with the weights."
+            f"says {size}; choose the one that was written with the weights."
         )
-    return ServedModel(
-        name=f"uploaded {model.loaded.weights_sha256[:8]}",
-        loaded=model.loaded,
-        image_size=model.image_size,
-        positive=None,
-        threshold=None,
-        trained_on=model.trained_on,
-        tested="",
-    )
+    return replace(model, name=f"uploaded {sha256[:8]}")
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -195,36 +176,6 @@ def _refuse_foreign(path: Path) -> None:
         reason = "is neither"
     if reason:
         raise RefusedModelError(
-            f"A classifier is taken as {WEIGHTS} and {CARD} only, but {path.name!r} {reason}; "
+            f"A classifier is uploaded as {WEIGHTS} and {CARD} only, but {path.name!r} {reason}; "
             "choose the two files that `balancer classify` wrote."
         )
-
-
-def _image_size(loaded: LoadedClassifier, result: UntypedResult | None) -> int:
-    """The side that the training read its images at, from the surest source to the least."""
-    noted = None if result is None else result.settings.get("image_size")
-    known = (noted, loaded.provenance.get("image_size"), loaded.config.image_size)
-    return next(
-        (size for size in known if isinstance(size, int)),
-        loaded.network.preprocessing.input_size,
-    )
-
-
-def _trained_on(metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
-    images = metrics.get("training_images")
-    if isinstance(images, Mapping) and {"real", "synthetic"} <= images.keys():
-        added = f" and {images['synthetic']} generated" if images["synthetic"] else ""
-        return f"{images['real']} real{added} images"
-    made = provenance.get("n_synthetic")
-    if isinstance(made, int):
-        return f"real and {made} generated images" if made else "real images alone"
-    return "images of which nothing is noted"
-
-
-def _tested(metrics: Mapping[str, Any]) -> str:
-    test = metrics.get("test")
-    if not isinstance(test, Mapping):
-        return ""
-    found = test.get("auroc")
-    value = found.get("value") if isinstance(found, Mapping) else None
-    return "" if value is None else f"AUROC {three_digits(value)} on {test['n']} test images"

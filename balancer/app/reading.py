@@ -11,7 +11,6 @@ from balancer.app.models import ServedModel
 from balancer.data.io import Pixels, resize_square
 from balancer.imaging.pixels import Mask
 from classifier.explain import LayerError, MissingPackage, grad_cam, prepared_images
-from classifier.metrics import predict_classes
 from classifier.models import ModelError
 from classifier.tables import ArrayTable
 
@@ -46,7 +45,7 @@ class Reading:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes."""
-        return self.model.loaded.class_names
+        return self.model.trained.loaded.class_names
 
 
 def read_with(
@@ -72,15 +71,12 @@ def read_with(
         DataError: The classifier is shown lungs that only a mask tells, and there is none.
     """
     seen = pixels if synthetic else model.preprocessor.apply(pixels, mask)
-    square = resize_square(seen, model.image_size)
+    square = resize_square(seen, model.trained.image_size)
     table = ArrayTable.of(square[None], np.zeros(1, np.int64))
-    names = model.loaded.class_names
+    names = model.trained.loaded.class_names
     with _one_at_a_time:
-        probabilities = classifier.predict(model.loaded, table)
-        positive = 0 if model.positive is None else model.positive
-        decision = int(
-            predict_classes(probabilities, positive=positive, threshold=model.threshold)[0]
-        )
+        probabilities = classifier.predict(model.trained.loaded, table)
+        decision = int(model.trained.decide(probabilities)[0])
         target = names.index(mapped) if mapped in names else decision
         heat, grid, reason = _map(model, table, target)
     return Reading(
@@ -99,9 +95,10 @@ def _map(
     model: ServedModel, table: ArrayTable, target: int
 ) -> tuple[NDArray[np.float32] | None, tuple[int, int], str]:
     """The map that `balancer explain` draws: of several networks, that of their mean logit."""
-    images = prepared_images(model.loaded, table)
+    loaded = model.trained.loaded
+    images = prepared_images(loaded, table)
     try:
-        found = grad_cam(model.loaded.networks, images, target)
+        found = grad_cam(loaded.networks, images, target)
     except (MissingPackage, LayerError, ModelError) as error:
         return None, (0, 0), str(error)
     if found.empty[0]:

@@ -8,16 +8,16 @@ from balancer.section import ConfigSection, Share
 
 
 class EvaluationConfig(ConfigSection):
-    """How a trained classifier is judged on the test split."""
+    """Evaluation of a trained classifier on the test split."""
 
     positive_class: str | None = None
-    """The class that sensitivity speaks of; null: the rarest in the training split."""
+    """Class that sensitivity is about; null: the rarest in the training split."""
     bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
-    """Resamples of the test groups behind each 95 % interval."""
+    """Number of resamples of the test groups behind each 95 % interval."""
     specificity: Share = 0.95
-    """At which sensitivity is given; the threshold comes from validation images."""
+    """Specificity at which sensitivity is reported, by a threshold from validation images."""
     deployment_prior: dict[str, Share] | None = None
-    """Share of each class where the classifier will work; null: as in the real images."""
+    """Share of each class where the classifier will be used; null: as in the real images."""
 
     @field_validator("deployment_prior")
     @classmethod

@@ -1,10 +1,9 @@
-"""Another data set, to test finished models on: only what they cannot have been trained on."""
+"""Another data set to test finished models on, without images they may have been trained on."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from balancer.data.audit.admission import drop_copies, refuse_synthetic, refuse_unusable
 from balancer.data.build import real_record
@@ -21,6 +20,7 @@ from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.data.split import verify_splits
 from balancer.errors import DataError, IntegrityError
+from balancer.evaluation.records import ExternalFacts
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor
 from balancer.manifest import ImageRecord
@@ -28,7 +28,7 @@ from balancer.manifest import ImageRecord
 BYTES, PIXELS, FILM = "same bytes", "same pixels", "near duplicate"
 GROUP = "same patient or film as one of these"
 _ANY_IMAGE = DataConfig(min_side=1, max_aspect=1e9, max_megapixels=1e9)
-"""The images of an index were judged when it was made."""
+"""Accepts every image: those of an index were checked when it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class External:
     """A data set for testing.
 
     Attributes:
-        records: Sorted by path, their classes named as in the index, all of the split `test`.
-        roots: Where the paths start from.
-        dropped: Why images were left out because the index has them, and how many.
-        unusable: Files that are no usable images.
-        n_copies: Files whose bytes another file of the set has too.
-        masks: Path of an image to that of its lung mask, where the data set has masks.
+        records: Images by path, with classes named as in the index, all of the split `test`.
+        roots: Folders that the paths start from.
+        dropped: Number of images left out for each way in which the index contains them.
+        unusable: Files that are not usable images.
+        n_copies: Number of files with the bytes of another file of the set.
+        masks: Path of an image to the path of its lung mask, where the data set has masks.
     """
 
     records: Sequence[ImageRecord]
@@ -54,23 +54,23 @@ class External:
     def image_set(
         self, directory: Path, size: int, preprocessing: PreprocessingConfig | None = None
     ) -> ImageSet:
-        """All records with their pixels at a size, decoded once into `cache/` of a folder.
+        """Return all records with their pixels at a size, decoded once into `cache/` of a folder.
 
         Args:
             directory: The folder.
             size: Side in pixels.
-            preprocessing: What the classifiers to be tested learnt from; None: films as they are.
+            preprocessing: Preprocessing of the classifiers' training images; None: none.
 
         Raises:
             IntegrityError: See `open_cache`.
-            DataError: The preprocessing wants lung masks that an image lacks.
+            DataError: The preprocessing needs lung masks that an image lacks.
         """
         roots, wanted = self.roots, preprocessing or PreprocessingConfig()
         if wanted.lungs != "none" and wanted.masks == "unet":
             raise DataError(
-                f"The films of {self.roots} should be shown as those that were learnt from, "
-                "whose lungs a U-Net had found, but it is not at hand for other films; prepare and "
-                "train with preprocessing.masks=auto to test elsewhere."
+                f"The images of {self.roots} should be preprocessed as the training images, "
+                "whose lung masks a U-Net made, but it is not available for other images; prepare "
+                "and train with preprocessing.masks=auto to test on other data."
             )
         paths = [record.path for record in self.records]
         chosen = choose_masks(paths, wanted, roots, self.masks, directory)
@@ -78,36 +78,35 @@ class External:
         pixels = open_cache(directory, roots, self.records, size, preprocessor(wanted), masks)
         return ImageSet(self.records, pixels)
 
-    def facts(self) -> dict[str, Any]:
-        """What was taken and what was left out; JSON-ready."""
-        return {
-            "classes": dict(sorted(Counter(record.label for record in self.records).items())),
-            "n_images": len(self.records),
-            "n_groups": len({record.group for record in self.records}),
-            "dropped": dict(self.dropped),
-            "unusable": len(self.unusable),
-            "copies": self.n_copies,
-        }
+    def facts(self) -> ExternalFacts:
+        """Count what is used and what is left out."""
+        return ExternalFacts(
+            classes=dict(sorted(Counter(record.label for record in self.records).items())),
+            n_images=len(self.records),
+            n_groups=len({record.group for record in self.records}),
+            dropped=dict(self.dropped),
+            unusable=len(self.unusable),
+            copies=self.n_copies,
+        )
 
 
 def load_external(root: Path, index: Index, config: DataConfig) -> External:
-    """Read an archive of any layout, without the images that show a film of the index.
+    """Read an archive of any layout, without images that the index contains in some form.
 
-    A label's class is that of the same name in the index, or the only one that differs in upper
-    and lower case alone, after `external_classes`. An image is left out if its bytes or pixels are
-    those of an image of the index, or if it is a near duplicate of one; and with it the rest of its
-    group, since the patient is known by then.
+    After `external_classes`, a label belongs to the class of the same name in the index, or to the
+    only one that differs in upper and lower case alone. An image is left out if it has the bytes or
+    pixels of an image of the index, or is a near duplicate of one; so is the rest of its group,
+    since the classifier may have seen the patient.
 
     Args:
         root: The archive.
-        index: Its files are read again.
-        config: `skip_bad`, `external_classes`, `views` and what makes an image usable; the layout
-            is recognised, and the share of splits does not matter.
+        index: The index; its files are read again.
+        config: `skip_bad`, `external_classes`, `views` and the limits of a usable image; the layout
+            is recognised, and the shares of the splits are not used.
 
     Raises:
         DataError: A class, an image or the metadata does not fit, or no image is left.
-        IntegrityError: An image is synthetic or stands in two classes, or a file of the index has
-            changed.
+        IntegrityError: An image is synthetic or in two classes, or a file of the index has changed.
     """
     roots, setting = Roots.of([root.expanduser().resolve()]), "data.external_classes"
     here = config.model_copy(update={"layout": "auto", "classes": config.external_classes})
@@ -126,7 +125,7 @@ def load_external(root: Path, index: Index, config: DataConfig) -> External:
     if not records:
         raise DataError(
             f"{str(root)!r} should hold usable images that the index lacks, but "
-            f"{len(kept)} of {len(kept)} show a film or a patient of it; give another data set."
+            f"{len(kept)} of {len(kept)} show an image or a patient of it; give another data set."
         )
     records.sort(key=lambda record: record.path)
     verify_splits(records)
@@ -135,7 +134,7 @@ def load_external(root: Path, index: Index, config: DataConfig) -> External:
 
 
 def _match_classes(root: Path, found: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """Folder to class of the index."""
+    """Map each folder to a class of the index."""
     matches = {name: _matches(name, wanted) for name in found}
     fits = {name: fit[0] for name, fit in matches.items() if len(fit) == 1}
     if len(fits) < len(found) or len(set(fits.values())) < len(fits):
@@ -185,7 +184,7 @@ def _compare(
     metadata: Mapping[str, ImageMetadata],
     correlation: float,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Group of every image, and why the index knows those of the images that it knows."""
+    """Return the group of each image, and how the index contains those that it contains."""
     first: dict[str, int] = {}
     same = [
         (first.setdefault(image.pixel_hash, place), place) for place, image in enumerate(images)
@@ -193,7 +192,7 @@ def _compare(
     seen = _equal_to(images, films)
     fresh = [place for place in first.values() if place not in seen]
     unique = {film.pixel_hash: film for film in films}
-    # Films of the index come first, so if one image of a pair is of the index, the first is.
+    # Images of the index come first, so if one image of a pair is of the index, the first is.
     pool = [*unique.values(), *(images[place] for place in fresh)]
     links = list(same)
     for pair in find_near_duplicates(pool, correlation):

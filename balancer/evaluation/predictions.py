@@ -12,7 +12,7 @@ from balancer.errors import IntegrityError
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What `predictions.csv` of one arm says of the test split.
+    """Probabilities of one classifier for some images, with their true classes.
 
     Attributes:
         image_ids: N content hashes.
@@ -30,7 +30,7 @@ class Predictions:
 
 
 def predictions_for(table: RadiographTable, probabilities: np.ndarray) -> Predictions:
-    """What a classifier said, float64 (N, C), of the N images of a table."""
+    """Join the probabilities of a classifier, float64 (N, C), to the N images of a table."""
     return Predictions(
         image_ids=[record.image_id for record in table.records],
         groups=[record.group for record in table.records],
@@ -41,7 +41,7 @@ def predictions_for(table: RadiographTable, probabilities: np.ndarray) -> Predic
 
 
 def write_predictions(path: Path, predictions: Predictions, predicted: np.ndarray) -> None:
-    """Write one row per test image; `predicted` is int64 (N,)."""
+    """Write one row per image; `predicted` is int64 (N,)."""
     names = predictions.class_names
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -59,7 +59,7 @@ def write_predictions(path: Path, predictions: Predictions, predicted: np.ndarra
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `write_predictions` wrote.
+    """Read a file of `write_predictions`.
 
     Raises:
         IntegrityError: The file is not such a table.

@@ -1,1 +1,1 @@
-"""Why classifiers decide as they do, in pictures: maps, activations, and where the maps lie."""
+"""Evidence of classifiers in pictures: maps, activations, and shares of the maps by region."""

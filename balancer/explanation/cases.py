@@ -1,4 +1,4 @@
-"""The images on the sheet: chosen ones, or a draw of right and wrong test cases of every class."""
+"""The images on the sheet: chosen ones, or drawn right and wrong test cases of each class."""
 
 import logging
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ class Case:
     """One image that is shown.
 
     Attributes:
-        name: For readers.
-        path: Its file.
+        name: Name for readers.
+        path: Path to its file.
         image_id: Content hash.
-        label: True class; None if the index does not know the image.
-        split: Of the index; None likewise.
-        group: Of the index; None likewise.
+        label: True class; None if the index lacks the image.
+        split: Its split; None likewise.
+        group: Its group; None likewise.
         drawn_as: `right` or `wrong`, as the first model decided, or `chosen`.
-        preprocessor: What is done to it; None: nothing, since it was generated.
-        masks: Of the lungs, of the films of the index; None: there are none.
+        preprocessor: Its preprocessing; None: none, since it was generated.
+        masks: Lung masks of the images of the index; None: there are none.
     """
 
     name: str
@@ -58,14 +58,14 @@ def draw_cases(
     per_class: int,
     seed: int,
 ) -> list[Case]:
-    """Draw right and wrong cases of every class at random; where there are fewer, all of them.
+    """Draw right and wrong cases of each class at random; where there are too few, return all.
 
     Args:
-        index: Names the classes and the data folder.
+        index: Index with the classes and the data folder.
         records: Images to draw from.
         predicted: Class that the first model predicted for each.
-        per_class: Right ones, and as many wrong ones, of each true class.
-        seed: Of the draw.
+        per_class: Number of right cases, and of wrong ones, of each true class.
+        seed: Seed for the draw.
     """
     cases = []
     for number, label in enumerate(index.classes):
@@ -84,22 +84,22 @@ def draw_cases(
 
 
 def chosen_cases(index: Index, words: Sequence[str]) -> list[Case]:
-    """Find images by content hash (its first characters do), path in the data folder, or file.
+    """Find images by (the beginning of) their content hash, path in the data folder, or file.
 
     Raises:
         ConfigurationError: A word names no image, or several.
-        DataError: A file is no radiograph.
+        DataError: A file is not a radiograph.
     """
     return [_chosen(index, word) for word in words]
 
 
 def case_table(cases: Sequence[Case], size: int) -> ArrayTable:
-    """The images of the cases, read as all images are; the labels are all 0 and mean nothing.
+    """Return the images of the cases, read like all images; the labels are 0 and not used.
 
     Raises:
         IntegrityError: A file of the index has changed.
-        UnusableImageError: A file is no radiograph.
-        DataError: The preprocessing wants a lung mask, and a film has none.
+        UnusableImageError: A file is not a radiograph.
+        DataError: The preprocessing needs a lung mask, and an image has none.
     """
     pixels = np.stack([_pixels(case, size) for case in cases])
     return ArrayTable.of(pixels, np.zeros(len(cases), np.int64))
@@ -112,7 +112,7 @@ def _pixels(case: Case, size: int) -> NDArray[np.uint8]:
             f"{str(case.path)!r} should be the file that was prepared, but has changed; restore "
             "it, or run prepare again with --force."
         )
-    # Without a limit of size: these bytes were let in before, under the limit set then.
+    # No limit of size: these bytes were accepted before, under the limit of that time.
     film = decode_radiograph(content, case.path, max_megapixels=None)
     known = case.masks is not None and case.image_id in case.masks.files
     mask = case.masks.read(case.image_id) if case.masks is not None and known else None
@@ -139,14 +139,15 @@ def _chosen(index: Index, word: str) -> Case:
     found = by_path or (by_id if len(word) >= _SHORTEST_ID else [])
     if len(found) > 1:
         raise ConfigurationError(
-            f"--image {word} should name one image, but {len(found)} ids begin so; give more of it."
+            f"--image {word} should name one image, but {len(found)} ids begin with it; give more "
+            "of the id."
         )
     if found:
         return _case(index, found[0], CHOSEN)
     path = Path(word)
     if not path.is_file():
         raise ConfigurationError(
-            f"--image wants an image_id of index.csv, a path in {index.roots} or a file, but "
+            f"--image needs an image_id of index.csv, a path in {index.roots} or a file, but "
             f"{word!r} is none of these."
         )
     content = read_bytes(path)
@@ -160,7 +161,7 @@ def _chosen(index: Index, word: str) -> Case:
         raise DataError(
             f"--image {word} should be a readable PNG or JPEG radiograph, but {error.reason}."
         ) from error
-    # Generators learnt from preprocessed films, so their images are as they should be.
+    # Generators are trained on preprocessed images, so theirs need no preprocessing.
     wanted = None if film.synthetic else index.preprocessor
     split = "synthetic" if film.synthetic else None
     return Case(path.stem, path.resolve(), image_id, None, split, None, CHOSEN, wanted, None)

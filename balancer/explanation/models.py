@@ -1,26 +1,21 @@
-"""The trained classifiers that are explained, and which images each of them has seen."""
+"""The trained classifiers that are explained, and the images that each of them has seen."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import classifier
 from balancer.data.index import Index
-from balancer.data.preprocessing import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
-from balancer.manifest import ImageRecord, read_table
-from balancer.results import MissingStage, UntypedResult, read_result
+from balancer.evaluation.trained_classifier import TrainedClassifier, images_seen, load_trained
+from balancer.manifest import ImageRecord
+from balancer.results import MissingStage
 from balancer.workspace import Workspace
-from classifier.checkpoint import CARD, ClassifierCheckpointError, LoadedClassifier
+from classifier.checkpoint import CARD
 from classifier.explain import last_convolution_name
 from classifier.models import ModelError
 
 log = logging.getLogger(__name__)
-
-_INDEX, _FOLDS = "index", "folds"
-_LEVELS_UP = 6
-"""From a unit of an ablation to its workspace, and one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +23,23 @@ class ExplainedModel:
     """One classifier.
 
     Attributes:
-        name: For readers; no two models of one explanation share it.
-        directory: Its folder.
-        loaded: Weights and recipe, in eval mode.
-        image_size: Side at which its images are read.
-        positive: Class number that the threshold speaks of.
-        threshold: Of the probability of `positive`; None: the likeliest class is predicted.
-        index_hash: The index whose training split it was trained on.
+        name: Name for readers, unique within one explanation.
+        trained: The classifier.
         seen: Ids of the images that shaped it, by training or by validation.
     """
 
     name: str
-    directory: Path
-    loaded: LoadedClassifier
-    image_size: int
-    positive: int
-    threshold: float | None
-    index_hash: str
+    trained: TrainedClassifier
     seen: frozenset[str]
+
+    @property
+    def side(self) -> int:
+        """Side in pixels that the network sees."""
+        return self.trained.loaded.network.preprocessing.input_size
 
 
 def find_models(workspace: Workspace, asked: Sequence[Path]) -> list[Path]:
-    """Folders of the classifiers asked for; none asked: the finished ones of the workspace.
+    """Return the folders of the given classifiers; by default of all finished ones.
 
     Raises:
         MissingStage: The workspace has none.
@@ -59,7 +49,7 @@ def find_models(workspace: Workspace, asked: Sequence[Path]) -> list[Path]:
         for folder in asked:
             if not (folder / CARD).is_file():
                 raise ConfigurationError(
-                    f"--model wants the folder of a trained classifier, but {folder} holds no "
+                    f"--model needs the folder of a trained classifier, but {folder} holds no "
                     f"{CARD}; give one such as {workspace.classify_dir('real')}."
                 )
         return list(dict.fromkeys(folder.resolve() for folder in asked))
@@ -78,12 +68,12 @@ def find_models(workspace: Workspace, asked: Sequence[Path]) -> list[Path]:
 def load_models(
     folders: Sequence[Path], workspace: Workspace, index: Index
 ) -> list[ExplainedModel]:
-    """Read the classifiers, each with the images that it has seen.
+    """Load the classifiers, each with the ids of the images that it has seen.
 
     Raises:
-        ConfigurationError: One tells other classes apart, or has no feature maps.
-        IntegrityError: One is damaged, nothing says which images it was trained on, or it learnt
-            from films prepared otherwise than those of the index.
+        ConfigurationError: One has other classes, or no feature maps.
+        IntegrityError: One is damaged, its training images are unknown, or they were preprocessed
+            otherwise than those of the index.
     """
     names = _names(folders)
     return [
@@ -94,7 +84,7 @@ def load_models(
 def unseen_rows(
     records: Sequence[ImageRecord], models: Sequence[ExplainedModel], index: Index
 ) -> list[int]:
-    """Rows of the images that no model has seen, nor another image of their group.
+    """Return the rows of images such that no model has seen any image of their group.
 
     Raises:
         IntegrityError: There is none.
@@ -118,77 +108,17 @@ def unseen_rows(
 
 
 def _load(folder: Path, name: str, workspace: Workspace, index: Index) -> ExplainedModel:
+    trained = load_trained(folder)
+    trained.refuse_unlike(index, fault=ConfigurationError)
     try:
-        loaded = classifier.load(folder)
-    except ClassifierCheckpointError as error:
-        raise IntegrityError(str(error)) from error
-    if loaded.class_names != index.classes:
-        raise ConfigurationError(
-            f"Explained models should tell {', '.join(index.classes)} apart, as the index does, "
-            f"but {folder} tells {', '.join(loaded.class_names)}; leave it out."
-        )
-    try:
-        last_convolution_name(loaded.network)
+        last_convolution_name(trained.loaded.network)
     except ModelError as error:
         raise ConfigurationError(f"{folder} cannot be explained: {error}") from error
-    refuse_other_preprocessing(loaded.provenance, index.preprocessing, str(folder))
-    result = read_result(folder)
-    index_hash = str(loaded.provenance.get("index_hash"))
-    told = {} if result is None else result.metrics
-    positive = told.get("positive_class")
-    return ExplainedModel(
-        name=name,
-        directory=folder,
-        loaded=loaded,
-        image_size=_image_size(folder, loaded, result),
-        positive=index.classes.index(positive) if positive in index.classes else 0,
-        threshold=told.get("threshold") if positive in index.classes else None,
-        index_hash=index_hash,
-        seen=_seen(folder, index_hash, workspace, index),
-    )
-
-
-def _image_size(folder: Path, loaded: LoadedClassifier, result: UntypedResult | None) -> int:
-    size = loaded.provenance.get("image_size")
-    if size is None and result is not None:
-        size = result.settings.get("image_size")
-    if not isinstance(size, int):
-        raise IntegrityError(
-            f"{folder / CARD} should say at which image_size images were read, but does not; train "
-            "again."
-        )
-    return size
-
-
-def _seen(folder: Path, index_hash: str, workspace: Workspace, index: Index) -> frozenset[str]:
-    """Ids of all images outside the test split of the index that the model was trained on."""
-    records: Sequence[ImageRecord] | None = None
-    if index_hash == index.index_hash:
-        records = index.records
-    else:
-        for path in _indexes_near(folder, workspace):
-            if hash_of_index(path.parent) == index_hash:
-                records = read_table(path, ImageRecord)
-                break
-    if records is None:
-        raise IntegrityError(
-            f"{folder} was trained on another split than today's index.csv, and no index.csv of "
-            "that split stands near it, so it may have been trained on today's test images; leave "
-            "it in its own workspace, or train again."
-        )
-    return frozenset(record.image_id for record in records if record.split != "test")
-
-
-def _indexes_near(folder: Path, workspace: Workspace) -> Iterator[Path]:
-    places = [*folder.resolve().parents[:_LEVELS_UP], workspace.root / "runs"]
-    for place in places:
-        for found in (place / _INDEX, *sorted((place / _FOLDS).glob(f"*/{_INDEX}"))):
-            if (found / INDEX_NAME).is_file():
-                yield found / INDEX_NAME
+    return ExplainedModel(name, trained, images_seen(trained, workspace, index))
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The last part of each path, after as many before it as tell all of them apart."""
+    """Return the last part of each path, after as many parts before it as make all differ."""
     parts = [folder.resolve().parts for folder in folders]
     length = 1
     while len({part[-length:] for part in parts}) < len(parts):
@@ -196,7 +126,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     tails = [part[-length:] for part in parts]
     if len({len(tail) for tail in tails}) > 1:
         return ["/".join(tail) for tail in tails]
-    # What is the same in all of them tells nothing, but for the last part.
+    # A part that is the same in all of them is left out, except for the last one.
     *differing, last = zip(*tails, strict=True)
     kept = [*(column for column in differing if len(set(column)) > 1), last]
     return ["/".join(names) for names in zip(*kept, strict=True)]

@@ -1,4 +1,4 @@
-"""The sheets: maps over films, one column per model, and the strongest channels of a layer."""
+"""Drawings of the sheets: maps over images by model, and the strongest channels of a layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from classifier.explain import Activations
 RIGHT_INK, WRONG_INK, NOTE_INK = "#1b6e3c", "#b5305a", "#2e3440"
 _COLOURS = "turbo"
 _STRONGEST = 0.6
-"""Opacity of the overlay where a map is 1; where it is 0 the film shows through untouched."""
+"""Opacity of the overlay where a map is 1; where it is 0 the image is unchanged."""
 _FADING = 0.7
-"""Power of the map that the opacity follows."""
+"""The opacity is the map to this power, times the opacity above."""
 _DPI = 110
 _CELL = 2.1
 """Side of a picture in inches."""
@@ -34,10 +34,10 @@ class Cell:
 
     Attributes:
         film: uint8 (S, S), the image as the network sees it.
-        map: float32 (S, S) in [0, 1]; all zero draws the plain film.
-        text: What the model says, two lines or three.
-        ink: Of the text.
-        note: Written across the film; "" for none.
+        map: float32 (S, S) in [0, 1]; all zero draws the plain image.
+        text: The model's answer in two or three lines.
+        ink: Colour of the text.
+        note: Text across the image; "" for none.
     """
 
     film: Greys
@@ -49,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image, as a film uint8 (H, H), with a cell per model."""
+    """One image, uint8 (H, H), with a cell per model."""
 
     caption: str
     film: Greys
@@ -57,11 +57,11 @@ class Row:
 
 
 def overlay(film: Greys, values: Floats) -> Greys:
-    """Colour a film by a map.
+    """Colour an image by a map.
 
     Args:
-        film: uint8 (S, S).
-        values: float32 (S, S) in [0, 1]; where it is 0 the film stays as it is.
+        film: uint8 (S, S), the image.
+        values: float32 (S, S) in [0, 1], the map; where it is 0 the image is unchanged.
 
     Returns:
         uint8 (S, S, 3).
@@ -76,14 +76,14 @@ def overlay(film: Greys, values: Floats) -> Greys:
 def save_cam_sheet(
     rows: Sequence[Row], models: Sequence[str], *, target: str, about: str, path: Path
 ) -> None:
-    """Draw one row per image: the film, then the map of each model over it.
+    """Draw one row per image: the image, then the map of each model over it.
 
     Args:
         rows: At least one.
-        models: Titles of the columns, without that of the film.
-        target: The class whose evidence the maps show.
-        about: A line below the title.
-        path: The PNG to write.
+        models: Titles of the columns of maps.
+        target: Class whose evidence the maps show.
+        about: Line below the title.
+        path: Path to the PNG.
     """
     columns = 1 + len(models)
     figure = Figure(
@@ -124,12 +124,12 @@ def save_cam_sheet(
 def save_activation_sheet(
     found: Sequence[tuple[str, Greys, Activations]], *, caption: str, path: Path
 ) -> None:
-    """Draw the image as each model sees it beside its strongest channels, each scaled to itself.
+    """Draw the image as each model sees it, beside its strongest channels, each scaled alone.
 
     Args:
-        found: Name of the model, its view of the image uint8 (S, S), and its channels.
-        caption: Of the image.
-        path: The PNG to write.
+        found: Name of each model, its view of the image uint8 (S, S), and its channels.
+        caption: Caption of the image.
+        path: Path to the PNG.
     """
     side = 1.15
     lines = [-(-len(part.channels) // _CHANNEL_COLUMNS) for _, _, part in found]

@@ -1,4 +1,4 @@
-"""The run's own classifier as a feature extractor: it hears what matters for this very task."""
+"""The run's own classifier as a feature extractor, sensitive to what this task depends on."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import classifier
 from balancer.errors import IntegrityError
+from balancer.evaluation.trained_classifier import UnreadableClassifier, load_trained
 from balancer.quality.extractors import Extractor, common_recipe
-from classifier.checkpoint import WEIGHTS, ClassifierCheckpointError, LoadedClassifier
+from classifier.checkpoint import WEIGHTS, LoadedClassifier
 from classifier.tables import prepare
 
 
@@ -17,25 +17,25 @@ def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
     """Load the classifier that was trained on real images alone.
 
     Args:
-        directory: Of the classifier.
-        index_hash: Of today's index; the classifier must have been trained on its split.
+        directory: Folder of the classifier.
+        index_hash: Hash of today's index; the classifier must have been trained on its split.
 
     Raises:
         IntegrityError: The classifier is damaged, saw synthetic images, or another split.
     """
     try:
-        loaded = classifier.load(directory)
-    except ClassifierCheckpointError as error:
+        trained = load_trained(directory)
+    except UnreadableClassifier as error:
         raise IntegrityError(
             f"The extractor classifier cannot be used: {error} Train it again with "
             "`balancer classify --force`, or measure with quality.extractors=[lite0]."
         ) from error
-    provenance = loaded.provenance
-    if provenance.get("index_hash") != index_hash or provenance.get("n_synthetic") != 0:
+    if trained.index_hash != index_hash or trained.n_synthetic != 0:
         raise IntegrityError(
             f"{directory} should hold a classifier of today's real training images, but it was "
             "trained on others; train it again with `balancer classify --force`."
         )
+    loaded = trained.loaded
     network = _Penultimate(loaded)
     return Extractor(
         suffix="[classifier]",
@@ -55,7 +55,7 @@ def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
 
 
 class _Penultimate(nn.Module):
-    """Images as the classifier sees them: uint8 (N, 1, H, W) to a one-tuple of (N, F)."""
+    """Features before the last layer: uint8 (N, 1, H, W) to a one-tuple of (N, F)."""
 
     def __init__(self, loaded: LoadedClassifier) -> None:
         super().__init__()

@@ -123,7 +123,7 @@ def _json(
         "limits": list(report.answer.limits),
         "ablation": records.ablation,
         "curves": dict(curves),
-        "comparison": records.comparison,
+        "comparison": records.comparison and records.comparison.model_dump(exclude_unset=True),
         "classifiers": dict(records.arms),
         "synthetic": records.synthetic,
         "quality": records.quality,

@@ -37,7 +37,7 @@ def write_metric_files(records: ReportRecords) -> None:
 def _files(records: ReportRecords) -> dict[str, Figures]:
     files = {arm: _scores(result["metrics"]["test"]) for arm, result in records.arms.items()}
     if records.comparison is not None:
-        rows = {row["metric"]: row["difference"] for row in records.comparison["rows"]}
+        rows = {row.metric: row.difference.model_dump() for row in records.comparison.rows}
         files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
     arms = {} if records.ablation is None else records.ablation["metrics"]["arms"]
     for name, arm in arms.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from balancer.evaluation.records import Comparison
 from balancer.report.units import Floats, Unit
 
 Json = Mapping[str, Any]
@@ -55,7 +56,7 @@ class ReportRecords:
     ablation: Json | None
     units: Mapping[str, list[Unit]]
     unit: Json | None
-    comparison: Json | None
+    comparison: Comparison | None
     arms: Mapping[str, Json]
     synthetic: Json | None
     quality: Json | None

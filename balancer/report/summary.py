@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from balancer.evaluation.records import ComparisonRow
 from balancer.report.records import Json, Study
 from balancer.results import Record
 
@@ -58,7 +59,7 @@ class ReportMetrics(Record):
     """
 
     ablation: AblationSummary | None
-    rows: list[dict[str, Any]] = Field(default_factory=list)
+    rows: list[ComparisonRow] = Field(default_factory=list)
     sentence: str = ""
     n: int = 0
     n_positive: int = 0

@@ -23,7 +23,7 @@ from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import EnvironmentFault
-from balancer.evaluation.sizes import refuse_patience, settle
+from balancer.evaluation.classifier_recipe import complete_recipe, refuse_patience
 from balancer.results import UntypedResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
@@ -66,7 +66,7 @@ def run(
     index = load_index(workspace.index_dir)
     plan = make_plan(config, index)
     classify.check(config, workspace, beside_generated=plan.shows_generated)
-    config = settle(config, beside_generated=plan.shows_generated)
+    config = complete_recipe(config, beside_generated=plan.shows_generated)
     others = read_external(external, config, index)
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]
     seconds = _estimate(config, workspace, plan, left) if left else {}

@@ -1,4 +1,4 @@
-"""`balancer classify`: trains one classifier and tests it once, on real images."""
+"""`balancer classify`: train one classifier and test it once, on real images."""
 
 import logging
 from pathlib import Path
@@ -10,30 +10,22 @@ import classifier
 import classifier.models
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
-from balancer.data.index import (
-    ImageSet,
-    Index,
-    evaluation_table,
-    load_index,
-    training_table,
-)
+from balancer.data.index import ImageSet, Index, load_index, training_table
 from balancer.data.roots import Roots
-from balancer.drawing.numbers import metric_lines
-from balancer.errors import ConfigurationError, Diverged
-from balancer.evaluation.ledger import TEST, fingerprint_of_images, n_reads, note_read
-from balancer.evaluation.sizes import settle
-from balancer.evaluation.tested import PREDICTIONS, test_classifier
-from balancer.imaging.preprocess import recorded
+from balancer.errors import ConfigurationError
+from balancer.evaluation.classifier_recipe import complete_recipe
+from balancer.evaluation.fit_and_test import Reader, fit_and_test
+from balancer.evaluation.ledger import fingerprint_of_images, n_reads
+from balancer.evaluation.performance import PREDICTIONS, metric_lines, write_performance
+from balancer.evaluation.records import ClassifyMetrics, TrainingImages
+from balancer.evaluation.trained_classifier import REAL_ARM, SYNTHETIC_ARM
 from balancer.manifest import SyntheticRecord, fingerprint
-from balancer.resources import check_accelerator, training_hardware
-from balancer.results import UntypedResult, perform, read_result, standing_result
+from balancer.resources import check_accelerator
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
-from classifier.decision import choose_threshold
 
 log = logging.getLogger(__name__)
-
-REAL_ARM, SYNTHETIC_ARM = "real", "real+synthetic"
 
 
 def run(
@@ -42,7 +34,7 @@ def run(
     *,
     force: bool = False,
     with_synthetic: bool = False,
-) -> UntypedResult:
+) -> StageResult[ClassifyMetrics]:
     """Train on the training split, choose on validation, test once.
 
     Both arms take the number of optimizer steps that `classifier.n_epochs` passes over the real
@@ -53,59 +45,61 @@ def run(
         workspace: Reads `index/` and, with synthetic images, `synthetic/`; writes
             `classify/real/` or `classify/real+synthetic/`, and the read of the test images into
             the ledger.
-        force: Train again whatever stands there.
+        force: Train again even if the result is up to date.
         with_synthetic: Add the accepted synthetic images to the training split.
 
     Raises:
         MissingStage: There is no index, or there are no synthetic images.
         IntegrityError: Synthetic images, or the images of a generator that saw today's validation
             or test split, would reach the evaluation.
-        EnvironmentFault: Training diverged, or the accelerator is not there.
+        EnvironmentFault: Training diverged, or the accelerator is missing.
     """
-    check(config, workspace, beside_generated=with_synthetic or workspace.has_generated())
+    generates = with_synthetic or workspace.has_generated()
+    check(config, workspace, beside_generated=generates)
     index = load_index(workspace.index_dir)
     synthetic = load_synthetic(workspace, index) if with_synthetic else []
     if synthetic:
         _compare_sizes(config, min(record.width for record in synthetic))
-    generates = with_synthetic or workspace.has_generated()
-    config = settle(config, beside_generated=generates)
-    if generates and not with_synthetic and config.classifier_image_size < _sharp(config):
+    config = complete_recipe(config, beside_generated=generates)
+    if generates and not with_synthetic and config.classifier_image_size < _network_side(config):
         log.info(
-            "Reading images at %d px, as the generated ones of this workspace are, so that both "
-            "classifiers compare; --set classifier.image_size=%d reads them sharper.",
-            config.classifier_image_size, _sharp(config),
+            "Reading images at %d px, the size of the generated ones of this workspace, so that "
+            "both classifiers compare; --set classifier.image_size=%d reads them sharper.",
+            config.classifier_image_size, _network_side(config),
         )  # fmt: skip
     arm = SYNTHETIC_ARM if with_synthetic else REAL_ARM
     settings = _settings(config)
     inputs = {"index": index.index_hash, "synthetic": synthetic_fingerprint(synthetic)}
     directory = workspace.classify_dir(arm)
-    standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
+    standing = standing_result(
+        directory, ClassifyMetrics, settings=settings, inputs=inputs, force=force
+    )
     if standing is not None:
         return standing
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> ClassifyMetrics:
         return _train_and_test(config, workspace, index, synthetic, arm, folder)
 
     return perform("classify", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
 def check(config: BalancerConfig, workspace: Workspace, *, beside_generated: bool) -> None:
-    """Refuse what a training would only find out after the expensive stages before it.
+    """Refuse, before expensive stages, what a training would refuse.
 
     Args:
         config: Sections `classifier`, `evaluation`, `gan.image_size` and `hardware` are used.
         workspace: Has an index.
-        beside_generated: As in `settle`.
+        beside_generated: As in `complete_recipe`.
 
     Raises:
         ConfigurationError: The model, its weights or the positive class does not exist, or the
-            network cannot see images of the size.
-        EnvironmentFault: The accelerator is not there.
+            network does not take images of the size.
+        EnvironmentFault: The accelerator is missing.
     """
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
     index.positive_class(config.evaluation.positive_class)
-    config = settle(config, beside_generated=beside_generated)
+    config = complete_recipe(config, beside_generated=beside_generated)
     try:
         classifier.models.build(config.classifier, len(index.classes))
     except ValueError as error:
@@ -113,21 +107,21 @@ def check(config: BalancerConfig, workspace: Workspace, *, beside_generated: boo
 
 
 def stands_alone(config: BalancerConfig, workspace: Workspace) -> bool:
-    """Whether the classifier of the real arm was trained before there was a generator.
+    """Report whether the classifier of the real arm was trained before there was a generator.
 
-    It then reads larger images than generated ones are, and averages more networks, though nobody
-    asked for either; so it may be replaced by one that compares.
+    It then reads images larger than generated ones, and averages more networks, by default alone;
+    so it may be replaced by one that compares.
     """
-    standing = read_result(workspace.classify_dir(REAL_ARM))
-    if standing is None:
+    existing = read_result(workspace.classify_dir(REAL_ARM), ClassifyMetrics)
+    if existing is None:
         return False
-    alone = settle(config, beside_generated=False)
-    beside = settle(config, beside_generated=True)
-    is_alone = standing.settings == _settings(alone) != _settings(beside)
+    alone = complete_recipe(config, beside_generated=False)
+    beside = complete_recipe(config, beside_generated=True)
+    is_alone = existing.settings == _settings(alone) != _settings(beside)
     if is_alone:
         log.info(
-            "The classifier of real images was trained for itself; it is trained again as the one "
-            "beside generated images will be."
+            "The classifier of real images was trained for use alone; it is trained again with "
+            "the settings that compare with generated images."
         )
     return is_alone
 
@@ -142,14 +136,14 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
     }
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
-    test = result.metrics["test"]
+def summary(result: StageResult[ClassifyMetrics]) -> list[RenderableType]:
+    """Return what the terminal shows of a result."""
+    metrics = result.metrics
     title = (
-        f"Trained on {result.metrics['arm']}, tested once on {test['n']} real images; "
-        f"positive class {result.metrics['positive_class']}"
+        f"Trained on {metrics.arm}, tested once on {metrics.test.n} real images; "
+        f"positive class {metrics.positive_class}"
     )
-    return ["\n".join([title, *metric_lines(test)])]
+    return ["\n".join([title, *metric_lines(metrics.test)])]
 
 
 def _train_and_test(
@@ -159,116 +153,86 @@ def _train_and_test(
     synthetic: list[SyntheticRecord],
     arm: str,
     folder: Path,
-) -> dict[str, Any]:
+) -> ClassifyMetrics:
     size = config.classifier_image_size
-    real = index.image_set(size)
     made = None
     if synthetic:
         place = workspace.synthetic_dir
         made = ImageSet(synthetic, open_cache(place, Roots.of([place]), synthetic, size))
-    train = training_table(real, index.classes, made)
-    validation = evaluation_table(real, index.classes, "val")
-    test_images = evaluation_table(real, index.classes, "test")
-    test_sha256 = fingerprint_of_images(record.image_id for record in test_images.records)
-    before = _earlier_reads(workspace, test_sha256, arm)
+    train = training_table(index.image_set(size), index.classes, made)
+    earlier_reads = _earlier_reads(workspace, index, arm)
     positive = index.classes.index(index.positive_class(config.evaluation.positive_class))
     n_real = sum(index.counts("train").values())
-    plan = classifier.plan_steps(config.classifier, n_real)
     log.info(
         "Training %s on %d real and %d synthetic images, %d steps",
-        config.classifier.model, n_real, len(synthetic), plan.n_steps,
+        config.classifier.model, n_real, len(synthetic),
+        classifier.plan_steps(config.classifier, n_real).n_steps,
     )  # fmt: skip
-    try:
-        fit = classifier.train(
-            train,
-            validation,
-            config.classifier,
-            class_names=list(index.classes),
-            n_steps=plan.n_steps,
-            steps_per_epoch=plan.steps_per_epoch,
-            seed=config.seed,
-            out_dir=folder,
-            hardware=training_hardware(config.hardware),
-            progress=log.isEnabledFor(logging.INFO),
-            rarest=index.classes.index(index.positive_class(None)),
-            provenance={
-                "index_hash": index.index_hash,
-                "preprocessing": recorded(index.preprocessing),
-                "image_size": size,
-                "n_synthetic": len(synthetic),
-            },
-        )
-    except classifier.ClassifierDiverged as error:
-        raise Diverged(f"Training the classifier diverged: {error}") from error
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
-    loaded = classifier.load(folder)
-    threshold = None
-    if len(index.classes) == 2:
-        scores = classifier.predict(loaded, validation)[:, positive]
-        threshold = choose_threshold(scores, validation.labels == positive)
-    note_read(
-        workspace.ledger_dir,
-        what=TEST,
-        fold="index",
+    outcome = fit_and_test(
+        config,
+        index,
+        train,
+        recipe=config.classifier,
+        positive=positive,
         seed=config.seed,
-        arm=arm,
-        images=len(test_images),
-        images_sha256=test_sha256,
+        reader=Reader(workspace.ledger_dir, "index", config.seed, arm),
+        folder=folder,
+        notes={"n_synthetic": len(synthetic)},
+        progress=log.isEnabledFor(logging.INFO),
     )
-    test = test_classifier(
-        loaded,
-        test_images,
+    test = write_performance(
+        outcome.test,
         folder,
         positive=positive,
-        threshold=threshold,
+        threshold=outcome.threshold,
         n_bootstrap=config.evaluation.bootstrap_samples,
         seed=config.seed,
     )
-    return {
-        "arm": arm,
-        "positive_class": index.classes[positive],
-        "threshold": threshold,
-        "training_images": {"real": n_real, "synthetic": len(synthetic)},
-        "n_steps": fit.n_steps,
-        "best_epoch": fit.best_epoch,
-        "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
-        "test": test,
-        "test_reads": before + 1,
-    }
+    return ClassifyMetrics(
+        arm=arm,
+        positive_class=index.classes[positive],
+        threshold=outcome.threshold,
+        training_images=TrainingImages(real=n_real, synthetic=len(synthetic)),
+        n_steps=outcome.fit.n_steps,
+        best_epoch=outcome.fit.best_epoch,
+        predictions=fingerprint((folder / PREDICTIONS).read_bytes()),
+        test=test,
+        test_reads=earlier_reads + 1,
+    )
 
 
-def _earlier_reads(workspace: Workspace, images: str, arm: str) -> int:
-    """How often these test images tested this arm; told before hours go into another training."""
+def _earlier_reads(workspace: Workspace, index: Index, arm: str) -> int:
+    """Count earlier tests of this arm on these test images, and warn before a long training."""
+    images = fingerprint_of_images(record.image_id for record in index.select("test"))
     before = n_reads(workspace.ledger_dir, arm=arm, images_sha256=images)
     if before:
         log.warning(
-            "These test images have tested a classifier of %s before (%s): what was chosen since "
-            "is no longer untouched by them.",
+            "These test images have tested a classifier of %s before (%s): choices made since "
+            "then are no longer independent of them.",
             arm, "once" if before == 1 else f"{before} times",
         )  # fmt: skip
     return before
 
 
-def _sharp(config: BalancerConfig) -> int:
-    """The side from which on larger images tell the network nothing more."""
+def _network_side(config: BalancerConfig) -> int:
+    """Side that the network sees; larger images add nothing."""
     return config.classifier.input_size or config.classifier_image_size
 
 
 def _compare_sizes(config: BalancerConfig, made: int) -> None:
-    """Both arms read their images at one size, and it should be that of the synthetic ones."""
+    """Keep both arms at one image size, which should be that of the synthetic images."""
     size = config.classifier.image_size or config.gan.image_size
     if config.classifier.image_size is None and size != made:
         raise ConfigurationError(
-            f"The synthetic images are {made} px wide, but gan.image_size={size} has real images "
-            f"read at {size} px; pass the recipe that made them, or --set "
+            f"The synthetic images are {made} px wide, but gan.image_size={size} means that real "
+            f"images are read at {size} px; pass the recipe that made them, or --set "
             f"classifier.image_size={made}."
         )
     if size > made:
         log.warning(
             "WARNING: real images are read at %d px and synthetic ones were made at %d px: "
-            "sharpness alone can tell the classes apart. Leave classifier.image_size unset to "
-            "pass both through the same size.",
+            "sharpness alone can give the class away. Leave classifier.image_size unset to "
+            "read both at one size.",
             size,
             made,
         )

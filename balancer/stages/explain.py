@@ -1,30 +1,29 @@
-"""`balancer explain`: where classifiers find their evidence, in three pictures."""
+"""`balancer explain`: show the evidence of classifiers in three pictures."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import RenderableType
 
 import classifier
 import classifier.explain
 from balancer.config import BalancerConfig
-from balancer.data.index import Index, RadiographTable, evaluation_table, load_index
+from balancer.data.index import Index, evaluation_table, load_index
 from balancer.data.masks.read import load_masks
 from balancer.drawing.numbers import interval
 from balancer.errors import ConfigurationError, EnvironmentFault
-from balancer.evaluation.ledger import EXPLAIN, fingerprint_of_images, note_read
+from balancer.evaluation.fit_and_test import NotedImages, Reader, note_images
+from balancer.explanation.case_sheets import draw_activations, draw_maps, refuse_missing_layer
 from balancer.explanation.cases import Case, chosen_cases, draw_cases
-from balancer.explanation.looks import BORDER, DEFINITIONS, LUNGS, Looks, look, summarise
-from balancer.explanation.looks_plot import save_looks
+from balancer.explanation.map_shares import DEFINITIONS, MapShares, measure_shares, summarize
+from balancer.explanation.map_shares_plot import save_map_shares
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
-from balancer.explanation.shown import draw_activations, draw_maps, refuse_missing_layer
-from balancer.manifest import ImageRecord, fingerprint
-from balancer.results import UntypedResult, perform, read_result, standing_result
+from balancer.explanation.records import ClassShares, ExplainMetrics, MappedImages, ModelMaps
+from balancer.manifest import fingerprint
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
-from classifier.metrics import predict_classes
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ _MASK_SIDE = 64
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is explained."""
+    """The models, class and images of one explanation."""
 
     index: Index
     models: Sequence[ExplainedModel]
@@ -46,7 +45,7 @@ class _Question:
     def __post_init__(self) -> None:
         if self.layer is not None and not self.chosen and not self.per_class:
             raise ConfigurationError(
-                f"--layer {self.layer} wants an image to show activations of, but --per-class 0 "
+                f"--layer {self.layer} needs an image to show activations of, but --per-class 0 "
                 "draws none; name one with --image."
             )
 
@@ -61,26 +60,26 @@ def run(
     images: Sequence[str] = (),
     per_class: int | None = None,
     layer: str | None = None,
-) -> UntypedResult:
-    """Draw Grad-CAM of some images, activations of one, and where the maps of all of them lie.
+) -> StageResult[ExplainMetrics]:
+    """Draw Grad-CAM of some images, activations of one, and shares of the maps of all.
 
     Args:
         config: `seed`, `evaluation` and `ablation.masks` are used.
         workspace: Reads `index/` and, where no models are named, `classify/`; writes `explain/`,
             and a read of the test images by each model into the ledger.
-        force: Draw again whatever stands there.
+        force: Draw again even if the result is up to date.
         models: Folders of trained classifiers.
         target: Class whose evidence is shown; None: the positive class.
-        images: Ids, paths or files of images to show in place of a draw.
-        per_class: Right, and as many wrong, cases of each class to draw; None: 2, or none where
-            images are named.
-        layer: Whose activations are shown; None: the last convolution.
+        images: Ids, paths or files of images to show instead of drawn ones.
+        per_class: Number of right cases, and of wrong ones, to draw of each class; None: 2, or 0
+            with `images`.
+        layer: Layer whose activations are shown; None: the last convolution.
 
     Raises:
         MissingStage: There is no index, or no trained classifier.
         ConfigurationError: A model, class, image or layer does not exist.
-        DataError: There are no masks where `ablation.masks` says.
-        IntegrityError: A model has seen all images, or nothing says which it has seen.
+        DataError: There are no masks in `ablation.masks`.
+        IntegrityError: A model has seen all images, or its training images are unknown.
         EnvironmentFault: The grad-cam package is not installed.
     """
     try:
@@ -110,14 +109,18 @@ def run(
     }
     inputs = {
         "index": index.index_hash,
-        "models": [[m.loaded.weights_sha256, m.threshold, m.image_size] for m in loaded],
+        "models": [
+            [model.trained.loaded.weights_sha256, model.trained.threshold, model.trained.image_size]
+            for model in loaded
+        ],
         "images": [case.image_id for case in question.chosen],
         "masks": None if masks is None else _hash_of_masks(masks, index),
     }
     # Other settings need no --force: all can be drawn again, and nothing but pictures is replaced.
-    old = read_result(workspace.explain_dir)
+    old = read_result(workspace.explain_dir, ExplainMetrics)
     standing = standing_result(
         workspace.explain_dir,
+        ExplainMetrics,
         settings=settings,
         inputs=inputs,
         force=force or (old is not None and old.settings != settings),
@@ -134,145 +137,135 @@ def run(
     return _with_place(standing, workspace)
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
+def summary(result: StageResult[ExplainMetrics]) -> list[RenderableType]:
+    """Return what the terminal shows of a result."""
     metrics = result.metrics
     lines = [
-        f"Where Grad-CAM of {metrics['target_class']} lies, on {metrics['images']['n']} "
-        f"test images (mean share of the map; of the area)"
+        f"Position of the Grad-CAM of {metrics.target_class}, on {metrics.images.n} test images "
+        "(mean share of the map; of the area)"
     ]
-    for name, model in metrics["models"].items():
-        for label, found in model["where"].items():
-            told = [
-                f"{region} {interval(found[region])}, area {found[region]['reference']:.3f}"
-                for region in (BORDER, LUNGS)
-                if region in found and found[region]["n"]
+    for name, model in metrics.models.items():
+        for label, shares in model.where.items():
+            measured = [
+                f"{region} {interval(share)}, area {share.reference:.3f}"
+                for region, share in shares.regions().items()
+                if share.reference is not None
             ]
-            empty = f"; {found['n_empty']} of {found['n']} without a map" * bool(found["n_empty"])
-            lines.append(f"  {name}, {label}: {'; '.join(told) or 'no map'}{empty}")
-    lines.append(f"The pictures: {metrics['place']}")
+            empty = f"; {shares.n_empty} of {shares.n} without a map" * bool(shares.n_empty)
+            lines.append(f"  {name}, {label}: {'; '.join(measured) or 'no map'}{empty}")
+    lines.append(f"The pictures: {metrics.place}")
     return ["\n".join(lines)]
 
 
 def _hash_of_masks(folder: Path, index: Index) -> str:
-    """Of the masks of the test images, small: enough to see that somebody drew them anew."""
+    """Hash the masks of the test images at a small size, enough to notice new masks."""
     records = [record for record in index.records if record.split == "test"]
     masks = load_masks(folder, index.roots, records, _MASK_SIDE, index)
     return fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
-def _with_place(result: UntypedResult, workspace: Workspace) -> UntypedResult:
-    """The result and where its pictures lie today; a workspace may be moved."""
-    place = {"place": str(workspace.explain_dir)}
-    return result.model_copy(update={"metrics": result.metrics | place})
+def _with_place(
+    result: StageResult[ExplainMetrics], workspace: Workspace
+) -> StageResult[ExplainMetrics]:
+    """Add the folder of the pictures today; a workspace can be moved."""
+    metrics = result.metrics.model_copy(update={"place": str(workspace.explain_dir)})
+    return result.model_copy(update={"metrics": metrics})
 
 
 def _target(index: Index, config: BalancerConfig, wanted: str | None) -> int:
     if wanted is not None and wanted not in index.classes:
         raise ConfigurationError(
-            f"--class wants one of {', '.join(index.classes)}, not {wanted!r}."
+            f"--class should be one of {', '.join(index.classes)}, not {wanted!r}."
         )
     return index.classes.index(wanted or index.positive_class(config.evaluation.positive_class))
 
 
 def _explain(
     config: BalancerConfig, workspace: Workspace, question: _Question, folder: Path
-) -> dict[str, Any]:
-    index, first = question.index, question.models[0]
+) -> ExplainMetrics:
+    index, models = question.index, question.models
     if question.chosen or question.per_class:
-        refuse_missing_layer(question.models, question.layer)
+        refuse_missing_layer(models, question.layer)
     tables = {
         size: evaluation_table(index.image_set(size), index.classes, "test")
-        for size in {model.image_size for model in question.models}
+        for size in {model.trained.image_size for model in models}
     }
-    table = tables[first.image_size]
-    rows = unseen_rows(table.records, question.models, index)
-    records = [table.records[row] for row in rows]
-    for model in question.models:
-        note_read(
-            workspace.ledger_dir,
-            what=EXPLAIN,
-            fold="index",
-            seed=config.seed,
-            arm=model.name,
-            images=len(records),
-            images_sha256=fingerprint_of_images(record.image_id for record in records),
+    all_records = index.select("test")
+    rows = unseen_rows(all_records, models, index)
+    noted = {
+        model.name: note_images(
+            model.trained.loaded,
+            tables[model.trained.image_size],
+            Reader(workspace.ledger_dir, "index", config.seed, model.name),
+            rows=rows,
         )
-    cases = [*question.chosen, *_drawn(config, question, table, rows)]
-    told = draw_maps(cases, question.models, index, question.target, folder / "grad-cam.png")
-    layers = draw_activations(cases, question.models, question.layer, folder / "activations.png")
-    looks = {}
-    for model in question.models:
+        for model in models
+    }
+    cases = [*question.chosen, *_drawn(config, question, noted[models[0].name])]
+    shown = draw_maps(cases, models, index, question.target, folder / "grad-cam.png")
+    layers = draw_activations(cases, models, question.layer, folder / "activations.png")
+    maps = {}
+    for model in models:
         log.info("Maps of %d images by %s", len(rows), model.name)
-        looks[model.name] = _look(config, question, model, tables[model.image_size], rows, records)
-    labels = table.labels[rows]
+        maps[model.name] = _measure(config, question, model, noted[model.name])
+    table = noted[models[0].name].table
     target = index.classes[question.target]
-    save_looks(
-        looks,
-        labels,
+    save_map_shares(
+        maps,
+        table.labels,
         index.classes,
         title=f"Where Grad-CAM of {target} lies, {len(rows)} test images",
         path=folder / "where-it-looks.png",
     )
-    return {
-        "target_class": target,
-        "definitions": DEFINITIONS,
-        "images": {"n": len(rows), "left_out_as_seen": len(table) - len(rows)},
-        "models": {
-            model.name: _about(model, looks[model.name], layers.get(model.name))
-            | {"where": _where(config, index, looks[model.name], labels, records)}
-            for model in question.models
+    return ExplainMetrics(
+        target_class=target,
+        definitions=DEFINITIONS,
+        images=MappedImages(n=len(rows), left_out_as_seen=len(all_records) - len(rows)),
+        models={
+            model.name: _about(
+                model,
+                maps[model.name],
+                layers.get(model.name),
+                _where(config, index, maps[model.name], noted[model.name]),
+            )
+            for model in models
         },
-        "shown": told,
-    }
+        shown=shown,
+    )
 
 
-def _drawn(
-    config: BalancerConfig, question: _Question, table: RadiographTable, rows: Sequence[int]
-) -> list[Case]:
-    """Right and wrong cases, as the first model decides."""
+def _drawn(config: BalancerConfig, question: _Question, images: NotedImages) -> list[Case]:
+    """Draw right and wrong cases, as the first model decides."""
     if not question.per_class:
         return []
-    first, classes = question.models[0], question.index.classes
-    probabilities = classifier.predict(first.loaded, table)[rows]
-    predicted = predict_classes(probabilities, positive=first.positive, threshold=first.threshold)
+    predicted = question.models[0].trained.decide(images.predict().probabilities)
     return draw_cases(
         question.index,
-        [table.records[row] for row in rows],
-        [classes[number] for number in predicted],
+        images.table.records,
+        [question.index.classes[number] for number in predicted],
         per_class=question.per_class,
         seed=config.seed,
     )
 
 
-def _look(
-    config: BalancerConfig,
-    question: _Question,
-    model: ExplainedModel,
-    table: RadiographTable,
-    rows: Sequence[int],
-    records: Sequence[ImageRecord],
-) -> Looks:
+def _measure(
+    config: BalancerConfig, question: _Question, model: ExplainedModel, images: NotedImages
+) -> MapShares:
     masks = None
     if config.ablation.masks is not None:
-        side = model.loaded.network.preprocessing.input_size
-        index = question.index
-        masks = load_masks(config.ablation.masks, index.roots, records, side, index)
-    return look(model.loaded, table, rows, question.target, masks)
+        index, records = question.index, images.table.records
+        masks = load_masks(config.ablation.masks, index.roots, records, model.side, index)
+    return measure_shares(images, question.target, masks)
 
 
 def _where(
-    config: BalancerConfig,
-    index: Index,
-    looks: Looks,
-    labels: Any,
-    records: Sequence[ImageRecord],
-) -> dict[str, Any]:
-    groups = [record.group for record in records]
+    config: BalancerConfig, index: Index, maps: MapShares, images: NotedImages
+) -> dict[str, ClassShares]:
+    groups = [record.group for record in images.table.records]
     return {
-        label: summarise(
-            looks,
-            labels == number,
+        label: summarize(
+            maps,
+            images.table.labels == number,
             groups,
             n_bootstrap=config.evaluation.bootstrap_samples,
             seed=config.seed,
@@ -281,16 +274,20 @@ def _where(
     }
 
 
-def _about(model: ExplainedModel, looks: Looks, layer: str | None) -> dict[str, Any]:
-    return {
-        "network": model.loaded.config.model,
-        "members": len(model.loaded.networks),
-        "layer": classifier.explain.last_convolution_name(model.loaded.network),
-        "grid": list(looks.grid),
-        "activations_of": layer,
-        "input_size": model.loaded.network.preprocessing.input_size,
-        "image_size": model.image_size,
-        "threshold": model.threshold,
-        "index": model.index_hash,
-        "weights_sha256": model.loaded.weights_sha256,
-    }
+def _about(
+    model: ExplainedModel, maps: MapShares, layer: str | None, where: dict[str, ClassShares]
+) -> ModelMaps:
+    trained = model.trained
+    return ModelMaps(
+        network=trained.loaded.config.model,
+        members=len(trained.loaded.networks),
+        layer=classifier.explain.last_convolution_name(trained.loaded.network),
+        grid=list(maps.grid),
+        activations_of=layer,
+        input_size=model.side,
+        image_size=trained.image_size,
+        threshold=trained.threshold,
+        index=trained.index_hash,
+        weights_sha256=trained.loaded.weights_sha256,
+        where=where,
+    )

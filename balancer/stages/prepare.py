@@ -39,7 +39,7 @@ from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots, base_folder
 from balancer.data.scan import Scan, Unusable
 from balancer.errors import ConfigurationError
-from balancer.evaluation.sizes import sizes_read
+from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
@@ -174,7 +174,7 @@ def _file_reader(
     return FileReader(
         roots=roots,
         config=config.data,
-        sizes=() if lacking else sizes_read(config),  # `masks_of` names a missing one
+        sizes=() if lacking else image_sizes(config),  # `masks_of` names a missing one
         preprocessor=recipe if recipe.recipe else None,
         masks=by_path,
     )

@@ -14,7 +14,8 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import ledger_summary, read_ledger
-from balancer.evaluation.trained import ARMS
+from balancer.evaluation.records import Comparison
+from balancer.evaluation.trained_classifier import ARMS
 from balancer.manifest import fingerprint
 from balancer.report.content import compose
 from balancer.report.metric_files import write_metric_files
@@ -24,10 +25,10 @@ from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.render.terminal import arms_table
 from balancer.report.summary import ReportMetrics, summarize
-from balancer.report.tables import comparison_table
 from balancer.report.two_arms import (
     Arms,
     compare_arms,
+    comparison_table,
     draw_comparison,
     load_arm,
     refuse_stale,
@@ -238,11 +239,11 @@ def _write(
     config: BalancerConfig, workspace: Workspace, found: _Found, records: ReportRecords
 ) -> ReportMetrics:
     folder = records.folder
-    comparison: dict[str, Any] | None = None
+    comparison: Comparison | None = None
     if found.arms:
         comparison = compare_arms(config, found.arms, found.quality)
         draw_comparison(found.arms, comparison, folder)
-        write_rows(comparison["rows"], folder / "comparison.csv")
+        write_rows(comparison.rows, folder / "comparison.csv")
     _copy_pictures(_pictures(workspace, found), folder)
     records = replace(records, comparison=comparison)
     report, numbers = compose(records)
@@ -253,7 +254,8 @@ def _write(
     (folder / RECIPE_NAME).write_text(recipe_text(records) + "\n", encoding="utf-8")
     write_metric_files(records)
     answer = None if found.ablation is None else summarize(found.ablation.metrics)
-    return ReportMetrics(ablation=answer, **(comparison or {}))
+    compared = {} if comparison is None else comparison.model_dump(exclude_unset=True)
+    return ReportMetrics(ablation=answer, **compared)
 
 
 def _dumped(result: UntypedResult | None) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
 from balancer.errors import ConfigurationError
-from balancer.evaluation.sizes import refuse_patience
+from balancer.evaluation.classifier_recipe import refuse_patience
 from balancer.report.summary import ReportMetrics
 from balancer.results import StageResult
 from balancer.stages import classify, gan_train, prepare, quality, report, synthesize

@@ -61,7 +61,8 @@ def run(
             f"balancer serve shows classifiers, generators or an ablation, but {workspace.root} "
             "holds none; run `balancer classify` first, or name a classifier with --model."
         )
-    own = [model for model in served.values() if index and model.index_hash == index.index_hash]
+    trained = [model.trained for model in served.values()]
+    own = [one for one in trained if index and one.index_hash == index.index_hash]
     familiarity = None
     if index is not None and own:
         from balancer.app.familiarity import measure_familiarity
@@ -70,7 +71,7 @@ def run(
         log.info("Measuring how far usual films lie from the training images")
         familiarity = measure_familiarity(
             index,
-            min(model.image_size for model in own),
+            min(one.image_size for one in own),
             load_extractor("lite0"),
             cache=workspace.feature_cache_dir,
         )

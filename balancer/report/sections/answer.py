@@ -105,7 +105,6 @@ def _gate(material: ReportRecords, study: Study) -> Iterator[str]:
 
 
 def _two_arms(material: ReportRecords) -> Answer:
-    comparison = material.comparison or {}
     limits = [
         RESEARCH_ONLY,
         "Two classifiers, one training run each: other splits, other seeds and cheaper remedies "
@@ -119,4 +118,5 @@ def _two_arms(material: ReportRecords) -> Answer:
         "Real + synthetic minus real: bootstrap over the test groups.",
     )
     blocks: list[Block] = [figure] if material.has_picture("differences") else []
-    return Answer("Did synthetic images help?", None, comparison["sentence"], blocks, limits)
+    sentence = "" if material.comparison is None else material.comparison.sentence
+    return Answer("Did synthetic images help?", None, sentence, blocks, limits)

@@ -11,7 +11,7 @@ _ARMS = (("real", "real"), ("with-synthetic", "real + synthetic"))
 
 
 def comparison_section(material: ReportRecords) -> Section | None:
-    """Both classifiers of `balancer classify`; None without them."""
+    """Compare both classifiers of `balancer classify`; None without them."""
     found = material.comparison
     if found is None:
         return None
@@ -21,15 +21,15 @@ def comparison_section(material: ReportRecords) -> Section | None:
         blocks += [
             Paragraph("One training run per arm, on the split of this workspace; the study above "
                       "weighs more.", "note"),
-            Paragraph(found["sentence"]),
+            Paragraph(found.sentence),
         ]  # fmt: skip
     rows = [
-        [row["metric"], scalar(row["real"]), scalar(row["real+synthetic"]),
-         scalar(row["difference"], sign=True)]
-        for row in found["rows"]
+        [row.metric, scalar(row.real), scalar(row.with_synthetic),
+         scalar(row.difference, sign=True)]
+        for row in found.rows
     ]  # fmt: skip
     blocks.append(Table(
-        f"Test split: {found['n']} real images, {found['n_positive']} {found['positive']}",
+        f"Test split: {found.n} real images, {found.n_positive} {found.positive}",
         ["metric", "real", "real + synthetic", "difference"], rows,
         note="In brackets: 95 % interval, bootstrap over the test groups. Both arms: same split, "
         f"seed and {real['metrics']['n_steps']} optimizer steps of "

@@ -1,22 +1,20 @@
-"""Where maps lie: which share of them falls on the border and into the lungs.
+"""Shares of the maps that fall on the border and into the lungs.
 
-A share says something beside the share of the area alone: that is what a map gives which is the
-same everywhere.
+Compare a share with the share of the area, which an even map would have.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.index import RadiographTable
 from balancer.data.masks.read import MaskStack
+from balancer.evaluation.fit_and_test import NotedImages
+from balancer.explanation.records import ClassShares, RegionShare
 from balancer.shortcuts.views import CENTRE_SHARE, central_region
 from classifier.bootstrap import group_weights
-from classifier.checkpoint import LoadedClassifier
 from classifier.explain import grad_cam, prepared_images
 
 log = logging.getLogger(__name__)
@@ -32,13 +30,13 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Where the maps of N images lie, for one model.
+class MapShares:
+    """Shares of one model's maps of N images, by region.
 
     Attributes:
-        shares: Region to float64 (N,) in [0, 1]: the share of each map inside it; NaN where the map
+        shares: Region to float64 (N,) in [0, 1], the share of each map inside it; NaN where the map
             is empty or the image has no mask.
-        areas: Region to float64 (N,): its share of the image's area; NaN as above.
+        areas: Region to float64 (N,), its share of the image's area; NaN as above.
         empty: bool (N,), images without a map.
         grid: Height and width of the feature maps.
     """
@@ -50,7 +48,7 @@ class Looks:
 
 
 def region_shares(maps: NDArray[np.float32], regions: NDArray[np.bool_]) -> Floats:
-    """Which share of each map lies in its region.
+    """Return the share of each map inside its region.
 
     Args:
         maps: float32 (N, S, S), not negative.
@@ -65,29 +63,22 @@ def region_shares(maps: NDArray[np.float32], regions: NDArray[np.bool_]) -> Floa
     return shares
 
 
-def look(
-    loaded: LoadedClassifier,
-    table: RadiographTable,
-    rows: Sequence[int],
-    target: int,
-    masks: MaskStack | None,
-) -> Looks:
-    """Make the maps of a class for rows of a table, and see where they lie.
+def measure_shares(images: NotedImages, target: int, masks: MaskStack | None) -> MapShares:
+    """Make the maps of a class for all images, and measure their shares.
 
     Args:
-        loaded: The classifier.
-        table: Images at the side that it reads.
-        rows: Which of them.
+        images: Test images, noted in the ledger.
         target: Number of the class.
-        masks: Of these rows, at the side that the network sees; None: there are none.
+        masks: Lung masks of the images, at the side that the network sees; None: there are none.
     """
+    loaded, rows = images.loaded, range(len(images.table))
     side = loaded.network.preprocessing.input_size
     border = ~central_region(side)
     shares: dict[str, list[Floats]] = {BORDER: [], LUNGS: []}
     empty, grid = [], (0, 0)
     for start in range(0, len(rows), _BATCH):
         part = slice(start, start + _BATCH)
-        found = grad_cam(loaded.networks, prepared_images(loaded, table, rows[part]), target)
+        found = grad_cam(loaded.networks, prepared_images(loaded, images.table, rows[part]), target)
         empty.append(found.empty)
         grid = found.grid
         shares[BORDER].append(region_shares(found.maps, border))
@@ -100,46 +91,53 @@ def look(
     if masks is not None:
         areas[LUNGS] = masks.lungs.mean(axis=(1, 2))
     areas = {region: np.where(np.isnan(whole[region]), np.nan, areas[region]) for region in whole}
-    return Looks(whole, areas, np.concatenate(empty), grid)
+    return MapShares(whole, areas, np.concatenate(empty), grid)
 
 
-def summarise(
-    looks: Looks,
+def summarize(
+    maps: MapShares,
     chosen: NDArray[np.bool_],
     groups: Sequence[str],
     *,
     n_bootstrap: int,
     seed: int,
-) -> dict[str, Any]:
-    """Mean shares of some of the images, with 95 % intervals by resampling groups.
+) -> ClassShares:
+    """Return mean shares of some of the images, with 95 % intervals by resampling groups.
 
-    Returns:
-        `n`, `n_empty`, and per region `value`, `low`, `high`, `reference` (the mean share of the
-        area, of the same images) and `n`, the images it is of.
+    Args:
+        maps: Shares of N maps.
+        chosen: bool (N,), the images.
+        groups: Group of each of the N images.
+        n_bootstrap: Number of resamples.
+        seed: Seed for the resampling.
     """
-    summary: dict[str, Any] = {
-        "n": int(chosen.sum()),
-        "n_empty": int((looks.empty & chosen).sum()),
-    }
-    for region, shares in looks.shares.items():
+    regions = {}
+    for region, shares in maps.shares.items():
         rows = np.flatnonzero(chosen & ~np.isnan(shares)).tolist()
-        summary[region] = _mean(
+        low, high = _ends(
             shares[rows], [groups[row] for row in rows], n_bootstrap=n_bootstrap, seed=seed
-        ) | {"reference": _plain_mean(looks.areas[region][rows]), "n": len(rows)}
-    return summary
+        )
+        regions[region] = RegionShare(
+            value=_mean(shares[rows]),
+            low=low,
+            high=high,
+            reference=_mean(maps.areas[region][rows]),
+            n=len(rows),
+        )
+    return ClassShares(n=int(chosen.sum()), n_empty=int((maps.empty & chosen).sum()), **regions)
 
 
-def _mean(
+def _ends(
     values: Floats, groups: Sequence[str], *, n_bootstrap: int, seed: int
-) -> dict[str, float | None]:
+) -> tuple[float | None, float | None]:
     if len(set(groups)) < 2:
-        return {"value": _plain_mean(values), "low": None, "high": None}
+        return None, None
     means = np.concatenate(
         [weights @ values / weights.sum(1) for weights in group_weights(groups, n_bootstrap, seed)]
     )
     low, high = np.quantile(means, [0.025, 0.975])
-    return {"value": _plain_mean(values), "low": float(low), "high": float(high)}
+    return float(low), float(high)
 
 
-def _plain_mean(values: Floats) -> float | None:
+def _mean(values: Floats) -> float | None:
     return float(values.mean()) if len(values) else None

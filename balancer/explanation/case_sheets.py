@@ -1,9 +1,8 @@
-"""What the sheets show of each case: the maps, and what every model says."""
+"""The sheets of cases: the maps, and the answer of each model."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,6 +12,7 @@ from balancer.drawing.inks import figure_name
 from balancer.errors import ConfigurationError
 from balancer.explanation.cases import CHOSEN, RIGHT, WRONG, Case, case_table
 from balancer.explanation.models import ExplainedModel
+from balancer.explanation.records import ModelAnswer, ShownCase
 from balancer.explanation.sheets import (
     NOTE_INK,
     RIGHT_INK,
@@ -23,12 +23,11 @@ from balancer.explanation.sheets import (
     save_cam_sheet,
 )
 from classifier.explain import LayerError, activations, grad_cam, prepared_images
-from classifier.metrics import predict_classes
 
 log = logging.getLogger(__name__)
 
 _FILM = 256
-"""Side in pixels of the films in the first column."""
+"""Side in pixels of the images in the first column."""
 _CHANNELS = 16
 
 
@@ -38,16 +37,11 @@ def draw_maps(
     index: Index,
     target: int,
     path: Path,
-) -> list[dict[str, Any]]:
-    """Draw the sheet of maps, a row per case and a column per model.
-
-    Returns:
-        Per case what it is, and per model its probability of the class, its prediction, whether
-        that is right, whether it has seen the image, and why its map is empty.
-    """
+) -> list[ShownCase]:
+    """Draw the sheet of maps, a row per case and a column per model, and return its cases."""
     if not cases:
         return []
-    columns = [_judged(cases, model, index, target) for model in models]
+    columns = [_column(cases, model, index, target) for model in models]
     films = case_table(cases, _FILM).sources[0]
     rows = [
         Row(_caption(case, models[0]), films[number], [cells[number] for cells, _ in columns])
@@ -55,38 +49,39 @@ def draw_maps(
     ]
     save_cam_sheet(
         rows,
-        [_title(model, index.classes[model.positive]) for model in models],
+        [_title(model, index.classes) for model in models],
         target=index.classes[target],
         about=f"Below each map: the model's probability of {figure_name(index.classes[target])}, "
         "and what it decides",
         path=path,
     )
     return [
-        {
-            "image_id": case.image_id,
-            "name": case.name,
-            "label": case.label,
-            "split": case.split,
-            "drawn_as": case.drawn_as,
-            "models": {
-                model.name: told[number] for model, (_, told) in zip(models, columns, strict=True)
+        ShownCase(
+            image_id=case.image_id,
+            name=case.name,
+            label=case.label,
+            split=case.split,
+            drawn_as=case.drawn_as,
+            models={
+                model.name: answers[number]
+                for model, (_, answers) in zip(models, columns, strict=True)
             },
-        }
+        )
         for number, case in enumerate(cases)
     ]
 
 
 def refuse_missing_layer(models: Sequence[ExplainedModel], layer: str | None) -> None:
-    """Find out before any test image is looked at; one model with the layer is enough.
+    """Check a layer before any test image is read; one model with the layer is enough.
 
     Raises:
         ConfigurationError: No model has the layer.
     """
     faults = []
     for model in models:
-        side = model.loaded.network.preprocessing.input_size
+        images = torch.zeros(1, 1, model.side, model.side)
         try:
-            activations(model.loaded.network, torch.zeros(1, 1, side, side), layer, n=1)
+            activations(model.trained.loaded.network, images, layer, n=1)
         except LayerError as fault:
             faults.append(fault)
         else:
@@ -97,10 +92,10 @@ def refuse_missing_layer(models: Sequence[ExplainedModel], layer: str | None) ->
 def draw_activations(
     cases: Sequence[Case], models: Sequence[ExplainedModel], layer: str | None, path: Path
 ) -> dict[str, str]:
-    """Draw the strongest channels for the first case; models without the layer are left out.
+    """Draw the strongest channels for the first case, for all models that have the layer.
 
     Returns:
-        Model to the layer that is shown.
+        The layer shown for each model.
 
     Raises:
         ConfigurationError: No model has the layer.
@@ -109,9 +104,10 @@ def draw_activations(
         return {}
     found, missing = [], []
     for model in models:
-        image = prepared_images(model.loaded, case_table(cases[:1], model.image_size))
+        trained = model.trained
+        image = prepared_images(trained.loaded, case_table(cases[:1], trained.image_size))
         try:
-            part = activations(model.loaded.network, image, layer, n=_CHANNELS)
+            part = activations(trained.loaded.network, image, layer, n=_CHANNELS)
         except LayerError as fault:
             missing.append((model.name, fault))
             continue
@@ -126,17 +122,18 @@ def draw_activations(
     return {name: part.layer for name, _, part in found}
 
 
-def _judged(
+def _column(
     cases: Sequence[Case], model: ExplainedModel, index: Index, target: int
-) -> tuple[list[Cell], list[dict[str, Any]]]:
-    table = case_table(cases, model.image_size)
-    probabilities = classifier.predict(model.loaded, table)
-    predicted = predict_classes(probabilities, positive=model.positive, threshold=model.threshold)
-    images = prepared_images(model.loaded, table)
-    found = grad_cam(model.loaded.networks, images, target)
+) -> tuple[list[Cell], list[ModelAnswer]]:
+    loaded = model.trained.loaded
+    table = case_table(cases, model.trained.image_size)
+    probabilities = classifier.predict(loaded, table)
+    predicted = model.trained.decide(probabilities)
+    images = prepared_images(loaded, table)
+    found = grad_cam(loaded.networks, images, target)
     groups = {record.group for record in index.records if record.image_id in model.seen}
     of = figure_name(index.classes[target], 22)
-    cells, told = [], []
+    cells, answers = [], []
     for number, case in enumerate(cases):
         label = index.classes[predicted[number]]
         right = None if case.label is None else label == case.label
@@ -153,16 +150,16 @@ def _judged(
                 note=found.reasons[number],
             )
         )
-        told.append(
-            {
-                "probability": probability,
-                "predicted": label,
-                "right": right,
-                "has_seen": seen,
-                "no_map": found.reasons[number] or None,
-            }
+        answers.append(
+            ModelAnswer(
+                probability=probability,
+                predicted=label,
+                right=right,
+                has_seen=seen,
+                no_map=found.reasons[number] or None,
+            )
         )
-    return cells, told
+    return cells, answers
 
 
 def _caption(case: Case, first: ExplainedModel) -> str:
@@ -175,11 +172,13 @@ def _caption(case: Case, first: ExplainedModel) -> str:
     return "\n".join(lines)
 
 
-def _title(model: ExplainedModel, positive: str) -> str:
-    side = model.loaded.network.preprocessing.input_size
-    lines = [figure_name(model.name), f"{figure_name(model.loaded.config.model)}, {side} px"]
-    if len(model.loaded.networks) > 1:
-        lines[-1] += f", {len(model.loaded.networks)} networks"
-    if model.threshold is not None:
-        lines.append(f"{figure_name(positive)} from {model.threshold:.3f} on")
+def _title(model: ExplainedModel, classes: Sequence[str]) -> str:
+    trained, n_networks = model.trained, len(model.trained.loaded.networks)
+    network = figure_name(trained.loaded.config.model)
+    lines = [figure_name(model.name), f"{network}, {model.side} px"]
+    if n_networks > 1:
+        lines[-1] += f", {n_networks} networks"
+    if trained.threshold is not None and trained.positive is not None:
+        name = figure_name(classes[trained.positive])
+        lines.append(f"{name} from {trained.threshold:.3f} on")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The distribution of the shares that fall on the border and into the lungs."""
+"""Plot of the shares of the maps on the border and in the lungs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from balancer.drawing.inks import figure_name
-from balancer.explanation.looks import Looks
+from balancer.explanation.map_shares import MapShares
 
 _INKS = ("#2e3440", "#b5305a", "#0072b2", "#1b6e3c", "#7a4fa3")
 _REFERENCE = "#e69f00"
 _DPI = 110
 _FEW = 3
-"""Fewer values than this get no quartiles."""
+"""Least number of values for which quartiles are drawn."""
 
 
-def save_looks(
-    looks: Mapping[str, Looks],
+def save_map_shares(
+    maps: Mapping[str, MapShares],
     labels: NDArray[np.int64],
     classes: Sequence[str],
     *,
@@ -30,14 +30,14 @@ def save_looks(
     """Draw one panel per region, and in it one line of images per class and model.
 
     Args:
-        looks: Name of each model to where its maps of the N images lie.
+        maps: Shares of the maps of N images, by model.
         labels: int64 (N,), true classes.
         classes: Their names.
-        title: Of the figure.
-        path: The PNG to write.
+        title: Title of the figure.
+        path: Path to the PNG.
     """
-    first = next(iter(looks.values()))
-    lines = [(label, name) for label in range(len(classes)) for name in looks]
+    first = next(iter(maps.values()))
+    lines = [(label, name) for label in range(len(classes)) for name in maps]
     figure = Figure(
         figsize=(4.9 * len(first.shares) + 1.6, 0.5 * len(lines) + 1.9),
         dpi=_DPI,
@@ -47,16 +47,16 @@ def save_looks(
     panels = figure.subplots(1, len(first.shares), squeeze=False, sharey=True)[0]
     for axes, region in zip(panels, first.shares, strict=True):
         for height, (label, name) in enumerate(reversed(lines)):
-            of = looks[name]
+            of = maps[name]
             rows = (labels == label) & ~np.isnan(of.shares[region])
-            ink = _INKS[list(looks).index(name) % len(_INKS)]
+            ink = _INKS[list(maps).index(name) % len(_INKS)]
             _draw(axes, of.shares[region][rows], of.areas[region][rows], height, ink)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(lines) - 0.4))
         axes.set_xlabel(f"share of the map: {region}")
         axes.grid(axis="x", color="#e5e9f0", linewidth=0.8)
         axes.set_axisbelow(True)
     panels[0].set_yticks(
-        range(len(lines)), [_tick(looks[n], labels == c, classes[c], n) for c, n in reversed(lines)]
+        range(len(lines)), [_tick(maps[n], labels == c, classes[c], n) for c, n in reversed(lines)]
     )
     panels[0].tick_params(axis="y", labelsize=8)
     handles = [
@@ -86,8 +86,8 @@ def _draw(
     axes.plot(shares.mean(), height, "D", color="white", markersize=5, markeredgecolor=ink)
 
 
-def _tick(looks: Looks, rows: NDArray[np.bool_], label: str, name: str) -> str:
-    empty = int((looks.empty & rows).sum())
-    told = f", {empty} without a map" if empty else ""
-    grid = f"{looks.grid[0]} x {looks.grid[1]}"
-    return f"{figure_name(label)}, {figure_name(name)}\nn {int(rows.sum())}{told}; grid {grid}"
+def _tick(maps: MapShares, rows: NDArray[np.bool_], label: str, name: str) -> str:
+    empty = int((maps.empty & rows).sum())
+    note = f", {empty} without a map" if empty else ""
+    grid = f"{maps.grid[0]} x {maps.grid[1]}"
+    return f"{figure_name(label)}, {figure_name(name)}\nn {int(rows.sum())}{note}; grid {grid}"
