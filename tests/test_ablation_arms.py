@@ -1,6 +1,7 @@
 import pytest
 
-from balancer.ablation.arms import FAMILIES, read_arms
+from balancer.ablation.arms import read_arms
+from balancer.ablation.families.arm import FAMILIES
 from balancer.errors import ConfigurationError
 
 
@@ -40,7 +41,7 @@ def test_options_reach_the_description() -> None:
     ("lines", "message"),
     [
         (["gna"], "did you mean gan"),
-        ([""], "choose from real"),
+        ([""], "choose from"),
         (["gan ratio=1:2"], "cannot be '1:2'"),
         (["gan rato=2:1"], "no option 'rato=2:1'"),
         (["focal gamma=many"], "cannot be 'many'"),

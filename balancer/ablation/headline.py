@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from balancer.ablation.runs import HELD_BACK, REAL, ArmFacts
+from balancer.ablation.runs import REAL, ArmFacts
 from balancer.statistics.verdict import CONFOUNDED, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE
 
 Table = Mapping[str, Mapping[str, Any]]
@@ -52,7 +52,7 @@ def control(
     Returns:
         None where the study lacks the arm of held-back images or any GAN arm.
     """
-    held_back = next((one for one in facts if one.name.split()[0] == HELD_BACK), None)
+    held_back = next((one for one in facts if one.holds_back), None)
     if held_back is None or _leading_gan(arms) is None:
         return None
     matched = {one.name: arms[one.name] for one in facts if one.duplicates == held_back.duplicates}

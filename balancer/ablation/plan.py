@@ -9,10 +9,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from balancer.ablation.arms import Arm, read_arms
+from balancer.ablation.arms import read_arms
 from balancer.ablation.estimate import Rates
+from balancer.ablation.families.arm import Arm, Needs
 from balancer.ablation.folds import SOURCE_PREFIX, Fold, derived_seed, plan_folds
-from balancer.ablation.material import images_wanted
 from balancer.ablation.progress import duration
 from balancer.ablation.unit import Unit
 from balancer.config import BalancerConfig
@@ -55,12 +55,12 @@ class Plan:
     @property
     def trains_gans(self) -> bool:
         """Whether an arm wants images of a trained generator."""
-        return any(arm.makes for arm in self.arms)
+        return any(arm.trains_generator for arm in self.arms)
 
     @property
     def shows_generated(self) -> bool:
-        """Whether an arm trains on images of a generator, be it an untrained one."""
-        return self.trains_gans or any(arm.family == "noise" for arm in self.arms)
+        """Whether an arm trains on images of a generator, trained or not."""
+        return any(arm.shows_generated for arm in self.arms)
 
     def arms_of(self, fold: Fold) -> list[Arm]:
         """The arms that are trained on a fold."""
@@ -89,7 +89,7 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
         index.records,
         config.ablation,
         config.data.split,
-        held_back=[arm.ratio for arm in arms if arm.family == "held-back-real"],
+        held_back=[arm.ratio for arm in arms if arm.needs is Needs.HELD_BACK],
         seed=config.seed,
     )
     source_folds, reasons = _source_folds(config, index)
@@ -127,7 +127,7 @@ def _rare_classes(config: BalancerConfig, index: Index) -> list[str]:
 
 def _refuse_idle_arms(arms: Sequence[Arm], index: Index) -> None:
     for arm in arms:
-        if "ratio" in arm.options and arm.family != "undersample" and not images_wanted(arm, index):
+        if arm.adds_images and not arm.images_wanted(index):
             counts = ", ".join(f"{label} {n}" for label, n in index.counts("train").items())
             raise ConfigurationError(
                 f"The arm {arm.name} adds images until the classes stand {arm.ratio}, but the "
@@ -186,8 +186,8 @@ def estimated_seconds(
     for fold in plan.all_folds:
         n_train = sum(record.split == "train" for record in fold.records)
         steps = -(-n_train // config.classifier.batch_size)
-        kinds = {arm.makes for arm in plan.arms} - {None}
-        seconds[f"images:{fold.name}"] = images * len(kinds)
+        generators = {arm.needs for arm in plan.arms if arm.trains_generator}
+        seconds[f"images:{fold.name}"] = images * len(generators)
         for unit in plan.units_of([fold]):
             expected = done.get(unit.arm.name, np.mean(list(done.values())) if done else None)
             seconds[unit.name] = float(steps * step_seconds if expected is None else expected)

@@ -10,8 +10,8 @@ from balancer.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
 Kind = Literal["reference", "cheap", "gan", "control"]
-REAL, OVERSAMPLE, HELD_BACK = "real", "oversample", "held-back-real"
-"""Arms that the verdicts speak of by name."""
+REAL, OVERSAMPLE = "real", "oversample"
+"""Names of the arms that others are compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +54,16 @@ class ArmFacts:
         kind: `gan` for arms whose images come from a trained generator, `control` for those that
             check the harness, `reference` for `real`, else `cheap`.
         describes: One sentence for readers.
-        duplicates: The arm that repeats real images until there are as many as in this one; what
-            images of a generator have to beat besides `real`.
+        duplicates: Name of the arm that repeats as many real images as this one adds; what images
+            of a generator have to beat besides `real`.
+        holds_back: Whether it gets real images that no other arm does.
     """
 
     name: str
     kind: Kind
     describes: str
     duplicates: str | None = OVERSAMPLE
+    holds_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

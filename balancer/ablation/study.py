@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from balancer.ablation.arms import Arm
 from balancer.ablation.plan import Plan
 from balancer.ablation.runs import REAL, Run
 from balancer.ablation.unit import Unit, standing_unit
@@ -92,17 +91,12 @@ def describe_design(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "before": {label: counts["real"] for label, counts in images.get(REAL, {}).items()},
         "after": {
             arm.name: {
-                label: round(counts["real"] + counts["added"] * _stays(arm), 1)
+                label: round(counts["real"] + counts["added"] * (arm.pretraining_share is None), 1)
                 for label, counts in images[arm.name].items()
             }
             for arm in plan.arms
         },
     }
-
-
-def _stays(arm: Arm) -> bool:
-    """Whether the images that an arm adds are in its training to the end."""
-    return arm.family != "gan-pretrain"
 
 
 def _n_train(records: Sequence[ImageRecord]) -> int:

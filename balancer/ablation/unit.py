@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from balancer.ablation.arms import Arm
+from balancer.ablation.families.arm import Arm, FoldData
 from balancer.ablation.folds import derived_seed
-from balancer.ablation.made import images_hash, maker_of
-from balancer.ablation.material import Material, prepare_material
 from balancer.ablation.runs import Run
+from balancer.ablation.training_set import TrainingSet, training_set
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, RadiographTable, evaluation_table, load_index
 from balancer.errors import ConfigurationError, Diverged, IntegrityError
@@ -83,7 +82,7 @@ def train_unit(
     index = load_index(place.index_dir)
     directory = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
     settings = _settings(config, unit)
-    inputs = {"index": index.index_hash, "images": images_hash(unit.arm, place, index)}
+    inputs = {"index": index.index_hash, "images": unit.arm.images_hash(place, index)}
     standing = standing_result(
         directory, settings=settings, inputs=inputs, force=force, announce=False
     )
@@ -91,10 +90,8 @@ def train_unit(
         return standing
     seed = derived_seed(config.seed, unit.number, unit.seed, 2)
     real = index.image_set(config.classifier_image_size)
-    make = maker_of(unit.arm, place, index, real, config, seed=seed)
-    material = prepare_material(
-        unit.arm, index, real, config.classifier, make=make, seed=derived_seed(seed, 1)
-    )
+    fold = FoldData(place=place, index=index, real=real, config=config, seed=seed)
+    material = training_set(unit.arm, fold)
 
     def work(folder: Path) -> dict[str, Any]:
         trained = _train(config, index, material, seed, folder)
@@ -151,8 +148,6 @@ def _predictions(directory: Path, name: str, result: UntypedResult) -> Predictio
 
 
 def _settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
-    needs_gan = unit.arm.makes is not None or unit.arm.family == "noise"
-    screened = unit.arm.family == "gan-filtered"
     screen = {
         "reasons": config.synthesis.screen,
         "max_attempts": config.synthesis.max_attempts,
@@ -165,14 +160,14 @@ def _settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
         "image_size": config.classifier_image_size,
         "positive_class": unit.positive,
         "classifier": config.classifier.model_dump(mode="json"),
-        "gan": config.gan.model_dump(mode="json") if needs_gan else None,
-        "screen": screen if screened else None,
+        "gan": config.gan.model_dump(mode="json") if unit.arm.shows_generated else None,
+        "screen": screen if unit.arm.is_screened else None,
         "precision": config.hardware.precision,
     }
 
 
 def _train(
-    config: BalancerConfig, index: Index, material: Material, seed: int, folder: Path
+    config: BalancerConfig, index: Index, material: TrainingSet, seed: int, folder: Path
 ) -> dict[str, Any]:
     validation = evaluation_table(
         index.image_set(config.classifier_image_size), index.classes, "val"
@@ -226,7 +221,7 @@ def _test(
     workspace: Workspace,
     index: Index,
     unit: Unit,
-    material: Material,
+    material: TrainingSet,
     folder: Path,
 ) -> dict[str, Any]:
     """Choose on validation, write the look at the test images down, and look once."""

@@ -122,7 +122,7 @@ def _tasks(
     force: bool,
 ) -> list[Task]:
     """Generators first, since much waits for them."""
-    needing = {unit.fold for unit in left if unit.arm.makes}
+    needing = {unit.fold for unit in left if unit.arm.trains_generator}
     images = [
         Task(
             _images_key(fold.name),
@@ -143,7 +143,7 @@ def _tasks(
         Task(
             unit.name,
             partial(_train, config, workspace, unit, force=force),
-            (_images_key(unit.fold),) if unit.arm.makes else (),
+            (_images_key(unit.fold),) if unit.arm.trains_generator else (),
         )
         for unit in left
     ]
@@ -198,7 +198,8 @@ def _estimate(
         if record is not None:
             spent.setdefault(unit.arm.name, []).append(record.seconds)
     done = {arm: float(np.mean(values)) for arm, values in spent.items()}
-    wanted = {unit.name for unit in left} | {_images_key(u.fold) for u in left if u.arm.makes}
+    wanted = {unit.name for unit in left}
+    wanted |= {_images_key(unit.fold) for unit in left if unit.arm.trains_generator}
     expected = estimated_seconds(config, plan, measure_rates(config), done)
     standing = {
         _images_key(fold.name)

@@ -22,7 +22,9 @@ FACTS = (
     ArmFacts(name="gan ratio=2:1", kind="gan", describes="Images of a GAN until 2:1."),
     ArmFacts(name="gan-filtered", kind="gan", describes="Images that passed the screen."),
     ArmFacts(name="noise", kind="control", describes="Images of an untrained generator."),
-    ArmFacts(name="held-back-real", kind="control", describes="Real images held back."),
+    ArmFacts(
+        name="held-back-real", kind="control", describes="Real images held back.", holds_back=True
+    ),
 )
 SKILL = {"gan ratio=2:1": 0.05, "gan-filtered": 0.1, "noise": -0.3, "held-back-real": 0.5}
 SHOWN = ("auroc", "balanced_accuracy", "sensitivity", "specificity")

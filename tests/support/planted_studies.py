@@ -38,6 +38,7 @@ def facts(*names: str) -> list[ArmFacts]:
             name=name,
             kind=KINDS.get(name, "gan" if name.startswith("gan") else "cheap"),  # type: ignore[arg-type]
             describes=f"The arm {name}.",
+            holds_back=name == "held-back-real",
         )
         for name in names
     ]
