@@ -6,7 +6,6 @@ from typing import Any
 
 from balancer.drawing.wording import printable, without_machine_paths
 from balancer.report.blocks import Code, Report, Section, as_json
-from balancer.report.material import Material, Study
 from balancer.report.plots.arms import (
     Panel,
     save_balance,
@@ -14,6 +13,7 @@ from balancer.report.plots.arms import (
     save_forest,
     save_variance,
 )
+from balancer.report.records import ReportRecords, Study
 from balancer.report.sections.answer import answer
 from balancer.report.sections.arms import arms_section, control_section
 from balancer.report.sections.checklist import checklist, checklist_section
@@ -25,7 +25,7 @@ from balancer.report.sections.spread import balance_section, variance_section
 from balancer.report.sections.two_arms import comparison_section
 
 
-def compose(material: Material) -> tuple[Report, dict[str, Any]]:
+def compose(material: ReportRecords) -> tuple[Report, dict[str, Any]]:
     """Draw the pictures of an ablation, write every section, and gather the raw numbers.
 
     Args:
@@ -56,7 +56,9 @@ def compose(material: Material) -> tuple[Report, dict[str, Any]]:
     return cleaned, without_machine_paths(_json(material, cleaned, curves, rows))
 
 
-def _study_sections(material: Material, study: Study, curves: Mapping[str, Any]) -> list[Section]:
+def _study_sections(
+    material: ReportRecords, study: Study, curves: Mapping[str, Any]
+) -> list[Section]:
     return [
         arms_section(study),
         *_kept(control_section(study)),
@@ -67,7 +69,7 @@ def _study_sections(material: Material, study: Study, curves: Mapping[str, Any])
     ]
 
 
-def _alone(material: Material) -> list[Section]:
+def _alone(material: ReportRecords) -> list[Section]:
     return _kept(comparison_section(material))
 
 
@@ -75,7 +77,7 @@ def _kept(section: Section | None) -> list[Section]:
     return [] if section is None else [section]
 
 
-def _draw(material: Material, study: Study) -> None:
+def _draw(material: ReportRecords, study: Study) -> None:
     folder, arms = material.folder, study.arms
     panels = _panels(study)
     if panels:
@@ -113,7 +115,7 @@ def _panels(study: Study) -> list[Panel]:
 
 
 def _json(
-    material: Material, report: Report, curves: Mapping[str, Any], rows: list[dict[str, str]]
+    material: ReportRecords, report: Report, curves: Mapping[str, Any], rows: list[dict[str, str]]
 ) -> dict[str, Any]:
     return {
         "question": report.answer.question,

@@ -6,7 +6,7 @@ from typing import Any
 
 from balancer.drawing.numbers import METRICS
 from balancer.quality.gate import failures
-from balancer.report.material import Material
+from balancer.report.records import ReportRecords
 
 FOLDER = "metrics"
 _SHOWN = (
@@ -17,7 +17,7 @@ _SHOWN = (
 Figures = dict[str, float | str]
 
 
-def write_metric_files(material: Material) -> None:
+def write_metric_files(material: ReportRecords) -> None:
     """Write `metrics/NAME.json` into the folder of the report.
 
     A file per classifier (`real`, `real+synthetic`), one of their `difference`, one per arm of the
@@ -34,7 +34,7 @@ def write_metric_files(material: Material) -> None:
         (folder / f"{name.replace('/', '_')}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _files(material: Material) -> dict[str, Figures]:
+def _files(material: ReportRecords) -> dict[str, Figures]:
     files = {arm: _scores(result["metrics"]["test"]) for arm, result in material.arms.items()}
     if material.comparison is not None:
         rows = {row["metric"]: row["difference"] for row in material.comparison["rows"]}

@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.config import BalancerConfig
-from balancer.report.material import Material, Record
+from balancer.report.records import Json, ReportRecords
 
 # Where things lay, and what only this machine has; whoever repeats the run names their own.
 _LEFT_OUT = {"data": ("root",), "ablation": ("masks",), "quality": ("inception_weights",)}
 
 
-def recipe_text(material: Material) -> str:
+def recipe_text(material: ReportRecords) -> str:
     """The settings as JSON, which is YAML too, for `--config`."""
     return json.dumps(recipe(material), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def recipe(material: Material) -> dict[str, Any]:
+def recipe(material: ReportRecords) -> dict[str, Any]:
     """Sections of the configuration, from the records of the stages; later ones add to earlier.
 
     Returns:
@@ -36,7 +36,7 @@ def recipe(material: Material) -> dict[str, Any]:
     return found
 
 
-def _records(material: Material) -> list[Record]:
+def _records(material: ReportRecords) -> list[Json]:
     wanted = [
         material.ablation,
         *material.arms.values(),

@@ -16,9 +16,9 @@ from balancer.errors import IntegrityError
 from balancer.evaluation.trained import ARMS
 from balancer.manifest import fingerprint
 from balancer.report.content import compose
-from balancer.report.material import Material, Study
 from balancer.report.metric_files import write_metric_files
 from balancer.report.recipe import recipe_text
+from balancer.report.records import ReportRecords, Study
 from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.render.terminal import arms_table
@@ -169,7 +169,7 @@ def _write(
         draw_comparison(found.arms, comparison, folder)
         write_rows(comparison["rows"], folder / "comparison.csv")
     _copy_pictures(_pictures(workspace, found), folder)
-    material = Material(
+    material = ReportRecords(
         index=_json(workspace.index_dir / "result.json"),
         audit=_json(workspace.index_dir / "audit.json"),
         ablation=_dumped(found.ablation),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from balancer.report.blocks import Paragraph, Section, Table
-from balancer.report.material import Material
+from balancer.report.records import ReportRecords
 from balancer.report.sections import claims
 
 Known = Literal["filled in", "in part", "not known", "for the authors"]
@@ -28,14 +28,14 @@ class Item:
 
     part: str
     asks: str
-    answer: Callable[[Material], Claim]
+    answer: Callable[[ReportRecords], Claim]
 
 
-def _authors(_: Material) -> Claim:
+def _authors(_: ReportRecords) -> Claim:
     return "for the authors", "Not something a run can know."
 
 
-def _unknown(what: str) -> Callable[[Material], Claim]:
+def _unknown(what: str) -> Callable[[ReportRecords], Claim]:
     return lambda _: ("not known", what)
 
 
@@ -93,7 +93,7 @@ ITEMS = (
 """All 44 items, in the order of the checklist."""
 
 
-def checklist(material: Material) -> list[dict[str, str]]:
+def checklist(material: ReportRecords) -> list[dict[str, str]]:
     """Number, part, question, state and answer of every item."""
     return list(_rows(material))
 
@@ -115,7 +115,7 @@ def checklist_section(rows: list[dict[str, str]]) -> Section:
     ])  # fmt: skip
 
 
-def _rows(material: Material) -> Iterator[dict[str, str]]:
+def _rows(material: ReportRecords) -> Iterator[dict[str, str]]:
     for number, item in enumerate(ITEMS, 1):
         state, answer = item.answer(material)
         yield {"number": str(number), "part": item.part, "asks": item.asks, "state": state,

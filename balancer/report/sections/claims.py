@@ -3,18 +3,18 @@
 from typing import Any, Literal
 
 from balancer.drawing.wording import listing, scalar
-from balancer.report.material import Material, Study
+from balancer.report.records import ReportRecords, Study
 from classifier.cards import BUNDLED
 
 Known = Literal["filled in", "in part", "not known", "for the authors"]
 Claim = tuple[Known, str]
 
 
-def _study(material: Material) -> Study | None:
+def _study(material: ReportRecords) -> Study | None:
     return None if material.ablation is None else Study(material.ablation["metrics"])
 
 
-def _settings(material: Material) -> dict[str, Any]:
+def _settings(material: ReportRecords) -> dict[str, Any]:
     """Settings of the classifiers, wherever a stage recorded them."""
     records = [material.ablation, material.arms.get("real")]
     found: dict[str, Any] = {}
@@ -24,22 +24,22 @@ def _settings(material: Material) -> dict[str, Any]:
     return found
 
 
-def _association(material: Material, name: str) -> Any:
+def _association(material: ReportRecords, name: str) -> Any:
     return material.audit.get(name)
 
 
-def kind_of_study(material: Material) -> Claim:
+def kind_of_study(material: ReportRecords) -> Claim:
     """Item 1."""
     gan = "GANs and " if material.generators or material.synthetic or material.ablation else ""
     return "in part", f"Deep learning: {gan}convolutional classifiers. The title is the authors'."
 
 
-def summary(material: Material) -> Claim:
+def summary(material: ReportRecords) -> Claim:
     """Item 2."""
     return "in part", "The first screen of this report; the abstract is the authors'."
 
 
-def aims(material: Material) -> Claim:
+def aims(material: ReportRecords) -> Claim:
     """Item 4."""
     study = _study(material)
     if study is None:
@@ -51,12 +51,12 @@ def aims(material: Material) -> Claim:
     )
 
 
-def goal(material: Material) -> Claim:
+def goal(material: ReportRecords) -> Claim:
     """Item 6."""
     return "in part", "A comparison of ways to train, not a device; its clinical goal is not known."
 
 
-def sources(material: Material) -> Claim:
+def sources(material: ReportRecords) -> Claim:
     """Item 7."""
     found = _association(material, "source")
     if found is None:
@@ -64,7 +64,7 @@ def sources(material: Material) -> Claim:
     return "in part", f"Sources in the metadata: {listing(list(found['table']))}."
 
 
-def inclusion(material: Material) -> Claim:
+def inclusion(material: ReportRecords) -> Claim:
     """Item 8."""
     metrics = material.index["metrics"]
     return "in part", (
@@ -73,7 +73,7 @@ def inclusion(material: Material) -> Claim:
     )
 
 
-def preprocessing(material: Material) -> Claim:
+def preprocessing(material: ReportRecords) -> Claim:
     """Item 9."""
     study = _study(material)
     size = None if study is None else study.design.get("image_size")
@@ -82,7 +82,7 @@ def preprocessing(material: Material) -> Claim:
     return "filled in", f"8-bit grey{pixels}; real and synthetic images are read alike."
 
 
-def subsets(material: Material) -> Claim:
+def subsets(material: ReportRecords) -> Claim:
     """Item 10."""
     study = _study(material)
     held_back = {} if study is None else study.design.get("held_back") or {}
@@ -92,23 +92,23 @@ def subsets(material: Material) -> Claim:
     return "filled in", f"Held back in training for the positive control: {kept}."
 
 
-def missing(material: Material) -> Claim:
+def missing(material: ReportRecords) -> Claim:
     """Item 12."""
     n = material.index["metrics"]["quarantined"]
     return "in part", f"{n} unusable files were set aside; how missing cases arose is not known."
 
 
-def reference(material: Material) -> Claim:
+def reference(material: ReportRecords) -> Claim:
     """Item 14."""
     return "not known", "The folder an image lies in is its label; how it was found is not known."
 
 
-def test_annotation(material: Material) -> Claim:
+def test_annotation(material: ReportRecords) -> Claim:
     """Item 17."""
     return "not known", "Test labels are folder names like the others."
 
 
-def partitions(material: Material) -> Claim:
+def partitions(material: ReportRecords) -> Claim:
     """Item 19."""
     study = _study(material)
     kind = material.index["metrics"]["groups"]["kind"]
@@ -121,7 +121,7 @@ def partitions(material: Material) -> Claim:
     )
 
 
-def disjoint(material: Material) -> Claim:
+def disjoint(material: ReportRecords) -> Claim:
     """Item 20."""
     groups = material.index["metrics"]["groups"]
     without = groups.get("images_without_patient")
@@ -133,7 +133,7 @@ def disjoint(material: Material) -> Claim:
     return "filled in", f"By {groups['kind']}; no group is in two partitions."
 
 
-def sample_size(material: Material) -> Claim:
+def sample_size(material: ReportRecords) -> Claim:
     """Item 21."""
     study = _study(material)
     found = {} if study is None else {
@@ -148,7 +148,7 @@ def sample_size(material: Material) -> Claim:
     )
 
 
-def model(material: Material) -> Claim:
+def model(material: ReportRecords) -> Claim:
     """Item 22."""
     recipe = _settings(material).get("classifier") or {}
     if not recipe:
@@ -158,14 +158,14 @@ def model(material: Material) -> Claim:
     return "filled in", f"{recipe.get('model')}, input {size} px; all settings under Recipes."
 
 
-def software(material: Material) -> Claim:
+def software(material: ReportRecords) -> Claim:
     """Item 23."""
     versions = (material.ablation or material.index)["versions"]
     named = [f"{name} {versions[name]}" for name in ("balancer", "torch") if name in versions]
     return "filled in", f"{listing(named)}; the rest under Recipes."
 
 
-def initialisation(material: Material) -> Claim:
+def initialisation(material: ReportRecords) -> Claim:
     """Item 24."""
     recipe = _settings(material).get("classifier") or {}
     weights = recipe.get("weights")
@@ -176,7 +176,7 @@ def initialisation(material: Material) -> Claim:
     return "in part", f"{recipe.get('model', 'The network')}: {where}; the rest by seed."
 
 
-def training(material: Material) -> Claim:
+def training(material: ReportRecords) -> Claim:
     """Item 25."""
     study = _study(material)
     design = {} if study is None else study.design
@@ -185,7 +185,7 @@ def training(material: Material) -> Claim:
     return "filled in", f"All arms alike:{told} same schedule and seeds; settings under Recipes."
 
 
-def selection(material: Material) -> Claim:
+def selection(material: ReportRecords) -> Claim:
     """Item 26."""
     recipe = _settings(material).get("classifier") or {}
     if recipe.get("keep") == "last":
@@ -196,7 +196,7 @@ def selection(material: Material) -> Claim:
     return "filled in", "Checkpoint and threshold by validation images, never by test images."
 
 
-def ensembles(material: Material) -> Claim:
+def ensembles(material: ReportRecords) -> Claim:
     """Item 27."""
     recipe = _settings(material).get("classifier") or {}
     members, views = recipe.get("members") or 1, len(recipe.get("views") or ("plain",))
@@ -208,14 +208,14 @@ def ensembles(material: Material) -> Claim:
     )
 
 
-def metrics(material: Material) -> Claim:
+def metrics(material: ReportRecords) -> Claim:
     """Item 28."""
     study = _study(material)
     primary = "AUROC" if study is None else study.title
     return "filled in", f"Primary: {primary}; others, calibration included, beside it."
 
 
-def uncertainty(material: Material) -> Claim:
+def uncertainty(material: ReportRecords) -> Claim:
     """Item 29."""
     if material.ablation is None:
         return "in part", "Bootstrap over the test groups; one training run, so no more."
@@ -225,7 +225,7 @@ def uncertainty(material: Material) -> Claim:
     )
 
 
-def robustness(material: Material) -> Claim:
+def robustness(material: ReportRecords) -> Claim:
     """Item 30."""
     study = _study(material)
     if study is None:
@@ -237,12 +237,12 @@ def robustness(material: Material) -> Claim:
     )
 
 
-def internal(material: Material) -> Claim:
+def internal(material: ReportRecords) -> Claim:
     """Item 32."""
     return "filled in", "Test images of the same folder, each read once per run."
 
 
-def external(material: Material) -> Claim:
+def external(material: ReportRecords) -> Claim:
     """Item 33."""
     study = _study(material)
     found = {} if study is None else study.metrics.get("external") or {}
@@ -251,7 +251,7 @@ def external(material: Material) -> Claim:
     return "filled in", f"Tested on {listing(list(found))}."
 
 
-def flow(material: Material) -> Claim:
+def flow(material: ReportRecords) -> Claim:
     """Item 35."""
     found = material.index["metrics"]
     return "in part", (
@@ -261,12 +261,12 @@ def flow(material: Material) -> Claim:
     )
 
 
-def performance(material: Material) -> Claim:
+def performance(material: ReportRecords) -> Claim:
     """Item 37."""
     return "filled in", "With 95 % intervals in every table."
 
 
-def diagnostic(material: Material) -> Claim:
+def diagnostic(material: ReportRecords) -> Claim:
     """Item 38."""
     study = _study(material)
     if study is None:
@@ -279,22 +279,22 @@ def diagnostic(material: Material) -> Claim:
     )
 
 
-def failures(material: Material) -> Claim:
+def failures(material: ReportRecords) -> Claim:
     """Item 39."""
     return "in part", "Confusion of the classes; no single case was looked at."
 
 
-def limitations(material: Material) -> Claim:
+def limitations(material: ReportRecords) -> Claim:
     """Item 40."""
     n = len(material.index["metrics"]["warnings"])
     return "in part", f"“What this does not say”, and {n} warnings of the audit."
 
 
-def protocol(material: Material) -> Claim:
+def protocol(material: ReportRecords) -> Claim:
     """Item 42."""
     return "in part", "The configuration, in full, under Recipes; no protocol is registered."
 
 
-def availability(material: Material) -> Claim:
+def availability(material: ReportRecords) -> Claim:
     """Item 43."""
     return "in part", "Versions, settings and hashes under Recipes; access to data is not known."

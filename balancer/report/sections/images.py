@@ -5,7 +5,7 @@ from typing import Any
 
 from balancer.drawing.wording import number
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material
+from balancer.report.records import ReportRecords
 
 _NOT_ASKED = "not asked"
 _GATE = {
@@ -15,7 +15,7 @@ _GATE = {
 }
 
 
-def images_section(material: Material) -> Section:
+def images_section(material: ReportRecords) -> Section:
     """Pictures and gate of each class that has synthetic images."""
     blocks: list[Block] = []
     folds = (material.ablation or {}).get("metrics", {}).get("quality") or {}
@@ -46,7 +46,7 @@ def images_section(material: Material) -> Section:
 
 
 def _class(
-    material: Material, label: str, entry: Mapping[str, Any], prefix: str
+    material: ReportRecords, label: str, entry: Mapping[str, Any], prefix: str
 ) -> Iterator[Block]:
     def named(name: str) -> str:
         return f"{prefix}{name}-{label}"
@@ -174,7 +174,7 @@ def _folds(folds: Mapping[str, Mapping[str, Any]]) -> Table:
                  word_column=2)  # fmt: skip
 
 
-def _training(material: Material) -> Iterator[Block]:
+def _training(material: ReportRecords) -> Iterator[Block]:
     figures: list[Block] = []
     for prefix, what in (("losses", "Losses"), ("selection", "Snapshots, against validation")):
         for path in sorted(material.folder.glob(f"{prefix}-*.png")):

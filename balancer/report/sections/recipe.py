@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from balancer.report.blocks import Block, Code, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material, Record
 from balancer.report.recipe import recipe_text
+from balancer.report.records import Json, ReportRecords
 
 RECIPE_NAME = "recipe.yaml"
 
 
-def recipe_section(material: Material) -> Section:
+def recipe_section(material: ReportRecords) -> Section:
     """Every record that a stage left, and the commands in order."""
     records = dict(_records(material))
     blocks: list[Block] = [
@@ -42,7 +42,7 @@ def recipe_section(material: Material) -> Section:
     return Section("recipes", "Recipes, versions and commands", blocks)
 
 
-def _records(material: Material) -> Iterator[tuple[str, Record]]:
+def _records(material: ReportRecords) -> Iterator[tuple[str, Json]]:
     yield "prepare", material.index
     if material.ablation is not None:
         yield "ablate", material.ablation
@@ -53,7 +53,7 @@ def _records(material: Material) -> Iterator[tuple[str, Record]]:
         yield "quality", material.quality
 
 
-def _commands(material: Material) -> Iterator[str]:
+def _commands(material: ReportRecords) -> Iterator[str]:
     design = {} if material.ablation is None else material.ablation["metrics"].get("design") or {}
     if material.ablation is not None:
         plain = f"balancer ablate --config {RECIPE_NAME} --data DIR"
@@ -62,7 +62,7 @@ def _commands(material: Material) -> Iterator[str]:
         yield f"balancer run --config {RECIPE_NAME} --data DIR"
 
 
-def _versions(records: Mapping[str, Record]) -> Table:
+def _versions(records: Mapping[str, Json]) -> Table:
     packages: list[str] = []
     for record in records.values():
         packages += [name for name in record["versions"] if name not in packages]
@@ -74,7 +74,7 @@ def _versions(records: Mapping[str, Record]) -> Table:
                  text_columns=tuple(range(1, len(records) + 1)))  # fmt: skip
 
 
-def _generators(generators: Mapping[str, Record]) -> Table:
+def _generators(generators: Mapping[str, Json]) -> Table:
     keys = ("training_ids", "images_shown")
     rows = []
     for label, card in generators.items():

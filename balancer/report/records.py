@@ -9,12 +9,12 @@ import numpy as np
 
 from balancer.report.units import Floats, Unit
 
-Record = Mapping[str, Any]
+Json = Mapping[str, Any]
 _MOST_CURVES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class ReportRecords:
     """Results of the stages as JSON, and where the pictures lie.
 
     Attributes:
@@ -34,17 +34,17 @@ class Material:
         folder: Where pictures are written, and found.
     """
 
-    index: Record
-    audit: Record
-    ablation: Record | None
+    index: Json
+    audit: Json
+    ablation: Json | None
     units: Mapping[str, list[Unit]]
-    comparison: Record | None
-    arms: Mapping[str, Record]
-    synthetic: Record | None
-    quality: Record | None
+    comparison: Json | None
+    arms: Mapping[str, Json]
+    synthetic: Json | None
+    quality: Json | None
     fold: str | None
-    fold_quality: Record | None
-    generators: Mapping[str, Record]
+    fold_quality: Json | None
+    generators: Mapping[str, Json]
     seed: int
     folder: Path
 
@@ -57,20 +57,20 @@ class Material:
 class Study:
     """The metrics of an ablation, with the questions that every part of a report asks of them."""
 
-    metrics: Record
+    metrics: Json
 
     @property
-    def question(self) -> Record:
+    def question(self) -> Json:
         """What was asked, fixed before any run."""
         return dict(self.metrics["question"])
 
     @property
-    def arms(self) -> Mapping[str, Record]:
+    def arms(self) -> Mapping[str, Json]:
         """All arms in the order of the configuration."""
         return dict(self.metrics["arms"])
 
     @property
-    def design(self) -> Record:
+    def design(self) -> Json:
         """Splits, sizes and counts."""
         return dict(self.metrics.get("design") or {})
 
@@ -113,7 +113,7 @@ class Study:
         """The arm of repeated real images that an arm is compared with, count-matched."""
         return next((name for name in self.arms[arm]["against"] if name != "real"), None)
 
-    def difference(self, arm: str, reference: str, key: str | None = None) -> Record | None:
+    def difference(self, arm: str, reference: str, key: str | None = None) -> Json | None:
         """Arm minus reference on a metric, the primary one by default; None: not compared."""
         against = self.arms[arm]["against"].get(reference)
         if against is None:
