@@ -22,10 +22,11 @@ from balancer.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
+from balancer.evaluation.records import UnitMetrics
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
 from balancer.resources import classifier_trainer
-from balancer.results import UntypedResult, perform, read_result, standing_result
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import LoadedClassifier, load_classifier
 from classifier.losses import training_prior
@@ -66,8 +67,8 @@ class Unit:
 
 def train_unit(
     config: BalancerConfig, workspace: Workspace, unit: Unit, *, force: bool = False
-) -> UntypedResult:
-    """Train and test one classifier, unless it stands already.
+) -> StageResult[UnitMetrics]:
+    """Train and test one classifier, unless its result is up to date.
 
     All arms of a fold and seed share the split, the order's seed, the network's first weights and
     the number of optimizer steps.
@@ -84,7 +85,7 @@ def train_unit(
     settings = _settings(config, unit)
     inputs = {"index": index.index_hash, "images": unit.arm.images_hash(place, index)}
     standing = standing_result(
-        directory, settings=settings, inputs=inputs, force=force, announce=False
+        directory, UnitMetrics, settings=settings, inputs=inputs, force=force, announce=False
     )
     if standing is not None:
         return standing
@@ -93,20 +94,17 @@ def train_unit(
     fold = FoldData(place=place, index=index, real=real, config=config, seed=seed)
     material = training_set(unit.arm, fold)
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> UnitMetrics:
         trained = _train(config, index, material, seed, folder)
-        return (
-            {"arm": unit.arm.name}
-            | trained
-            | _test(config, workspace, index, unit, material, folder)
-        )
+        tested = _test(config, workspace, index, unit, material, folder)
+        return UnitMetrics.model_validate({"arm": unit.arm.name} | trained | tested)
 
     return perform(_STAGE, workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
-def standing_unit(workspace: Workspace, unit: Unit) -> UntypedResult | None:
-    """The finished record of a unit, whatever its settings; None where there is none."""
-    return read_result(workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug))
+def standing_unit(workspace: Workspace, unit: Unit) -> StageResult[UnitMetrics] | None:
+    """Return the result of a unit, regardless of its settings; None if there is none."""
+    return read_result(workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug), UnitMetrics)
 
 
 def read_run(workspace: Workspace, unit: Unit) -> Run:
@@ -116,30 +114,30 @@ def read_run(workspace: Workspace, unit: Unit) -> Run:
         IntegrityError: Its predictions are missing or were changed.
     """
     directory = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
-    result = read_result(directory)
+    result = read_result(directory, UnitMetrics)
     if result is None:
         raise IntegrityError(
             f"{directory} should hold a finished run, but is missing; run `balancer ablate` again."
         )
-    tables = {name: _predictions(directory, name, result) for name in (TEST, VALIDATION)}
+    tables = {name: _predictions(directory, name, result.metrics) for name in (TEST, VALIDATION)}
     names = tables[TEST].class_names
     return Run(
         arm=unit.arm.name,
         fold=unit.fold,
         seed=unit.seed,
         positive=names.index(unit.positive),
-        threshold=result.metrics["threshold"],
-        training_prior=np.array(result.metrics["training_prior"], np.float64),
-        n_outside=result.metrics["n"]["all"] - len(tables[TEST].labels),
+        threshold=result.metrics.threshold,
+        training_prior=np.array(result.metrics.training_prior, np.float64),
+        n_outside=result.metrics.n.all - len(tables[TEST].labels),
         seconds=result.seconds,
         test=tables[TEST],
         validation=tables[VALIDATION],
     )
 
 
-def _predictions(directory: Path, name: str, result: UntypedResult) -> Predictions:
+def _predictions(directory: Path, name: str, metrics: UnitMetrics) -> Predictions:
     path = directory / f"{name}.csv"
-    if not path.is_file() or fingerprint(path.read_bytes()) != result.metrics[name]:
+    if not path.is_file() or fingerprint(path.read_bytes()) != getattr(metrics, name):
         raise IntegrityError(
             f"{path} is missing or was changed after the run; remove its folder and run "
             "`balancer ablate` again."

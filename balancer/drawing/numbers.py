@@ -1,7 +1,7 @@
-"""Metrics by name, and their values as text: intervals, three digits, one line each."""
+"""Metrics by name, and their values as text: intervals and three digits."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 METRICS = {
     "auroc": "AUROC",
@@ -17,24 +17,43 @@ METRICS = {
 """Scalar metrics in the order of the tables; all but ECE are better when higher."""
 
 
+class HasInterval(Protocol):
+    """A value with its 95 % interval; each is None where it is undefined."""
+
+    @property
+    def value(self) -> float | None:
+        """The value."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the interval."""
+
+
 def metric_lines(test: Mapping[str, Any]) -> list[str]:
-    """What the terminal shows of the metrics of one test, a line each."""
+    """Format the metrics of one test for the terminal, a line each."""
     return [f"  {title:18} {interval(test[key])}" for key, title in METRICS.items()]
 
 
-def interval(scalar: Mapping[str, Any], *, sign: bool = False) -> str:
-    """`0.912 (0.874 to 0.941)`, or `undefined` where a metric has no value."""
-    if scalar["value"] is None:
+def interval(scalar: HasInterval | Mapping[str, Any], *, sign: bool = False) -> str:
+    """Format as `0.912 (0.874 to 0.941)`, or `undefined` where a metric has no value."""
+    if isinstance(scalar, Mapping):
+        value, low, high = scalar["value"], scalar["low"], scalar["high"]
+    else:
+        value, low, high = scalar.value, scalar.low, scalar.high
+    if value is None:
         return "undefined"
-    value = three_digits(scalar["value"], sign=sign)
-    if scalar["low"] is None:
-        return value
-    low, high = (three_digits(scalar[end], sign=sign) for end in ("low", "high"))
-    return f"{value} ({low} to {high})"
+    text = three_digits(value, sign=sign)
+    if low is None or high is None:
+        return text
+    return f"{text} ({three_digits(low, sign=sign)} to {three_digits(high, sign=sign)})"
 
 
 def three_digits(value: float, *, sign: bool = False) -> str:
-    """Three digits; what is not quite 1 is never shown as 1.000, since that claims perfection."""
+    """Format with three digits; a value just below 1 never becomes 1.000, which claims too much."""
     if 0.9995 <= value < 1 and not sign:
         return "0.999"
     return f"{value:{'+' if sign else ''}z.3f}"

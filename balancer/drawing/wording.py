@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from balancer.drawing.numbers import METRICS, interval
+from balancer.drawing.numbers import METRICS, HasInterval, interval
 
 TITLES = METRICS | {
     "sensitivity_at_specificity": "sensitivity at fixed specificity",
@@ -35,11 +35,13 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def scalar(found: Mapping[str, Any] | None, *, sign: bool = False) -> str:
-    """A value with its interval, or `undefined`."""
+def scalar(found: HasInterval | Mapping[str, Any] | None, *, sign: bool = False) -> str:
+    """Format a value with its interval, or `undefined`."""
     if found is None:
         return "not measured"
-    return interval({"value": None, "low": None, "high": None} | dict(found), sign=sign)
+    if isinstance(found, Mapping):
+        found = {"value": None, "low": None, "high": None} | dict(found)
+    return interval(found, sign=sign)
 
 
 def probability(p: float | None) -> str:

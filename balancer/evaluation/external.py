@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from balancer.data.audit.admission import drop_copies, refuse_synthetic, refuse_unusable
 from balancer.data.build import real_record
@@ -21,6 +20,7 @@ from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.data.split import verify_splits
 from balancer.errors import DataError, IntegrityError
+from balancer.evaluation.records import ExternalFacts
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor
 from balancer.manifest import ImageRecord
@@ -78,16 +78,16 @@ class External:
         pixels = open_cache(directory, roots, self.records, size, preprocessor(wanted), masks)
         return ImageSet(self.records, pixels)
 
-    def facts(self) -> dict[str, Any]:
-        """What was taken and what was left out; JSON-ready."""
-        return {
-            "classes": dict(sorted(Counter(record.label for record in self.records).items())),
-            "n_images": len(self.records),
-            "n_groups": len({record.group for record in self.records}),
-            "dropped": dict(self.dropped),
-            "unusable": len(self.unusable),
-            "copies": self.n_copies,
-        }
+    def facts(self) -> ExternalFacts:
+        """Count what is used and what is left out."""
+        return ExternalFacts(
+            classes=dict(sorted(Counter(record.label for record in self.records).items())),
+            n_images=len(self.records),
+            n_groups=len({record.group for record in self.records}),
+            dropped=dict(self.dropped),
+            unusable=len(self.unusable),
+            copies=self.n_copies,
+        )
 
 
 def load_external(root: Path, index: Index, config: DataConfig) -> External:

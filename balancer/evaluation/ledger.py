@@ -1,4 +1,4 @@
-"""Every look at test images is written down before it is taken, and never struck out."""
+"""The ledger: each read of test images, noted before it happens and never removed."""
 
 import csv
 import io
@@ -9,25 +9,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field
 
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
+from balancer.results import Record
 
 TEST, EXPLAIN = "test", "explain"
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One classifier's look at one set of test images.
+    """One classifier's read of one set of test images.
 
     Attributes:
         time: UTC, ISO 8601.
         what: `test`, `explain` for maps of test images, or `external:` and the name of another
             data set.
-        fold: Of the classifier; `index` for the split of the workspace.
-        seed: Of the classifier.
-        arm: Of the classifier.
+        fold: Name of the classifier's fold; `index` for the split of the workspace.
+        seed: Seed of the classifier.
+        arm: Name of the classifier's arm.
         images: Number of images.
         images_sha256: Fingerprint of their ids, in order.
     """
@@ -41,13 +43,35 @@ class Read:
     images_sha256: str
 
 
+class LedgerSummary(Record):
+    """Number of times that test images were read.
+
+    Attributes:
+        reads: Number of reads of test splits.
+        runs: Number of classifiers that read one.
+        most_reads_of_a_case_per_arm_and_seed: Greatest number of reads by one classifier.
+        read_again: Number of reads of each classifier with more than one.
+        explained: Number of reads by `balancer explain` for each model.
+        reads_elsewhere: Number of reads of each other data set.
+        sentence: The same for readers.
+    """
+
+    reads: int
+    runs: int
+    most_reads_of_a_case_per_arm_and_seed: int
+    read_again: dict[str, int]
+    explained: dict[str, int] = Field(default_factory=dict)
+    reads_elsewhere: dict[str, int] = Field(default_factory=dict)
+    sentence: str
+
+
 def note_read(
     directory: Path, *, what: str, fold: str, seed: int, arm: str, images: int, images_sha256: str
 ) -> None:
-    """Write a read down; a file of its own each, so that many machines may write at once.
+    """Note a read, in a file of its own, so that several machines can write at once.
 
     Raises:
-        OSError: It cannot be written; the images must not be looked at then.
+        OSError: The entry cannot be written; the images must not be read then.
     """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     read = Read(now, what, fold, seed, arm, images, images_sha256)
@@ -59,7 +83,7 @@ def note_read(
 
 
 def read_ledger(directory: Path) -> list[Read]:
-    """All reads, by time.
+    """Return all reads, by time.
 
     Raises:
         IntegrityError: An entry is damaged.
@@ -76,7 +100,7 @@ def read_ledger(directory: Path) -> list[Read]:
 
 
 def n_reads(directory: Path, *, arm: str, images_sha256: str) -> int:
-    """How often classifiers of an arm were tested on these very images.
+    """Count the tests of classifiers of an arm on exactly these images.
 
     Raises:
         IntegrityError: An entry is damaged.
@@ -88,12 +112,12 @@ def n_reads(directory: Path, *, arm: str, images_sha256: str) -> int:
 
 
 def fingerprint_of_images(image_ids: Iterable[str]) -> str:
-    """SHA-256 of image ids in their order."""
+    """Return the SHA-256 of image ids in their order."""
     return fingerprint("\n".join(image_ids).encode())
 
 
 def ledger_table(reads: Sequence[Read]) -> str:
-    """The ledger as CSV."""
+    """Return the ledger as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(Read.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
@@ -101,12 +125,15 @@ def ledger_table(reads: Sequence[Read]) -> str:
     return text.getvalue()
 
 
-def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
-    """How often each classifier's test images were looked at."""
+def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
+    """Count how often each classifier read its test images."""
     of_test = [read for read in reads if read.what == TEST]
     times = Counter((read.fold, read.seed, read.arm) for read in of_test)
-    most = max(times.values(), default=0)
     again = {f"{arm}, {fold}, seed {seed}": n for (fold, seed, arm), n in times.items() if n > 1}
+    explained = Counter(read.arm for read in reads if read.what == EXPLAIN)
+    elsewhere = Counter(
+        read.what.partition(":")[2] for read in reads if read.what not in (TEST, EXPLAIN)
+    )
     sentence = f"{len(of_test)} reads of test splits by {len(times)} classifiers"
     if again:
         worst = ", ".join(f"{name} ({n})" for name, n in list(again.items())[:5])
@@ -116,22 +143,20 @@ def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
         )
     else:
         sentence += ": each test case once per classifier."
-    explained = Counter(read.arm for read in reads if read.what == EXPLAIN)
     if explained:
-        told = ", ".join(f"{arm} {n}" for arm, n in sorted(explained.items()))
-        sentence += f" Maps of test images by `balancer explain`: {told}."
-    elsewhere = Counter(
-        read.what.partition(":")[2] for read in reads if read.what not in (TEST, EXPLAIN)
-    )
+        sentence += f" Maps of test images by `balancer explain`: {_counts(explained)}."
     if elsewhere:
-        told = ", ".join(f"{name} {n}" for name, n in sorted(elsewhere.items()))
-        sentence += f" Reads of other data sets: {told}."
-    return {
-        "reads": len(of_test),
-        "runs": len(times),
-        "most_reads_of_a_case_per_arm_and_seed": most,
-        "read_again": again,
-        "explained": dict(sorted(explained.items())),
-        "reads_elsewhere": dict(sorted(elsewhere.items())),
-        "sentence": sentence,
-    }
+        sentence += f" Reads of other data sets: {_counts(elsewhere)}."
+    return LedgerSummary(
+        reads=len(of_test),
+        runs=len(times),
+        most_reads_of_a_case_per_arm_and_seed=max(times.values(), default=0),
+        read_again=again,
+        explained=dict(sorted(explained.items())),
+        reads_elsewhere=dict(sorted(elsewhere.items())),
+        sentence=sentence,
+    )
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(counts.items()))

@@ -113,7 +113,7 @@ def run(
             "arm": arm,
             "positive_class": result.metrics["positive_class"],
             "threshold": result.metrics["threshold"],
-            "external": external.facts(),
+            "external": external.facts().model_dump(),
             "predictions": fingerprint((folder / PREDICTIONS).read_bytes()),
             "test": test,
         }

@@ -1,0 +1,446 @@
+"""Typed content of `ablation/result.json`: the question, each arm, and what readers need beside.
+
+Undefined values are null with a reason. Order and names of the fields are those of the file.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from balancer.ablation.runs import Kind
+from balancer.evaluation.ledger import LedgerSummary
+from balancer.evaluation.records import ExternalFacts, Interval, Scalar
+from balancer.results import Record
+from balancer.shortcuts.records import ProbeResult
+from balancer.statistics.verdict import Word
+
+
+class AskedQuestion(Record):
+    """The question of a study, fixed before any run.
+
+    Attributes:
+        primary: Key of the metric that the verdicts are about.
+        primary_title: Name of that metric.
+        margin: Differences up to this size count as none.
+        alpha: One-sided level of each claim.
+        specificity: Specificity at which sensitivity is given.
+        positive_class: Name of the positive class.
+        class_names: Names of the classes, in the order of their numbers.
+        deployment_prior: Class shares where the classifier will be used.
+        test_to_train: Test images per image outside the test split, mean over the runs.
+    """
+
+    primary: str
+    primary_title: str
+    margin: float
+    alpha: float
+    specificity: float
+    positive_class: str
+    class_names: tuple[str, ...]
+    deployment_prior: Mapping[str, float]
+    test_to_train: float
+
+
+class Level(Interval):
+    """Mean of a metric over the runs of an arm, with its 95 % interval.
+
+    Attributes:
+        sd_runs: Standard deviation between the runs.
+        sd_cases: Standard deviation that other test cases would cause, by bootstrap within a run.
+        n: Number of runs that define the metric.
+        reason: Why it is undefined in all runs.
+        skipped: Number of runs that do not define it, and why.
+    """
+
+    sd_runs: float | None
+    sd_cases: float | None
+    n: int
+    reason: str | None = None
+    skipped: str | None = None
+
+
+class Calibration(Record):
+    """Brier score, ECE, slope and intercept of the probabilities: raw, and prior-corrected."""
+
+    raw: Mapping[str, Level]
+    corrected: Mapping[str, Level]
+
+
+class RunScores(Record):
+    """Scores of one run; None where a score is undefined.
+
+    Attributes:
+        fold: Name of the split.
+        seed: Number of the training seed.
+        threshold: Threshold chosen on validation images; None with more than two classes.
+    """
+
+    fold: str
+    seed: int
+    threshold: float | None
+    auroc: float | None
+    average_precision: float | None
+    balanced_accuracy: float | None
+    sensitivity: float | None
+    specificity: float | None
+    accuracy: float | None
+    f1: float | None
+    mcc: float | None
+    sensitivity_at_specificity: float | None
+    brier_raw: float | None
+    brier_corrected: float | None
+    ece_raw: float | None
+    slope_raw: float | None
+    intercept_raw: float | None
+    ece_corrected: float | None
+    slope_corrected: float | None
+    intercept_corrected: float | None
+
+    def value(self, key: str) -> float | None:
+        """Return a score by its key."""
+        found: float | None = getattr(self, key)
+        return found
+
+
+class Bounds(Record):
+    """Middle 95 % of resampled values; None where no resample defines one."""
+
+    low: float | None
+    high: float | None
+
+
+class Difference(Interval):
+    """Arm minus reference in one metric, with its 95 % interval.
+
+    Attributes:
+        p: Two-sided p.
+        p_holm: The same after Holm's correction over the arms that share the reference.
+        bootstrap: Interval by resampling groups.
+        n: Number of pairs of runs that define it.
+        reason: Why it is undefined.
+    """
+
+    p: float | None
+    p_holm: float | None
+    bootstrap: Bounds
+    n: int
+    reason: str | None = None
+
+
+class DeLongOfRuns(Record):
+    """DeLong's test of each pair of runs.
+
+    Attributes:
+        p: Two-sided p of each pair; None where undefined.
+        median_p: Their median.
+        n_significant: Number of pairs with p at most alpha.
+        combined_p: Twice the median, at most 1.
+    """
+
+    p: tuple[float | None, ...]
+    median_p: float
+    n_significant: int
+    combined_p: float
+
+
+class UndefinedDeLong(Record):
+    """DeLong's test where no pair of runs defines it."""
+
+    median_p: None
+    n_significant: None
+    combined_p: None
+    p: tuple[None, ...]
+    reason: str
+
+
+class McNemarOfRuns(Record):
+    """McNemar's test of each pair of runs.
+
+    Attributes:
+        p: Two-sided p of each pair.
+        only_arm_right: Number of images, over all pairs, that only the arm classified correctly.
+        only_reference_right: Number that only the reference classified correctly.
+        median_p: Median p.
+        reason: Why there is none.
+    """
+
+    p: tuple[float, ...]
+    only_arm_right: int
+    only_reference_right: int
+    median_p: float | None
+    reason: str | None = None
+
+
+class ReferenceTests(Record):
+    """Tests of an arm against a reference.
+
+    Attributes:
+        n: Number of pairs of runs.
+        metrics: Difference in each metric.
+        delong: DeLong's tests.
+        mcnemar: McNemar's tests.
+    """
+
+    n: int
+    metrics: Mapping[str, Difference]
+    delong: DeLongOfRuns | UndefinedDeLong
+    mcnemar: McNemarOfRuns
+
+
+class ArmVerdict(Record):
+    """Verdict on an arm; see `balancer.statistics.verdict.Verdict`.
+
+    Attributes:
+        difference: Difference to `real` in the primary metric.
+    """
+
+    word: Word
+    uncapped: Word
+    difference: Scalar
+    p_holm: float | None
+    p_helps: float | None
+    p_hurts: float | None
+    p_equivalent: float | None
+    detectable: float | None
+    sentence: str
+
+
+class ReferenceVerdict(Record):
+    """Place of the reference among the verdicts; the same fields as an `ArmVerdict`."""
+
+    p_holm: None = None
+    p_helps: None = None
+    p_hurts: None = None
+    p_equivalent: None = None
+    detectable: None = None
+    word: Literal["reference"]
+    uncapped: Literal["reference"]
+    difference: Scalar
+    sentence: str
+
+
+class ArmResult(Record):
+    """Results of one arm.
+
+    Attributes:
+        kind: See `ArmFacts`.
+        describes: One sentence for readers.
+        n_runs: Number of finished runs.
+        minutes: Mean time of a run; None without runs.
+        metrics: Mean of each metric.
+        calibration: Means of the calibration.
+        per_run: Scores of each run.
+        against: Reference to the tests against it.
+        verdict: The verdict.
+    """
+
+    kind: Kind
+    describes: str
+    n_runs: int
+    minutes: float | None
+    metrics: Mapping[str, Level]
+    calibration: Calibration
+    per_run: tuple[RunScores, ...]
+    against: Mapping[str, ReferenceTests]
+    verdict: ArmVerdict | ReferenceVerdict
+
+
+class Headline(Record):
+    """Verdict of a whole study, in a word and in a few sentences."""
+
+    word: str
+    sentence: str
+
+
+class ControlResult(Record):
+    """Gain from real images in place of generated ones, beside that from the GAN.
+
+    Attributes:
+        arm: Name of the arm with held-back real images.
+        bought: Its difference to `real` in the primary metric.
+        gan_arm: Name of the GAN arm.
+        gan_bought: Its difference.
+        n_held_back: Number of different held-back images, mean over the splits.
+        sentence: The same in words.
+    """
+
+    arm: str
+    bought: Scalar
+    gan_arm: str
+    gan_bought: Scalar
+    n_held_back: float | None
+    sentence: str
+
+
+class MeanImages(Record):
+    """Real and added training images of a class, means over the splits."""
+
+    real: float
+    added: float
+
+
+class Design(Record):
+    """Numbers needed to repeat a study; counts of images are means over the splits.
+
+    Attributes:
+        resampling: Way of splitting; see `AblationConfig`.
+        repeats: Number of times that the images were split anew.
+        folds: Parts of a cross-validation; None of other splits.
+        seeds: Number of trainings per arm and split.
+        n_runs: Number of runs per arm.
+        n_train: Number of training images.
+        n_val: Number of validation images.
+        n_test: Number of test images.
+        test_to_train: Test images per image outside the test split.
+        held_back: Class to images that were set aside.
+        model: Network of the classifier.
+        image_size: Side of the images in pixels.
+        input_size: Side at which the network gets them.
+        n_steps: Optimizer steps of a training.
+        batch_size: Images of a step.
+        training_images: Arm to class to training images.
+        before: Class to real training images.
+        after: Arm to class to training images of its last phase.
+    """
+
+    resampling: str
+    repeats: int
+    folds: int | None
+    seeds: int
+    n_runs: int
+    n_train: int
+    n_val: int
+    n_test: int
+    test_to_train: float
+    held_back: Mapping[str, float]
+    model: str
+    image_size: int
+    input_size: int | None
+    n_steps: int
+    batch_size: int
+    training_images: Mapping[str, Mapping[str, MeanImages]]
+    before: Mapping[str, float]
+    after: Mapping[str, Mapping[str, float]]
+
+
+class FailedRun(Record):
+    """A run that could not be trained, and why."""
+
+    arm: str
+    fold: str
+    seed: int
+    reason: str
+
+
+class SameImagesArm(Record):
+    """Results of one arm on a set of images that all its runs were tested on.
+
+    Attributes:
+        metrics: Mean of each metric over the runs.
+        n_runs: Number of runs.
+        difference_to_real: Difference to `real` in each metric; None of `real` itself.
+    """
+
+    metrics: Mapping[str, Scalar]
+    n_runs: int
+    difference_to_real: Mapping[str, Scalar] | None = None
+
+
+class SourceTest(Record):
+    """Tests on a source that no training or validation image is from.
+
+    Attributes:
+        n: Class to number of its images.
+        arms: Results of each arm.
+    """
+
+    n: Mapping[str, int]
+    arms: Mapping[str, SameImagesArm]
+
+
+class SourceTests(Record):
+    """Tests on sources that were left out, and why others were not."""
+
+    tested: Mapping[str, SourceTest] = Field(default_factory=dict)
+    reasons: Mapping[str, str] = Field(default_factory=dict)
+
+
+class ExternalResult(ExternalFacts):
+    """Tests of the finished classifiers on another data set."""
+
+    arms: Mapping[str, SameImagesArm]
+
+
+class FoldGate(Record):
+    """Answer of the quality gate on the images of one class in one split.
+
+    Attributes:
+        passed: Whether they pass; None with too few images to check.
+        failures: Names of the checks that fail.
+    """
+
+    passed: bool | None
+    failures: tuple[str, ...]
+
+
+class AblateMetrics(Record):
+    """Metrics of `balancer ablate`; the comparison alone has no fields with a default.
+
+    Attributes:
+        question: The question.
+        arms: Results of each arm, `real` first.
+        caps: Why no difference can be trusted.
+        verdict: Verdict of the study.
+        control: The positive control; None without one.
+        design: How the images were split and the classifiers trained.
+        failed: Runs that could not be trained.
+        ledger: Reads of the test images.
+        probes: Results of the shortcut probes.
+        sources: Tests on sources that were left out.
+        external: Tests on other data sets, by name.
+        quality: Split to class to the answer of the gate.
+        page: Path to the report's page; not in the file, since a workspace can be moved.
+    """
+
+    question: AskedQuestion
+    arms: Mapping[str, ArmResult]
+    caps: tuple[str, ...]
+    verdict: Headline
+    control: ControlResult | None
+    design: Design | None = None
+    failed: tuple[FailedRun, ...] = ()
+    ledger: LedgerSummary | None = None
+    probes: tuple[ProbeResult, ...] = ()
+    sources: SourceTests = SourceTests()
+    external: Mapping[str, ExternalResult] = Field(default_factory=dict)
+    quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
+    page: str = ""
+
+
+class PlannedWork(Record):
+    """Plan of a study before it is run.
+
+    Attributes:
+        arms: Names of the arms.
+        folds: Names of the splits.
+        sources: Source that is left out to the name of its split.
+        without_source: Other sources, and why they are not left out.
+        units: Number of trainings of a classifier.
+        generators: Number of splits that generators are trained on.
+        estimated_seconds: Expected time.
+    """
+
+    arms: tuple[str, ...]
+    folds: tuple[str, ...]
+    sources: Mapping[str, str]
+    without_source: Mapping[str, str]
+    units: int
+    generators: int
+    estimated_seconds: float
+
+
+class DryRunMetrics(Record):
+    """Metrics of `balancer ablate --dry-run`."""
+
+    plan: PlannedWork
