@@ -13,11 +13,13 @@ import pytest
 import torch
 
 import balancer.ablation.unit
+from balancer.ablation.records import DryRunMetrics
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
 from balancer.evaluation.ledger import read_ledger
 from balancer.evaluation.predictions import read_predictions
-from balancer.results import UntypedResult, new_result
+from balancer.report.summary import ReportMetrics
+from balancer.results import StageResult, new_result
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
@@ -50,8 +52,8 @@ def no_page(
     """The page takes seconds to draw; that of `ablated` is drawn, and the report has its tests."""
     request.getfixturevalue("ablated")
 
-    def written(config: BalancerConfig, workspace: Workspace) -> UntypedResult:
-        page = {"page": str(workspace.report_dir / "report.html")}
+    def written(config: BalancerConfig, workspace: Workspace) -> StageResult[ReportMetrics]:
+        page = ReportMetrics(ablation=None, page=str(workspace.report_dir / "report.html"))
         return new_result("report", settings={}, inputs={}, seconds=0, metrics=page)
 
     monkeypatch.setattr(ablate.report, "run", written)
@@ -223,7 +225,7 @@ def test_without_real_there_is_nothing_to_compare(
 
     monkeypatch.setattr(balancer.ablation.unit, "_train", diverge)
     config = config_for(data, "ablation.repeats=1", "ablation.arms=[real, focal]")
-    with fresh.lock(), pytest.raises(DataError, match="no run of it stands"):
+    with fresh.lock(), pytest.raises(DataError, match="`real`"):
         ablate.run(config, fresh)
     assert not fresh.ablation_dir.exists()
 
@@ -233,16 +235,16 @@ def test_a_dry_run_writes_nothing(fresh: Workspace, study: BalancerConfig) -> No
     with fresh.lock():
         result = ablate.run(study, fresh, dry_run=True)
     assert tree(fresh.root) == before
-    plan = result.metrics["plan"]
-    assert plan["units"] == 2 * len(ARMS)
-    assert plan["estimated_seconds"] > 0
+    assert isinstance(result.metrics, DryRunMetrics)
+    assert result.metrics.plan.units == 2 * len(ARMS)
+    assert result.metrics.plan.estimated_seconds > 0
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("ablation.arms=[gna]", "did you mean gan"),
-        ("ablation.arms=[gan ratio=20:1]", "stands so already"),
+        ("ablation.arms=[gan ratio=20:1]", "gan ratio=20:1"),
         ("evaluation.positive_class=Flu", "wants one of"),
     ],
 )

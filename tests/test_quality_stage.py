@@ -116,7 +116,7 @@ def test_the_report_says_that_the_gate_was_failed(copied: Workspace, data: Path)
     hopeless = config_for(data, ONE, "gate.min_coverage=1", "gate.max_similarity=0")
     quality.run(hopeless, copied, force=True)
     result = report.run(hopeless, copied, force=True)
-    assert "fail the quality gate" in result.metrics["sentence"]
+    assert "fail the quality gate" in result.metrics.sentence
     page = (copied.report_dir / "report.html").read_text()
     assert "fails the gate" in page
     assert page.count("data:image/png") > 8

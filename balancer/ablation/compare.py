@@ -8,20 +8,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from balancer.ablation.differences import ArmRuns, PairedRuns, adjusted, paired, tests_of
-from balancer.ablation.headline import control, headline
-from balancer.ablation.paired_bootstrap import draw
-from balancer.ablation.records import (
-    AblateMetrics,
+from balancer.ablation.arm_records import (
     ArmResult,
     ArmVerdict,
-    AskedQuestion,
     Calibration,
     Level,
     ReferenceTests,
     ReferenceVerdict,
     RunScores,
 )
+from balancer.ablation.differences import ArmRuns, PairedRuns, adjusted, paired, tests_of
+from balancer.ablation.headline import control, headline
+from balancer.ablation.paired_bootstrap import draw
+from balancer.ablation.records import AblateMetrics, AskedQuestion
 from balancer.ablation.run_scores import CALIBRATION, COMPARED, TITLES, align, score_run
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.errors import ConfigurationError, IntegrityError

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from balancer.ablation.paired_bootstrap import mean_over_runs, percentile_interval
-from balancer.ablation.records import (
+from balancer.ablation.arm_records import (
     Bounds,
     DeLongOfRuns,
     Difference,
@@ -14,6 +13,7 @@ from balancer.ablation.records import (
     ReferenceTests,
     UndefinedDeLong,
 )
+from balancer.ablation.paired_bootstrap import mean_over_runs, percentile_interval
 from balancer.ablation.run_scores import COMPARED, ScoredRun
 from balancer.ablation.runs import ArmFacts, Floats
 from balancer.statistics.delong import delong_test

@@ -1,4 +1,4 @@
-"""From finished runs to `ablation/result.json`: the comparison, and all that readers need with it."""
+"""From finished runs to `ablation/result.json`: the comparison and all that belongs to it."""
 
 import csv
 import json
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from balancer.ablation.arm_records import ArmResult
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.external import external_table, run_elsewhere
-from balancer.ablation.records import AblateMetrics, ArmResult, ExternalResult, FailedRun
+from balancer.ablation.records import AblateMetrics, ExternalResult, FailedRun
 from balancer.ablation.runs import REAL, Question
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.unit import Unit, read_run

@@ -1,11 +1,11 @@
 """The verdict of a whole study in two or three sentences."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
-from balancer.ablation.records import ArmResult, AskedQuestion, ControlResult, Headline
+from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.records import AskedQuestion, ControlResult, Headline
 from balancer.ablation.runs import REAL, ArmFacts
-from balancer.drawing.numbers import HasInterval
+from balancer.drawing.numbers import HasReason
 from balancer.statistics.verdict import CONFOUNDED, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE
 
 Arms = Mapping[str, ArmResult]
@@ -98,15 +98,7 @@ _ANY = {
 }
 
 
-class _Explained(HasInterval, Protocol):
-    """A value with its interval, or the reason why there is none."""
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is undefined."""
-
-
-def in_words(difference: _Explained) -> str:
+def in_words(difference: HasReason) -> str:
     """Format as `+0.012 (95 % interval -0.003 to +0.027)`, or say why there is none."""
     value, low, high = difference.value, difference.low, difference.high
     if value is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from balancer.ablation.records import Bounds
+from balancer.ablation.arm_records import Bounds
 from balancer.ablation.run_scores import COMPARED, ScoredRun
 from balancer.ablation.runs import Floats
 from classifier.bootstrap import group_weights

@@ -130,9 +130,8 @@ def _refuse_idle_arms(arms: Sequence[Arm], index: Index) -> None:
         if arm.adds_images and not arm.images_wanted(index):
             counts = ", ".join(f"{label} {n}" for label, n in index.counts("train").items())
             raise ConfigurationError(
-                f"The arm {arm.name} adds images until the ratio of the classes is {arm.ratio}, but "
-                f"that of the training split is not above it ({counts}); ask for a ratio closer to "
-                "1:1."
+                f"The arm {arm.name} adds images until the classes are {arm.ratio}, but those of the "
+                f"training split are that close already ({counts}); ask for a ratio closer to 1:1."
             )
 
 

@@ -33,6 +33,14 @@ class HasInterval(Protocol):
         """Upper end of the interval."""
 
 
+class HasReason(HasInterval, Protocol):
+    """A value with its interval, or the reason why it is undefined."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is undefined."""
+
+
 def metric_lines(test: Mapping[str, Any]) -> list[str]:
     """Format the metrics of one test for the terminal, a line each."""
     return [f"  {title:18} {interval(test[key])}" for key, title in METRICS.items()]

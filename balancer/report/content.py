@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from balancer.ablation.arm_records import Difference
+from balancer.ablation.runs import REAL
 from balancer.drawing.wording import printable, without_machine_paths
 from balancer.report.blocks import Code, Report, Section, as_json
 from balancer.report.plots.arms import (
@@ -34,7 +36,7 @@ def compose(material: ReportRecords) -> tuple[Report, dict[str, Any]]:
     Returns:
         The content, its texts in one line and free of this machine's folders; and `report.json`.
     """
-    study = None if material.ablation is None else Study(material.ablation["metrics"])
+    study = material.study
     curves: dict[str, Any] = {}
     if study is not None:
         _draw(material, study)
@@ -81,30 +83,28 @@ def _draw(material: ReportRecords, study: Study) -> None:
     folder, arms = material.folder, study.arms
     panels = _panels(study)
     if panels:
-        margin = float(study.question["margin"])
+        margin = study.question.margin
         save_forest(arms, panels, margin=margin, path=folder / "forest.png")
         save_forest(arms, panels, margin=margin, path=folder / "forest-narrow.png", narrow=True)
     save_variance(arms, primary=study.primary, title=study.title, path=folder / "variance.png")
     save_calibration(arms, folder / "calibration.png")
-    before, after = study.design.get("before") or {}, study.design.get("after") or {}
-    if before and after:
-        save_balance(before, after, folder / "balance.png")
+    if study.design is not None and study.design.before:
+        save_balance(study.design.before, study.design.after, folder / "balance.png")
 
 
 def _panels(study: Study) -> list[Panel]:
-    to_real: dict[str, Mapping[str, Any]] = {}
-    to_repeated: dict[str, Mapping[str, Any]] = {}
+    to_real: dict[str, Difference] = {}
+    to_repeated: dict[str, Difference] = {}
     for name in study.arms:
-        found = study.difference(name, "real")
+        found = study.difference(name, REAL)
         if found is not None:
             to_real[name] = found
-        repeated = study.repeated(name)
-        other = None if repeated is None else study.difference(name, repeated)
+        other = study.difference(name, study.repeated(name))
         if other is not None:
             to_repeated[name] = other
-    words = {name: str(study.arms[name]["verdict"]["word"]) for name in to_real}
+    words = {name: study.arms[name].verdict.word for name in to_real}
     values = {
-        name: "undefined" if found["value"] is None else f"{found['value']:+z.3f}"
+        name: "undefined" if found.value is None else f"{found.value:+z.3f}"
         for name, found in to_repeated.items()
     }
     panels = [

@@ -190,8 +190,8 @@ def _interval(values: Floats, drawn: Floats, test_to_train: float) -> Scalar:
     One fold has the percentile bootstrap of its groups. Over more, the variance of the mean is
     S^2 (1/k + n_test / n_train) (Nadeau and Bengio 2003, section 3). S^2 is the mean bootstrap
     variance of a fold, or that between the folds if it is larger: few folds estimate their own
-    spread badly, and a t interval of theirs would be wider. In simulations of 100 to 1,000 images, 4 to
-    10 folds and true AUROCs of 0.5 to 0.94 this covered 0.92 to 0.98; a bootstrap of the mean,
+    spread badly, and a t interval of theirs would be wider. In simulations of 100 to 1,000 images,
+    4 to 10 folds and true AUROCs of 0.5 to 0.94 this covered 0.92 to 0.98; a bootstrap of the mean,
     which ignores the training, 0.87 to 0.94.
 
     Args:

@@ -25,6 +25,8 @@ from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import EnvironmentFault
 from balancer.evaluation.sizes import refuse_patience, settle
+from balancer.report.records import Study
+from balancer.report.summary import ReportMetrics, summarize
 from balancer.results import StageResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
@@ -105,16 +107,20 @@ def run(
         external=others,
     )
     result = publish(study, force=force)
-    page = report.run(config, workspace).metrics["page"]
+    page = report.run(config, workspace).metrics.page
     metrics = result.metrics.model_copy(update={"page": page})
     return result.model_copy(update={"metrics": metrics})
 
 
-def summary(result: StageResult[AblateMetrics] | StageResult[DryRunMetrics]) -> list[RenderableType]:
+def summary(
+    result: StageResult[AblateMetrics] | StageResult[DryRunMetrics],
+) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
-    return (
-        [] if isinstance(result.metrics, DryRunMetrics) else report.summary_of_study(result.metrics)
-    )
+    metrics = result.metrics
+    if isinstance(metrics, DryRunMetrics):
+        return []
+    answer = summarize(Study(metrics))
+    return report.summary_of(ReportMetrics(ablation=answer, page=metrics.page))
 
 
 def _tasks(

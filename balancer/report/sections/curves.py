@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from balancer.ablation.run_predictions import RunPredictions
+from balancer.drawing.numbers import HasReason
 from balancer.drawing.wording import listing, reasons, scalar
 from balancer.report import curves
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
@@ -16,7 +18,6 @@ from balancer.report.plots.curves import (
     save_roc_bands,
 )
 from balancer.report.records import ReportRecords, Study
-from balancer.report.units import Unit
 
 _FORMS = {"raw": "raw", "corrected": "prior-corrected"}
 _SCORES = {"brier": "Brier score", "ece": "ECE", "slope": "slope", "intercept": "intercept"}
@@ -26,38 +27,38 @@ _BAND = (
 
 
 def draw_curves(material: ReportRecords, study: Study) -> dict[str, Any]:
-    """Compute and draw what the predictions show.
+    """Compute and draw the curves of the predictions.
 
     Returns:
         The numbers behind the pictures, JSON types; empty without predictions.
     """
-    units = {name: found for name in study.drawn_with_curves() if (found := _units(material, name))}
-    if not units:
+    runs = {name: found for name in study.with_curves() if (found := _runs(material, name))}
+    if not runs:
         return {}
     positive, seed, deployed = study.positive, material.seed, study.deployed
     folder, arms = material.folder, study.arms
-    roc = {name: curves.roc_band(found, positive, seed) for name, found in units.items()}
+    roc = {name: curves.roc_band(found, positive, seed) for name, found in runs.items()}
     precision = {
-        name: curves.precision_recall_band(found, positive, seed) for name, found in units.items()
+        name: curves.precision_recall_band(found, positive, seed) for name, found in runs.items()
     }
     drawn = {name: band for name, band in roc.items() if band is not None}
     drawn_precision = {name: band for name, band in precision.items() if band is not None}
     if drawn:
         save_roc_bands(drawn, arms, folder / "roc.png")
-        prevalence = float(np.mean([u.positives(positive).mean() for u in _first(units)]))
+        prevalence = float(np.mean([run.positives(positive).mean() for run in _first(runs)]))
         save_precision_recall_bands(
             drawn_precision, arms, prevalence, folder / "precision-recall.png"
         )
     bins = {
         name: (
             curves.reliability(found, positive, seed),
-            None if deployed is None else curves.reliability(found, positive, seed, deployed),
+            curves.reliability(found, positive, seed, deployed),
         )
-        for name, found in units.items()
+        for name, found in runs.items()
     }
     save_reliability(bins, arms, folder / "reliability.png")
-    confusions = {name: curves.confusion(found, positive, seed) for name, found in units.items()}
-    labels = [str(label) for label in study.question["class_names"]]
+    confusions = {name: curves.confusion(found, positive, seed) for name, found in runs.items()}
+    labels = list(study.question.class_names)
     save_confusions(confusions, arms, labels, folder / "confusion.png")
     return {
         "roc": {name: _band(band) for name, band in drawn.items()},
@@ -66,34 +67,34 @@ def draw_curves(material: ReportRecords, study: Study) -> dict[str, Any]:
         "confusion": {
             name: {
                 "shares": [[None if c is None else asdict(c) for c in row] for row in table],
-                "mean_counts": curves.mean_counts(units[name], positive).tolist(),
+                "mean_counts": curves.mean_counts(runs[name], positive).tolist(),
             }
             for name, table in confusions.items()
         },
-        "runs": {name: len(found) for name, found in units.items()},
+        "runs": {name: len(found) for name, found in runs.items()},
     }
 
 
 def curves_section(material: ReportRecords, study: Study, data: Mapping[str, Any]) -> Section:
-    """What the classifiers do at every threshold, and at the one that was chosen."""
+    """Show the classifiers at every threshold, and at the chosen one."""
     title = "ROC, precision-recall and confusion"
     if not data:
         return Section("curves", title, [Paragraph(
             "The predictions of the runs are no longer in the workspace, so no curve can be drawn; "
             "`balancer ablate` writes them again.", "warning")])  # fmt: skip
-    positive = study.question["positive_class"]
+    positive = study.question.positive_class
     shown = listing(list(data["runs"]), 12)
     blocks: list[Block] = [Paragraph(
         f"Of {shown}; {positive} against the rest. {_complete(study, data)}".strip())]  # fmt: skip
-    said = ", ".join(
-        f"{name} AUROC {scalar(study.arms[name]['metrics'].get('auroc'))}" for name in data["runs"]
+    aurocs = ", ".join(
+        f"{name} AUROC {scalar(study.arms[name].metrics['auroc'])}" for name in data["runs"]
     )
     if material.has_picture("roc"):
         blocks += [
-            Figure("roc", f"ROC curves: {said}.", f"ROC. {_BAND}"),
+            Figure("roc", f"ROC curves: {aurocs}.", f"ROC. {_BAND}"),
             Figure("precision-recall",
                    f"Precision at each recall of {shown}; dotted: the prevalence in the tests.",
-                   "Precision-recall; the dotted line is what guessing reaches at this prevalence."
+                   "Precision-recall; the dotted line is the precision of guessing."
                    ),
         ]  # fmt: skip
     else:
@@ -109,11 +110,11 @@ def curves_section(material: ReportRecords, study: Study, data: Mapping[str, Any
 
 
 def calibration_section(material: ReportRecords, study: Study) -> Section:
-    """Whether probabilities mean what they say, as given and after prior correction."""
+    """Show how well probabilities match frequencies, raw and after prior correction."""
     blocks: list[Block] = [Paragraph(
         "Balancing changes the class shares that a network sees, and with them its probabilities. "
-        "Corrected means that this known change was taken back; whoever reads probabilities, not "
-        "just a ranking, should look here.")]  # fmt: skip
+        "Corrected: this known change was undone. It matters to readers of probabilities, not of a "
+        "ranking.")]  # fmt: skip
     if material.has_picture("reliability"):
         blocks.append(Figure(
             "reliability",
@@ -131,24 +132,24 @@ def calibration_section(material: ReportRecords, study: Study) -> Section:
     return Section("calibration", "Calibration", blocks)
 
 
-def _units(material: ReportRecords, name: str) -> list[Unit]:
+def _runs(material: ReportRecords, name: str) -> list[RunPredictions]:
     return list(material.units.get(name, []))
 
 
-def _first(units: Mapping[str, Sequence[Unit]]) -> Sequence[Unit]:
-    return next(iter(units.values()))
+def _first(runs: Mapping[str, Sequence[RunPredictions]]) -> Sequence[RunPredictions]:
+    return next(iter(runs.values()))
 
 
 def _complete(study: Study, data: Mapping[str, Any]) -> str:
     lacking = [
-        f"{name}: {n} of {study.arms[name]['n_runs']}"
+        f"{name}: {n} of {study.arms[name].n_runs}"
         for name, n in data["runs"].items()
-        if n < study.arms[name]["n_runs"]
+        if n < study.arms[name].n_runs
     ]
     return f"Predictions of some runs are gone: {listing(lacking)}." if lacking else ""
 
 
-def _band(band: curves.Band) -> dict[str, list[float]]:
+def _band(band: curves.CurveBand) -> dict[str, list[float]]:
     return {
         key: np.round(getattr(band, key), 6).tolist() for key in ("x", "mean", "low", "high")
     }  # fmt: skip
@@ -164,7 +165,7 @@ def _forms(
 
 
 def _confusion_table(study: Study, found: Mapping[str, Any]) -> Table:
-    labels = list(study.question["class_names"])
+    labels = list(study.question.class_names)
     rows = [
         [name, label, *_shares(entry["shares"][row], entry["mean_counts"][row])]
         for name, entry in found.items()
@@ -182,12 +183,13 @@ def _shares(shares: Sequence[Any], counts: Sequence[float]) -> Iterator[str]:
 
 
 def _calibration_table(study: Study) -> Table:
-    rows, why = [], []
+    rows: list[list[str]] = []
+    why: list[tuple[str, HasReason]] = []
     for name, arm in study.arms.items():
-        for form, title in _FORMS.items():
-            entry = arm["calibration"][form]
-            rows.append([name, title, *(scalar(entry.get(key)) for key in _SCORES)])
-            why += [(f"{name}, {title} {_SCORES[key]}", entry.get(key)) for key in _SCORES]
+        forms = (arm.calibration.raw, arm.calibration.corrected)
+        for levels, title in zip(forms, _FORMS.values(), strict=True):
+            rows.append([name, title, *(scalar(levels[key]) for key in _SCORES)])
+            why += [(f"{name}, {title} {_SCORES[key]}", levels[key]) for key in _SCORES]
     return Table(
         "Calibration, mean over the runs", ["arm", "probabilities", *_SCORES.values()], rows,
         text_columns=(1,),
