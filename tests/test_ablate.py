@@ -244,7 +244,7 @@ def test_a_dry_run_writes_nothing(fresh: Workspace, study: BalancerConfig) -> No
     ("change", "message"),
     [
         ("ablation.arms=[gna]", "did you mean gan"),
-        ("ablation.arms=[gan ratio=20:1]", "gan ratio=20:1"),
+        ("ablation.arms=[gan ratio=20:1]", "ratio=20:1"),
         ("evaluation.positive_class=Flu", "wants one of"),
     ],
 )

@@ -130,8 +130,8 @@ def _refuse_idle_arms(arms: Sequence[Arm], index: Index) -> None:
         if arm.adds_images and not arm.images_wanted(index):
             counts = ", ".join(f"{label} {n}" for label, n in index.counts("train").items())
             raise ConfigurationError(
-                f"The arm {arm.name} adds images until the classes are {arm.ratio}, but those of the "
-                f"training split are that close already ({counts}); ask for a ratio closer to 1:1."
+                f"The arm {arm.name} adds images until the classes are {arm.ratio}, but in the "
+                f"training split they are as close already ({counts}); ask for one closer to 1:1."
             )
 
 
