@@ -208,12 +208,12 @@ def test_runs_that_do_not_belong_together_are_refused(
 def test_labels_that_differ_between_arms_are_refused(runs: list[Run]) -> None:
     test = runs[0].test
     turned = replace(runs[0], test=replace(test, labels=1 - test.labels))
-    with pytest.raises(IntegrityError, match="agree on the groups and labels"):
+    with pytest.raises(IntegrityError, match="split-00"):
         as_json(compare([turned, *runs[1:]], facts(*ARMS), QUESTION))
 
 
 def test_questions_that_cannot_be_asked_are_refused(runs: list[Run]) -> None:
-    with pytest.raises(ConfigurationError, match="The primary metric should be one of auroc"):
+    with pytest.raises(ConfigurationError, match="'ece'"):
         as_json(compare(runs, facts(*ARMS), replace(QUESTION, primary="ece")))
-    with pytest.raises(ConfigurationError, match="compares arms of different names with 'real'"):
+    with pytest.raises(ConfigurationError, match="'real'"):
         as_json(compare(runs, facts(*ARMS[1:]), QUESTION))

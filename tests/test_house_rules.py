@@ -105,6 +105,15 @@ def test_what_an_arm_does_is_asked_of_its_family() -> None:
                 assert not words & names, f"{path}:{node.lineno}"
 
 
+def test_one_class_name_has_one_meaning() -> None:
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
 def test_the_command_line_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"

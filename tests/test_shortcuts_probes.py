@@ -212,7 +212,7 @@ def test_a_file_that_is_gone_is_told(tmp_path):
     index = planted(tmp_path, untouched)
     index.image_set(SIZE)
     index.roots.locate("COVID/007.png").unlink()
-    with pytest.raises(IntegrityError, match=r"007\.png' should be the file that was prepared"):
+    with pytest.raises(IntegrityError, match=r"007\.png"):
         file_facts(index, SIZE)
 
 
@@ -268,11 +268,11 @@ def test_kept_features_give_the_same_answer(tmp_path):
 
 def test_wrong_questions_are_refused(tmp_path):
     index = planted(tmp_path, untouched)
-    with pytest.raises(ConfigurationError, match="one of COVID, Normal, but is 'Flu'"):
+    with pytest.raises(ConfigurationError, match="'Flu'"):
         probed(index, positive="Flu")
-    with pytest.raises(IntegrityError, match=r"'odd' should put .* names the image abc"):
+    with pytest.raises(IntegrityError, match="'odd'"):
         probed(index, splits=[("odd", {"abc": "train"})])
-    with pytest.raises(IntegrityError, match="names the split 'valid'"):
+    with pytest.raises(IntegrityError, match="'valid'"):
         probed(index, splits=[("odd", {index.records[0].image_id: "valid"})])
     assert probed(index, splits=[])["whole-image"]["reason"].endswith("there is no fold")
 

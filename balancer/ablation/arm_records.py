@@ -19,7 +19,7 @@ class Level(Interval):
         sd_runs: Standard deviation between the runs.
         sd_cases: Standard deviation that other test cases would cause, by bootstrap within a run.
         n: Number of runs that define the metric.
-        reason: Why it is undefined in all runs.
+        reason: Reason why it is undefined in all runs.
         skipped: Number of runs that do not define it, and why.
     """
 
@@ -88,7 +88,7 @@ class Difference(Interval):
         p_holm: The same after Holm's correction over the arms that share the reference.
         bootstrap: Interval by resampling groups.
         n: Number of pairs of runs that define it.
-        reason: Why it is undefined.
+        reason: Reason why it is undefined.
     """
 
     p: float | None
@@ -132,7 +132,7 @@ class McNemarOfRuns(Record):
         only_arm_right: Number of images, over all pairs, that only the arm classified correctly.
         only_reference_right: Number that only the reference classified correctly.
         median_p: Median p.
-        reason: Why there is none.
+        reason: Reason why there is none.
     """
 
     p: tuple[float, ...]

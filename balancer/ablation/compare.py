@@ -50,7 +50,7 @@ def compare(
         runs: All finished runs; arms that lack some are compared on those that both have.
         arms: Every arm of the study, `real` among them, in the order of the tables.
         question: The question, fixed before any run.
-        caps: Why no difference can be trusted.
+        caps: Reasons why no difference can be trusted.
         n_held_back: Number of different held-back images, mean over the splits.
 
     Returns:

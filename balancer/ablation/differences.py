@@ -29,7 +29,7 @@ class ArmRuns:
     Attributes:
         facts: Facts of the arm.
         runs: R runs.
-        draws: Of each run float64 (len(COMPARED), B), see `paired_bootstrap.draw`.
+        draws: Draws of each run, float64 (len(COMPARED), B); see `paired_bootstrap.draw`.
     """
 
     facts: ArmFacts
@@ -48,7 +48,7 @@ class PairedRuns:
     Attributes:
         arm: Runs of the arm.
         reference: Runs of the reference, in the same order.
-        draws: Of each pair the arm's draws minus the reference's.
+        draws: Draws of the arm minus those of the reference, for each pair.
         test_to_train: Test images per training image.
     """
 

@@ -46,7 +46,7 @@ def read_external(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigurationError(
-            f"--external wants folders of different names, but {', '.join(sorted(twice))} is "
+            f"--external needs folders of different names, but {', '.join(sorted(twice))} is "
             "given twice; rename one."
         )
     return {
@@ -170,7 +170,7 @@ def _question(study: EndedStudy) -> Question:
     given = config.evaluation.deployment_prior
     if given is not None and set(given) != set(classes):
         raise ConfigurationError(
-            f"evaluation.deployment_prior wants a share of each of {', '.join(classes)}, but has "
+            f"evaluation.deployment_prior needs a share of each of {', '.join(classes)}, but has "
             f"{', '.join(sorted(given))}."
         )
     counts = dict.fromkeys(classes, 0)

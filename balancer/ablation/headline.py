@@ -17,7 +17,7 @@ def headline(arms: Arms, question: AskedQuestion, caps: Sequence[str]) -> Headli
     Args:
         arms: Results of the arms.
         question: The question.
-        caps: Why no difference can be trusted.
+        caps: Reasons why no difference can be trusted.
     """
     gan = _leading_gan(arms)
     others = [name for name, arm in arms.items() if arm.kind in ("cheap", "gan")]

@@ -54,12 +54,12 @@ class Plan:
 
     @property
     def trains_gans(self) -> bool:
-        """Whether an arm needs images of a trained generator."""
+        """Return whether an arm needs images of a trained generator."""
         return any(arm.trains_generator for arm in self.arms)
 
     @property
     def shows_generated(self) -> bool:
-        """Whether an arm trains on images of a generator, trained or not."""
+        """Return whether an arm trains on images of a generator, trained or not."""
         return any(arm.shows_generated for arm in self.arms)
 
     def arms_of(self, fold: Fold) -> list[Arm]:

@@ -184,10 +184,10 @@ class AblateMetrics(Record):
     Attributes:
         question: The question.
         arms: Results of each arm, `real` first.
-        caps: Why no difference can be trusted.
+        caps: Reasons why no difference can be trusted.
         verdict: Verdict of the study.
         control: The positive control; None without one.
-        design: How the images were split and the classifiers trained.
+        design: Splits, sizes and counts.
         failed: Runs that could not be trained.
         ledger: Reads of the test images.
         probes: Results of the shortcut probes.

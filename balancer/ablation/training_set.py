@@ -16,7 +16,7 @@ from classifier.config import ClassifierConfig
 
 @dataclass(frozen=True, slots=True)
 class MixedTable:
-    """Real training images and added ones, read where they lie; an `ImageTable`.
+    """Real training images and added ones, read from their arrays; an `ImageTable`.
 
     Attributes:
         labels: int64 (N,) class numbers.
@@ -33,13 +33,13 @@ class MixedTable:
 
     def __getitem__(self, index: int, /) -> tuple[Pixels, int]:
         source, row = self.places[index]
-        # A copy: the map is read-only, and augmentation wants to own what it is given.
+        # A copy: the map is read-only, and augmentation changes what it is given.
         return np.array(self.sources[source][row]), int(self.labels[index])
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """What one training reads.
+    """The images and the recipe of one training.
 
     Attributes:
         train: The images.

@@ -61,7 +61,7 @@ class ProbeResult(Record):
     Attributes:
         probe: Name of the probe.
         describes: One sentence for readers.
-        predicts: What it predicts of an image.
+        predicts: Word of an image that it predicts.
         shortcut: Whether it sees no lung, so that finding the class means a shortcut.
         auroc: See `ProbeScores`; None where the probe could not be asked.
         auroc_macro: See `ProbeScores`.
@@ -72,7 +72,7 @@ class ProbeResult(Record):
         per_fold: See `ProbeScores`.
         facts: Names of the file facts that it is given.
         without_mask: Number of images that lack a lung mask.
-        reason: Why it could not be asked; None if it could.
+        reason: Reason why it could not be asked; None if it could.
     """
 
     probe: str

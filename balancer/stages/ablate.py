@@ -186,7 +186,7 @@ def _execute(
         elif key in units:
             progress.failed(units[key], str(failure))
         else:
-            progress.said(f"{key.replace(':', ' of ')} {failure or 'ready'}")
+            progress.show(f"{key.replace(':', ' of ')} {failure or 'ready'}")
 
     try:
         return execute(tasks, executor_for(jobs, ray, apart=progress.is_live), note)

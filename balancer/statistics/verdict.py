@@ -80,7 +80,7 @@ def judge(
         margin: Differences up to this size count as none.
         alpha: One-sided level of each claim.
         title: Name of the primary metric in sentences; more of it is better.
-        caps: Why no difference can be trusted; any of them turns a finding into `confounded`.
+        caps: Reasons why no difference can be trusted; any turns a finding into `confounded`.
 
     Returns:
         Verdicts in the same order.

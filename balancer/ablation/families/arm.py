@@ -140,17 +140,17 @@ class Arm:
 
     @property
     def trains_generator(self) -> bool:
-        """Whether a generator has to be trained for it on each fold."""
+        """Return whether a generator has to be trained for it on each fold."""
         return self.needs in (Needs.RARE_GENERATOR, Needs.LARGEST_GENERATOR)
 
     @property
     def shows_generated(self) -> bool:
-        """Whether it trains on images of a generator, trained or not."""
+        """Return whether it trains on images of a generator, trained or not."""
         return self.trains_generator or self.needs is Needs.UNTRAINED_GENERATOR
 
     @property
     def adds_images(self) -> bool:
-        """Whether it adds images to the classes below its ratio."""
+        """Return whether it adds images to the classes below its ratio."""
         return "ratio" in self.options
 
     @property
@@ -218,11 +218,11 @@ class Arm:
         )
 
     def is_matched_by(self, other: "Arm") -> bool:
-        """Whether another arm repeats as many real images as this one adds."""
+        """Return whether another arm repeats as many real images as this one adds."""
         return other.is_duplicates and self.options.get("ratio") in (None, other.options["ratio"])
 
     def equals(self, other: "Arm") -> bool:
-        """Whether another arm trains in the same way, under the same or another name."""
+        """Return whether another arm trains in the same way, under the same or another name."""
         return type(self) is type(other) and self.options == other.options
 
 
@@ -253,7 +253,7 @@ def _ratio(text: str) -> str:
 
 
 RATIO = Option("ratio", _ratio, None)
-"""Of arms that add or leave out images."""
+"""Option of arms that add or leave out images."""
 
 
 def repeated(rows: list[int], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -75,7 +75,7 @@ def _limits(material: ReportRecords, study: Study) -> Iterator[str]:
         pixels = "" if study.design is None else f" of {study.design.image_size} px"
         yield f"It speaks of these generators and their images{pixels}, not of every GAN."
     for cap in study.metrics.caps:
-        yield f"No claim can stand: {cap}"
+        yield f"No claim is possible: {cap}"
     failed = study.metrics.failed
     if failed:
         runs = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
