@@ -53,8 +53,9 @@ def no_page(
     request.getfixturevalue("ablated")
 
     def written(config: BalancerConfig, workspace: Workspace) -> StageResult[ReportMetrics]:
-        page = ReportMetrics(ablation=None, page=str(workspace.report_dir / "report.html"))
-        return new_result("report", settings={}, inputs={}, seconds=0, metrics=page)
+        page = str(workspace.report_dir / "report.html")
+        metrics = ReportMetrics(ablation=None, page=page)
+        return new_result("report", settings={}, inputs={}, seconds=0, metrics=metrics)
 
     monkeypatch.setattr(ablate.report, "run", written)
 

@@ -13,37 +13,37 @@ _SHOWN = (
     *("auroc", "average_precision", "balanced_accuracy"),
     *("sensitivity", "specificity", "ece"),
 )
-"""Few enough for a line."""
+"""Metrics that fit on one line."""
 Figures = dict[str, float | str]
 
 
-def write_metric_files(material: ReportRecords) -> None:
+def write_metric_files(records: ReportRecords) -> None:
     """Write `metrics/NAME.json` into the folder of the report.
 
-    A file per classifier (`real`, `real+synthetic`), one of their `difference`, one per arm of the
-    ablation (`ablation-ARM`, means of its runs) and one per class of generated images
-    (`images-CLASS`). What has no value is left out.
+    One file per classifier (`real`, `real+synthetic`), one of their `difference`, one per arm of
+    the ablation (`ablation-ARM`, means of its runs) and one per class of generated images
+    (`images-CLASS`). Figures without a value are left out.
 
     Args:
-        material: What the report is written from.
+        records: Records of the run.
     """
-    folder = material.folder / FOLDER
+    folder = records.folder / FOLDER
     folder.mkdir()
-    for name, figures in _files(material).items():
+    for name, figures in _files(records).items():
         text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False)
         (folder / f"{name.replace('/', '_')}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _files(material: ReportRecords) -> dict[str, Figures]:
-    files = {arm: _scores(result["metrics"]["test"]) for arm, result in material.arms.items()}
-    if material.comparison is not None:
-        rows = {row["metric"]: row["difference"] for row in material.comparison["rows"]}
+def _files(records: ReportRecords) -> dict[str, Figures]:
+    files = {arm: _scores(result["metrics"]["test"]) for arm, result in records.arms.items()}
+    if records.comparison is not None:
+        rows = {row["metric"]: row["difference"] for row in records.comparison["rows"]}
         files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
-    arms = {} if material.study is None else material.study.arms
+    arms = {} if records.study is None else records.study.arms
     for name, arm in arms.items():
         means = {key: arm.metrics[key].value for key in _SHOWN if key in arm.metrics}
         files[f"ablation-{name}"] = _defined(means) | {"verdict": arm.verdict.word}
-    classes = {} if material.quality is None else material.quality["metrics"]["classes"]
+    classes = {} if records.quality is None else records.quality["metrics"]["classes"]
     for label, entry in classes.items():
         files[f"images-{label}"] = _of_images(entry)
     return files
@@ -58,7 +58,7 @@ def _defined(values: Mapping[str, float | None]) -> Figures:
 
 
 def _of_images(entry: Mapping[str, Any]) -> Figures:
-    """KID by every extractor, beside validation images, and the answer of the gate."""
+    """Return KID by every extractor against validation images, and the result of the gate."""
     kid: Figures = {
         name: metric["value"]
         for name, metric in entry["against"]["validation"].items()

@@ -9,19 +9,19 @@ from balancer.report.records import ReportRecords, Study
 RESEARCH_ONLY = "For research only; not for diagnosis."
 
 
-def answer(material: ReportRecords) -> Answer:
+def answer(records: ReportRecords) -> Answer:
     """Write the first screen of an ablation; without one, that of two classifiers."""
-    study = material.study
+    study = records.study
     if study is None:
-        return _two_arms(material)
+        return _two_arms(records)
     verdict, control = study.metrics.verdict, study.metrics.control
     blocks: list[Block] = []
-    if material.has_picture("forest"):
-        blocks.append(_forest(material, study))
+    if records.has_picture("forest"):
+        blocks.append(_forest(records, study))
     if control is not None:
         blocks.append(Paragraph(control.sentence, "strong"))
     return Answer(_question(study), verdict.word, verdict.sentence, blocks,
-                  list(_limits(material, study)))  # fmt: skip
+                  list(_limits(records, study)))  # fmt: skip
 
 
 def _question(study: Study) -> str:
@@ -31,7 +31,7 @@ def _question(study: Study) -> str:
     return f"Does balancing the classes help a classifier to find {positive}?"
 
 
-def _forest(material: ReportRecords, study: Study) -> Figure:
+def _forest(records: ReportRecords, study: Study) -> Figure:
     sentences = []
     for name, arm in study.arms.items():
         against = [
@@ -48,17 +48,17 @@ def _forest(material: ReportRecords, study: Study) -> Figure:
         f"Difference in {study.title} of each arm to real images alone, and to as many repeated "
         "real images: mean over the runs and 95 % interval. Shaded: differences up to "
         f"{margin:g}, which count as none.",
-        narrow="forest-narrow" if material.has_picture("forest-narrow") else None,
+        narrow="forest-narrow" if records.has_picture("forest-narrow") else None,
         kind="wide",
     )
 
 
-def _limits(material: ReportRecords, study: Study) -> Iterator[str]:
+def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     yield RESEARCH_ONLY
     n_runs = max((arm.n_runs for arm in study.arms.values()), default=0)
     external = study.metrics.external
     yield (
-        f"One data set of {material.index['metrics']['images']} images, split {n_runs} times: the "
+        f"One data set of {records.index['metrics']['images']} images, split {n_runs} times: the "
         "verdicts speak of new splits and new trainings on such images, not of other hospitals."
         if n_runs > 1
         else "One data set and one run per arm: nothing is known of other splits, other "
@@ -80,11 +80,11 @@ def _limits(material: ReportRecords, study: Study) -> Iterator[str]:
     if failed:
         runs = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
         yield f"{runs} in no figure because of a failure; see “Two sources of variance”."
-    yield from material.index["metrics"]["warnings"]
-    yield from _gate(material, study)
+    yield from records.index["metrics"]["warnings"]
+    yield from _gate(records, study)
 
 
-def _gate(material: ReportRecords, study: Study) -> Iterator[str]:
+def _gate(records: ReportRecords, study: Study) -> Iterator[str]:
     """Say whether the images of the splits passed the quality gate."""
     folds: dict[str, list[list[str]]] = {}
     for classes in study.metrics.quality.values():
@@ -102,13 +102,13 @@ def _gate(material: ReportRecords, study: Study) -> Iterator[str]:
         yield "The quality of the synthetic images was not measured on the splits."
 
 
-def _two_arms(material: ReportRecords) -> Answer:
-    comparison = material.comparison or {}
+def _two_arms(records: ReportRecords) -> Answer:
+    comparison = records.comparison or {}
     limits = [
         RESEARCH_ONLY,
         "Two classifiers, one training run each: other splits, other seeds and cheaper remedies "
         "were not tried; `balancer ablate` does that.",
-        *material.index["metrics"]["warnings"],
+        *records.index["metrics"]["warnings"],
     ]
     figure = Figure(
         "differences",
@@ -116,5 +116,5 @@ def _two_arms(material: ReportRecords) -> Answer:
         "below has the same numbers.",
         "Real + synthetic minus real: bootstrap over the test groups.",
     )
-    blocks: list[Block] = [figure] if material.has_picture("differences") else []
+    blocks: list[Block] = [figure] if records.has_picture("differences") else []
     return Answer("Did synthetic images help?", None, comparison["sentence"], blocks, limits)

@@ -10,8 +10,9 @@ from typing import get_args
 
 from balancer.report.blocks import Folded, Paragraph, Section, Table
 from balancer.report.records import ReportRecords
-from balancer.report.sections import claims
-from balancer.report.sections.claims import Claim, Facts, State
+from balancer.report.sections import claims_of_data as data
+from balancer.report.sections import claims_of_study as study
+from balancer.report.sections.facts import Claim, Facts, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,55 +34,58 @@ def _authors(_: Facts) -> Claim:
     return "for the authors", "No run can know this."
 
 
-def _unknown(what: str) -> Callable[[Facts], Claim]:
-    return lambda _: ("not known", f"No record has {what}.")
+def _unknown(sentence: str) -> Callable[[Facts], Claim]:
+    return lambda _: ("not known", sentence)
 
 
 ITEMS = (
-    Item("Title", "Named as a study of AI, with its kind", claims.kind_of_study),
-    Item("Abstract", "Structured summary", claims.summary),
+    Item("Title", "Named as a study of AI, with its kind", study.kind_of_study),
+    Item("Abstract", "Structured summary", study.summary),
     Item("Introduction", "Background and intended use", _authors),
-    Item("Introduction", "Aims and hypotheses", claims.aims),
-    Item("Methods: design", "Prospective or retrospective", _unknown("the origin of the images")),
-    Item("Methods: design", "Goal of the study", claims.goal),
-    Item("Methods: data", "Sources of the data", claims.sources),
-    Item("Methods: data", "Inclusion and exclusion", claims.inclusion),
-    Item("Methods: data", "Preprocessing", claims.preprocessing),
-    Item("Methods: data", "Selection of subsets", claims.subsets),
-    Item("Methods: data", "De-identification", _unknown("the de-identification of the images")),
-    Item("Methods: data", "Missing data", claims.missing),
-    Item("Methods: data", "Acquisition of the images", claims.acquisition),
-    Item("Methods: reference", "How the reference standard was obtained", claims.reference),
-    Item("Methods: reference", "Why that reference standard", _unknown("a reason for the labels")),
-    Item("Methods: reference", "Who annotated", _unknown("the annotators")),
-    Item("Methods: reference", "Annotation of the test set", claims.test_annotation),
-    Item("Methods: reference", "Agreement between and within raters", _unknown("a second reader")),
-    Item("Methods: partitions", "How cases were assigned", claims.partitions),
-    Item("Methods: partitions", "Level at which they are disjoint", claims.disjoint),
-    Item("Methods: testing", "Intended sample size", claims.sample_size),
-    Item("Methods: model", "Description of the model", claims.model),
-    Item("Methods: model", "Software and versions", claims.software),
-    Item("Methods: model", "First values of the parameters", claims.initialisation),
-    Item("Methods: training", "Training, augmentation, hyperparameters", claims.training),
-    Item("Methods: training", "How the final model was chosen", claims.selection),
-    Item("Methods: training", "Ensembles", claims.ensembles),
-    Item("Methods: evaluation", "Metrics", claims.metrics),
-    Item("Methods: evaluation", "Significance and uncertainty", claims.uncertainty),
-    Item("Methods: evaluation", "Robustness or sensitivity analysis", claims.robustness),
-    Item("Methods: evaluation", "Explainability", claims.explainability),
-    Item("Methods: evaluation", "Internal testing", claims.internal),
-    Item("Methods: evaluation", "External testing", claims.external),
+    Item("Introduction", "Aims and hypotheses", study.aims),
+    Item("Methods: design", "Prospective or retrospective",
+         _unknown("No record says how the images were collected.")),
+    Item("Methods: design", "Goal of the study", study.goal),
+    Item("Methods: data", "Sources of the data", data.sources),
+    Item("Methods: data", "Inclusion and exclusion", data.inclusion),
+    Item("Methods: data", "Preprocessing", data.preprocessing),
+    Item("Methods: data", "Selection of subsets", data.subsets),
+    Item("Methods: data", "De-identification", _unknown("No record says whether it was done.")),
+    Item("Methods: data", "Missing data", data.missing),
+    Item("Methods: data", "Acquisition of the images", data.acquisition),
+    Item("Methods: reference", "How the reference standard was obtained", data.reference),
+    Item("Methods: reference", "Why that reference standard",
+         _unknown("No record gives a reason.")),
+    Item("Methods: reference", "Who annotated", _unknown("No record names them.")),
+    Item("Methods: reference", "Annotation of the test set", data.test_annotation),
+    Item("Methods: reference", "Agreement between and within raters",
+         _unknown("No record has a second reader.")),
+    Item("Methods: partitions", "How cases were assigned", data.partitions),
+    Item("Methods: partitions", "Level at which they are disjoint", data.disjoint),
+    Item("Methods: testing", "Intended sample size", study.sample_size),
+    Item("Methods: model", "Description of the model", study.model),
+    Item("Methods: model", "Software and versions", study.software),
+    Item("Methods: model", "First values of the parameters", study.initialisation),
+    Item("Methods: training", "Training, augmentation, hyperparameters", study.training),
+    Item("Methods: training", "How the final model was chosen", study.selection),
+    Item("Methods: training", "Ensembles", study.ensembles),
+    Item("Methods: evaluation", "Metrics", study.metrics),
+    Item("Methods: evaluation", "Significance and uncertainty", study.uncertainty),
+    Item("Methods: evaluation", "Robustness or sensitivity analysis", study.robustness),
+    Item("Methods: evaluation", "Explainability", study.explainability),
+    Item("Methods: evaluation", "Internal testing", study.internal),
+    Item("Methods: evaluation", "External testing", study.external),
     Item("Methods: evaluation", "Registration of a trial", _authors),
-    Item("Results: data", "Cases included and excluded", claims.flow),
+    Item("Results: data", "Cases included and excluded", data.flow),
     Item("Results: data", "Demographics and clinical features of each partition",
-         _unknown("age, sex or severity")),
-    Item("Results: performance", "Performance and its uncertainty", claims.performance),
-    Item("Results: performance", "Diagnostic performance and its precision", claims.diagnostic),
-    Item("Results: performance", "Analysis of failures", claims.failures),
-    Item("Discussion", "Limitations", claims.limitations),
+         _unknown("No record has age, sex or severity.")),
+    Item("Results: performance", "Performance and its uncertainty", study.performance),
+    Item("Results: performance", "Diagnostic performance and its precision", study.diagnostic),
+    Item("Results: performance", "Analysis of failures", study.failures),
+    Item("Discussion", "Limitations", study.limitations),
     Item("Discussion", "Implications for practice", _authors),
-    Item("Other", "Protocol and technical details", claims.protocol),
-    Item("Other", "Availability of software, models and data", claims.availability),
+    Item("Other", "Protocol and technical details", study.protocol),
+    Item("Other", "Availability of software, models and data", data.availability),
     Item("Other", "Funding and the role of funders", _authors),
 )  # fmt: skip
 """All 44 items, in the order of the checklist."""

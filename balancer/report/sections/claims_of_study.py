@@ -1,14 +1,10 @@
-"""Answers to the items of the checklist, each from fields of records that are named with it."""
+"""Answers of the checklist about the study: aims, networks, training, tests and results."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
 
-from balancer.data.layouts.recognition import LAYOUTS, OF_FOLDERS
 from balancer.drawing.wording import TITLES, cell, listing, scalar
-from balancer.imaging.preprocess import from_record
 from balancer.report.records import (
     ABLATION,
-    AUDIT,
     EXPLAIN,
     INDEX,
     LEDGER,
@@ -16,59 +12,9 @@ from balancer.report.records import (
     REPORT,
     SYNTHETIC,
     Json,
-    ReportRecords,
 )
+from balancer.report.sections.facts import REAL, Claim, Facts, State
 from classifier.cards import BUNDLED
-
-State = Literal["filled in", "in part", "not known", "for the authors"]
-Claim = tuple[State, str]
-_REAL = "classify/real/result.json"
-
-
-class Facts:
-    """Fields of the records of a run, noting which were found; the sources of one answer.
-
-    Args:
-        records: All records.
-    """
-
-    def __init__(self, records: ReportRecords) -> None:
-        self.records = records
-        self.sources: list[str] = []
-        self._files = records.by_file
-
-    def get(self, file: str, path: str, default: Any = None) -> Any:
-        """Return a field of a record, such as `settings.data.views`; the default for null or none.
-
-        A field that is null is a source too: it says that there is nothing.
-        """
-        value: Any = self._files.get(file)
-        for part in path.split("."):
-            if not isinstance(value, Mapping) or part not in value:
-                return default
-            value = value[part]
-        self.note(f"{file}: {path}")
-        return default if value is None else value
-
-    def note(self, source: str) -> None:
-        """Add a source that is no field of a record."""
-        self.sources += [source] if source not in self.sources else []
-
-    def setting(self, path: str) -> Any:
-        """Return a setting of the classifiers, of the ablation or else of the real arm."""
-        found = self.get(ABLATION, f"settings.{path}")
-        return self.get(_REAL, f"settings.{path}") if found is None else found
-
-    @property
-    def arms(self) -> Mapping[str, Json]:
-        """Arms of the ablation by name; empty without one."""
-        return dict(self.get(ABLATION, "metrics.arms", {}))
-
-    @property
-    def tests(self) -> Mapping[str, Json]:
-        """Test metrics of both classifiers of `balancer classify` by arm; empty without both."""
-        return {arm: self.get(f"classify/{arm}/result.json", "metrics.test")
-                for arm in self.records.arms}  # fmt: skip
 
 
 def kind_of_study(facts: Facts) -> Claim:
@@ -86,7 +32,7 @@ def kind_of_study(facts: Facts) -> Claim:
 def summary(facts: Facts) -> Claim:
     """Item 2."""
     said = facts.get(ABLATION, "metrics.verdict.sentence")
-    if said is None:
+    if said is None and facts.tests:
         facts.note(f"{REPORT}: comparison.sentence")
     return "in part", "The first screen of this report; the abstract is the authors'."
 
@@ -108,155 +54,6 @@ def goal(facts: Facts) -> Claim:
     """Item 6."""
     n = len(facts.arms) or len(facts.tests)
     return "in part", f"A comparison of {n} ways to train a classifier; no clinical goal is known."
-
-
-def sources(facts: Facts) -> Claim:
-    """Item 7."""
-    found = facts.get(AUDIT, "source.table")
-    archives = [one for one in _layouts(facts) if one.citation]
-    said = [f"Sources on record: {listing(list(found))}."] if found else []
-    said += [f"Read as {one.title} ({one.citation})." for one in archives]
-    if not said:
-        return "not known", "No record names the source of an image."
-    return "in part", " ".join(said)
-
-
-def _layouts(facts: Facts) -> list[Any]:
-    known = {layout.name: layout for layout in LAYOUTS}
-    names = facts.get(INDEX, "metrics.layout", "").split(" + ")
-    return [known[name] for name in dict.fromkeys(names) if name in known]
-
-
-def inclusion(facts: Facts) -> Claim:
-    """Item 8."""
-    n, data = facts.get(INDEX, "metrics.images"), facts.get(INDEX, "settings.data", {})
-    limits = [f"{key}={data[key]:g}" for key in ("min_side", "max_aspect", "max_megapixels")
-              if data.get(key) is not None]  # fmt: skip
-    return "in part", (
-        f"{n} images. {_chosen(facts)} {_left_out(facts)} Limits: {', '.join(limits)}. Clinical "
-        "criteria are not known."
-    )
-
-
-def _chosen(facts: Facts) -> str:
-    """Return the settings that choose among the images of an archive."""
-    classes = facts.get(INDEX, "settings.data.classes")
-    views = facts.get(INDEX, "settings.data.views")
-    said = "Labels are the classes (data.classes is not set)"
-    if classes:
-        pairs = listing([f"{label} as {name}" for label, name in classes.items()])
-        said = f"Labels chosen by data.classes: {pairs}; images of other labels are left out"
-    known = {"frontal": "frontal views, and those whose view is not known", "all": "all views"}
-    return f"{said}; data.views={views}: {known.get(views, 'not known')}."
-
-
-def _left_out(facts: Facts) -> str:
-    """Return how many images were left out when the archive was read, and why."""
-    counts = {f"{n} x {why}": n for why, n in facts.get(AUDIT, "ignored", {}).items()}
-    copies, bad = (facts.get(INDEX, f"metrics.{key}", 0) for key in ("copies", "quarantined"))
-    return f"Left out: {listing([*counts, f'{copies} exact copies', f'{bad} unusable files'])}."
-
-
-def preprocessing(facts: Facts) -> Claim:
-    """Item 9."""
-    # An index records no preprocessing where it does none.
-    record = facts.get(INDEX, "settings.preprocessing", {})
-    if not record:
-        facts.note(f"{INDEX}: settings")
-    done = from_record(record, INDEX)
-    steps = [f"border: {done.border}", f"lungs: {done.lungs}"]
-    if done.lungs != "none":
-        by = facts.get(INDEX, "metrics.lungs_by", {})
-        counts = listing([f"{n} {method}" for method, n in by.items()])
-        steps[-1] += f" by {done.masks} masks ({counts or 'counts not known'})"
-    steps += [f"contrast: {done.contrast}", f"frame: {done.frame}"]
-    named = ("border", "lungs", "masks", "contrast", "frame")
-    settings = {key: value for key, value in done.settings().items() if key not in named}
-    steps[2] += f" ({cell(settings)})" if settings else ""
-    contrast = facts.setting("classifier.contrast")
-    if contrast not in (None, "none"):
-        steps.append(f"contrast before the network: {contrast}")
-    size = facts.setting("image_size")
-    state: State = "in part" if size is None else "filled in"
-    return state, f"{'; '.join(steps)}; squares of {size or 'unknown'} px."
-
-
-def subsets(facts: Facts) -> Claim:
-    """Item 10."""
-    held_back = facts.get(ABLATION, "metrics.design.held_back", {})
-    kept = ", ".join(f"{n:g} of {label}" for label, n in held_back.items())
-    also = f" Held back in training for the positive control: {kept}." if kept else ""
-    return "filled in", f"{_chosen(facts)} {_left_out(facts)}{also}"
-
-
-def missing(facts: Facts) -> Claim:
-    """Item 12."""
-    n, without = facts.get(INDEX, "metrics.quarantined"), facts.get(
-        INDEX, "metrics.groups.images_without_patient"
-    )  # fmt: skip
-    return "in part", (
-        f"{cell(n)} unusable files were set aside; images without a patient: {cell(without)}. How "
-        "missing cases arose is not known."
-    )
-
-
-def acquisition(facts: Facts) -> Claim:
-    """Item 13."""
-    views = facts.get(AUDIT, "view.table")
-    if not views:
-        return "not known", "No record has devices, settings or protocols."
-    return "in part", f"Views on record: {listing(list(views))}. Devices and settings are not."
-
-
-def reference(facts: Facts) -> Claim:
-    """Item 14."""
-    return "not known", f"{_labels(facts)} How they were found is not known."
-
-
-def _labels(facts: Facts) -> str:
-    layouts = _layouts(facts)
-    if not layouts:
-        return "No record says where the labels are from."
-    places = [
-        f"the folders of the images ({one.name})" if one in OF_FOLDERS
-        else f"the list or table of the archive ({one.name})"
-        for one in layouts
-    ]  # fmt: skip
-    renamed = ", renamed by data.classes" if facts.get(INDEX, "settings.data.classes") else ""
-    return f"Labels are from {listing(places)}{renamed}."
-
-
-def test_annotation(facts: Facts) -> Claim:
-    """Item 17."""
-    return "not known", f"{_labels(facts)} No record has annotations of test images alone."
-
-
-def partitions(facts: Facts) -> Claim:
-    """Item 19."""
-    kind, shares = facts.get(INDEX, "metrics.groups.kind"), facts.get(INDEX, "settings.data.split")
-    seed, design = facts.get(INDEX, "settings.seed"), facts.get(ABLATION, "metrics.design", {})
-    by = f"At random by {kind}, shares {cell(shares)}, seed {cell(seed)}"
-    if not facts.arms:
-        return "filled in", f"{by}."
-    if not design:
-        return "in part", f"{by}; how the ablation split them again is not recorded."
-    folds = f" of {design['folds']} folds" if design.get("folds") else ""
-    return (
-        "filled in",
-        f"{by}; resampling: {design['resampling']}{folds}, {design['repeats']} times.",
-    )
-
-
-def disjoint(facts: Facts) -> Claim:
-    """Item 20."""
-    kind = facts.get(INDEX, "metrics.groups.kind")
-    without = facts.get(INDEX, "metrics.groups.images_without_patient")
-    if without == 0:
-        return "filled in", f"By {kind}; no group is in two partitions."
-    return "in part", (
-        f"By {kind}; images without a patient: {cell(without)}, so patients may be in two "
-        "partitions."
-    )
 
 
 def sample_size(facts: Facts) -> Claim:
@@ -288,7 +85,7 @@ def model(facts: Facts) -> Claim:
 
 def software(facts: Facts) -> Claim:
     """Item 23."""
-    versions = facts.get(ABLATION, "versions") or facts.get(_REAL, "versions", {})
+    versions = facts.get(ABLATION, "versions") or facts.get(REAL, "versions", {})
     named = [f"{name} {versions[name]}" for name in ("balancer", "torch") if name in versions]
     return "filled in", f"{listing(named)}; the rest under Recipes."
 
@@ -311,7 +108,7 @@ def initialisation(facts: Facts) -> Claim:
 def training(facts: Facts) -> Claim:
     """Item 25."""
     recipe = facts.setting("classifier") or {}
-    steps = facts.get(ABLATION, "metrics.design.n_steps") or facts.get(_REAL, "metrics.n_steps")
+    steps = facts.get(ABLATION, "metrics.design.n_steps") or facts.get(REAL, "metrics.n_steps")
     known = [f"{key}: {cell(recipe[key])}" for key in
              ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "loss")
              if key in recipe]  # fmt: skip
@@ -332,7 +129,7 @@ def selection(facts: Facts) -> Claim:
         return "not known", "No record says which weights were kept."
     scaled = facts.setting("classifier.calibration") == "temperature"
     names = facts.get(ABLATION, "metrics.question.class_names")
-    threshold = len(names) == 2 if names else facts.get(_REAL, "metrics.threshold") is not None
+    threshold = len(names) == 2 if names else facts.get(REAL, "metrics.threshold") is not None
     also = [*["threshold"] * threshold, *["temperature"] * scaled]
     by = f"; {listing(also)} by validation images" if also else ""
     return "filled in", f"Kept: {kept}{by}."
@@ -366,8 +163,7 @@ def metrics(facts: Facts) -> Claim:
 def uncertainty(facts: Facts) -> Claim:
     """Item 29."""
     arms = facts.arms
-    if not arms:
-        found = next(iter(facts.tests.values()))
+    for found in [] if arms else facts.tests.values():
         return "in part", (
             f"Bootstrap, {found['n_bootstrap']} samples of {found['n_groups']} test groups; one "
             "training per classifier."
@@ -441,15 +237,6 @@ def external(facts: Facts) -> Claim:
     return "filled in", f"Tested on {listing(names)}."
 
 
-def flow(facts: Facts) -> Claim:
-    """Item 35."""
-    n, groups = facts.get(INDEX, "metrics.images"), facts.get(INDEX, "metrics.groups.number")
-    return "in part", (
-        f"{n} images in {cell(groups)} groups. {_left_out(facts)} Patients before that are not "
-        "known."
-    )
-
-
 def performance(facts: Facts) -> Claim:
     """Item 37."""
     key = facts.get(ABLATION, "metrics.question.primary", "auroc")
@@ -461,8 +248,11 @@ def performance(facts: Facts) -> Claim:
 def diagnostic(facts: Facts) -> Claim:
     """Item 38."""
     first = {name: arm["metrics"] for name, arm in facts.arms.items()} or facts.tests
-    name, found = next(iter(first.items()))
-    figures = {f"{key} of {name}": found.get(key) for key in ("sensitivity", "specificity")}
+    figures = {
+        f"{key} of {name}": found.get(key)
+        for name, found in list(first.items())[:1]
+        for key in ("sensitivity", "specificity")
+    }
     return _figures("", figures)
 
 
@@ -503,19 +293,8 @@ def limitations(facts: Facts) -> Claim:
 
 def protocol(facts: Facts) -> Claim:
     """Item 42."""
-    main = ABLATION if facts.arms else _REAL
+    main = ABLATION if facts.arms else REAL
     return "in part", (
-        f"Settings under Recipes, hash {facts.get(main, 'config_hash')[:12]}; no registered "
+        f"Settings under Recipes, hash {facts.get(main, 'config_hash', '')[:12]}; no registered "
         "protocol is on record."
-    )
-
-
-def availability(facts: Facts) -> Claim:
-    """Item 43."""
-    digest = facts.get(INDEX, "metrics.index_sha256", "")[:12]
-    licences = [one.licence for one in _layouts(facts) if one.licence]
-    licence = f" Licence of the archive: {listing(licences)}." if licences else ""
-    return "in part", (
-        f"Versions, settings and hashes under Recipes (index {digest}).{licence} Access to the "
-        "data and models is not known."
     )
