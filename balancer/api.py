@@ -14,7 +14,7 @@ from balancer.execution import DEFAULT_WORKSPACE, Place, execute
 from balancer.results import StageResult
 
 if TYPE_CHECKING:
-    from balancer.ablation.records import AblateMetrics, PlanMetrics
+    from balancer.ablation.records import AblateMetrics, DryRunMetrics
     from balancer.data.records import AuditMetrics, PrepareMetrics
     from balancer.evaluation.records import ClassifyMetrics, EvaluateMetrics
     from balancer.explanation.records import ExplainMetrics
@@ -310,7 +310,7 @@ def ablate(
     ray: str | None = None,
     external: Sequence[Path] = (),
     force: bool = False,
-) -> "StageResult[AblateMetrics | PlanMetrics]":
+) -> "StageResult[AblateMetrics] | StageResult[DryRunMetrics]":
     """Compare GAN images with cheaper remedies on many splits; resume a stopped study.
 
     Args:

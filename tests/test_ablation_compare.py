@@ -24,7 +24,7 @@ from balancer.statistics.mcnemar import mcnemar_exact
 from balancer.statistics.resampled_t import resampled_t
 from classifier.bootstrap import group_weights
 from classifier.metrics import evaluate
-from support.planted_studies import QUESTION, changed, facts, study
+from support.planted_studies import QUESTION, as_json, changed, facts, study
 
 ARMS = ("real", "oversample", "gan ratio=2:1", "focal", "held-back-real")
 
@@ -40,7 +40,7 @@ def runs() -> list[Run]:
 
 @pytest.fixture(scope="module")
 def found(runs: list[Run]) -> dict[str, Any]:
-    return compare(runs, facts(*ARMS), replace(QUESTION, n_bootstrap=400))
+    return as_json(compare(runs, facts(*ARMS), replace(QUESTION, n_bootstrap=400)))
 
 
 def of(runs: list[Run], arm: str) -> list[Run]:
@@ -187,7 +187,7 @@ def test_the_order_of_runs_and_images_does_not_matter(
         for number, run in enumerate(runs)
     ]
     rng(1).shuffle(mixed)
-    again = compare(mixed, facts(*ARMS), replace(QUESTION, n_bootstrap=400))
+    again = as_json(compare(mixed, facts(*ARMS), replace(QUESTION, n_bootstrap=400)))
 
     def same(one: Any, other: Any) -> None:
         if isinstance(one, dict):
@@ -237,7 +237,7 @@ def three_classes(seed: int) -> list[Run]:
 def test_three_classes_are_one_against_the_rest_or_their_mean() -> None:
     runs = three_classes(0)
     question = replace(QUESTION, deployment_prior=np.array([0.1, 0.6, 0.3]))
-    found = compare(runs, facts("real", "focal"), question)
+    found = as_json(compare(runs, facts("real", "focal"), question))
     json.dumps(found, allow_nan=False)
     test = of(runs, "real")[0].test
     row = found["arms"]["real"]["per_run"][0]

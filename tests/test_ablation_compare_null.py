@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from balancer.ablation.compare import compare
-from support.planted_studies import QUESTION, facts, study
+from support.planted_studies import QUESTION, as_json, facts, study
 
 STUDIES = 1000
 
@@ -25,7 +25,7 @@ def test_null_simulation_end_to_end() -> None:
     for number in range(STUDIES):
         rng = np.random.default_rng([0, number])
         runs = study(rng, {"real": 0.0, "focal": 0.0}, n_groups=400, n_splits=4, n_validation=10)
-        verdict = compare(runs, arms, question)["arms"]["focal"]["verdict"]
+        verdict = as_json(compare(runs, arms, question))["arms"]["focal"]["verdict"]
         helps += verdict["word"] == "helps"
         covered += verdict["difference"]["low"] <= 0 <= verdict["difference"]["high"]
     assert 0.035 <= helps / STUDIES <= 0.065

@@ -100,7 +100,7 @@ def test_training_images_of_the_rare_class_alone_are_held_back() -> None:
 
 def test_a_class_of_one_group_cannot_be_held_back() -> None:
     records = records_of(6, 12, per_group=6)
-    with pytest.raises(DataError, match="cannot be parted"):
+    with pytest.raises(DataError, match="held-back-real"):
         hold_back(records, "rare", share=0.3, seed=0)
 
 

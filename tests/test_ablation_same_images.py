@@ -10,7 +10,7 @@ from balancer.ablation.compare import compare
 from balancer.ablation.runs import Run
 from balancer.ablation.same_images import compare_on_same_images
 from balancer.evaluation.ledger import ledger_summary, note_read, read_ledger
-from support.planted_studies import QUESTION, facts, study
+from support.planted_studies import QUESTION, as_json, facts, study
 
 ARMS = ("real", "focal")
 
@@ -21,21 +21,24 @@ def runs() -> list[Run]:
 
 
 def test_intervals_hold_the_mean_that_they_are_of(runs: list[Run]) -> None:
-    found = compare_on_same_images(runs, QUESTION)["arms"]
+    found = compare_on_same_images(runs, QUESTION)
     for arm in ARMS:
-        for entry in found[arm]["metrics"].values():
-            assert entry["low"] <= entry["value"] <= entry["high"]
-    for key, difference in found["focal"]["difference_to_real"].items():
-        both = [found[arm]["metrics"][key]["value"] for arm in ARMS]
-        assert difference["value"] == pytest.approx(both[1] - both[0])
-        assert difference["low"] <= difference["value"] <= difference["high"]
+        for entry in found[arm].metrics.values():
+            assert entry.low <= entry.value <= entry.high
+    differences = found["focal"].difference_to_real
+    assert differences is not None
+    for key, difference in differences.items():
+        both = [found[arm].metrics[key].value for arm in ARMS]
+        assert difference.value == pytest.approx(both[1] - both[0])
+        assert difference.low <= difference.value <= difference.high
 
 
 def test_equal_runs_do_not_differ(runs: list[Run]) -> None:
     twins = [run for run in runs if run.arm == "real"]
     twins += [replace(run, arm="focal") for run in twins]
-    found = compare_on_same_images(twins, QUESTION)["arms"]["focal"]["difference_to_real"]
-    assert all((d["value"], d["low"], d["high"]) == (0, 0, 0) for d in found.values())
+    found = compare_on_same_images(twins, QUESTION)["focal"].difference_to_real
+    assert found is not None
+    assert all((d.value, d.low, d.high) == (0, 0, 0) for d in found.values())
 
 
 def test_images_of_one_class_leave_auroc_undefined(runs: list[Run]) -> None:
@@ -50,10 +53,10 @@ def test_images_of_one_class_leave_auroc_undefined(runs: list[Run]) -> None:
             probabilities=run.test.probabilities[rows],
         )
         alone.append(replace(run, test=test))
-    metrics = compare_on_same_images(alone, QUESTION)["arms"]["real"]["metrics"]
-    assert metrics["auroc"]["value"] is None
-    assert metrics["auroc"]["reason"]
-    assert metrics["specificity"]["value"] is not None
+    metrics = compare_on_same_images(alone, QUESTION)["real"].metrics
+    assert metrics["auroc"].value is None
+    assert metrics["auroc"].reason
+    assert metrics["specificity"].value is not None
 
 
 def test_a_coarse_metric_that_is_equal_by_chance_shows_nothing() -> None:
@@ -61,7 +64,7 @@ def test_a_coarse_metric_that_is_equal_by_chance_shows_nothing() -> None:
     some = study(np.random.default_rng(1), {"real": 0.0, "focal": 0.0}, n_groups=60, n_splits=5)
     lenient = [replace(run, threshold=0.0) for run in some]
     question = replace(QUESTION, primary="sensitivity")
-    found = compare(lenient, facts("real", "focal"), question)["arms"]["focal"]
+    found = as_json(compare(lenient, facts("real", "focal"), question))["arms"]["focal"]
     assert found["verdict"]["difference"]["value"] == 0
     assert found["verdict"]["difference"]["low"] is None
     assert found["verdict"]["word"] == "inconclusive"

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from balancer.ablation.run_predictions import RunPredictions
 from balancer.evaluation.predictions import Predictions
 from balancer.report import curves
-from balancer.report.units import Unit
 from support.made_ablation import FACTS, PLAIN, made_runs
 
 
-def unit(scores: np.ndarray, labels: np.ndarray, **changes: object) -> Unit:
+def unit(scores: np.ndarray, labels: np.ndarray, **changes: object) -> RunPredictions:
     """A run whose class 0 is positive."""
     n = len(scores)
     predictions = Predictions(
@@ -25,18 +25,18 @@ def unit(scores: np.ndarray, labels: np.ndarray, **changes: object) -> Unit:
         "fold": "f", "seed": 0, "threshold": 0.5, "training_prior": np.array([0.5, 0.5]),
         "predictions": predictions, "path": Path(),
     }  # fmt: skip
-    return Unit(**(settings | changes))  # type: ignore[arg-type]
+    return RunPredictions(**(settings | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def units() -> list[Unit]:
+def units() -> list[RunPredictions]:
     runs = [run for run in made_runs(PLAIN, FACTS, n_folds=4, n=200) if run.arm == "real"]
     return [
         unit(run.test.probabilities[:, 0], run.test.labels, predictions=run.test) for run in runs
     ]
 
 
-def test_the_area_under_the_mean_curve_is_the_mean_auroc(units: list[Unit]) -> None:
+def test_the_area_under_the_mean_curve_is_the_mean_auroc(units: list[RunPredictions]) -> None:
     band = curves.roc_band(units, 0, 0)
     assert band is not None
     areas = []
@@ -69,7 +69,7 @@ def test_guessing_lies_on_the_diagonal_and_at_the_prevalence() -> None:
     np.testing.assert_allclose(precision.mean, 0.25)
 
 
-def test_bands_hold_the_mean_and_widen_with_fewer_cases(units: list[Unit]) -> None:
+def test_bands_hold_the_mean_and_widen_with_fewer_cases(units: list[RunPredictions]) -> None:
     whole = units[0]
     few = unit(whole.scores(0)[::5], whole.predictions.labels[::5])
     band, wide = curves.roc_band([whole], 0, 0), curves.roc_band([few], 0, 0)
@@ -143,7 +143,7 @@ def test_few_predictions_make_few_bins() -> None:
     assert bins[0].observed.value == pytest.approx(0.2)
 
 
-def test_resampling_depends_on_the_seed_alone(units: list[Unit]) -> None:
+def test_resampling_depends_on_the_seed_alone(units: list[RunPredictions]) -> None:
     first, second, other = (curves.roc_band(units, 0, seed) for seed in (0, 0, 1))
     assert first is not None
     assert second is not None

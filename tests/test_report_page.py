@@ -2,21 +2,21 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from balancer.ablation.records import AblateMetrics
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.report.sections.checklist import ITEMS
-from balancer.report.summary import ReportMetrics
-from balancer.results import StageResult, UntypedResult
-from balancer.stages import report
+from balancer.results import read_result
+from balancer.stages import ablate, report
 from balancer.workspace import Workspace
 from support.made_ablation import HOSTILE, read_json, write_ablation
 from support.tiny_pipeline import config_for, tree
@@ -195,7 +195,7 @@ def test_the_terminal_has_the_verdict_the_arms_and_the_page(
     told: Workspace, config: BalancerConfig
 ) -> None:
     result = report.run(config, told)
-    text = _printed(result)
+    text = _printed(report.summary(result))
     assert result.metrics.ablation is not None
     assert result.metrics.ablation.sentence in text
     for arm in ("oversample", "gan ratio=2:1", "held-back-real", "real + synthetic"):
@@ -204,16 +204,17 @@ def test_the_terminal_has_the_verdict_the_arms_and_the_page(
 
 
 def test_the_result_of_the_ablation_itself_can_be_shown(told: Workspace) -> None:
-    record = read_json(told.ablation_dir / "result.json")
-    text = _printed(UntypedResult.model_validate(record))
-    assert record["metrics"]["verdict"]["sentence"] in text
+    result = read_result(told.ablation_dir, AblateMetrics)
+    assert result is not None
+    text = _printed(ablate.summary(result))
+    assert result.metrics.verdict.sentence in text
     assert "held-back-real" in text
 
 
-def _printed(result: StageResult[ReportMetrics] | UntypedResult) -> str:
+def _printed(parts: Sequence[RenderableType]) -> str:
     console = Console(width=4000, markup=False, record=True, file=None, quiet=False)
     with console.capture() as capture:
-        for part in report.summary(result):
+        for part in parts:
             console.print(part)
     return capture.get()
 

@@ -85,10 +85,15 @@ def test_undefined_values_are_words_with_reasons(
     )
     none = {"value": None, "low": None, "high": None, "reason": "no | image was of <it>"}
     arm = metrics["arms"]["gan ratio=2:1"]
-    arm["metrics"]["auroc"] = none | {"sd_runs": None, "sd_cases": None}
-    arm["against"]["real"]["metrics"]["auroc"] = none | {"p": None, "p_holm": None}
-    arm["against"]["real"]["delong"] = {"p": [None], "median_p": None, "reason": "no variance"}
-    arm["calibration"]["raw"]["slope"] = none
+    level = none | {"sd_runs": None, "sd_cases": None, "n": 0}
+    arm["metrics"]["auroc"] = arm["calibration"]["raw"]["slope"] = level
+    arm["against"]["real"]["metrics"]["auroc"] = none | {
+        "p": None, "p_holm": None, "bootstrap": {"low": None, "high": None}, "n": 0
+    }  # fmt: skip
+    arm["against"]["real"]["delong"] = {
+        "median_p": None, "n_significant": None, "combined_p": None, "p": [None],
+        "reason": "no variance",
+    }  # fmt: skip
     record = read_json(prepared.ablation_dir / "result.json") | {"metrics": metrics}
     (prepared.ablation_dir / "result.json").write_text(json.dumps(record))
     report.run(config, prepared)
@@ -115,7 +120,7 @@ def test_caps_are_on_the_first_screen(prepared: Workspace, config: BalancerConfi
     cap = "The source of an image gives its class away (Cramer's V 0.97)."
     page, found = reported(config, prepared, caps=[cap])
     assert any(cap in limit for limit in found["limits"])
-    assert "but for the cap" in page
+    assert "without the cap" in page
 
 
 def test_predictions_that_are_gone_leave_the_tables(

@@ -1,18 +1,21 @@
 """Planted shortcuts are found, and nothing is found where nothing was planted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from balancer.data.audit.association import Association
 from balancer.data.masks.read import MaskStack
 from balancer.data.split import split_groups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.quality.extractors import Extractor
 from balancer.shortcuts.file_facts import file_facts
 from balancer.shortcuts.probes import run_probes, shortcut_caps
+from balancer.shortcuts.records import ProbeResult
 from samples.phantom import write_samples
 from support.radiograph_folders import film, in_workspace, index_of, save
 
@@ -63,8 +66,20 @@ def probed(index, *, masks=None, splits=None, cache=None, positive="COVID"):
         cache=cache,
         seed=0,
     )
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    return {entry["probe"]: entry for entry in found}
+    for result in found:
+        text = json.dumps(as_json(result), allow_nan=False)
+        assert ProbeResult.model_validate_json(text) == result
+    return {result.probe: as_json(result) for result in found}
+
+
+def as_json(result):
+    return result.model_dump(mode="json", exclude_unset=True)
+
+
+def caps_of(entries, association=None, **options):
+    head = {"describes": "", "predicts": "class"}
+    probes = [ProbeResult.model_validate({**head, **entry}) for entry in entries]
+    return shortcut_caps(probes, association, **options)
 
 
 def is_chance(entry):
@@ -96,7 +111,7 @@ def test_nothing_planted_nothing_found(tmp_path):
         assert found[name]["n_images"] == 2 * N
         assert len(found[name]["per_fold"]) == 4
     assert found["source-from-image"]["reason"] == "the metadata give fewer than two sources"
-    assert shortcut_caps(list(found.values()), None) == []
+    assert caps_of(found.values()) == []
 
 
 def test_a_mark_at_the_border_is_found_there_and_caps(tmp_path):
@@ -107,7 +122,7 @@ def test_a_mark_at_the_border_is_found_there_and_caps(tmp_path):
     assert found["border-only"]["balanced_accuracy"]["value"] > 0.85
     assert found["lungs-blacked-out"]["auroc"]["low"] >= 0.90
     assert is_chance(found["lungs-only"])
-    caps = shortcut_caps(list(found.values()), None)
+    caps = caps_of(found.values())
     assert {
         "The rim of the image tells the classes apart",
         "The image without its lungs tells the classes apart",
@@ -129,7 +144,7 @@ def test_a_disease_inside_the_lungs_is_none_of_the_border(tmp_path):
     # The mean of the whole image knows of the disease, so that it is no reason for a cap.
     assert found["metadata-only"]["auroc"]["low"] > 0.9
     assert is_chance(found["metadata-without-lungs"])
-    assert shortcut_caps(list(found.values()), None) == []
+    assert caps_of(found.values()) == []
 
 
 def test_images_without_a_mask_take_no_part_in_the_probes_of_masks(tmp_path):
@@ -164,7 +179,7 @@ def test_facts_of_the_files_are_found(tmp_path, what):
     assert found["auroc"]["value"] > 0.95
     assert rim["auroc"]["value"] > 0.95
     if found["auroc"]["low"] >= 0.90:
-        assert "metadata-only reaches AUROC" in shortcut_caps([found, rim], None)[0]
+        assert "metadata-only reaches AUROC" in caps_of([found, rim])[0]
     # Neither the source, which all share, nor anything of a patient or a path is a fact.
     extra = {
         "size": {"size 48x48", "size 64x64"},
@@ -197,7 +212,7 @@ def test_a_file_that_is_gone_is_told(tmp_path):
     index = planted(tmp_path, untouched)
     index.image_set(SIZE)
     index.roots.locate("COVID/007.png").unlink()
-    with pytest.raises(IntegrityError, match=r"007\.png' should be the file that was prepared"):
+    with pytest.raises(IntegrityError, match=r"007\.png"):
         file_facts(index, SIZE)
 
 
@@ -216,7 +231,7 @@ def test_the_source_is_read_from_images_that_betray_it_and_from_no_others(tmp_pa
     assert entry["predicts"] == "source"
     assert entry["auroc"]["value"] > 0.95
     assert is_chance(found["border-only"])  # both classes come from both
-    assert shortcut_caps(list(found.values()), None) == []
+    assert caps_of(found.values()) == []
 
 
 def test_sources_that_look_alike_cannot_be_read(tmp_path):
@@ -253,34 +268,32 @@ def test_kept_features_give_the_same_answer(tmp_path):
 
 def test_wrong_questions_are_refused(tmp_path):
     index = planted(tmp_path, untouched)
-    with pytest.raises(ConfigurationError, match="one of COVID, Normal, but is 'Flu'"):
+    with pytest.raises(ConfigurationError, match="'Flu'"):
         probed(index, positive="Flu")
-    with pytest.raises(IntegrityError, match=r"'odd' should put .* names the image abc"):
+    with pytest.raises(IntegrityError, match="'odd'"):
         probed(index, splits=[("odd", {"abc": "train"})])
-    with pytest.raises(IntegrityError, match="names the split 'valid'"):
+    with pytest.raises(IntegrityError, match="'valid'"):
         probed(index, splits=[("odd", {index.records[0].image_id: "valid"})])
     assert probed(index, splits=[])["whole-image"]["reason"].endswith("there is no fold")
 
 
 def test_a_source_that_gives_the_class_away_caps():
-    away = {"gives_label_away": True, "cramers_v": 1.0, "table": {}}
-    assert shortcut_caps([], away) == [
-        "The source of an image gives its class away (Cramer's V 1.00)."
-    ]
-    assert shortcut_caps([], {**away, "gives_label_away": False}) == []
+    away = Association({}, 1.0, gives_label_away=True)
+    assert caps_of([], away) == ["The source of an image gives its class away (Cramer's V 1.00)."]
+    assert caps_of([], replace(away, gives_label_away=False)) == []
 
 
 def test_a_probe_caps_from_the_limit_on_and_only_if_it_sees_no_lung():
     auroc = {"value": 0.95, "low": 0.90, "high": 0.98}
     border = {"probe": "border-only", "shortcut": True, "auroc": auroc}
-    assert len(shortcut_caps([border], None)) == 1
-    assert "0.950 (95 % interval 0.900 to 0.980" in shortcut_caps([border], None)[0]
-    assert shortcut_caps([border], None, limit=0.91) == []
-    assert shortcut_caps([{**border, "shortcut": False}], None) == []
+    assert len(caps_of([border])) == 1
+    assert "0.950 (95 % interval 0.900 to 0.980" in caps_of([border])[0]
+    assert caps_of([border], limit=0.91) == []
+    assert caps_of([{**border, "shortcut": False}]) == []
     facts = {"probe": "metadata-only", "shortcut": True, "auroc": auroc}
     rim = {"probe": "metadata-without-lungs", "shortcut": True, "auroc": {**auroc, "low": 0.6}}
-    assert len(shortcut_caps([facts, rim], None)) == 1
+    assert len(caps_of([facts, rim])) == 1
     rim["auroc"] = {**auroc, "low": 0.4}  # the disease alone may have done it
-    assert shortcut_caps([facts, rim], None) == []
+    assert caps_of([facts, rim]) == []
     unknown = {"probe": "lungs-blacked-out", "shortcut": True, "reason": "no lung masks were given"}
-    assert shortcut_caps([unknown], None) == []
+    assert caps_of([unknown]) == []

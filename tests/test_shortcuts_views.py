@@ -60,7 +60,7 @@ def test_with_masks_the_two_views_add_up_to_the_image(dtype):
 
 
 def test_masks_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"should have the shape \(3, 32, 32\), not \(3, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"\(3, 32, 32\)"):
         lungs_only(IMAGES, np.ones((3, 16, 16), bool))
 
 

@@ -1,20 +1,30 @@
 """All arms of a study against real images alone and against repeated real ones.
 
 Runs are paired by fold and seed. Seeds of one split are averaged first, so that k, the number of
-values behind an interval, counts splits.
+values of an interval, is the number of splits.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from balancer.ablation.differences import ArmRuns, Pairs, adjust, paired, tests_of
+from balancer.ablation.arm_records import (
+    ArmResult,
+    ArmVerdict,
+    Calibration,
+    Level,
+    ReferenceTests,
+    ReferenceVerdict,
+    RunScores,
+)
+from balancer.ablation.differences import ArmRuns, PairedRuns, adjusted, paired, tests_of
 from balancer.ablation.headline import control, headline
 from balancer.ablation.paired_bootstrap import draw
+from balancer.ablation.records import AblateMetrics, AskedQuestion
 from balancer.ablation.run_scores import CALIBRATION, COMPARED, TITLES, align, score_run
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.evaluation.records import Scalar
 from balancer.statistics.resampled_t import mean_by_split, resampled_t
 from balancer.statistics.verdict import REFERENCE, Evidence, judge
 
@@ -23,7 +33,7 @@ _RANGES = {"mcc": (-1.0, 1.0)} | {
     for name in ("slope", "intercept")
     for state in ("raw", "corrected")
 }
-"""Of a metric; 0 to 1 where not said. An interval of a mean ends there."""
+"""Range of a metric, default 0 to 1; it bounds the interval of a mean."""
 
 
 def compare(
@@ -33,19 +43,18 @@ def compare(
     *,
     caps: Sequence[str] = (),
     n_held_back: float | None = None,
-) -> dict[str, Any]:
-    """Judge every arm.
+) -> AblateMetrics:
+    """Compare every arm with its references.
 
     Args:
-        runs: All finished runs; some arms may lack some, and are compared on what they share.
+        runs: All finished runs; arms that lack some are compared on those that both have.
         arms: Every arm of the study, `real` among them, in the order of the tables.
-        question: Fixed before any run.
-        caps: Why no difference can be trusted.
-        n_held_back: Different images that `held-back-real` had on top, mean over the splits.
+        question: The question, fixed before any run.
+        caps: Reasons why no difference can be trusted.
+        n_held_back: Number of different held-back images, mean over the splits.
 
     Returns:
-        `question`, `arms`, `caps`, `verdict` and `control`, ready for JSON; undefined values are
-        null with a reason.
+        `question`, `arms`, `caps`, `verdict` and `control`; nothing else.
 
     Raises:
         ConfigurationError: The primary metric is unknown, or `real` is not among the arms.
@@ -68,31 +77,32 @@ def compare(
         }
         for name, arm in by_name.items()
     }
-    against = {
-        name: {other: tests_of(pair, question.alpha) for other, pair in mine.items()}
-        for name, mine in pairs.items()
-    }
-    adjust(against)
+    against = adjusted(
+        {
+            name: {other: tests_of(pair, question.alpha) for other, pair in mine.items()}
+            for name, mine in pairs.items()
+        }
+    )
     verdicts = _verdicts(by_name, pairs, question, caps)
-    table = {
-        name: _arm_table(arm, ratio) | {"against": against[name], "verdict": verdicts[name]}
+    results = {
+        name: _arm_result(arm, against[name], verdicts[name], ratio)
         for name, arm in by_name.items()
     }
-    asked = _asked(runs[0], question) | {"test_to_train": ratio}
-    return {
-        "question": asked,
-        "arms": table,
-        "caps": list(caps),
-        "verdict": headline(table, asked, caps),
-        "control": control(table, asked, arms, n_held_back),
-    }
+    asked = _asked(runs[0], question, ratio)
+    return AblateMetrics(
+        question=asked,
+        arms=results,
+        caps=tuple(caps),
+        verdict=headline(results, asked, caps),
+        control=control(results, asked, arms, n_held_back),
+    )
 
 
 def _size_ratio(runs: Sequence[Run]) -> float:
-    """Mean over the runs of n_test / n_train of Nadeau and Bengio.
+    """Return n_test / n_train of Nadeau and Bengio, mean over the runs.
 
-    Their training set is everything outside the test set. Validation images chose the weights, and
-    so belong to it; without them, repeated splits of 70/15/15 would claim too little.
+    Their training set is everything outside the test set. Validation images choose the weights, so
+    they belong to it; without them, repeated splits of 70/15/15 would claim too little.
     """
     return float(np.mean([len(run.test.labels) / run.n_outside for run in runs]))
 
@@ -123,20 +133,20 @@ def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) ->
         )
 
 
-def _asked(run: Run, question: Question) -> dict[str, Any]:
+def _asked(run: Run, question: Question, ratio: float) -> AskedQuestion:
     names = run.test.class_names
-    return {
-        "primary": question.primary,
-        "primary_title": TITLES[question.primary],
-        "margin": question.margin,
-        "alpha": question.alpha,
-        "specificity": question.specificity,
-        "positive_class": names[run.positive],
-        "class_names": list(names),
-        "deployment_prior": dict(
-            zip(names, map(float, question.deployment_prior.tolist()), strict=True)
-        ),
-    }
+    shares = map(float, question.deployment_prior.tolist())
+    return AskedQuestion(
+        primary=question.primary,
+        primary_title=TITLES[question.primary],
+        margin=question.margin,
+        alpha=question.alpha,
+        specificity=question.specificity,
+        positive_class=names[run.positive],
+        class_names=tuple(names),
+        deployment_prior=dict(zip(names, shares, strict=True)),
+        test_to_train=ratio,
+    )
 
 
 def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:
@@ -144,54 +154,63 @@ def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:
     return [name for name in wanted if name is not None and name in arms and name != facts.name]
 
 
-def _arm_table(arm: ArmRuns, ratio: float) -> dict[str, Any]:
+def _arm_result(
+    arm: ArmRuns,
+    against: Mapping[str, ReferenceTests],
+    verdict: ArmVerdict | ReferenceVerdict,
+    ratio: float,
+) -> ArmResult:
     seconds = [run.run.seconds for run in arm.runs]
-    return {
-        "kind": arm.facts.kind,
-        "describes": arm.facts.describes,
-        "n_runs": len(arm.runs),
-        "minutes": float(np.mean(seconds)) / 60 if seconds else None,
-        "metrics": {key: _level(arm, key, ratio) for key in TITLES},
-        "calibration": {
-            state: {name: _level(arm, f"{name}_{state}", ratio) for name in CALIBRATION}
-            for state in ("raw", "corrected")
-        },
-        "per_run": [
-            {
-                "fold": run.run.fold,
-                "seed": run.run.seed,
-                "threshold": run.run.threshold,
+    return ArmResult(
+        kind=arm.facts.kind,
+        describes=arm.facts.describes,
+        n_runs=len(arm.runs),
+        minutes=float(np.mean(seconds)) / 60 if seconds else None,
+        metrics={key: _level(arm, key, ratio) for key in TITLES},
+        calibration=Calibration(
+            raw={name: _level(arm, f"{name}_raw", ratio) for name in CALIBRATION},
+            corrected={name: _level(arm, f"{name}_corrected", ratio) for name in CALIBRATION},
+        ),
+        per_run=tuple(
+            RunScores(
+                fold=run.run.fold,
+                seed=run.run.seed,
+                threshold=run.run.threshold,
                 **{key: None if np.isnan(v) else v for key, v in run.values.items()},
-            }
+            )
             for run in arm.runs
-        ],
-    }
+        ),
+        against=against,
+        verdict=verdict,
+    )
 
 
-def _level(arm: ArmRuns, key: str, ratio: float) -> dict[str, Any]:
-    """Mean of a metric over the runs, with both sources of variance."""
+def _level(arm: ArmRuns, key: str, ratio: float) -> Level:
+    """Return the mean of a metric over the runs, with both sources of variance."""
     kept = [run for run in arm.runs if not np.isnan(run.values[key])]
     skipped = next((run.reasons[key] for run in arm.runs if key in run.reasons), None)
     if not kept:
         reason = skipped or "no run of the arm has finished"
-        none = dict.fromkeys(("value", "low", "high", "sd_runs", "sd_cases"))
-        return none | {"n": 0, "reason": reason}
+        return Level(
+            value=None, low=None, high=None, sd_runs=None, sd_cases=None, n=0, reason=reason
+        )
     values = np.array([run.values[key] for run in kept])
     t = resampled_t(mean_by_split(values, [run.run.fold for run in kept]), ratio)
-    # Equal on all splits says nothing of the spread; see `Pairs.t`.
+    # Equal values on all splits give no estimate of the spread; see `PairedRuns.t`.
     ends = (t.interval() if t.se else None) or (None, None)
     floor, ceiling = _RANGES.get(key, (0.0, 1.0))
-    level: dict[str, Any] = {
-        "value": t.mean,
-        "low": None if ends[0] is None else max(ends[0], floor),
-        "high": None if ends[1] is None else min(ends[1], ceiling),
-        "sd_runs": float(values.std(ddof=1)) if len(values) > 1 else None,
-        "sd_cases": _sd_of_cases(arm, key),
-        "n": len(kept),
-    }
-    if len(kept) < len(arm.runs):
-        level["skipped"] = f"{len(arm.runs) - len(kept)} of {len(arm.runs)} runs: {skipped}"
-    return level
+    level = Level(
+        value=t.mean,
+        low=None if ends[0] is None else max(ends[0], floor),
+        high=None if ends[1] is None else min(ends[1], ceiling),
+        sd_runs=float(values.std(ddof=1)) if len(values) > 1 else None,
+        sd_cases=_sd_of_cases(arm, key),
+        n=len(kept),
+    )
+    if len(kept) == len(arm.runs):
+        return level
+    why = f"{len(arm.runs) - len(kept)} of {len(arm.runs)} runs: {skipped}"
+    return level.model_copy(update={"skipped": why})
 
 
 def _sd_of_cases(arm: ArmRuns, key: str) -> float | None:
@@ -208,10 +227,10 @@ def _sd_of_cases(arm: ArmRuns, key: str) -> float | None:
 
 def _verdicts(
     arms: Mapping[str, ArmRuns],
-    pairs: Mapping[str, Mapping[str, Pairs]],
+    pairs: Mapping[str, Mapping[str, PairedRuns]],
     question: Question,
     caps: Sequence[str],
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ArmVerdict | ReferenceVerdict]:
     evidence = {
         name: Evidence(
             generated=arm.facts.kind == "gan",
@@ -231,36 +250,36 @@ def _verdicts(
         title=TITLES[question.primary],
         caps=caps,
     )
-    verdicts: dict[str, dict[str, Any]] = {
-        name: {
-            "word": verdict.word,
-            "uncapped": verdict.uncapped,
-            "difference": _difference_to_real(evidence[name]),
-            "p_holm": verdict.p_holm,
-            "p_helps": verdict.p_helps,
-            "p_hurts": verdict.p_hurts,
-            "p_equivalent": verdict.p_equivalent,
-            "detectable": verdict.detectable,
-            "sentence": verdict.sentence,
-        }
+    verdicts: dict[str, ArmVerdict | ReferenceVerdict] = {
+        name: ArmVerdict(
+            word=verdict.word,
+            uncapped=verdict.uncapped,
+            difference=_difference_to_real(evidence[name]),
+            p_holm=verdict.p_holm,
+            p_helps=verdict.p_helps,
+            p_hurts=verdict.p_hurts,
+            p_equivalent=verdict.p_equivalent,
+            detectable=verdict.detectable,
+            sentence=verdict.sentence,
+        )
         for name, verdict in zip(evidence, judged, strict=True)
     }
-    none: dict[str, Any] = dict.fromkeys(
-        ("p_holm", "p_helps", "p_hurts", "p_equivalent", "detectable")
+    verdicts[REAL] = ReferenceVerdict(
+        p_holm=None,
+        p_helps=None,
+        p_hurts=None,
+        p_equivalent=None,
+        detectable=None,
+        word=REFERENCE,
+        uncapped=REFERENCE,
+        difference=Scalar(value=None, low=None, high=None, reason="the reference itself"),
+        sentence="Reference: the other arms are compared with this one.",
     )
-    reason = "the reference itself"
-    verdicts[REAL] = none | {
-        "word": REFERENCE,
-        "uncapped": REFERENCE,
-        "difference": {"value": None, "low": None, "high": None, "reason": reason},
-        "sentence": "Reference: the other arms are compared with this one.",
-    }
     return verdicts
 
 
-def _difference_to_real(evidence: Evidence) -> dict[str, Any]:
+def _difference_to_real(evidence: Evidence) -> Scalar:
     if evidence.to_real is None:
-        reason = "no run of both arms defines it"
-        return {"value": None, "low": None, "high": None, "reason": reason}
+        return Scalar(value=None, low=None, high=None, reason="no run of both arms defines it")
     low, high = evidence.to_real.interval() or (None, None)
-    return {"value": evidence.to_real.mean, "low": low, "high": high}
+    return Scalar(value=evidence.to_real.mean, low=low, high=high)

@@ -1,11 +1,18 @@
-"""Differences between an arm and a reference, paired by fold and seed, with every test of them."""
+"""Differences between an arm and a reference, paired by fold and seed, and their tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from balancer.ablation.arm_records import (
+    Bounds,
+    DeLongOfRuns,
+    Difference,
+    McNemarOfRuns,
+    ReferenceTests,
+    UndefinedDeLong,
+)
 from balancer.ablation.paired_bootstrap import mean_over_runs, percentile_interval
 from balancer.ablation.run_scores import COMPARED, ScoredRun
 from balancer.ablation.runs import ArmFacts, Floats
@@ -20,9 +27,9 @@ class ArmRuns:
     """An arm with its finished runs, in the order of folds and seeds.
 
     Attributes:
-        facts: What it is.
+        facts: Facts of the arm.
         runs: R runs.
-        draws: For each run float64 (len(COMPARED), B), see `paired_bootstrap.draw`.
+        draws: Draws of each run, float64 (len(COMPARED), B); see `paired_bootstrap.draw`.
     """
 
     facts: ArmFacts
@@ -30,18 +37,18 @@ class ArmRuns:
     draws: list[Floats]
 
     def places(self) -> dict[tuple[str, int], int]:
-        """Place of each (fold, seed)."""
+        """Return the position of each (fold, seed)."""
         return {(run.run.fold, run.run.seed): number for number, run in enumerate(self.runs)}
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """Runs that an arm and a reference both have.
+class PairedRuns:
+    """Runs of an arm and of a reference with the same folds and seeds.
 
     Attributes:
         arm: Runs of the arm.
-        reference: Runs of the reference with the same folds and seeds.
-        draws: For each pair the arm's draws minus the reference's.
+        reference: Runs of the reference, in the same order.
+        draws: Draws of the arm minus those of the reference, for each pair.
         test_to_train: Test images per training image.
     """
 
@@ -51,7 +58,7 @@ class Pairs:
     test_to_train: float
 
     def differences(self, key: str) -> tuple[Floats, list[str], list[bool]]:
-        """Defined differences, their splits, and which pairs define one."""
+        """Return the defined differences, their splits, and which pairs define one."""
         values = np.array(
             [a.values[key] - b.values[key] for a, b in zip(self.arm, self.reference, strict=True)]
         )
@@ -60,7 +67,7 @@ class Pairs:
         return values[defined], splits, defined
 
     def t(self, key: str) -> ResampledT | None:
-        """Mean difference over the splits; None where no pair defines one.
+        """Return the mean difference over the splits; None where no pair defines one.
 
         A coarse metric can be equal on all splits by chance. No difference and no spread are
         certain only of classifiers that gave every image the same probabilities.
@@ -80,11 +87,11 @@ class Pairs:
         )
 
 
-def paired(arm: ArmRuns, reference: ArmRuns, ratio: float) -> Pairs:
-    """Pair by fold and seed; `ratio` is of test images per training image."""
+def paired(arm: ArmRuns, reference: ArmRuns, ratio: float) -> PairedRuns:
+    """Pair runs by fold and seed; `ratio` is that of test images to training images."""
     places = reference.places()
     shared = [(i, places[unit]) for unit, i in arm.places().items() if unit in places]
-    return Pairs(
+    return PairedRuns(
         arm=[arm.runs[i] for i, _ in shared],
         reference=[reference.runs[j] for _, j in shared],
         draws=[arm.draws[i] - reference.draws[j] for i, j in shared],
@@ -92,45 +99,48 @@ def paired(arm: ArmRuns, reference: ArmRuns, ratio: float) -> Pairs:
     )
 
 
-def tests_of(pairs: Pairs, alpha: float) -> dict[str, Any]:
-    """Differences of every metric, DeLong's and McNemar's tests.
+def tests_of(pairs: PairedRuns, alpha: float) -> ReferenceTests:
+    """Compute the difference in every metric, DeLong's and McNemar's tests.
 
     Args:
-        pairs: Of an arm and a reference.
+        pairs: Runs of an arm and of a reference.
         alpha: Level at which DeLong's tests are counted.
     """
-    return {
-        "n": len(pairs.arm),
-        "metrics": {key: _difference(pairs, key) for key in COMPARED},
-        "delong": _delong(pairs, alpha),
-        "mcnemar": _mcnemar(pairs),
-    }
+    return ReferenceTests(
+        n=len(pairs.arm),
+        metrics={key: _difference(pairs, key) for key in COMPARED},
+        delong=_delong(pairs, alpha),
+        mcnemar=_mcnemar(pairs),
+    )
 
 
-def _difference(pairs: Pairs, key: str) -> dict[str, Any]:
+def _difference(pairs: PairedRuns, key: str) -> Difference:
     values, splits, defined = pairs.differences(key)
     t = pairs.t(key)
     if t is None:
         reason = "no run of both arms defines it" if pairs.arm else "no runs to pair"
-        none = dict.fromkeys(("value", "low", "high", "p", "p_holm"))
-        return none | {"bootstrap": {"low": None, "high": None}, "n": 0, "reason": reason}
+        undefined = Bounds(low=None, high=None)
+        return Difference(
+            value=None, low=None, high=None, p=None, p_holm=None, bootstrap=undefined, n=0,
+            reason=reason,
+        )  # fmt: skip
     low, high = t.interval() or (None, None)
     rows = [
         draws[COMPARED.index(key)] for draws, keep in zip(pairs.draws, defined, strict=True) if keep
     ]
-    return {
-        "value": t.mean,
-        "low": low,
-        "high": high,
-        "p": t.p_two_sided(),
-        "p_holm": None,
-        "bootstrap": percentile_interval(mean_over_runs(np.stack(rows), splits)),
-        "n": len(values),
-    }
+    return Difference(
+        value=t.mean,
+        low=low,
+        high=high,
+        p=t.p_two_sided(),
+        p_holm=None,
+        bootstrap=percentile_interval(mean_over_runs(np.stack(rows), splits)),
+        n=len(values),
+    )
 
 
-def _delong(pairs: Pairs, alpha: float) -> dict[str, Any]:
-    """Per run; over the runs twice the median p, valid however they depend (Rueger 1978)."""
+def _delong(pairs: PairedRuns, alpha: float) -> DeLongOfRuns | UndefinedDeLong:
+    """Test each pair; twice the median p is valid however the pairs depend (Rueger 1978)."""
     tests = [
         delong_test(b.scores, a.scores, a.is_positive)
         for a, b in zip(pairs.arm, pairs.reference, strict=True)
@@ -138,40 +148,62 @@ def _delong(pairs: Pairs, alpha: float) -> dict[str, Any]:
     p = [test.p for test in tests if test.p is not None]
     if not p:
         reason = next((test.reason for test in tests), "no runs to pair")
-        none = dict.fromkeys(("median_p", "n_significant", "combined_p"))
-        return none | {"p": [None] * len(tests), "reason": reason}
+        return UndefinedDeLong(
+            median_p=None,
+            n_significant=None,
+            combined_p=None,
+            p=(None,) * len(tests),
+            reason=str(reason),
+        )
     median = float(np.median(p))
-    return {
-        "p": [test.p for test in tests],
-        "median_p": median,
-        "n_significant": sum(one <= alpha for one in p),
-        "combined_p": min(1.0, 2 * median),
-    }
+    return DeLongOfRuns(
+        p=tuple(test.p for test in tests),
+        median_p=median,
+        n_significant=sum(one <= alpha for one in p),
+        combined_p=min(1.0, 2 * median),
+    )
 
 
-def _mcnemar(pairs: Pairs) -> dict[str, Any]:
+def _mcnemar(pairs: PairedRuns) -> McNemarOfRuns:
     alone = [
         (int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum()))
         for a, b in zip(pairs.arm, pairs.reference, strict=True)
     ]
-    p = [mcnemar_exact(*counts) for counts in alone]
-    found = {
-        "p": p,
-        "only_arm_right": sum(counts[0] for counts in alone),
-        "only_reference_right": sum(counts[1] for counts in alone),
-        "median_p": float(np.median(p)) if p else None,
-    }
-    return found if p else found | {"reason": "no runs to pair"}
+    p = tuple(mcnemar_exact(*counts) for counts in alone)
+    found = McNemarOfRuns(
+        p=p,
+        only_arm_right=sum(counts[0] for counts in alone),
+        only_reference_right=sum(counts[1] for counts in alone),
+        median_p=float(np.median(p)) if p else None,
+    )
+    return found if p else found.model_copy(update={"reason": "no runs to pair"})
 
 
-def adjust(against: Mapping[str, Mapping[str, Any]]) -> None:
-    """Set `p_holm`: Holm over the arms that share a reference, for each metric.
+def adjusted(
+    against: Mapping[str, Mapping[str, ReferenceTests]],
+) -> dict[str, dict[str, ReferenceTests]]:
+    """Return the tests with `p_holm`: Holm over the arms that share a reference, for each metric.
 
     Args:
-        against: Arm to reference to what `tests_of` returned.
+        against: Arm to reference to its tests.
     """
+    p_holm: dict[tuple[str, str, str], float | None] = {}
     for other in {other for mine in against.values() for other in mine}:
+        arms = [name for name, mine in against.items() if other in mine]
         for key in COMPARED:
-            cells = [mine[other]["metrics"][key] for mine in against.values() if other in mine]
-            for cell, p in zip(cells, holm([cell["p"] for cell in cells]), strict=True):
-                cell["p_holm"] = p
+            p_values = holm([against[name][other].metrics[key].p for name in arms])
+            p_holm |= {(name, other, key): p for name, p in zip(arms, p_values, strict=True)}
+    return {
+        name: {
+            other: tests.model_copy(
+                update={
+                    "metrics": {
+                        key: cell.model_copy(update={"p_holm": p_holm[name, other, key]})
+                        for key, cell in tests.metrics.items()
+                    }
+                }
+            )
+            for other, tests in mine.items()
+        }
+        for name, mine in against.items()
+    }

@@ -1,4 +1,4 @@
-"""How long a plan will take, from a few steps measured here and now."""
+"""Costs of training on this machine, measured in a few steps."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ _GAN_BATCHES = 24
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Measured costs on this machine, with the threads of this process.
+    """Costs on this machine, with the threads of this process.
 
     Attributes:
         step: Seconds of one optimizer step of the classifier.
@@ -34,7 +34,7 @@ class Rates:
 
 
 def measure_rates(config: BalancerConfig) -> Rates:
-    """Train both networks for a moment, on noise."""
+    """Train both networks for a few steps, on noise."""
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         short, long = (_classifier_seconds(config, steps, Path(folder)) for steps in _STEPS)
         step = max(1e-4, (long - short) / (_STEPS[1] - _STEPS[0]))

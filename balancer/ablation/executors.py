@@ -1,4 +1,4 @@
-"""Where tasks run: in this process, in several on this machine, or on a Ray cluster."""
+"""Executors of tasks: this process, several processes of this machine, or a Ray cluster."""
 
 import ctypes
 import logging
@@ -25,12 +25,12 @@ _is_working = False
 
 
 def executor_for(jobs: int, ray_address: str | None, *, apart: bool = False) -> Executor:
-    """Choose by what the user asked for.
+    """Choose an executor.
 
     Args:
-        jobs: How many tasks at a time.
-        ray_address: Of a cluster; None: this machine.
-        apart: Keep even a single job out of this process, whose terminal shows something else.
+        jobs: Number of tasks at a time.
+        ray_address: Address of a cluster; None: this machine.
+        apart: Run even a single job in another process, since the terminal of this one is in use.
 
     Raises:
         EnvironmentFault: Ray is not installed, or there is no cluster at the address.
@@ -41,12 +41,12 @@ def executor_for(jobs: int, ray_address: str | None, *, apart: bool = False) -> 
 
 
 class InThisProcess:
-    """One task at a time, here."""
+    """One task at a time, in this process."""
 
     slots = 1
 
     def submit(self, work: Callable[[], Any]) -> "Future[Any]":
-        """Do it at once."""
+        """Do the work at once."""
         future: Future[Any] = Future()
         try:
             future.set_result(work())
@@ -55,20 +55,20 @@ class InThisProcess:
         return future
 
     def stop(self) -> None:
-        """Nothing runs when this is called."""
+        """Do nothing: no task runs when this is called."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class Processes:
-    """Several processes on this machine, which share its cores evenly."""
+    """Several processes of this machine, with an equal share of its cores."""
 
     def __init__(self, jobs: int) -> None:
         self.slots = jobs
         threads = max(1, (os.cpu_count() or 1) // jobs)
         self._inherited = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
-        # Read when a process starts; without it, all of them would use every core and stand still.
+        # Read when a process starts; without it, each would use every core and all would be slow.
         os.environ.update(dict.fromkeys(_THREAD_SETTINGS, str(threads)))
         self._pool = ProcessPoolExecutor(
             jobs,
@@ -78,7 +78,7 @@ class Processes:
         )
 
     def submit(self, work: Callable[[], Any]) -> "Future[Any]":
-        """Hand it to the next free process."""
+        """Hand the work to the next free process."""
         return self._pool.submit(_call, work)
 
     def stop(self) -> None:
@@ -102,8 +102,8 @@ class Processes:
 class RayCluster:
     """A Ray cluster whose machines share the workspace's disk and have this package installed.
 
-    Ray repeats a task whose machine died; a task writes to a temporary name and renames, so that
-    it stands once however often it was begun.
+    Ray repeats a task whose machine died; a task writes to a temporary name and renames, so its
+    result exists once, regardless of the number of attempts.
     """
 
     def __init__(self, address: str) -> None:
@@ -111,7 +111,7 @@ class RayCluster:
             import ray
         except ImportError:
             raise EnvironmentFault(
-                "--ray wants the package ray, which is not installed; "
+                "--ray needs the package ray, which is not installed; "
                 "`pip install 'balancer[cluster]'`."
             ) from None
         self._ray = ray
@@ -119,25 +119,25 @@ class RayCluster:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise EnvironmentFault(
-                f"--ray wants a running cluster, but {address!r} does not answer as one: {error}; "
+                f"--ray needs a running cluster, but {address!r} does not answer as one: {error}; "
                 "start it with `ray start --head`."
             ) from None
-        # Ray prints what befalls its nodes on stdout, where the result alone belongs.
+        # Ray prints events of its nodes on stdout, which is only for the result.
         self._stdout, sys.stdout = sys.stdout, sys.stderr
         self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call_for_ray)
 
     @property
     def slots(self) -> int:
-        """As many as the cluster has cores today; Ray keeps the rest in its queue."""
+        """Number of cores of the cluster; Ray queues the other tasks."""
         resources: dict[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]
         return max(1, int(resources.get("CPU", 1)))
 
     def submit(self, work: Callable[[], Any]) -> "Future[Any]":
-        """Hand it to the cluster."""
+        """Hand the work to the cluster."""
         return _unwrapped(self._call.remote(work).future())
 
     def stop(self) -> None:
-        """Leaving the cluster cancels what this driver has started."""
+        """Do nothing: leaving the cluster cancels the tasks of this driver."""
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -146,12 +146,12 @@ class RayCluster:
 
 
 def _begin(threads: int) -> None:
-    """Start a worker: quiet, with its share of the cores, and stopped by SIGTERM alone."""
+    """Set up a worker: its share of the cores; stopped by SIGTERM alone."""
     import torch
 
     torch.set_num_threads(threads)
     keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the driver decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the driver decides
     signal.signal(signal.SIGTERM, _interrupt)
     if sys.platform == "linux":
         # A worker must not outlive a driver that was killed: the next one starts the same units.
@@ -176,7 +176,7 @@ def _call(work: Callable[[], Any]) -> Any:
 
 
 def _call_for_ray(work: Callable[[], Any]) -> tuple[Any, BalancerError | None]:
-    """Ray would wrap a fault in one of its own, with a traceback for a message."""
+    """Return a fault instead of raising it: Ray would replace its message by a traceback."""
     try:
         return _call(work), None
     except BalancerError as error:

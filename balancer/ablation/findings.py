@@ -1,22 +1,23 @@
-"""From finished runs to `ablation/result.json`: the comparison, and what readers need beside."""
+"""From finished runs to `ablation/result.json`: the comparison and all that belongs to it."""
 
 import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from balancer.ablation.arm_records import ArmResult
 from balancer.ablation.compare import compare
+from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.external import external_table, run_elsewhere
+from balancer.ablation.records import AblateMetrics, ExternalResult, FailedRun
 from balancer.ablation.runs import REAL, Question
-from balancer.ablation.same_images import compare_on_same_images
-from balancer.ablation.sources import compare_sources
-from balancer.ablation.study import Study, describe_design, gates_of_folds
+from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
+from balancer.data.audit.association import Association
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
@@ -24,8 +25,9 @@ from balancer.evaluation.external import External, load_external
 from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
-from balancer.results import UntypedResult, perform, read_result, standing_result
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.shortcuts.probes import run_probes, shortcut_caps
+from balancer.shortcuts.records import ProbeResult
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -44,8 +46,8 @@ def read_external(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigurationError(
-            f"--external wants folders of different names, but {', '.join(sorted(twice))} stands "
-            "twice; rename one."
+            f"--external needs folders of different names, but {', '.join(sorted(twice))} is "
+            "given twice; rename one."
         )
     return {
         name: load_external(folder, index, config.data)
@@ -53,12 +55,12 @@ def read_external(
     }
 
 
-def publish(study: Study, *, force: bool) -> UntypedResult:
-    """Compare the finished runs and write `ablation/`, unless that is up to date.
+def publish(study: EndedStudy, *, force: bool) -> StageResult[AblateMetrics]:
+    """Compare the finished runs and write `ablation/`, unless it is up to date.
 
     Raises:
         DataError: No run of `real` was finished.
-        IntegrityError: A run was changed since.
+        IntegrityError: A run was changed.
     """
     config, workspace = study.config, study.workspace
     settings = {
@@ -82,10 +84,10 @@ def publish(study: Study, *, force: bool) -> UntypedResult:
         },
     }
     # Other arms or folds than last time need no --force: nothing that took long is replaced.
-    standing = read_result(workspace.ablation_dir)
+    standing = None if force else read_result(workspace.ablation_dir, AblateMetrics)
     replaces = force or (standing is not None and standing.settings != settings)
     found = standing_result(
-        workspace.ablation_dir, settings=settings, inputs=inputs, force=replaces
+        workspace.ablation_dir, AblateMetrics, settings=settings, inputs=inputs, force=replaces
     )
     if found is not None:
         return found
@@ -95,16 +97,16 @@ def publish(study: Study, *, force: bool) -> UntypedResult:
         workspace.ablation_dir,
         settings=settings,
         inputs=inputs,
-        work=lambda folder: _find(study, folder),
+        work=lambda folder: _compare(study, folder),
     )
 
 
-def _masks_hash(study: Study) -> str | None:
+def _masks_hash(study: EndedStudy) -> str | None:
     masks = _masks(study)
     return None if masks is None else fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
-def _masks(study: Study) -> MaskStack | None:
+def _masks(study: EndedStudy) -> MaskStack | None:
     index, size = study.index, study.config.classifier_image_size
     return masks_of_index(index, study.config.ablation.masks, index.records, size)
 
@@ -114,59 +116,61 @@ def _record_hash(workspace: Workspace, unit: Unit) -> str:
     return fingerprint(record.read_bytes())
 
 
-def _find(study: Study, folder: Path) -> dict[str, Any]:
+def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
     config, workspace, plan = study.config, study.workspace, study.plan
     names = {fold.name for fold in plan.folds}
     runs = [read_run(workspace, unit) for unit in study.finished]
     main = [run for run in runs if run.fold in names]
     if not any(run.arm == REAL for run in main):
         reasons = "; ".join(sorted(set(study.failures.values()))[:2])
-        raise DataError(f"Every arm is compared with `real`, but no run of it stands: {reasons}")
+        raise DataError(
+            f"Every arm is compared with `real`, but none of its runs finished: {reasons}"
+        )
     question = _question(study)
-    log.info("Asking what gives the class away without the lungs")
+    log.info("Probing for shortcuts")
     probes = _probe(study)
     caps = shortcut_caps(probes, _association(study.index), config.ablation.max_probe_auroc)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
-    n_held_back = sum(design["held_back"].values()) or None
+    n_held_back = sum(design.held_back.values()) or None
     metrics = compare(main, facts, question, caps=caps, n_held_back=n_held_back)
-    elsewhere = {name: _elsewhere(study, name, question) for name in study.external}
+    external = {name: _test_on(study, name, question) for name in study.external}
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
-    _write_runs(metrics["arms"], folder / "runs.csv")
+    _write_runs(metrics.arms, folder / "runs.csv")
     sources = compare_sources(
         runs,
         question,
         {source: fold.name for source, fold in plan.source_folds.items()},
         plan.without_source,
     )
-    return metrics | {
-        "design": design,
-        "failed": [
-            {
-                "arm": unit.arm.name,
-                "fold": unit.fold,
-                "seed": unit.seed,
-                "reason": study.failures[unit.name],
-            }
-            for unit in plan.units
-            if unit.name in study.failures
-        ],
-        "ledger": ledger_summary(reads).model_dump(),
-        "probes": probes,
-        "sources": sources,
-        "external": elsewhere,
-        "quality": gates_of_folds(study),
-    }
+    failed = tuple(
+        FailedRun(
+            arm=unit.arm.name, fold=unit.fold, seed=unit.seed, reason=study.failures[unit.name]
+        )
+        for unit in plan.units
+        if unit.name in study.failures
+    )
+    return metrics.model_copy(
+        update={
+            "design": design,
+            "failed": failed,
+            "ledger": ledger_summary(reads),
+            "probes": tuple(probes),
+            "sources": sources,
+            "external": external,
+            "quality": gates_of_folds(study),
+        }
+    )
 
 
-def _question(study: Study) -> Question:
+def _question(study: EndedStudy) -> Question:
     config, classes = study.config, study.index.classes
     given = config.evaluation.deployment_prior
     if given is not None and set(given) != set(classes):
         raise ConfigurationError(
-            f"evaluation.deployment_prior wants a share of each of {', '.join(classes)}, but has "
+            f"evaluation.deployment_prior needs a share of each of {', '.join(classes)}, but has "
             f"{', '.join(sorted(given))}."
         )
     counts = dict.fromkeys(classes, 0)
@@ -184,7 +188,7 @@ def _question(study: Study) -> Question:
     )
 
 
-def _probe(study: Study) -> list[dict[str, Any]]:
+def _probe(study: EndedStudy) -> list[ProbeResult]:
     config, index = study.config, study.index
     size = config.classifier_image_size
     return run_probes(
@@ -202,19 +206,19 @@ def _probe(study: Study) -> list[dict[str, Any]]:
     )
 
 
-def _association(index: Index) -> Mapping[str, Any] | None:
+def _association(index: Index) -> Association | None:
     path = index.directory / "audit.json"
     try:
-        found: Mapping[str, Any] | None = json.loads(path.read_text(encoding="utf-8"))["source"]
-    except (OSError, ValueError, KeyError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))["source"]
+        return None if found is None else Association(**found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
             f"{path} should be the audit that prepare wrote, but: {error}; run prepare again with "
             "--force."
         ) from None
-    return found
 
 
-def _elsewhere(study: Study, name: str, question: Question) -> dict[str, Any]:
+def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult:
     external, workspace = study.external[name], study.workspace
     log.info("Testing on %d images of %s", len(external.records), name)
     table = external_table(
@@ -229,11 +233,12 @@ def _elsewhere(study: Study, name: str, question: Question) -> dict[str, Any]:
     runs = [
         run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
     ]
-    return external.facts().model_dump() | compare_on_same_images(runs, question)
+    arms = compare_on_same_images(runs, question)
+    return ExternalResult(**dict(external.facts()), arms=arms)
 
 
-def _write_runs(arms: Mapping[str, Any], path: Path) -> None:
-    rows = [{"arm": name, **run} for name, arm in arms.items() for run in arm["per_run"]]
+def _write_runs(arms: Mapping[str, ArmResult], path: Path) -> None:
+    rows = [{"arm": name, **dict(run)} for name, arm in arms.items() for run in arm.per_run]
     with path.open("w", encoding="utf-8", newline="") as file:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The splits of an ablation: repeated group-wise splits or cross-validation of one index."""
+"""Splits of an ablation: repeated splits by group, or cross-validation, of one index."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from balancer.manifest import HELD_BACK, ImageRecord
 from balancer.ratio import TargetRatio, plan_synthesis
 
 SOURCE_PREFIX = "without-"
-"""Folds named so test on the one source that training and validation never saw."""
+"""Prefix of folds whose test images are all of one source, which training does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Fold:
     """One split of all images.
 
     Attributes:
-        name: Names its folder and pairs its runs.
-        number: Place in the plan; seeds depend on it.
-        records: All images, in the order of the index, with this fold's splits.
+        name: Name of its folder; runs are paired by it.
+        number: Position in the plan; seeds depend on it.
+        records: All images, in the order of the index, with the splits of this fold.
     """
 
     name: str
@@ -39,16 +39,16 @@ def plan_folds(
     held_back: Sequence[TargetRatio],
     seed: int,
 ) -> list[Fold]:
-    """Split the images again and again, whole groups at a time.
+    """Split the images several times, whole groups at a time.
 
     Args:
-        records: The images; their own splits do not matter.
+        records: The images; their own splits are not used.
         ablation: `resampling`, `repeats`, `folds` and `held_back_share` are used.
-        shares: Of training, validation and test. Under cross-validation the test share is
+        shares: Shares of training, validation and test. In cross-validation the test share is
             1 / folds, and the other two keep their proportion.
-        held_back: Of the control arms; of each class that one of them adds to, training images are
-            set aside.
-        seed: Repeat r depends on (seed, r) alone, so that more repeats keep the first ones.
+        held_back: Ratios of the control arms; training images are set aside of each class that is
+            below one of them.
+        seed: Seed; repeat r depends on (seed, r) alone, so more repeats do not change the first.
 
     Raises:
         DataError: A class has too few groups.
@@ -70,14 +70,14 @@ def plan_folds(
 
 
 def _wanted(records: Sequence[ImageRecord], ratios: Sequence[TargetRatio]) -> list[str]:
-    """Classes of the training split that are below one of the ratios."""
+    """Return the classes of the training split that are below one of the ratios."""
     counts = Counter(record.label for record in records if record.split == "train")
     plans = [plan for ratio in ratios for plan in plan_synthesis(counts, ratio)]
     return sorted({plan.label for plan in plans if plan.to_make})
 
 
 def derived_seed(*key: int) -> int:
-    """A seed of its own for each key, in [0, 2**32)."""
+    """Return the seed of a key, in [0, 2**32)."""
     return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
@@ -89,8 +89,8 @@ def hold_back(
     Args:
         records: Images with their splits.
         label: The class.
-        share: Wished share of its training images; at least one image stays and one goes.
-        seed: Decides which.
+        share: Desired share of its training images; at least one image stays and one is set aside.
+        seed: Seed for the choice.
 
     Raises:
         DataError: The training images of the class are of a single group, or of groups that hold
@@ -113,7 +113,7 @@ def hold_back(
     if not chosen:
         raise DataError(
             f"held-back-real sets aside {share:.0%} of the training images of {label}, but its "
-            f"{total} images cannot be parted without parting a group; leave that arm out."
+            f"{total} images cannot be divided without dividing a group; leave that arm out."
         )
     return [
         replace(record, split=HELD_BACK)

@@ -1,25 +1,26 @@
 """Resampling of whole groups over the whole data set, the same draw for every run and arm.
 
 An image is in the test sets of several runs; a resample that draws its group twice counts it twice
-in all of them. The spread is that of the test cases alone: the classifiers stay as they are.
+in all of them. The spread is that of the test cases alone, since no classifier is trained again.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from balancer.ablation.arm_records import Bounds
 from balancer.ablation.run_scores import COMPARED, ScoredRun
 from balancer.ablation.runs import Floats
 from classifier.bootstrap import group_weights
 
 
 def draw(runs: Sequence[ScoredRun], n_resamples: int, seed: int) -> list[Floats]:
-    """Metrics of every run on the same resamples.
+    """Compute the metrics of every run on the same resamples.
 
     Args:
-        runs: Of all arms.
-        n_resamples: B.
-        seed: Of the draws.
+        runs: Runs of all arms.
+        n_resamples: Number of resamples B.
+        seed: Seed for the draws.
 
     Returns:
         For each run float64 (len(COMPARED), B), NaN where a resample leaves a metric undefined.
@@ -44,11 +45,11 @@ def draw(runs: Sequence[ScoredRun], n_resamples: int, seed: int) -> list[Floats]
 
 
 def mean_over_runs(values: Floats, splits: Sequence[str]) -> Floats:
-    """Mean over seeds within splits, then over splits, of the runs that a resample defines.
+    """Return the mean over seeds within splits, then over splits, of the defined runs.
 
     Args:
         values: float (R, B), NaN where undefined.
-        splits: Split of each run.
+        splits: Name of the split of each run.
 
     Returns:
         float (B,), NaN where no run is defined.
@@ -60,10 +61,10 @@ def mean_over_runs(values: Floats, splits: Sequence[str]) -> Floats:
     return np.where(total > 0, summed / np.maximum(total, 1e-300), np.nan)
 
 
-def percentile_interval(draws: Floats) -> dict[str, float | None]:
-    """The middle 95 % of the defined draws (B,)."""
+def percentile_interval(draws: Floats) -> Bounds:
+    """Return the middle 95 % of the defined draws (B,)."""
     defined = draws[~np.isnan(draws)]
     if len(defined) == 0:
-        return {"low": None, "high": None}
+        return Bounds(low=None, high=None)
     low, high = np.percentile(defined, [2.5, 97.5])
-    return {"low": float(low), "high": float(high)}
+    return Bounds(low=float(low), high=float(high))

@@ -1,19 +1,19 @@
-"""What an ablation will do: folds, units, and how long it may take."""
+"""The plan of an ablation: folds, units, and the time that they take."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from balancer.ablation.arms import Arm, read_arms
+from balancer.ablation.arms import read_arms
 from balancer.ablation.estimate import Rates
+from balancer.ablation.families.arm import Arm, Needs
 from balancer.ablation.folds import SOURCE_PREFIX, Fold, derived_seed, plan_folds
-from balancer.ablation.material import images_wanted
 from balancer.ablation.progress import duration
+from balancer.ablation.records import PlannedWork
 from balancer.ablation.unit import Unit
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
@@ -22,21 +22,21 @@ from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.shortcuts.sources import source_splits
 from classifier.config import ClassifierConfig, plan_steps
 
-_FIRST_SOURCE = 1_000_000  # above every repeat, so that more of these leave the seeds as they are
+_FIRST_SOURCE = 1_000_000  # above every repeat, so that more repeats do not change the seeds
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of an ablation before any of it is done.
+    """An ablation before any of it is done.
 
     Attributes:
-        arms: `real` first.
-        folds: The splits that the verdicts rest on.
-        source_folds: Splits that leave a source out, by the name of that source.
-        without_source: Why other sources are not left out.
+        arms: The arms, `real` first.
+        folds: The splits that the verdicts are based on.
+        source_folds: Source that is left out to its split.
+        without_source: Other sources, and why they are not left out.
         positive: The positive class.
         rare: Classes below the target ratio.
-        units: Of all folds, fold by fold.
+        units: Units of all folds, fold by fold.
     """
 
     arms: tuple[Arm, ...]
@@ -49,26 +49,26 @@ class Plan:
 
     @property
     def all_folds(self) -> tuple[Fold, ...]:
-        """Both kinds."""
+        """Splits of both kinds."""
         return (*self.folds, *self.source_folds.values())
 
     @property
     def trains_gans(self) -> bool:
-        """Whether an arm wants images of a trained generator."""
-        return any(arm.makes for arm in self.arms)
+        """Return whether an arm needs images of a trained generator."""
+        return any(arm.trains_generator for arm in self.arms)
 
     @property
     def shows_generated(self) -> bool:
-        """Whether an arm trains on images of a generator, be it an untrained one."""
-        return self.trains_gans or any(arm.family == "noise" for arm in self.arms)
+        """Return whether an arm trains on images of a generator, trained or not."""
+        return any(arm.shows_generated for arm in self.arms)
 
     def arms_of(self, fold: Fold) -> list[Arm]:
-        """The arms that are trained on a fold."""
+        """Return the arms that are trained on a fold."""
         names = {unit.arm.name for unit in self.units_of([fold])}
         return [arm for arm in self.arms if arm.name in names]
 
     def units_of(self, folds: Sequence[Fold]) -> list[Unit]:
-        """The units of some folds."""
+        """Return the units of some folds."""
         names = {fold.name for fold in folds}
         return [unit for unit in self.units if unit.fold in names]
 
@@ -89,7 +89,7 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
         index.records,
         config.ablation,
         config.data.split,
-        held_back=[arm.ratio for arm in arms if arm.family == "held-back-real"],
+        held_back=[arm.ratio for arm in arms if arm.needs is Needs.HELD_BACK],
         seed=config.seed,
     )
     source_folds, reasons = _source_folds(config, index)
@@ -106,7 +106,7 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
 
 
 def _refuse_remedies(config: BalancerConfig) -> None:
-    """Every arm brings its own remedy; one that all share would leave no plain `real` to beat."""
+    """Refuse a remedy that all arms share: `real` would not be plain, and no arm could beat it."""
     plain = ClassifierConfig()
     for key in ("loss", "class_weights", "batches", "mixup_alpha"):
         found = getattr(config.classifier, key)
@@ -127,11 +127,11 @@ def _rare_classes(config: BalancerConfig, index: Index) -> list[str]:
 
 def _refuse_idle_arms(arms: Sequence[Arm], index: Index) -> None:
     for arm in arms:
-        if "ratio" in arm.options and arm.family != "undersample" and not images_wanted(arm, index):
+        if arm.adds_images and not arm.images_wanted(index):
             counts = ", ".join(f"{label} {n}" for label, n in index.counts("train").items())
             raise ConfigurationError(
-                f"The arm {arm.name} adds images until the classes stand {arm.ratio}, but the "
-                f"training split stands so already ({counts}); ask for a ratio closer to 1:1."
+                f"The arm {arm.name} adds images until the classes are {arm.ratio}, but in the "
+                f"training split they are as close already ({counts}); ask for one closer to 1:1."
             )
 
 
@@ -144,41 +144,41 @@ def _source_folds(
     seed = derived_seed(config.seed, 10_000)
     found = source_splits(index.records, seed=seed, val_share=share)
     folds = {}
-    for place, (source, split_of) in enumerate(found.splits):
+    for position, (source, split_of) in enumerate(found.splits):
         records = [
             replace(record, split=split_of[record.image_id])
             for record in index.records
             if record.image_id in split_of
         ]
         folds[source] = Fold(
-            f"{SOURCE_PREFIX}source-{place}", _FIRST_SOURCE + place, tuple(records)
+            f"{SOURCE_PREFIX}source-{position}", _FIRST_SOURCE + position, tuple(records)
         )
     return folds, found.reasons
 
 
-def plan_metrics(plan: Plan, seconds: float, jobs: int) -> dict[str, Any]:
-    """The plan for `--dry-run`, JSON types."""
-    return {
-        "arms": [arm.name for arm in plan.arms],
-        "folds": [fold.name for fold in plan.folds],
-        "sources": {source: fold.name for source, fold in plan.source_folds.items()},
-        "without_source": dict(plan.without_source),
-        "units": len(plan.units),
-        "generators": len(plan.all_folds) if plan.trains_gans else 0,
-        "estimated_seconds": round(seconds / jobs, 1),
-    }
+def planned_work(plan: Plan, seconds: float, jobs: int) -> PlannedWork:
+    """Summarise the plan for `--dry-run`."""
+    return PlannedWork(
+        arms=tuple(arm.name for arm in plan.arms),
+        folds=tuple(fold.name for fold in plan.folds),
+        sources={source: fold.name for source, fold in plan.source_folds.items()},
+        without_source=dict(plan.without_source),
+        units=len(plan.units),
+        generators=len(plan.all_folds) if plan.trains_gans else 0,
+        estimated_seconds=round(seconds / jobs, 1),
+    )
 
 
 def estimated_seconds(
     config: BalancerConfig, plan: Plan, rates: Rates, done: Mapping[str, float]
 ) -> dict[str, float]:
-    """Expected work of each task that is left, by key, in seconds.
+    """Estimate the work of each task, by key, in seconds.
 
     Args:
-        config: Of the run.
+        config: Configuration of the run.
         plan: The plan.
-        rates: Measured here.
-        done: Seconds that finished units of each arm took, on average; better than the rates.
+        rates: Costs measured on this machine.
+        done: Arm to mean seconds of its finished units; more exact than the rates.
     """
     step_seconds = config.classifier.n_epochs * rates.step
     images = config.gan.images_shown * rates.gan_image
@@ -186,8 +186,8 @@ def estimated_seconds(
     for fold in plan.all_folds:
         n_train = sum(record.split == "train" for record in fold.records)
         steps = plan_steps(config.classifier, n_train).steps_per_epoch
-        kinds = {arm.makes for arm in plan.arms} - {None}
-        seconds[f"images:{fold.name}"] = images * len(kinds)
+        generators = {arm.needs for arm in plan.arms if arm.trains_generator}
+        seconds[f"images:{fold.name}"] = images * len(generators)
         for unit in plan.units_of([fold]):
             expected = done.get(unit.arm.name, np.mean(list(done.values())) if done else None)
             seconds[unit.name] = float(steps * step_seconds if expected is None else expected)
@@ -195,7 +195,7 @@ def estimated_seconds(
 
 
 def plan_table(plan: Plan, seconds: Mapping[str, float], jobs: int) -> list[RenderableType]:
-    """What the terminal shows of a plan."""
+    """Return the plan as the terminal shows it."""
     table = Table("arm", "kind", "runs", "minutes", title="Plan", title_justify="left")
     for arm in plan.arms:
         mine = [unit for unit in plan.units if unit.arm == arm]
@@ -213,5 +213,5 @@ def plan_table(plan: Plan, seconds: Mapping[str, float], jobs: int) -> list[Rend
     return [
         table,
         f"{len(plan.units)} classifiers on {folds}; about {duration(total / jobs)} {at_a_time} "
-        "of training (from a few steps measured here; measuring images and probes comes on top).",
+        "of training (from a few steps measured here; image metrics and probes are not included).",
     ]

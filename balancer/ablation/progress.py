@@ -1,4 +1,4 @@
-"""What a long ablation shows while it runs: a live table on a terminal, lines elsewhere."""
+"""Progress of a running ablation: a live table on a terminal, lines elsewhere."""
 
 import logging
 import shutil
@@ -23,7 +23,7 @@ _LOGGERS = [logging.getLogger(name) for name in ("balancer", "gan", "classifier"
 
 
 class _Above(logging.Handler):
-    """Puts what is logged above the live table, which would be torn by it."""
+    """Prints log lines above the live table, so that they do not break it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class Progress:
 
     Args:
         units: All units of the plan.
-        seconds: Estimated work of the whole plan, all tasks in a row.
-        jobs: How many run at a time.
+        seconds: Estimated work of all tasks, one after another.
+        jobs: Number of tasks at a time.
     """
 
     def __init__(self, units: Sequence[Unit], *, seconds: float, jobs: int) -> None:
@@ -77,11 +77,11 @@ class Progress:
 
     @property
     def is_live(self) -> bool:
-        """Whether a table holds the terminal."""
+        """Return whether a live table is on the terminal."""
         return self._live is not None
 
     def worked(self, seconds: float) -> None:
-        """Take so much estimated work from what is left."""
+        """Subtract estimated work from what is left."""
         self._seconds_left = max(0.0, self._seconds_left - seconds)
         self._seconds_done += seconds
 
@@ -89,16 +89,16 @@ class Progress:
         """Note a finished unit."""
         score = auroc(run.test.probabilities, run.test.labels)
         self._scores[unit.arm.name][run.fold, run.seed] = np.nan if score is None else score
-        said = "undefined" if score is None else f"{score:.3f}"
-        self._show(f"{unit.name}: AUROC {said} after {run.seconds:.0f} s")
+        text = "undefined" if score is None else f"{score:.3f}"
+        self._show(f"{unit.name}: AUROC {text} after {run.seconds:.0f} s")
 
     def failed(self, unit: Unit, reason: str) -> None:
         """Note a unit that could not be trained."""
         self._failed[unit.arm.name] += 1
         self._show(f"{unit.name} FAILED: {reason}")
 
-    def said(self, sentence: str) -> None:
-        """Show anything else."""
+    def show(self, sentence: str) -> None:
+        """Show another sentence."""
         self._show(sentence)
 
     def _show(self, line: str) -> None:
@@ -110,7 +110,7 @@ class Progress:
             log.info("[%d/%d, %s] %s", done, self._total, left, line)
 
     def _left(self) -> float:
-        """Seconds to the end, by the pace so far; before anything has ended, by the estimate."""
+        """Estimate the seconds left from the pace so far; before the first end, from the plan."""
         if not self._seconds_done:
             return self._seconds_left / self._jobs
         pace = (time.monotonic() - self._began) / self._seconds_done
@@ -123,7 +123,7 @@ class Progress:
         real = self._scores.get(REAL, {})
         for arm, scores in self._scores.items():
             failed = f" ({self._failed[arm]} failed)" if self._failed[arm] else ""
-            # Tests on a source that was left out are counted, but are another question.
+            # Tests on a left-out source are counted, but not part of the comparison.
             main = [key for key in scores if not key[0].startswith(SOURCE_PREFIX)]
             values = [scores[key] for key in main]
             paired = [scores[key] - real[key] for key in main if key in real]
@@ -138,7 +138,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A time for readers: `40 s`, `12 min`, `3.4 h`."""
+    """Format a time as `40 s`, `12 min` or `3.4 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

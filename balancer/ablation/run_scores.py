@@ -1,4 +1,4 @@
-"""Every number that one trained classifier earns on its own test images."""
+"""Scores of one trained classifier on its own test images."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ AT_SPECIFICITY = "sensitivity_at_specificity"
 TITLES = {key: title for key, title in METRICS.items() if key != "ece"} | {
     AT_SPECIFICITY: "sensitivity at fixed specificity"
 }
-"""Metrics of the tables; more is better. Any may be the primary one."""
+"""Metrics of the tables; more is better. Any of them can be the primary one."""
 BRIER = ("brier_raw", "brier_corrected")
 COMPARED = (*TITLES, *BRIER)
 """Metrics with differences between arms."""
@@ -42,15 +42,15 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRun:
-    """A run and its numbers.
+    """A run and its scores.
 
     Attributes:
-        run: Its test images in the order shared by all runs of this fold and seed.
+        run: The run, its test images in the order shared by all runs of this fold and seed.
         predicted: int64 (N,) class numbers.
-        cut: Threshold for `sensitivity_at_specificity`; None where undefined.
-        errors: float64 (2, N) parts of the two Brier scores, in the order of `BRIER`.
+        cut: Threshold for `sensitivity_at_specificity`; None if undefined.
+        errors: float64 (2, N), each image's part of the Brier scores, in the order of `BRIER`.
         values: Each of `COMPARED`, and `{ece,slope,intercept}_{raw,corrected}`; NaN if undefined.
-        reasons: Why, for those that are.
+        reasons: Key of each undefined value, and why.
     """
 
     run: Run
@@ -62,12 +62,12 @@ class ScoredRun:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which images were classified rightly: bool (N,)."""
+        """Mark of correctly classified images: bool (N,)."""
         return np.asarray(self.predicted == self.run.test.labels)
 
     @property
     def is_positive(self) -> NDArray[np.bool_]:
-        """Which images are of the positive class: bool (N,)."""
+        """Mark of images of the positive class: bool (N,)."""
         return np.asarray(self.run.test.labels == self.run.positive)
 
     @property
@@ -76,7 +76,7 @@ class ScoredRun:
         return np.asarray(self.run.test.probabilities[:, self.run.positive], np.float64)
 
     def weighted(self, weights: Floats) -> Floats:
-        """Each of `COMPARED` on weighted images, NaN where undefined.
+        """Compute each of `COMPARED` on weighted images, NaN where undefined.
 
         Args:
             weights: float (B, N).
@@ -88,7 +88,7 @@ class ScoredRun:
 
 
 def score_run(run: Run, question: Question) -> ScoredRun:
-    """Compute all numbers of a run."""
+    """Compute all scores of a run."""
     test, validation = run.test, run.validation
     predicted = predict_classes(
         test.probabilities, positive=run.positive, threshold=run.threshold
@@ -127,7 +127,7 @@ def align(runs: list[Run]) -> list[Run]:
     """Bring the test images of each (fold, seed) into one order.
 
     Raises:
-        IntegrityError: Runs to be paired were not tested on the same images.
+        IntegrityError: Runs of one fold and seed were not tested on the same images.
     """
     first: dict[tuple[str, int], Predictions] = {}
     aligned = []
@@ -148,7 +148,7 @@ def _ordered(run: Run, wanted: Predictions) -> Predictions:
     if len(place) != len(run.test.image_ids) or place.keys() != set(wanted.image_ids):
         raise IntegrityError(
             f"Arms should be tested once on the same images of {run.fold}, seed {run.seed}, but "
-            f"those of {run.arm} are others; remove its units and run them again."
+            f"those of {run.arm} differ; remove its units and run them again."
         )
     order = [place[image_id] for image_id in wanted.image_ids]
     return Predictions(

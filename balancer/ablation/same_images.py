@@ -1,25 +1,21 @@
-"""Means over the runs of each arm on the very same images, with the spread that these cause.
+"""Comparison of runs that were all tested on the same images: other data sets, left-out sources.
 
-For data sets that all runs are tested on whole: those from elsewhere, and sources left out. The
-spread of the splits is in the main comparison.
+The spread is that of these images alone; that of the splits is in the main comparison.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from balancer.ablation.paired_bootstrap import draw, mean_over_runs, percentile_interval
+from balancer.ablation.records import SameImagesArm, SourceTest, SourceTests
 from balancer.ablation.run_scores import COMPARED, TITLES, score_run
 from balancer.ablation.runs import REAL, Question, Run
+from balancer.evaluation.records import Scalar
 
 
-def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str, Any]:
-    """Tabulate runs that were tested on one set of images.
-
-    Returns:
-        Per arm in `arms`, `metrics` and `difference_to_real` as `{"value", "low", "high"}`.
-    """
+def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str, SameImagesArm]:
+    """Compute the mean of each metric over the runs of each arm, and its difference to `real`."""
     scored = [score_run(run, question) for run in runs]
     drawn = draw(scored, question.n_bootstrap, question.seed)
     rows = {
@@ -27,7 +23,7 @@ def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str,
         for arm in dict.fromkeys(run.arm for run in runs)
     }
 
-    def interval(key: str, own: Sequence[int], other: Sequence[int] = ()) -> dict[str, Any]:
+    def interval(key: str, own: Sequence[int], other: Sequence[int] = ()) -> Scalar:
         values = [scored[row].values[key] for row in own]
         base = [scored[row].values[key] for row in other]
         if np.isnan([*values, *base]).any():
@@ -35,25 +31,48 @@ def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str,
                 (scored[row].reasons[key] for row in own if key in scored[row].reasons),
                 "it is undefined for a run",
             )
-            return {"value": None, "low": None, "high": None, "reason": reason}
+            return Scalar(value=None, low=None, high=None, reason=reason)
         place = COMPARED.index(key)
         draws = _mean_draws(drawn, runs, own, place)
         value = float(np.mean(values))
         if other:
             draws = draws - _mean_draws(drawn, runs, other, place)
             value -= float(np.mean(base))
-        return {"value": value} | percentile_interval(draws)
+        bounds = percentile_interval(draws)
+        return Scalar(value=value, low=bounds.low, high=bounds.high)
 
-    arms: dict[str, Any] = {}
+    arms: dict[str, SameImagesArm] = {}
     for arm, own in rows.items():
-        arms[arm] = {"metrics": {key: interval(key, own) for key in TITLES}, "n_runs": len(own)}
+        metrics = {key: interval(key, own) for key in TITLES}
+        arms[arm] = SameImagesArm(metrics=metrics, n_runs=len(own))
         if arm != REAL and REAL in rows:
             paired = _paired(runs, own, rows[REAL])
-            arms[arm]["difference_to_real"] = {
-                key: interval(key, [row for row, _ in paired], [row for _, row in paired])
-                for key in TITLES
-            }
-    return {"arms": arms}
+            mine, reference = [row for row, _ in paired], [row for _, row in paired]
+            differences = {key: interval(key, mine, reference) for key in TITLES}
+            arms[arm] = arms[arm].model_copy(update={"difference_to_real": differences})
+    return arms
+
+
+def compare_sources(
+    runs: Sequence[Run], question: Question, fold_of: Mapping[str, str], reasons: Mapping[str, str]
+) -> SourceTests:
+    """Compare the arms on each source that no training or validation image is from.
+
+    Args:
+        runs: Runs of all folds; those that leave a source out are used.
+        question: The question.
+        fold_of: Source to fold.
+        reasons: Other sources, and why they are not left out.
+    """
+    tested = {}
+    for source, fold in fold_of.items():
+        mine = [run for run in runs if run.fold == fold]
+        if mine:
+            names = mine[0].test.class_names
+            counts = np.bincount(mine[0].test.labels, minlength=len(names))
+            n = {name: int(count) for name, count in zip(names, counts, strict=True)}
+            tested[source] = SourceTest(n=n, arms=compare_on_same_images(mine, question))
+    return SourceTests(tested=tested, reasons=dict(reasons))
 
 
 def _mean_draws(

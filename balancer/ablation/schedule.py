@@ -1,4 +1,4 @@
-"""Tasks in an order that their needs allow, on whatever runs them."""
+"""Execution of tasks in an order that their needs allow."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from balancer.errors import DataError, Diverged, sentence_of
 log = logging.getLogger(__name__)
 
 _SINGLE_FAILURES = (DataError, Diverged)
-"""Faults of one task alone; any other would meet the rest as well, and stops everything."""
+"""Faults of one task alone; any other fault would occur in all tasks, and stops everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Task:
     """One piece of work.
 
     Attributes:
-        key: Its name, once in a plan.
-        work: Called without arguments, maybe on another machine; it leaves files and returns
+        key: Its name, unique in a plan.
+        work: Called without arguments, perhaps on another machine; it writes files and returns
             something small.
-        needs: Keys of the tasks that must have succeeded before.
+        needs: Keys of the tasks that must succeed before.
     """
 
     key: str
@@ -31,11 +31,11 @@ class Task:
 
 
 class Executor(Protocol):
-    """Where tasks run."""
+    """Runs tasks."""
 
     @property
     def slots(self) -> int:
-        """How many tasks are handed over at a time."""
+        """Number of tasks that it takes at a time."""
         ...
 
     def submit(self, work: Callable[[], Any]) -> "Future[Any]":
@@ -43,21 +43,21 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """Give up what still runs, letting trainings save what can be resumed."""
+        """Stop running tasks; trainings save what can be resumed."""
         ...
 
     def close(self) -> None:
-        """Let go of processes and connections."""
+        """Release processes and connections."""
         ...
 
 
 @dataclass
 class Outcome:
-    """What became of a plan.
+    """Outcome of a plan.
 
     Attributes:
-        results: Of the tasks that succeeded, by key.
-        failures: Why the others did not, by key.
+        results: Key of each task that succeeded to its result.
+        failures: Key of each other task to the reason.
     """
 
     results: dict[str, Any] = field(default_factory=dict)
@@ -72,12 +72,12 @@ def execute(
     """Run all tasks, earlier ones first where their needs allow.
 
     A task that lacks data, or whose training diverges, fails alone, with those that need it. Any
-    other fault stops what runs and is raised; what has been finished stays.
+    other fault stops all running tasks and is raised; finished work is kept.
 
     Args:
         tasks: The plan; every need is a key of it.
-        executor: Where they run.
-        on_end: Called with (key, result, None) or (key, None, reason) as each one ends.
+        executor: Runs the tasks.
+        on_end: Called with (key, result, None) or (key, None, reason) when a task ends.
     """
     outcome = Outcome()
     waiting = list(tasks)

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from balancer.ablation.arms import Arm
+from balancer.ablation.families.arm import Arm, FoldData
 from balancer.ablation.folds import derived_seed
-from balancer.ablation.made import images_hash, maker_of
-from balancer.ablation.material import Material, prepare_material
 from balancer.ablation.runs import Run
+from balancer.ablation.training_set import TrainingSet, training_set
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
 from balancer.evaluation.fit_and_test import Reader, fit_and_test
-from balancer.evaluation.predictions import Predictions, read_predictions, write_predictions
+from balancer.evaluation.predictions import (
+    Predictions,
+    read_predictions,
+    write_predictions,
+)
 from balancer.evaluation.records import ImagesOfClass, SplitSizes, UnitMetrics
 from balancer.manifest import fingerprint
 from balancer.results import StageResult, perform, read_result, standing_result
@@ -70,7 +73,7 @@ def train_unit(
     index = load_index(place.index_dir)
     directory = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
     settings = _settings(config, unit)
-    inputs = {"index": index.index_hash, "images": images_hash(unit.arm, place, index)}
+    inputs = {"index": index.index_hash, "images": unit.arm.images_hash(place, index)}
     standing = standing_result(
         directory, UnitMetrics, settings=settings, inputs=inputs, force=force, announce=False
     )
@@ -78,10 +81,8 @@ def train_unit(
         return standing
     seed = derived_seed(config.seed, unit.number, unit.seed, 2)
     real = index.image_set(config.classifier_image_size)
-    make = maker_of(unit.arm, place, index, real, config, seed=seed)
-    material = prepare_material(
-        unit.arm, index, real, config.classifier, make=make, seed=derived_seed(seed, 1)
-    )
+    fold = FoldData(place=place, index=index, real=real, config=config, seed=seed)
+    material = training_set(unit.arm, fold)
 
     def work(folder: Path) -> UnitMetrics:
         return _train_and_test(config, workspace, index, unit, material, seed, folder)
@@ -141,8 +142,6 @@ def _predictions(path: Path, expected: str) -> Predictions:
 
 
 def _settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
-    needs_gan = unit.arm.makes is not None or unit.arm.family == "noise"
-    screened = unit.arm.family == "gan-filtered"
     screen = {
         "reasons": config.synthesis.screen,
         "max_attempts": config.synthesis.max_attempts,
@@ -155,8 +154,8 @@ def _settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
         "image_size": config.classifier_image_size,
         "positive_class": unit.positive,
         "classifier": config.classifier.model_dump(mode="json"),
-        "gan": config.gan.model_dump(mode="json") if needs_gan else None,
-        "screen": screen if screened else None,
+        "gan": config.gan.model_dump(mode="json") if unit.arm.shows_generated else None,
+        "screen": screen if unit.arm.is_screened else None,
         "precision": config.hardware.precision,
     }
 
@@ -166,7 +165,7 @@ def _train_and_test(
     workspace: Workspace,
     index: Index,
     unit: Unit,
-    material: Material,
+    material: TrainingSet,
     seed: int,
     folder: Path,
 ) -> UnitMetrics:

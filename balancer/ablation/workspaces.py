@@ -1,4 +1,4 @@
-"""A small workspace per fold, so that GANs and images of a fold pass the gates of any other."""
+"""A workspace for each fold, so that its GANs and images pass the same gates as any others."""
 
 import logging
 import os
@@ -23,14 +23,14 @@ def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -
     """Write the index of a fold and read it back through the gate.
 
     Args:
-        workspace: The main one; the fold's lies in its `runs/folds/`.
+        workspace: The main workspace; that of the fold is in its `runs/folds/`.
         index: The main index.
-        fold: What to write.
-        force: Replace a fold that stands there with other splits.
+        fold: The fold.
+        force: Replace an existing fold of other splits.
 
     Raises:
-        ConfigurationError: Another split of that name stands there, without `force`.
-        IntegrityError: It was changed since.
+        ConfigurationError: A fold of that name has other splits, and `force` is off.
+        IntegrityError: It was changed.
     """
     place = workspace.fold(fold.name)
     main = _main_result(index)
@@ -82,7 +82,7 @@ def _write(
 
 
 def _share_pixels(main: Path, fold: Path) -> None:
-    """Folds hold the same images in the same order, so one cache of decoded pixels serves all."""
+    """Link the main cache: folds have the same images in the same order."""
     cache = fold / "cache"
     if not cache.is_symlink() and not cache.exists():
         (main / "cache").mkdir(exist_ok=True)

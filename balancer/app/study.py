@@ -8,13 +8,14 @@ from typing import Any
 
 from PIL import Image
 
+from balancer.ablation.records import AblateMetrics
 from balancer.app.pictures import png_uri
 from balancer.errors import BalancerError, sentence_of
 from balancer.manifest import fingerprint
 from balancer.report.blocks import Block, Figure, Paragraph
 from balancer.report.records import Study
 from balancer.report.sections.arms import arms_section
-from balancer.results import UntypedResult, read_result
+from balancer.results import StageResult, UntypedResult, read_result
 from balancer.workspace import Workspace
 
 _CAPTIONS = {
@@ -57,7 +58,7 @@ class StudyView:
 def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
     """Read the ablation of a workspace, if there is one of today's images."""
     try:
-        result = read_result(workspace.ablation_dir)
+        result = read_result(workspace.ablation_dir, AblateMetrics)
     except BalancerError as error:
         return StudyView("", sentence_of(error))
     if result is None:
@@ -81,19 +82,18 @@ def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
     return _view(workspace, result)
 
 
-def _view(workspace: Workspace, result: UntypedResult) -> StudyView:
+def _view(workspace: Workspace, result: StageResult[AblateMetrics]) -> StudyView:
     study = Study(result.metrics)
-    verdict = result.metrics["verdict"]
-    control = result.metrics.get("control")
-    blocks: list[Block] = [Paragraph(control["sentence"], "strong")] if control else []
+    verdict, control = result.metrics.verdict, result.metrics.control
+    blocks: list[Block] = [Paragraph(control.sentence, "strong")] if control else []
     blocks += arms_section(study).blocks
     report = _json_result(workspace.report_dir)
     record = (workspace.ablation_dir / "result.json").read_bytes()
     is_fresh = report is not None and report.inputs.get("ablation") == fingerprint(record)
     names = [name for name in _CAPTIONS if (workspace.report_dir / f"{name}.png").is_file()]
     return StudyView(
-        word=verdict["word"],
-        sentence=verdict["sentence"],
+        word=verdict.word,
+        sentence=verdict.sentence,
         blocks=blocks,
         pictures=[
             Figure(name, _CAPTIONS[name], _CAPTIONS[name], kind="wide")

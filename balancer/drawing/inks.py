@@ -1,7 +1,6 @@
-"""How arms look: one ink and one marker for each kind, told apart without colour too."""
+"""Ink and marker of each kind of arm; they differ without colour too."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from balancer.drawing.plots import plain_text
 from balancer.drawing.wording import printable, shortened
@@ -16,32 +15,33 @@ KINDS = {
 _LINES = ("-", "--", "-.", ":")
 
 
-def ink(arm: Mapping[str, Any]) -> str:
-    """Colour of an arm's kind."""
-    return KINDS[arm["kind"]][0]
+def ink(kind: str) -> str:
+    """Return the colour of a kind of arms."""
+    return KINDS[kind][0]
 
 
-def marker(arm: Mapping[str, Any]) -> str:
-    """Marker of an arm's kind."""
-    return KINDS[arm["kind"]][1]
+def marker(kind: str) -> str:
+    """Return the marker of a kind of arms."""
+    return KINDS[kind][1]
 
 
-def line_styles(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Line styles: several arms of one kind share its ink and differ in these."""
+def line_styles(kinds: Mapping[str, str]) -> dict[str, str]:
+    """Return the line style of each arm, given its kind; arms of one kind differ in it."""
     seen: dict[str, int] = {}
     styles = {}
-    for name, arm in arms.items():
-        place = seen.get(arm["kind"], 0)
-        seen[arm["kind"]] = place + 1
-        styles[name] = _LINES[place % len(_LINES)]
+    for name, kind in kinds.items():
+        number = seen.get(kind, 0)
+        seen[kind] = number + 1
+        styles[name] = _LINES[number % len(_LINES)]
     return styles
 
 
-def kinds_of(arms: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The kinds that occur, in the order of the legend."""
-    return [kind for kind in KINDS if any(arm["kind"] == kind for arm in arms)]
+def in_legend(kinds: Iterable[str]) -> list[str]:
+    """Return the kinds that occur, in the order of the legend."""
+    occurring = set(kinds)
+    return [kind for kind in KINDS if kind in occurring]
 
 
 def figure_name(name: str, length: int = 34) -> str:
-    """A name from the data as text in a picture."""
+    """Return a name from the data as text in a picture."""
     return plain_text(shortened(printable(name), length))

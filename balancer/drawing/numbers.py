@@ -33,6 +33,14 @@ class HasInterval(Protocol):
         """Upper end of the interval."""
 
 
+class HasReason(HasInterval, Protocol):
+    """A value with its interval, or the reason why it is undefined."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is undefined."""
+
+
 def interval(scalar: HasInterval | Mapping[str, Any], *, sign: bool = False) -> str:
     """Format as `0.912 (0.874 to 0.941)`, or `undefined` where a metric has no value."""
     if isinstance(scalar, Mapping):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from balancer.drawing.numbers import METRICS, HasInterval, interval
+from balancer.drawing.numbers import METRICS, HasInterval, HasReason, interval
 
 TITLES = METRICS | {
     "sensitivity_at_specificity": "sensitivity at fixed specificity",
@@ -56,22 +56,27 @@ def number(value: float | int | None, form: str = ".3f") -> str:
     return "undefined" if value is None else format(value, form)
 
 
-def reasons(found: Iterable[tuple[str, Mapping[str, Any] | None]]) -> str:
-    """Why values are undefined: one sentence per reason, naming where; empty if all are defined.
+def reasons(found: Iterable[tuple[str, HasReason | Mapping[str, Any] | None]]) -> str:
+    """Explain undefined values: one sentence per reason, with the names; empty if all are defined.
 
     Args:
-        found: Names and scalars, `{"value", "reason", ...}`.
+        found: Names and values.
     """
     places: dict[str, list[str]] = {}
     for name, value in found:
-        if value is not None and value.get("value") is None:
-            reason = str(value.get("reason") or "no reason was recorded")
+        known = dict(value) if isinstance(value, Mapping) else _explained(value)
+        if known and known.get("value") is None:
+            reason = str(known.get("reason") or "no reason was recorded")
             names = places.setdefault(reason, [])
             if name not in names:
                 names.append(name)
     return " ".join(
         f"Undefined for {listing(names)}: {reason}." for reason, names in places.items()
     )
+
+
+def _explained(value: HasReason | None) -> dict[str, Any]:
+    return {} if value is None else {"value": value.value, "reason": value.reason}
 
 
 def listing(names: Sequence[str], limit: int = 6) -> str:

@@ -1,11 +1,13 @@
 """The content of a report: its sections in order, and the raw numbers."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
+from balancer.ablation.arm_records import Difference
+from balancer.ablation.runs import REAL
 from balancer.drawing.wording import printable, without_machine_paths
 from balancer.report.blocks import Code, Report, Section, as_json
+from balancer.report.curve_records import StudyCurves
 from balancer.report.plots.arms import (
     Panel,
     save_balance,
@@ -34,8 +36,8 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
     Returns:
         The content, its texts on one line and without folders of this machine; and `report.json`.
     """
-    study = None if records.ablation is None else Study(records.ablation["metrics"])
-    curves: dict[str, Any] = {}
+    study = records.study
+    curves: StudyCurves | None = None
     if study is not None:
         _draw(records, study)
         curves = draw_curves(records, study)
@@ -57,7 +59,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
 
 
 def _study_sections(
-    records: ReportRecords, study: Study, curves: Mapping[str, Any]
+    records: ReportRecords, study: Study, curves: StudyCurves | None
 ) -> list[Section]:
     return [
         arms_section(study),
@@ -81,30 +83,28 @@ def _draw(records: ReportRecords, study: Study) -> None:
     folder, arms = records.folder, study.arms
     panels = _panels(study)
     if panels:
-        margin = float(study.question["margin"])
+        margin = study.question.margin
         save_forest(arms, panels, margin=margin, path=folder / "forest.png")
         save_forest(arms, panels, margin=margin, path=folder / "forest-narrow.png", narrow=True)
     save_variance(arms, primary=study.primary, title=study.title, path=folder / "variance.png")
     save_calibration(arms, folder / "calibration.png")
-    before, after = study.design.get("before") or {}, study.design.get("after") or {}
-    if before and after:
-        save_balance(before, after, folder / "balance.png")
+    if study.design is not None and study.design.before:
+        save_balance(study.design.before, study.design.after, folder / "balance.png")
 
 
 def _panels(study: Study) -> list[Panel]:
-    to_real: dict[str, Mapping[str, Any]] = {}
-    to_repeated: dict[str, Mapping[str, Any]] = {}
+    to_real: dict[str, Difference] = {}
+    to_repeated: dict[str, Difference] = {}
     for name in study.arms:
-        found = study.difference(name, "real")
+        found = study.difference(name, REAL)
         if found is not None:
             to_real[name] = found
-        repeated = study.repeated(name)
-        other = None if repeated is None else study.difference(name, repeated)
+        other = study.difference(name, study.repeated(name))
         if other is not None:
             to_repeated[name] = other
-    words = {name: str(study.arms[name]["verdict"]["word"]) for name in to_real}
+    words = {name: study.arms[name].verdict.word for name in to_real}
     values = {
-        name: "undefined" if found["value"] is None else f"{found['value']:+z.3f}"
+        name: "undefined" if found.value is None else f"{found.value:+z.3f}"
         for name, found in to_repeated.items()
     }
     panels = [
@@ -115,15 +115,15 @@ def _panels(study: Study) -> list[Panel]:
 
 
 def _json(
-    records: ReportRecords, report: Report, curves: Mapping[str, Any], rows: list[dict[str, str]]
+    records: ReportRecords, report: Report, curves: StudyCurves | None, rows: list[dict[str, str]]
 ) -> dict[str, Any]:
     return {
         "question": report.answer.question,
         "verdict": {"word": report.answer.word, "sentence": report.answer.sentence},
         "limits": list(report.answer.limits),
         "ablation": records.ablation,
-        "curves": dict(curves),
         "comparison": records.comparison and records.comparison.model_dump(exclude_unset=True),
+        "curves": {} if curves is None else curves.model_dump(mode="json"),
         "classifiers": dict(records.arms),
         "synthetic": records.synthetic,
         "quality": records.quality,

@@ -39,9 +39,10 @@ def _files(records: ReportRecords) -> dict[str, Figures]:
     if records.comparison is not None:
         rows = {row.metric: row.difference.model_dump() for row in records.comparison.rows}
         files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
-    arms = {} if records.ablation is None else records.ablation["metrics"]["arms"]
+    arms = {} if records.study is None else records.study.arms
     for name, arm in arms.items():
-        files[f"ablation-{name}"] = _scores(arm["metrics"]) | {"verdict": arm["verdict"]["word"]}
+        means = {key: arm.metrics[key].value for key in _SHOWN if key in arm.metrics}
+        files[f"ablation-{name}"] = _defined(means) | {"verdict": arm.verdict.word}
     classes = {} if records.quality is None else records.quality["metrics"]["classes"]
     for label, entry in classes.items():
         files[f"images-{label}"] = _of_images(entry)
@@ -49,7 +50,10 @@ def _files(records: ReportRecords) -> dict[str, Figures]:
 
 
 def _scores(metrics: Mapping[str, Any]) -> Figures:
-    values = {key: metrics[key]["value"] for key in _SHOWN if key in metrics}
+    return _defined({key: metrics[key]["value"] for key in _SHOWN if key in metrics})
+
+
+def _defined(values: Mapping[str, float | None]) -> Figures:
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from balancer.ablation.arm_records import ArmResult, Difference
+from balancer.ablation.records import AblateMetrics, AskedQuestion, Design
+from balancer.ablation.run_predictions import Floats, RunPredictions
+from balancer.ablation.runs import REAL, Kind
 from balancer.evaluation.records import Comparison
-from balancer.report.units import Floats, Unit
 
 Json = Mapping[str, Any]
 INDEX, AUDIT = "index/result.json", "index/audit.json"
@@ -54,7 +57,7 @@ class ReportRecords:
     index: Json
     audit: Json
     ablation: Json | None
-    units: Mapping[str, list[Unit]]
+    units: Mapping[str, list[RunPredictions]]
     unit: Json | None
     comparison: Comparison | None
     arms: Mapping[str, Json]
@@ -75,6 +78,13 @@ class ReportRecords:
     def has_picture(self, name: str) -> bool:
         """Return whether a picture exists in the folder."""
         return (self.folder / f"{name}.png").is_file()
+
+    @property
+    def study(self) -> "Study | None":
+        """The ablation; None if it has not run."""
+        if self.ablation is None:
+            return None
+        return Study(AblateMetrics.model_validate(self.ablation["metrics"]))
 
     @property
     def by_file(self) -> dict[str, Json]:
@@ -99,76 +109,77 @@ class ReportRecords:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The metrics of an ablation, with the questions that every part of a report asks of them."""
+    """An ablation as a report shows it.
 
-    metrics: Json
+    Attributes:
+        metrics: Its results.
+    """
+
+    metrics: AblateMetrics
 
     @property
-    def question(self) -> Json:
-        """What was asked, fixed before any run."""
-        return dict(self.metrics["question"])
+    def question(self) -> AskedQuestion:
+        """The question, fixed before any run."""
+        return self.metrics.question
 
     @property
-    def arms(self) -> Mapping[str, Json]:
+    def arms(self) -> Mapping[str, ArmResult]:
         """All arms in the order of the configuration."""
-        return dict(self.metrics["arms"])
+        return self.metrics.arms
 
     @property
-    def design(self) -> Json:
-        """Splits, sizes and counts."""
-        return dict(self.metrics.get("design") or {})
+    def design(self) -> Design | None:
+        """Splits, sizes and counts; None where they were not recorded."""
+        return self.metrics.design
 
     @property
     def primary(self) -> str:
         """Key of the metric that the verdicts are about."""
-        return str(self.question["primary"])
+        return self.question.primary
 
     @property
     def title(self) -> str:
         """Name of that metric."""
-        return str(self.question["primary_title"])
+        return self.question.primary_title
 
     @property
     def positive(self) -> int:
         """Number of the positive class."""
-        return list(self.question["class_names"]).index(self.question["positive_class"])
+        return self.question.class_names.index(self.question.positive_class)
 
     @property
     def references(self) -> list[str]:
-        """The arms that others are compared with, `real` first."""
+        """Arms that others are compared with, `real` first."""
         found: list[str] = []
         for arm in self.arms.values():
-            found += [name for name in arm["against"] if name not in found]
-        return sorted(found, key=lambda name: (name != "real", name))
+            found += [name for name in arm.against if name not in found]
+        return sorted(found, key=lambda name: (name != REAL, name))
 
     @property
-    def deployed(self) -> Floats | None:
+    def deployed(self) -> Floats:
         """Class shares to correct probabilities to, float64 (C,)."""
-        prior = self.question.get("deployment_prior")
-        if prior is None:
-            return None
-        return np.array([prior[name] for name in self.question["class_names"]], np.float64)
+        prior = self.question.deployment_prior
+        return np.array([prior[name] for name in self.question.class_names], np.float64)
 
-    def of_kind(self, kind: str) -> list[str]:
-        """Names of the arms of a kind."""
-        return [name for name, arm in self.arms.items() if arm["kind"] == kind]
+    def of_kind(self, kind: Kind) -> list[str]:
+        """Return the names of the arms of a kind."""
+        return [name for name, arm in self.arms.items() if arm.kind == kind]
 
     def repeated(self, arm: str) -> str | None:
-        """The arm of repeated real images that an arm is compared with, count-matched."""
-        return next((name for name in self.arms[arm]["against"] if name != "real"), None)
+        """Return the arm of as many repeated real images that an arm is compared with."""
+        return next((name for name in self.arms[arm].against if name != REAL), None)
 
-    def difference(self, arm: str, reference: str, key: str | None = None) -> Json | None:
-        """Arm minus reference on a metric, the primary one by default; None: not compared."""
-        against = self.arms[arm]["against"].get(reference)
-        if against is None:
-            return None
-        found = against["metrics"].get(key or self.primary)
-        return None if found is None else dict(found)
+    def difference(
+        self, arm: str, reference: str | None, key: str | None = None
+    ) -> Difference | None:
+        """Return arm minus reference in a metric, by default the primary; None: not compared."""
+        tests = None if reference is None else self.arms[arm].against.get(reference)
+        return None if tests is None else tests.metrics.get(key or self.primary)
 
-    def drawn_with_curves(self) -> list[str]:
-        """The arms whose curves are shown: the references and all whose images a GAN made.
+    def with_curves(self) -> list[str]:
+        """Return the arms whose curves are shown: references, and all with images of a GAN.
 
-        At most six, since more cannot be told apart; the rest stand in the tables.
+        At most six, since more cannot be distinguished; the others are in the tables.
         """
         gans = self.of_kind("gan")
         repeated = [name for name in map(self.repeated, gans) if name is not None]

@@ -1,11 +1,11 @@
 """What `balancer report` leaves in `result.json`: the answers, short enough for a terminal."""
 
-from typing import Any
-
 from pydantic import Field
 
+from balancer.ablation.arm_records import Difference, Level
+from balancer.ablation.runs import REAL
 from balancer.evaluation.records import ComparisonRow
-from balancer.report.records import Json, Study
+from balancer.report.records import Study
 from balancer.results import Record
 
 
@@ -22,9 +22,9 @@ class ArmSummary(Record):
 
     arm: str
     word: str
-    value: dict[str, Any] | None
-    to_real: dict[str, Any] | None
-    to_repeated: dict[str, Any] | None
+    value: Level | None
+    to_real: Difference | None
+    to_repeated: Difference | None
 
 
 class AblationSummary(Record):
@@ -67,29 +67,22 @@ class ReportMetrics(Record):
     page: str = ""
 
 
-def summarize(metrics: Json) -> AblationSummary:
-    """Return the answer of an ablation from its metrics."""
-    study, control = Study(metrics), metrics.get("control")
-    rows = []
-    for name, arm in study.arms.items():
-        repeated = study.repeated(name)
-        rows.append(
+def summarize(study: Study) -> AblationSummary:
+    """Return the answer of an ablation."""
+    verdict, control = study.metrics.verdict, study.metrics.control
+    return AblationSummary(
+        word=verdict.word,
+        sentence=verdict.sentence,
+        control=None if control is None else control.sentence,
+        primary_title=study.title,
+        rows=[
             ArmSummary(
                 arm=name,
-                word=arm["verdict"]["word"],
-                value=arm["metrics"].get(study.primary),
-                to_real=_plain(study.difference(name, "real")),
-                to_repeated=_plain(repeated and study.difference(name, repeated)),
+                word=arm.verdict.word,
+                value=arm.metrics.get(study.primary),
+                to_real=study.difference(name, REAL),
+                to_repeated=study.difference(name, study.repeated(name)),
             )
-        )
-    return AblationSummary(
-        word=metrics["verdict"]["word"],
-        sentence=metrics["verdict"]["sentence"],
-        control=control["sentence"] if control else None,
-        primary_title=study.title,
-        rows=rows,
+            for name, arm in study.arms.items()
+        ],
     )
-
-
-def _plain(found: Json | str | None) -> dict[str, Any] | None:
-    return dict(found) if found and not isinstance(found, str) else None

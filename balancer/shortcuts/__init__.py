@@ -1,1 +1,1 @@
-"""What gives a class away without the disease: borders, file facts, sources."""
+"""Shortcuts: borders, file facts and sources that give a class away without the disease."""

@@ -1,7 +1,7 @@
-"""What is known of an image without looking at what it shows.
+"""Facts of an image file that do not depend on its content.
 
-Size, sharpness and exposure are those of a scanner, an archive or a converter; where they tell the
-classes apart, so can any classifier.
+Size, sharpness and exposure depend on the scanner, the archive or a converter; if they separate the
+classes, any classifier can use them.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from balancer.errors import IntegrityError
 from balancer.shortcuts.views import central_region
 
 _COMMON = 0.02
-"""Least share of the images for an exact size to have a column of its own."""
+"""Smallest share of the images for which an exact size gets its own column."""
 _GREY = ("mean", "deviation", "sharpness")
 _OF_THE_LUNGS_TOO = ("file size", *_GREY)
 _SAME_TYPE = {".jpeg": ".jpg"}
@@ -30,7 +30,7 @@ class FileFacts:
     """A table of numbers.
 
     Attributes:
-        names: Of the columns.
+        names: Names of the columns.
         values: float64 (N, F), in the order of the index's records, not standardised.
     """
 
@@ -38,9 +38,9 @@ class FileFacts:
     values: NDArray[np.float64]
 
     def without_lungs(self) -> "FileFacts":
-        """Only the facts that no disease of the lungs can change.
+        """Return only the facts that no disease of the lungs can change.
 
-        An opacity raises the mean of the whole image, and changes how well it is compressed.
+        An opacity raises the mean of the whole image, and changes its compression.
         """
         kept = [place for place, name in enumerate(self.names) if name not in _OF_THE_LUNGS_TOO]
         return FileFacts(tuple(self.names[place] for place in kept), self.values[:, kept])
@@ -51,13 +51,13 @@ def file_facts(index: Index, size: int) -> FileFacts:
 
     Width, height, aspect ratio, file size, file type and the commonest exact sizes; mean, standard
     deviation and sharpness (logarithm of the variance of the Laplacian) of the grey values at the
-    side that classifiers see, of the whole image and of its rim beside the central region; and the
-    view, where the archive tells it. Words become a column of 0 and 1 each. Neither patient,
-    path nor source is among them: the source is asked for by itself.
+    side that classifiers see, of the whole image and of its rim outside the central region; and the
+    view, where it is known. Each word becomes a column of 0 and 1. Patient, path and source are
+    not among them: the source has a probe of its own.
 
     Args:
-        index: Its files are asked for their size, but not opened.
-        size: Side in pixels of the images whose grey values count.
+        index: The index; only the sizes of its files are read, and its cached images.
+        size: Side in pixels of the images whose grey values are used.
 
     Raises:
         IntegrityError: A file of the index is missing, or `details.csv` was changed.
@@ -72,7 +72,7 @@ def file_facts(index: Index, size: int) -> FileFacts:
     images = index.image_set(size).pixels
     rim = ~central_region(size)
     for kind, where in (("", np.ones_like(rim)), ("rim ", rim)):
-        # A pixel is sharp by its neighbours, so those beside the edge are left out.
+        # Sharpness depends on neighbours, so pixels beside the edge are left out.
         inside = cv2.erode(where.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         grey = np.array([_grey_facts(image, where, inside) for image in images], np.float64)
         columns |= {f"{kind}{name}": grey[:, place] for place, name in enumerate(_GREY)}
@@ -106,7 +106,7 @@ def _grey_facts(
 
 
 def _one_hot(name: str, words: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """A column per word; none for the empty one, which is unknown, nor for one that all share."""
+    """Return a column per word; none for the empty (unknown) word, or if all words are equal."""
     found = sorted(set(words))
     if len(found) < 2:
         return {}

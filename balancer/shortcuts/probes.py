@@ -1,8 +1,8 @@
-"""Shortcut probes: how far one gets with the wrong part of a film, or with no film at all.
+"""Shortcut probes: models that see the wrong part of an image, or no image at all.
 
 A probe is a logistic regression: on frozen features of the four quarters of an image together with
 its pixels, or on file facts. It is weaker than a network that is trained on the images, so what a
-probe reads there, a classifier can read too; a probe that fails proves nothing.
+probe finds, a classifier can find too; a probe that fails proves nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.data.audit.association import Association
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack
 from balancer.errors import ConfigurationError, IntegrityError
@@ -21,19 +22,20 @@ from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of
 from balancer.shortcuts.file_facts import FileFacts, file_facts
-from balancer.shortcuts.scoring import Fold, Task, folds_of, score_folds
+from balancer.shortcuts.records import ProbeResult, ProbeScores
+from balancer.shortcuts.scoring import FoldRows, ProbeTarget, folds_of, score_folds
 from balancer.shortcuts.views import Images, lungs_blacked_out, lungs_only
 
 _SPLITS = (*SPLITS, HELD_BACK)
 LIMIT = 0.90
-"""AUROC from which on, at the lower end of its interval, a shortcut caps the verdicts."""
+"""A shortcut whose AUROC interval begins at or above this caps the verdicts."""
 _CHANCE = 0.5
 
 # Features of a network are many and correlated: with C=1 they separate any few. Facts are few.
 _C_FEATURES, _C_FACTS = 0.01, 1.0
 _PIXELS_SIDE = 64
 _WEIGHT = 1280
-"""Total weight of all features, and of all pixels: that of the features of one image by Lite0."""
+"""Total weight of all features, and of all pixels: the number of features of Lite0."""
 
 WHOLE, BORDER = "whole-image", "border-only"
 METADATA, FILE = "metadata-only", "metadata-without-lungs"
@@ -44,7 +46,7 @@ SHORTCUTS = {
     FILE: "Facts about the file and its rim tell the classes apart",
     BLACKED_OUT: "The image without its lungs tells the classes apart",
 }
-"""Probes that look at no lung, and what it means if they find the class all the same."""
+"""Probes that see no lung, and what it means if they find the class nevertheless."""
 
 _DESCRIBES = {
     WHOLE: "The class from the whole image: what this kind of small model can do.",
@@ -64,10 +66,10 @@ _DESCRIBES = {
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What all probes share."""
+    """Images, folds and features that all probes share."""
 
-    folds: tuple[Fold, ...]
-    task: Task
+    folds: tuple[FoldRows, ...]
+    target: ProbeTarget
     pixels: Images
     features: Callable[[Images], NDArray[np.float32]]
     seed: int
@@ -83,23 +85,19 @@ def run_probes(
     masks: MaskStack | None,
     cache: Path | None,
     seed: int,
-) -> list[dict[str, Any]]:
-    """Ask every probe in every fold: trained on its training images, tested on its test images.
+) -> list[ProbeResult]:
+    """Train every probe on the training images of each fold and test it on its test images.
 
     Args:
         index: The images.
         splits: Name of a fold, and image id to `train`, `val`, `test` or `held-back`; only the
-            first and the third are used, and images that are not named take no part.
+            first and the third are used, and images that are not named are left out.
         positive: Class whose AUROC is given.
         size: Side in pixels of the images, as classifiers see them.
-        extractor: Of the frozen features.
-        masks: Of the lungs, of the same size, for the records of the index; None: there are none.
-        cache: Folder of kept features; None: nothing is kept.
-        seed: Of the bootstrap.
-
-    Returns:
-        For each probe `{"probe", "describes", "predicts", "shortcut"}` with what `score_folds`
-        gives, or with `reason` where it could not be asked. JSON-ready.
+        extractor: Extractor of the frozen features.
+        masks: Lung masks of the same size, for the records of the index; None: there are none.
+        cache: Folder for cached features; None: no cache.
+        seed: Seed for the bootstrap.
 
     Raises:
         ConfigurationError: `positive` is no class of the index.
@@ -117,62 +115,62 @@ def run_probes(
     labels = [record.label for record in index.records]
     bench = _Bench(
         folds=tuple(folds_of([record.image_id for record in index.records], splits)),
-        task=Task(labels, groups, positive, frozenset(index.classes), "class"),
+        target=ProbeTarget(labels, groups, positive, frozenset(index.classes), "class"),
         pixels=index.image_set(size).pixels,
         features=lambda images: features_of(extractor, images, cache=cache),
         seed=seed,
     )
     facts = file_facts(index, size)
     return [
-        _entry(WHOLE, _seen(bench, bench.task, bench.pixels)),
-        _entry(BORDER, _seen(bench, bench.task, lungs_blacked_out(bench.pixels))),
-        _entry(METADATA, _known(bench, facts)),
-        _entry(FILE, _known(bench, facts.without_lungs())),
-        _entry(BLACKED_OUT, _masked(bench, masks, lungs_blacked_out)),
-        _entry(LUNGS, _masked(bench, masks, lungs_only)),
-        _entry(SOURCE, _source(bench, index)),
+        _result(WHOLE, _from_images(bench, bench.target, bench.pixels)),
+        _result(BORDER, _from_images(bench, bench.target, lungs_blacked_out(bench.pixels))),
+        _from_facts(METADATA, bench, facts),
+        _from_facts(FILE, bench, facts.without_lungs()),
+        _masked(BLACKED_OUT, bench, masks, lungs_blacked_out),
+        _masked(LUNGS, bench, masks, lungs_only),
+        _result(SOURCE, _source(bench, index)),
     ]
 
 
 def shortcut_caps(
-    probes: Sequence[Mapping[str, Any]],
-    association: Mapping[str, Any] | None,
+    probes: Sequence[ProbeResult],
+    association: Association | None,
     limit: float = LIMIT,
 ) -> list[str]:
-    """Say why no verdict about a classifier's skill can be trusted on these images.
+    """Return the reasons why no verdict about a classifier's skill can be trusted on these images.
 
-    `metadata-only` counts if its part that no disease can change, `metadata-without-lungs`, tells
-    more than chance; `source-from-image` does not count, for that films betray their source harms
-    nobody as long as the source does not give the class away.
+    `metadata-only` counts if its part that no disease can change, `metadata-without-lungs`, is
+    better than chance. `source-from-image` does not count: an image that shows its source does no
+    harm as long as the source does not give the class away.
 
     Args:
-        probes: Of `run_probes`.
-        association: The entry `source` of `audit.json`; None: no source is known.
-        limit: A shortcut counts from this AUROC on, at the lower end of its interval.
+        probes: Results of `run_probes`.
+        association: Association of source and class; None: no source is known.
+        limit: A shortcut counts if its AUROC interval begins at or above this.
 
     Returns:
         A sentence per reason; empty where there is none.
     """
     caps = []
-    if association is not None and association["gives_label_away"]:
-        strength = association["cramers_v"]
+    if association is not None and association.gives_label_away:
+        strength = association.cramers_v
         known = "" if strength is None else f" (Cramer's V {strength:.2f})"
         caps.append(f"The source of an image gives its class away{known}.")
     lows = {
-        probe["probe"]: probe["auroc"]["low"]
+        probe.probe: probe.auroc.low
         for probe in probes
-        if probe["shortcut"] and "auroc" in probe and probe["auroc"]["low"] is not None
+        if probe.shortcut and probe.auroc is not None and probe.auroc.low is not None
     }
     reached = {name for name, low in lows.items() if low >= limit}
-    # Alone, the mean of a whole film or its file size may be the disease.
+    # By themselves, the mean of a whole image and its file size can show the disease.
     if METADATA in reached and lows.get(FILE, 1.0) <= _CHANCE:
         reached.remove(METADATA)
     return caps + [
-        f"{SHORTCUTS[probe['probe']]}: the probe {probe['probe']} reaches AUROC "
-        f"{probe['auroc']['value']:.3f} (95 % interval {probe['auroc']['low']:.3f} to "
-        f"{probe['auroc']['high']:.3f}; the limit for its lower end is {limit:.2f})."
+        f"{SHORTCUTS[probe.probe]}: the probe {probe.probe} reaches AUROC "
+        f"{probe.auroc.value:.3f} (95 % interval {probe.auroc.low:.3f} to "
+        f"{probe.auroc.high:.3f}; the limit for its lower end is {limit:.2f})."
         for probe in probes
-        if probe["probe"] in reached
+        if probe.probe in reached and probe.auroc is not None
     ]
 
 
@@ -189,25 +187,30 @@ def _verify(index: Index, splits: Sequence[tuple[str, Mapping[str, str]]]) -> No
             )
 
 
-def _entry(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "probe": name,
-        "describes": _DESCRIBES[name],
-        "predicts": "source" if name == SOURCE else "class",
-        "shortcut": name in SHORTCUTS,
-    }
-    if "reason" not in found and not found["n_folds"]:
-        first = found["skipped"][0] if found["skipped"] else None
-        reason = "there is no fold" if first is None else f"{first['fold']}: {first['reason']}"
-        found = {"reason": f"no fold can answer; {reason}"}
-    return entry | found
+def _result(name: str, found: ProbeScores | str, **more: Any) -> ProbeResult:
+    """Name a probe's scores, or the reason why there are none."""
+    if isinstance(found, ProbeScores) and not found.n_folds:
+        first = found.skipped[0] if found.skipped else None
+        reason = "there is no fold" if first is None else f"{first.fold}: {first.reason}"
+        found = f"no fold can answer; {reason}"
+    if isinstance(found, str):
+        more = {"reason": found}
+    else:
+        more = {key: getattr(found, key) for key in found.model_fields_set} | more
+    return ProbeResult(
+        probe=name,
+        describes=_DESCRIBES[name],
+        predicts="source" if name == SOURCE else "class",
+        shortcut=name in SHORTCUTS,
+        **more,
+    )
 
 
-def _seen(
-    bench: _Bench, task: Task, images: Images, rows: NDArray[np.int64] | None = None
-) -> dict[str, Any]:
+def _from_images(
+    bench: _Bench, target: ProbeTarget, images: Images, rows: NDArray[np.int64] | None = None
+) -> ProbeScores:
     half = images.shape[-1] // 2
-    # Pooled over a whole image, the features of a mark in its corner are lost among the rest.
+    # Pooled over a whole image, features of a mark in its corner would be lost.
     blocks: list[NDArray[np.float32]] = [
         bench.features(np.ascontiguousarray(images[:, top : top + half, left : left + half]))
         for top in (0, images.shape[-1] - half)
@@ -215,7 +218,7 @@ def _seen(
     ]
     pixels = _pixels(images)
     n_features = sum(block.shape[1] for block in blocks)
-    # Features and pixels weigh the same together, however many they are.
+    # All features together weigh as much as all pixels.
     weights = np.repeat(
         np.sqrt([_WEIGHT / n_features, _WEIGHT / max(1, pixels.shape[1])]),
         [n_features, pixels.shape[1]],
@@ -223,7 +226,7 @@ def _seen(
     return score_folds(
         np.concatenate([*blocks, pixels], axis=1),
         np.arange(len(images)) if rows is None else rows,
-        task,
+        target,
         bench.folds,
         c=_C_FEATURES,
         seed=bench.seed,
@@ -232,35 +235,36 @@ def _seen(
 
 
 def _pixels(images: Images) -> NDArray[np.float32]:
-    """Grey values at 64 px at most, without the places that are equal in all images."""
+    """Return grey values at 64 px at most, without pixels that are equal in all images."""
     side = min(_PIXELS_SIDE, images.shape[-1])
     small = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images]
     flat = np.stack(small).reshape(len(images), -1)
     return flat[:, np.ptp(flat, axis=0) > 0].astype(np.float32)
 
 
-def _known(bench: _Bench, facts: FileFacts) -> dict[str, Any]:
+def _from_facts(name: str, bench: _Bench, facts: FileFacts) -> ProbeResult:
     rows = np.arange(len(bench.pixels))
-    found = score_folds(facts.values, rows, bench.task, bench.folds, c=_C_FACTS, seed=bench.seed)
-    return {**found, "facts": list(facts.names)}
+    found = score_folds(facts.values, rows, bench.target, bench.folds, c=_C_FACTS, seed=bench.seed)
+    return _result(name, found, facts=facts.names)
 
 
 def _masked(
-    bench: _Bench, masks: MaskStack | None, view: Callable[[Images, NDArray[np.bool_]], Images]
-) -> dict[str, Any]:
+    name: str,
+    bench: _Bench,
+    masks: MaskStack | None,
+    view: Callable[[Images, NDArray[np.bool_]], Images],
+) -> ProbeResult:
     if masks is None:
-        return {"reason": "no lung masks were given"}
+        return _result(name, "no lung masks were given")
     rows = np.flatnonzero(masks.present)
     images = view(bench.pixels[rows], masks.lungs[rows])
-    return {
-        **_seen(bench, bench.task, images, rows),
-        "without_mask": len(bench.pixels) - len(rows),
-    }
+    found = _from_images(bench, bench.target, images, rows)
+    return _result(name, found, without_mask=len(bench.pixels) - len(rows))
 
 
-def _source(bench: _Bench, index: Index) -> dict[str, Any]:
+def _source(bench: _Bench, index: Index) -> ProbeScores | str:
     sources = [record.source for record in index.records]
     if len(set(sources) - {""}) < 2:
-        return {"reason": "the metadata give fewer than two sources"}
-    task = Task(sources, bench.task.groups, None, frozenset(), "source")
-    return _seen(bench, task, bench.pixels)
+        return "the metadata give fewer than two sources"
+    target = ProbeTarget(sources, bench.target.groups, None, frozenset(), "source")
+    return _from_images(bench, target, bench.pixels)

@@ -1,4 +1,4 @@
-"""A small model over folds: trained on a fold's training images, asked about its test images."""
+"""A small model over folds: trained on the training images of each, tested on its test images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from balancer.evaluation.records import Scalar
+from balancer.shortcuts.records import ProbeFold, ProbeScores, SkippedFold
 from classifier.bootstrap import group_weights, weighted_scores
 
 Floats = NDArray[np.float64]
@@ -20,8 +22,8 @@ _Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
-    """Rows of one split: int64 arrays; all others take no part."""
+class FoldRows:
+    """Rows of the training and test images of one split, int64 each; other images are unused."""
 
     name: str
     train: NDArray[np.int64]
@@ -29,18 +31,18 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be predicted.
+class ProbeTarget:
+    """The words that a probe predicts.
 
     Attributes:
-        targets: Word of every image; empty where it is unknown, and the image takes no part.
+        words: Word of every image; empty where it is unknown, and the image is not used.
         groups: Group of every image, for the bootstrap.
         positive: Word whose AUROC is given; None: the mean over all words.
-        needed: Words without which a fold's training images answer nothing.
-        noun: What the words are, in reasons: `class` or `source`.
+        needed: Words that the training images of a fold must have.
+        noun: Name of the words in reasons: `class` or `source`.
     """
 
-    targets: Sequence[str]
+    words: Sequence[str]
     groups: Sequence[str]
     positive: str | None
     needed: frozenset[str]
@@ -49,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    fold: Fold
+    fold: FoldRows
     rows: NDArray[np.int64]
     words: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -60,89 +62,83 @@ class _Answer:
 def score_folds(
     table: Numbers,
     rows: NDArray[np.int64],
-    task: Task,
-    folds: Sequence[Fold],
+    target: ProbeTarget,
+    folds: Sequence[FoldRows],
     *,
     c: float,
     seed: int,
     weights: Floats | None = None,
-) -> dict[str, Any]:
-    """Train and test a standardised logistic regression, the words weighing the same, in each fold.
+) -> ProbeScores:
+    """Train and test a standardised logistic regression in each fold, all words weighing the same.
 
     The value is the mean over the folds; the interval is one of 95 %, see `_interval`.
 
     Args:
         table: Features (M, d).
-        rows: int64 (M,): which images, of those that task and folds count, the features are of.
-        task: What is predicted.
+        rows: int64 (M,): position of each row's image among all images.
+        target: Words to predict.
         folds: The splits.
         c: Inverse strength of the L2 penalty.
-        weights: float64 (d,), what standardised features are multiplied by; None: nothing.
-        seed: Of the bootstrap.
-
-    Returns:
-        `auroc` and `balanced_accuracy`, each `{"value", "low", "high"}`, or `reason` where the
-        value is None; `auroc_macro` beside them for a positive word among three or more; `n_folds`,
-        `n_images`, `per_fold` and `skipped`, the folds that answer nothing, with reasons.
-        JSON-ready.
+        weights: float64 (d,), factors of the standardised features; None: 1.
+        seed: Seed for the bootstrap.
     """
-    place = np.full(len(task.targets), -1, np.int64)
+    place = np.full(len(target.words), -1, np.int64)
     place[rows] = np.arange(len(rows))
-    known = (place >= 0) & (np.array(task.targets) != "")
+    known = (place >= 0) & (np.array(target.words) != "")
     answers: list[_Answer] = []
-    skipped: list[dict[str, str]] = []
+    skipped: list[SkippedFold] = []
     for fold in folds:
-        answer = _ask(table, place, known, task, fold, partial(_fit, c=c, weights=weights))
+        answer = _ask(table, place, known, target, fold, partial(_fit, c=c, weights=weights))
         if isinstance(answer, _Answer):
             answers.append(answer)
         else:
-            skipped.append({"fold": fold.name, "reason": answer})
-    found = {"n_folds": len(answers), "skipped": skipped}
+            skipped.append(SkippedFold(fold=fold.name, reason=answer))
     if not answers:
-        return found
-    every = [_values(answer, task, np.ones((1, len(answer.rows)))) for answer in answers]
-    drawn = _resampled(answers, task, seed)
+        return ProbeScores(n_folds=0, skipped=tuple(skipped))
+    every = [_values(answer, target, np.ones((1, len(answer.rows)))) for answer in answers]
+    drawn = _resampled(answers, target, seed)
     ratio = float(np.mean([len(answer.rows) / answer.n_train for answer in answers]))
     entries = {
         name: _interval(np.concatenate([part[name] for part in every]), drawn[name], ratio)
         for name in every[0]
     }
     used = {int(row) for a in answers for row in (*a.fold.train, *a.rows) if known[row]}
-    return {
+    return ProbeScores(
         **entries,
-        **found,
-        "n_images": len(used),
-        "per_fold": [
-            {
-                "fold": answer.fold.name,
-                "n_train": answer.n_train,
-                "n_test": len(answer.rows),
+        n_folds=len(answers),
+        skipped=tuple(skipped),
+        n_images=len(used),
+        per_fold=tuple(
+            ProbeFold(
+                fold=answer.fold.name,
+                n_train=answer.n_train,
+                n_test=len(answer.rows),
                 **{name: _number(value[0]) for name, value in values.items()},
-            }
+            )
             for answer, values in zip(answers, every, strict=True)
-        ],
-    }
+        ),
+    )
 
 
 def _ask(
     table: Numbers,
     place: NDArray[np.int64],
     known: NDArray[np.bool_],
-    task: Task,
-    fold: Fold,
+    target: ProbeTarget,
+    fold: FoldRows,
     fit: Callable[[Numbers, list[int]], Pipeline],
 ) -> "_Answer | str":
-    targets = np.array(task.targets)
+    targets = np.array(target.words)
     train = fold.train[known[fold.train]]
     words = sorted(set(targets[train].tolist()))
-    lost = sorted(task.needed - set(words))
+    lost = sorted(target.needed - set(words))
     if lost:
-        return f"its training images have none of the {task.noun} {lost[0]!r}"
+        return f"its training images have none of the {target.noun} {lost[0]!r}"
     if len(words) < 2:
-        return f"its training images are of fewer than two {_plural(task.noun)}"
+        return f"its training images are of fewer than two {_plural(target.noun)}"
     test = fold.test[known[fold.test] & np.isin(targets[fold.test], words)]
     if len(set(targets[test].tolist())) < 2:
-        return f"its test images are of fewer than two {_plural(task.noun)} of the training"
+        return f"its test images are of fewer than two {_plural(target.noun)} of the training"
     number = {word: count for count, word in enumerate(words)}
     model = fit(table[place[train]], [number[word] for word in targets[train]])
     return _Answer(
@@ -162,41 +158,41 @@ def _fit(features: Numbers, labels: Sequence[int], *, c: float, weights: Floats 
     return make_pipeline(*steps).fit(features, labels)
 
 
-def _values(answer: _Answer, task: Task, weights: Floats) -> dict[str, Floats]:
-    """Metrics (B,) of one fold under weights (B, n); undefined is NaN."""
+def _values(answer: _Answer, target: ProbeTarget, weights: Floats) -> dict[str, Floats]:
+    """Return metrics (B,) of one fold under weights (B, n); NaN where undefined."""
     predictions = answer.probabilities.argmax(axis=1).astype(np.int64)
     scores = weighted_scores(answer.probabilities, predictions, answer.labels, weights)
-    # Words that the fold does not test say nothing; those that a resample lost make it undefined.
+    # Words that the fold does not test do not count; those that a resample lost make it undefined.
     tested = np.isin(np.arange(len(answer.words)), answer.labels)
     macro = scores.auroc[:, tested].mean(axis=1)
     values = {"auroc": macro}
-    if task.positive is not None:
-        values["auroc"] = scores.auroc[:, answer.words.index(task.positive)]
+    if target.positive is not None:
+        values["auroc"] = scores.auroc[:, answer.words.index(target.positive)]
         if len(answer.words) > 2:
             values["auroc_macro"] = macro
     values["balanced_accuracy"] = scores.recall[:, tested].mean(axis=1)
     return values
 
 
-def _resampled(answers: Sequence[_Answer], task: Task, seed: int) -> Mapping[str, Floats]:
-    """Metrics (k, B) of the folds, where one draw of all groups weighs the test images of each."""
+def _resampled(answers: Sequence[_Answer], target: ProbeTarget, seed: int) -> Mapping[str, Floats]:
+    """Return metrics (k, B) of the folds; each draw of all groups weighs the test images of all."""
     chunks: dict[str, list[Floats]] = {}
-    for weights in group_weights(task.groups, RESAMPLES, seed):
-        parts = [_values(answer, task, weights[:, answer.rows]) for answer in answers]
+    for weights in group_weights(target.groups, RESAMPLES, seed):
+        parts = [_values(answer, target, weights[:, answer.rows]) for answer in answers]
         for name in parts[0]:
             chunks.setdefault(name, []).append(np.stack([part[name] for part in parts]))
     return {name: np.concatenate(parts, axis=1) for name, parts in chunks.items()}
 
 
-def _interval(values: Floats, drawn: Floats, test_to_train: float) -> dict[str, Any]:
-    """Mean of k folds with a 95 % interval.
+def _interval(values: Floats, drawn: Floats, test_to_train: float) -> Scalar:
+    """Return the mean of k folds with a 95 % interval.
 
     One fold has the percentile bootstrap of its groups. Over more, the variance of the mean is
     S^2 (1/k + n_test / n_train) (Nadeau and Bengio 2003, section 3). S^2 is the mean bootstrap
-    variance of a fold, or that between the folds if it is larger: few folds tell their own spread
-    badly, and a t interval of theirs is wider for it. In simulations of 100 to 1,000 images, 4 to
-    10 folds and true AUROCs of 0.5 to 0.94 this covered 0.92 to 0.98; a bootstrap of the mean,
-    which takes the models as they are, 0.87 to 0.94.
+    variance of a fold, or that between the folds if it is larger: few folds estimate their own
+    spread badly, and a t interval of theirs would be wider. In simulations of 100 to 1,000 images,
+    4 to 10 folds and true AUROCs of 0.5 to 0.94 this covered 0.92 to 0.98; a bootstrap of the mean,
+    which ignores the training, 0.87 to 0.94.
 
     Args:
         values: float64 (k,), undefined is NaN.
@@ -205,24 +201,20 @@ def _interval(values: Floats, drawn: Floats, test_to_train: float) -> dict[str, 
     """
     defined = ~np.isnan(values)
     if not defined.any():
-        return {
-            "value": None, "low": None, "high": None,
-            "reason": "no fold tests both the positive class and another",
-        }  # fmt: skip
+        reason = "no fold tests both the positive class and another"
+        return Scalar(value=None, low=None, high=None, reason=reason)
     values, drawn = values[defined], drawn[defined]
     value = float(values.mean())
     resampled = [fold[~np.isnan(fold)] for fold in drawn]
     if min(map(len, resampled)) < 2:
-        return {
-            "value": value, "low": None, "high": None,
-            "reason": "too few groups are tested for an interval",
-        }  # fmt: skip
+        reason = "too few groups are tested for an interval"
+        return Scalar(value=value, low=None, high=None, reason=reason)
     if len(values) == 1:
         low, high = np.quantile(resampled[0], [0.025, 0.975]).tolist()
-        return {"value": value, "low": low, "high": high}
+        return Scalar(value=value, low=low, high=high)
     of_a_fold = max(np.mean([fold.var() for fold in resampled]), values.var(ddof=1))
     reach = _Z * float(np.sqrt(of_a_fold * (1 / len(values) + test_to_train)))
-    return {"value": value, "low": max(0.0, value - reach), "high": min(1.0, value + reach)}
+    return Scalar(value=value, low=max(0.0, value - reach), high=min(1.0, value + reach))
 
 
 def _number(value: np.float64) -> float | None:
@@ -235,8 +227,8 @@ def _plural(noun: str) -> str:
 
 def folds_of(
     image_ids: Sequence[str], splits: Sequence[tuple[str, Mapping[str, str]]]
-) -> Iterator[Fold]:
-    """Rows of the training and test images of each split."""
+) -> Iterator[FoldRows]:
+    """Yield the rows of the training and test images of each split."""
     for name, split_of in splits:
         words = np.array([split_of.get(image, "") for image in image_ids])
-        yield Fold(name, np.flatnonzero(words == "train"), np.flatnonzero(words == "test"))
+        yield FoldRows(name, np.flatnonzero(words == "train"), np.flatnonzero(words == "test"))

@@ -1,7 +1,7 @@
-"""Leave one source out: what a classifier is worth at a place it has never seen.
+"""Splits that leave one source out, to test classifiers on images of a place they never saw.
 
-Where each class has a source of its own there is nothing to leave out, and that is the answer:
-seen and unseen sources gave AUROC 1.00 and 0.38 in the study of Ahmed 2021 (PMC8224464).
+No source can be left out if each class has a source of its own. Seen and unseen sources gave AUROC
+1.00 and 0.38 in the study of Ahmed 2021 (PMC8224464).
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class SourcePlan:
     """The splits that leave a source out.
 
     Attributes:
-        splits: Name of a source, and image id to `train`, `val` or `test`. Images that it does not
-            name must take no part: they are of an unknown source, or of a patient who is tested.
+        splits: Name of a source, and image id to `train`, `val` or `test`. Other images must not be
+            used: they are of an unknown source, or of a patient who is tested.
         reasons: Every other source, and why it cannot be left out.
     """
 
@@ -36,8 +36,8 @@ def source_splits(records: Sequence[ImageRecord], *, seed: int, val_share: float
 
     Args:
         records: All images of the index; their own splits are not used.
-        seed: Of the validation images.
-        val_share: Wished share of the images of the other sources for validation, in (0, 1).
+        seed: Seed for the choice of validation images.
+        val_share: Desired share of validation images among those of the other sources, in (0, 1).
     """
     sources = sorted({record.source for record in records if record.source})
     splits: list[tuple[str, dict[str, str]]] = []

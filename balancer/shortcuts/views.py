@@ -1,6 +1,6 @@
-"""What is left of a film without its lungs, and what its lungs show alone.
+"""Images without their lungs, and images of their lungs alone.
 
-A classifier that still tells the classes apart with the lungs blacked out has read the border:
+A classifier that still separates the classes with the lungs blacked out uses the border:
 marks, tubes, collimation, exposure (Maguolo and Nanni 2021, arXiv 2004.12823, who blacked out the
 centre).
 """
@@ -16,19 +16,19 @@ Mask = NDArray[np.bool_] | NDArray[np.uint8]
 CENTRE_SHARE = 0.88
 """Width and height of the central region, as shares of those of the image.
 
-Chosen by eye on frontal films of both data sets of this project: an ellipse or a region of 80 %
-leaves the costophrenic angles and the sides of wide chests to be seen, and corners must stay, since
-letters and marks stand there. Of films that are cropped tightly a rim of lung remains all the same.
+Chosen by eye on frontal images of both data sets of this project: an ellipse or a region of 80 %
+would leave the costophrenic angles and the sides of wide chests visible, and the corners must
+remain, since letters and marks are there. In tightly cropped images a rim of lung remains.
 """
 _ROUNDNESS = 4
 """Exponent of the superellipse: 2 is an ellipse, infinity a rectangle."""
 
 
 def central_region(side: int) -> NDArray[np.bool_]:
-    """Where the lungs of a frontal film lie, if nothing is known of the single film.
+    """Return the region of the lungs in frontal images in general.
 
     Args:
-        side: In pixels.
+        side: Side in pixels.
 
     Returns:
         bool (side, side), true in a centred superellipse of `CENTRE_SHARE` of either side; about
@@ -45,8 +45,8 @@ def lungs_blacked_out(images: Images, masks: Mask | None = None) -> Images:
 
     Args:
         images: uint8 (N, S, S).
-        masks: bool or uint8 (N, S, S), not zero where there is lung; None: the central region of
-            every image. Masks hide the inside of the lungs but not their outline.
+        masks: bool or uint8 (N, S, S), not zero inside the lungs; None: the central region of every
+            image. Masks hide the inside of the lungs but not their outline.
 
     Returns:
         uint8 (N, S, S), a copy.
@@ -66,7 +66,7 @@ def lungs_only(images: Images, masks: Mask) -> Images:
 
     Args:
         images: uint8 (N, S, S).
-        masks: bool or uint8 (N, S, S), not zero where there is lung.
+        masks: bool or uint8 (N, S, S), not zero inside the lungs.
 
     Returns:
         uint8 (N, S, S), a copy.

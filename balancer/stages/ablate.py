@@ -11,20 +11,23 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console, RenderableType
 
+from balancer.ablation.design import EndedStudy
 from balancer.ablation.estimate import measure_rates
 from balancer.ablation.executors import executor_for
 from balancer.ablation.findings import publish, read_external
-from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_metrics, plan_table
+from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
 from balancer.ablation.progress import Progress
+from balancer.ablation.records import AblateMetrics, DryRunMetrics
 from balancer.ablation.schedule import Outcome, Task, execute
-from balancer.ablation.study import Study
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import EnvironmentFault
 from balancer.evaluation.classifier_recipe import complete_recipe, refuse_patience
-from balancer.results import UntypedResult, new_result
+from balancer.report.records import Study
+from balancer.report.summary import ReportMetrics, summarize
+from balancer.results import StageResult, new_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
 from balancer.workspace import Workspace
@@ -41,25 +44,25 @@ def run(
     jobs: int = 1,
     ray: str | None = None,
     external: Sequence[Path] = (),
-) -> UntypedResult:
-    """Train every arm on every split, and say which of them help.
+) -> StageResult[AblateMetrics] | StageResult[DryRunMetrics]:
+    """Train every arm on every split, and compare the arms.
 
-    What is finished is kept: the same command goes on where it was stopped.
+    Finished runs are kept: the same command resumes after a stop.
 
     Args:
-        config: All sections are used.
-        workspace: Reads `index/`; writes `runs/`, `ablation/` and `report/`.
-        force: Train and test everything again; the ledger will show it.
+        config: Configuration; all sections are used.
+        workspace: Workspace; `index/` is read, `runs/`, `ablation/` and `report/` are written.
+        force: Train and test everything again; the ledger shows it.
         dry_run: Return the plan with an estimate of time and train nothing.
-        jobs: How many classifiers are trained at a time on this machine.
+        jobs: Number of classifiers trained at a time on this machine.
         ray: Address of a Ray cluster that trains them instead.
         external: Folders of other data sets that the finished classifiers are tested on.
 
     Raises:
-        ConfigurationError: An arm is unknown or adds nothing here, or what stands there was made
-            with other settings.
-        DataError: The images cannot be split so, or no run of `real` could be trained.
-        IntegrityError: Something that stands there was changed.
+        ConfigurationError: An arm is unknown or adds nothing here, or an existing result has other
+            settings.
+        DataError: The images cannot be split in this way, or no run of `real` could be trained.
+        IntegrityError: An existing file was changed.
         EnvironmentFault: A worker died, or there is no such cluster.
     """
     refuse_patience(config)
@@ -73,29 +76,29 @@ def run(
     if dry_run or left:
         _show_plan(plan, seconds, jobs, wanted=dry_run)
     if dry_run:
-        metrics = {"plan": plan_metrics(plan, sum(seconds.values()), jobs)}
-        return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=metrics)
+        planned = DryRunMetrics(plan=planned_work(plan, sum(seconds.values()), jobs))
+        return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=planned)
     for size in {config.gan.image_size, config.classifier_image_size}:
         index.image_set(size)  # decoded once, here, for all folds
     for fold in plan.all_folds:
         write_fold(workspace, index, fold, force=force)
     for unit in plan.units:
         if unit not in left:
-            train_unit(config, workspace, unit)  # refuses other settings before anything is done
+            train_unit(config, workspace, unit)  # refuses other settings before anything is trained
     outcome = Outcome()
     if left:
-        # Absolute, since workers on other machines start elsewhere.
+        # Absolute, since workers on other machines start in other folders.
         shared = Workspace(workspace.root.resolve())
         tasks = _tasks(config, shared, plan, left, force=force)
         with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
             outcome = _execute(tasks, left, workspace, seconds, progress, jobs, ray)
     if outcome.failures:
         log.warning(
-            "%d of %d runs could not be trained; the comparison goes without them and says so.",
+            "%d of %d runs could not be trained; the comparison leaves them out and names them.",
             sum(unit.name in outcome.failures for unit in left),
             len(plan.units),
         )
-    study = Study(
+    study = EndedStudy(
         config=config,
         workspace=workspace,
         index=index,
@@ -105,12 +108,19 @@ def run(
     )
     result = publish(study, force=force)
     page = report.run(config, workspace).metrics.page
-    return result.model_copy(update={"metrics": result.metrics | {"page": page}})
+    metrics = result.metrics.model_copy(update={"page": page})
+    return result.model_copy(update={"metrics": metrics})
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
-    return [] if "plan" in result.metrics else report.summary(result)
+def summary(
+    result: StageResult[AblateMetrics] | StageResult[DryRunMetrics],
+) -> list[RenderableType]:
+    """Return what the terminal shows of a result."""
+    metrics = result.metrics
+    if isinstance(metrics, DryRunMetrics):
+        return []
+    answer = summarize(Study(metrics))
+    return report.summary_of(ReportMetrics(ablation=answer, page=metrics.page))
 
 
 def _tasks(
@@ -121,8 +131,8 @@ def _tasks(
     *,
     force: bool,
 ) -> list[Task]:
-    """Generators first, since much waits for them."""
-    needing = {unit.fold for unit in left if unit.arm.makes}
+    """List the tasks, generators first, since many units need them."""
+    needing = {unit.fold for unit in left if unit.arm.trains_generator}
     images = [
         Task(
             _images_key(fold.name),
@@ -143,7 +153,7 @@ def _tasks(
         Task(
             unit.name,
             partial(_train, config, workspace, unit, force=force),
-            (_images_key(unit.fold),) if unit.arm.makes else (),
+            (_images_key(unit.fold),) if unit.arm.trains_generator else (),
         )
         for unit in left
     ]
@@ -176,21 +186,21 @@ def _execute(
         elif key in units:
             progress.failed(units[key], str(failure))
         else:
-            progress.said(f"{key.replace(':', ' of ')} {failure or 'ready'}")
+            progress.show(f"{key.replace(':', ' of ')} {failure or 'ready'}")
 
     try:
         return execute(tasks, executor_for(jobs, ray, apart=progress.is_live), note)
     except BrokenProcessPool as error:
         raise EnvironmentFault(
-            "A worker process died, maybe for want of memory; what was finished is kept, and the "
-            "same command goes on. Try fewer --jobs."
+            "A worker process died, perhaps for lack of memory; finished runs are kept, and the "
+            "same command resumes. Try fewer --jobs."
         ) from error
 
 
 def _estimate(
     config: BalancerConfig, workspace: Workspace, plan: Plan, left: Sequence[Unit]
 ) -> dict[str, float]:
-    """Expected seconds of what is left to do."""
+    """Estimate the seconds of each task that is left."""
     log.info("Measuring a few steps to estimate the time")
     spent: dict[str, list[float]] = {}
     for unit in plan.units:
@@ -198,7 +208,8 @@ def _estimate(
         if record is not None:
             spent.setdefault(unit.arm.name, []).append(record.seconds)
     done = {arm: float(np.mean(values)) for arm, values in spent.items()}
-    wanted = {unit.name for unit in left} | {_images_key(u.fold) for u in left if u.arm.makes}
+    wanted = {unit.name for unit in left}
+    wanted |= {_images_key(unit.fold) for unit in left if unit.arm.trains_generator}
     expected = estimated_seconds(config, plan, measure_rates(config), done)
     standing = {
         _images_key(fold.name)
@@ -209,7 +220,7 @@ def _estimate(
 
 
 def _show_plan(plan: Plan, seconds: Mapping[str, float], jobs: int, *, wanted: bool) -> None:
-    """On stderr, for it is no result; under -q only where it was asked for."""
+    """Print the plan on stderr, since it is no result; under -q only with --dry-run."""
     if wanted or log.isEnabledFor(logging.INFO):
         width = shutil.get_terminal_size((100, 24)).columns
         console = Console(file=sys.stderr, width=width, markup=False, emoji=False)

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 
-from balancer.ablation.arms import Arm
-from balancer.ablation.made import largest_class
+from balancer.ablation.families.arm import Arm, Needs
+from balancer.ablation.families.generated import largest_class
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import DataError
@@ -45,11 +45,11 @@ def make_fold_images(
         index = load_index(place.index_dir)
         own = fold_config(config, number, arms)
         seconds = 0.0
-        if any(arm.makes == "rare" for arm in arms):
+        if any(arm.needs is Needs.RARE_GENERATOR for arm in arms):
             seconds += gan_train.run(own, place, force=force).seconds
             seconds += _synthesize(own, place, force=force)
             seconds += _measure(own, place, force=force)
-        if any(arm.makes == "majority" for arm in arms):
+        if any(arm.needs is Needs.LARGEST_GENERATOR for arm in arms):
             largest = [largest_class(index)]
             seconds += gan_train.run(own, place, force=force, classes=largest).seconds
         return seconds
@@ -57,10 +57,10 @@ def make_fold_images(
 
 def fold_config(config: BalancerConfig, number: int, arms: Sequence[Arm]) -> BalancerConfig:
     """The configuration of a fold's own stages: its seed, and images enough for every arm."""
-    makers = [arm for arm in arms if arm.makes == "rare"]
+    makers = [arm for arm in arms if arm.needs is Needs.RARE_GENERATOR]
     most = min((arm.ratio for arm in makers), key=lambda ratio: ratio.value, default=None)
     changes: dict[str, object] = {} if most is None else {"ratio": str(most)}
-    if not any(arm.family == "gan-filtered" for arm in arms):
+    if not any(arm.is_screened for arm in arms):
         changes["screen"] = ()
     return config.model_copy(
         update={

@@ -10,6 +10,12 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from balancer.ablation.records import AblateMetrics
+from balancer.ablation.run_predictions import (
+    RunPredictions,
+    fingerprint_of_runs,
+    read_predictions_of_runs,
+)
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
@@ -20,7 +26,7 @@ from balancer.manifest import fingerprint
 from balancer.report.content import compose
 from balancer.report.metric_files import write_metric_files
 from balancer.report.recipe import RECIPE_NAME, recipe_text
-from balancer.report.records import ReportRecords
+from balancer.report.records import ReportRecords, Study
 from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.render.terminal import arms_table
@@ -35,7 +41,6 @@ from balancer.report.two_arms import (
     refuse_unlike,
     write_rows,
 )
-from balancer.report.units import Unit, read_units, units_fingerprint
 from balancer.results import (
     MissingStage,
     StageResult,
@@ -66,8 +71,8 @@ class _Found:
     """
 
     index: Index
-    ablation: UntypedResult | None
-    units: dict[str, list[Unit]]
+    ablation: StageResult[AblateMetrics] | None
+    units: dict[str, list[RunPredictions]]
     arms: Arms
     quality: UntypedResult | None
     synthetic: UntypedResult | None
@@ -98,7 +103,7 @@ def run(
         "ablation": None
         if found.ablation is None
         else fingerprint((workspace.ablation_dir / "result.json").read_bytes()),
-        "predictions": units_fingerprint(found.units),
+        "predictions": fingerprint_of_runs(found.units),
         "arms": dict(records.arms),
         "quality": None if found.quality is None else found.quality.metrics,
         "synthetic": None if found.synthetic is None else found.synthetic.metrics,
@@ -127,11 +132,13 @@ def run(
     return standing.model_copy(update={"metrics": metrics})
 
 
-def summary(result: StageResult[ReportMetrics] | UntypedResult) -> list[RenderableType]:
-    """Return what the terminal shows of a result of `report` or of `ablate`."""
-    metrics = result.metrics
-    if not isinstance(metrics, ReportMetrics):
-        metrics = ReportMetrics(ablation=summarize(metrics), page=metrics.get("page", ""))
+def summary(result: StageResult[ReportMetrics]) -> list[RenderableType]:
+    """Return what the terminal shows of a result."""
+    return summary_of(result.metrics)
+
+
+def summary_of(metrics: ReportMetrics) -> list[RenderableType]:
+    """Return what the terminal shows of a report; `ablate` shows the same."""
     columns = shutil.get_terminal_size((100, 24)).columns
     parts: list[RenderableType] = []
     if metrics.ablation is not None:
@@ -166,14 +173,16 @@ def _find(workspace: Workspace) -> _Found:
     quality = read_result(workspace.quality_dir)
     if arms or quality is not None:
         refuse_stale(arms, quality, synthetic_fingerprint(load_synthetic(workspace, index)))
-    units = {} if ablation is None else read_units(ablation.metrics, workspace.root / "runs/units")
+    units: dict[str, list[RunPredictions]] = {}
+    if ablation is not None:
+        units = read_predictions_of_runs(ablation.metrics, workspace.root / "runs/units")
     synthetic = read_result(workspace.synthetic_dir)
-    folds = {} if ablation is None else ablation.metrics.get("quality") or {}
+    folds = {} if ablation is None else ablation.metrics.quality
     return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))
 
 
-def _ablation(workspace: Workspace, index: Index) -> UntypedResult | None:
-    result = read_result(workspace.ablation_dir)
+def _ablation(workspace: Workspace, index: Index) -> StageResult[AblateMetrics] | None:
+    result = read_result(workspace.ablation_dir, AblateMetrics)
     if result is not None and result.inputs.get("index") != index.index_hash:
         raise IntegrityError(
             f"{workspace.ablation_dir} is of other images or splits than today's index.csv; run "
@@ -253,12 +262,12 @@ def _write(
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     (folder / RECIPE_NAME).write_text(recipe_text(records) + "\n", encoding="utf-8")
     write_metric_files(records)
-    answer = None if found.ablation is None else summarize(found.ablation.metrics)
+    answer = None if found.ablation is None else summarize(Study(found.ablation.metrics))
     compared = {} if comparison is None else comparison.model_dump(exclude_unset=True)
     return ReportMetrics(ablation=answer, **compared)
 
 
-def _dumped(result: UntypedResult | None) -> dict[str, Any] | None:
+def _dumped(result: StageResult[Any] | None) -> dict[str, Any] | None:
     return None if result is None else result_json(result)
 
 

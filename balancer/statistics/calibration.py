@@ -1,4 +1,4 @@
-"""Are the probabilities right? Brier score, ECE, calibration slope and intercept, prior shift."""
+"""Calibration of probabilities: Brier score, ECE, slope and intercept, and prior correction."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 ECE_BINS = 15
 _LEAST = 1e-12
-"""Probabilities are kept from 0 by this much where a logarithm is taken."""
+"""Smallest probability of which a logarithm is taken."""
 _STEPS = 100
 
 
@@ -20,10 +20,10 @@ class Recalibration:
     """Calibration of the positive class; None where undefined, with the reason.
 
     Attributes:
-        slope: 1 is right; below, the probabilities are too extreme.
-        intercept: Calibration in the large: 0 is right; above, the class is commoner than said.
-        slope_reason: Why there is no slope, else None.
-        intercept_reason: Why there is no intercept, else None.
+        slope: 1 is ideal; below 1, the probabilities are too extreme.
+        intercept: Calibration in the large: 0 is ideal; above 0, the probabilities are too low.
+        slope_reason: Reason why there is no slope, else None.
+        intercept_reason: Reason why there is no intercept, else None.
     """
 
     slope: float | None
@@ -33,7 +33,7 @@ class Recalibration:
 
 
 def squared_errors(probabilities: Floats, labels: Labels) -> Floats:
-    """Each image's part of the Brier score (Brier 1950), whose mean is the score.
+    """Compute each image's part of the Brier score (Brier 1950), whose mean is the score.
 
     With two classes (p - y)^2 of the positive class, 0 to 1; with more the sum over the classes,
     0 to 2, as Brier wrote it. scikit-learn's `brier_score_loss` has the same two scales.
@@ -51,7 +51,7 @@ def squared_errors(probabilities: Floats, labels: Labels) -> Floats:
 
 
 def expected_calibration_error(probabilities: Floats, labels: Labels) -> float:
-    """ECE of the likeliest class in 15 bins of equal width (Guo 2017, section 2).
+    """Compute the ECE of the most probable class in 15 bins of equal width (Guo 2017, section 2).
 
     Args:
         probabilities: float (N, C), rows that sum to 1.
@@ -68,7 +68,7 @@ def expected_calibration_error(probabilities: Floats, labels: Labels) -> float:
 
 
 def recalibration(probabilities: Floats, labels: Labels, *, positive: int) -> Recalibration:
-    """Slope and intercept of a logistic recalibration of the positive class.
+    """Fit slope and intercept of a logistic recalibration of the positive class.
 
     The slope b is that of logit P(y) = a + b logit(p) (Cox 1958, Biometrika 45:562); the intercept
     is fitted with the slope held at 1 (Van Calster 2019, BMC Medicine 17:230).
@@ -97,14 +97,14 @@ def recalibration(probabilities: Floats, labels: Labels, *, positive: int) -> Re
 def correct_prior(
     probabilities: Floats, training_prior: Floats, deployment_prior: Floats
 ) -> Floats:
-    """Move probabilities to other class shares (Saerens 2002, Neural Computation 14:21, eq. 4).
+    """Correct probabilities for other class shares (Saerens 2002, Neural Computation 14:21, eq. 4).
 
     logit_c += log(deployment_c) - log(training_c), here without the logarithm.
 
     Args:
         probabilities: float (N, C), rows that sum to 1.
         training_prior: float (C,), above 0: the class shares that the training loss saw.
-        deployment_prior: float (C,), above 0: where the classifier will work.
+        deployment_prior: float (C,), above 0: the class shares where the classifier will be used.
 
     Returns:
         float (N, C), rows that sum to 1.
@@ -130,7 +130,7 @@ def correct_prior(
 
 def _logits(probabilities: Floats, positive: int) -> Floats:
     own = probabilities[:, positive]
-    # The sum of the others, not 1 - p: near 1 a float32 softmax keeps its digits there.
+    # The sum of the others, not 1 - p: near p = 1 it keeps the digits of a float32 softmax.
     rest = np.delete(probabilities, positive, axis=1).sum(1)
     return np.asarray(
         np.log(np.clip(own, _LEAST, None)) - np.log(np.clip(rest, _LEAST, None)), np.float64

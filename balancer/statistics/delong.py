@@ -1,8 +1,8 @@
-"""AUROCs of several scores on the same cases, and how they vary together.
+"""AUROCs of several scores on the same cases, and their covariance.
 
 DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837), by the midranks of Sun and Xu 2014 (IEEE
-Signal Processing Letters 21:1389, algorithm 2). The variance is that of the test cases alone, taken
-as independent: not of training, and images of one patient count as several cases.
+Signal Processing Letters 21:1389, algorithm 2). The variance is that of independent test cases:
+training is not included, and images of one patient count as several cases.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class DeLong:
     Attributes:
         difference: Second minus first; None where undefined.
         se: Its standard error.
-        p: Two-sided.
-        reason: Why it is undefined, else None.
+        p: Two-sided p.
+        reason: Reason why it is undefined, else None.
     """
 
     difference: float | None
@@ -33,10 +33,10 @@ class DeLong:
 
 
 def auroc_covariance(scores: Floats, is_positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """AUROCs and the estimate of their covariance matrix.
+    """Compute AUROCs and estimate their covariance matrix.
 
     Args:
-        scores: float (K, N), finite; higher speaks for the positive class. Ties count half.
+        scores: float (K, N), finite; higher means positive. Ties count half.
         is_positive: bool (N,), at least two of each class.
 
     Returns:
@@ -70,16 +70,16 @@ def delong_test(first: Floats, second: Floats, is_positive: NDArray[np.bool_]) -
     """Compare the AUROCs of two scores on the same cases.
 
     Args:
-        first: float (N,).
-        second: float (N,).
-        is_positive: bool (N,).
+        first: Scores, float (N,).
+        second: Other scores, float (N,).
+        is_positive: Mark of the positive cases, bool (N,).
 
     Returns:
         The comparison. Without variance (scores that rank alike, or two perfect ones) p is 1 where
         the AUROCs are equal, else 0; with fewer than two cases of a class nothing is defined.
 
     Raises:
-        ValueError: As `auroc_covariance`, but for the classes.
+        ValueError: See `auroc_covariance`; too few cases are no error.
     """
     positive = np.asarray(is_positive, bool)
     m = int(positive.sum())

@@ -7,22 +7,22 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Adjust p-values so that any false claim among them is made with probability alpha at most.
 
     Args:
-        p_values: In [0, 1]. None, a claim that could not be tested, stays None but counts as a
-            member: a run that failed must not make the other claims easier.
+        p_values: Values in [0, 1]. None, a claim that could not be tested, stays None but counts:
+            a failed run must not make the other claims easier.
 
     Returns:
         Adjusted p-values in the same order, at most 1.
 
     Raises:
-        ValueError: A value is no probability.
+        ValueError: A value is not in [0, 1].
     """
     for p in p_values:
         if p is not None and not 0 <= p <= 1:
             raise ValueError(f"Holm's method takes p-values from 0 to 1, but one is {p}.")
     adjusted: list[float | None] = [None] * len(p_values)
     largest, remaining = 0.0, len(p_values)
-    for p, place in sorted((p, place) for place, p in enumerate(p_values) if p is not None):
+    for p, position in sorted((p, number) for number, p in enumerate(p_values) if p is not None):
         largest = max(largest, min(1.0, remaining * p))
-        adjusted[place] = largest
+        adjusted[position] = largest
         remaining -= 1
     return adjusted

@@ -1,19 +1,19 @@
-"""Do two classifiers err equally often on the same cases? McNemar 1947, the exact test."""
+"""Comparison of the errors of two classifiers on the same cases: McNemar 1947, the exact test."""
 
 from scipy.stats import binomtest
 
 
 def mcnemar_exact(only_first_right: int, only_second_right: int) -> float:
-    """Two-sided p: if neither is better, who alone gets a case right is the throw of a fair coin.
+    """Compute the two-sided p: if neither is better, each alone is right with probability 1/2.
 
     Cases are taken as independent; images of one patient count as several.
 
     Args:
-        only_first_right: Cases that the first got right and the second wrong.
-        only_second_right: The other way round.
+        only_first_right: Number of cases that only the first got right.
+        only_second_right: Number of cases that only the second got right.
 
     Returns:
-        p in (0, 1]; 1 where they disagree on nothing.
+        p in (0, 1]; 1 where they agree on all cases.
 
     Raises:
         ValueError: A count is negative.

@@ -1,8 +1,7 @@
-"""Thresholds that bound the false alarms, chosen on validation, and intervals of shares."""
+"""Thresholds at a wanted specificity, chosen on validation images."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 Floats = NDArray[np.float64]
 
@@ -10,22 +9,22 @@ Floats = NDArray[np.float64]
 def threshold_at_specificity(
     scores: Floats, is_positive: NDArray[np.bool_], specificity: float
 ) -> float | None:
-    """The lowest threshold at which a set's specificity is at least so high.
+    """Return the lowest threshold at which a set has at least a given specificity.
 
-    An image counts as positive from the threshold upwards. The cut lies in the middle between the
-    highest score of the other class that must stay below and the next score above it; where there
-    is none above, just over that score.
+    An image is positive at or above the threshold. The threshold is the middle between the highest
+    score of the other class that must be below and the next higher score; without one, it is just
+    above that score.
 
     Args:
-        scores: float (N,), finite.
-        is_positive: bool (N,).
-        specificity: In [0, 1].
+        scores: Scores, float (N,), finite.
+        is_positive: Mark of the positive images, bool (N,).
+        specificity: Specificity in [0, 1].
 
     Returns:
         The threshold; None without an image of the other class.
 
     Raises:
-        ValueError: Shapes differ, a score is not finite, or the specificity is none.
+        ValueError: Shapes differ, a score is not finite, or the specificity is not in [0, 1].
     """
     scores = np.asarray(scores, np.float64)
     positive = np.asarray(is_positive, bool)
@@ -35,7 +34,7 @@ def threshold_at_specificity(
             f"{scores.shape} and {positive.shape}; check the predictions."
         )
     if not 0 <= specificity <= 1:
-        raise ValueError(f"A specificity lies between 0 and 1, but {specificity} was asked for.")
+        raise ValueError(f"A specificity should be from 0 to 1, but is {specificity}.")
     others = np.sort(scores[~positive])
     if len(others) == 0:
         return None
@@ -50,13 +49,3 @@ def threshold_at_specificity(
     middle = bound + (above.min() - bound) / 2
     # Between neighbouring floats the middle can round down onto the lower score.
     return float(middle if middle > bound else above.min())
-
-
-def wilson_interval(
-    successes: int, n: int, *, confidence: float = 0.95
-) -> tuple[float, float] | None:
-    """Interval of a share of independent cases (Wilson 1927); None of no cases."""
-    if n == 0:
-        return None
-    found = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
-    return float(found.low), float(found.high)

@@ -1,7 +1,7 @@
-"""The mean over runs whose training and test images overlap: the corrected resampled t.
+"""Mean over runs whose training and test images overlap: the corrected resampled t.
 
-Runs on repeated splits of one data set are no independent sample: their test sets share cases, and
-so do their training sets. Nadeau and Bengio 2003 (Machine Learning 52:239, section 3) take the
+Runs on repeated splits of one data set are not independent: their test sets share cases, and so do
+their training sets. Nadeau and Bengio 2003 (Machine Learning 52:239, section 3) take the
 correlation between two of them to be n_test / (n_test + n_train), which turns the variance of the
 mean from S^2 / k into S^2 (1/k + n_test / n_train). Bouckaert and Frank 2004 use the same for
 repeated cross-validation.
@@ -20,13 +20,13 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class ResampledT:
-    """Mean of k values, one per split, and what can be said of it.
+    """Mean of k values, one per split, with its standard error and tests.
 
     Attributes:
         mean: Their mean.
         se: Corrected standard error. None with one value, and where all values are equal but not 0:
-            coarse metrics on few cases repeat themselves by chance, which is no certainty. 0 where
-            all values are 0, as of two classifiers that agree throughout.
+            coarse metrics on few cases can be equal by chance. 0 where all values are 0, as of two
+            classifiers that always agree.
         k: Number of values.
     """
 
@@ -40,7 +40,7 @@ class ResampledT:
         return self.k - 1
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Central t interval; None without a standard error."""
+        """Return the central t interval; None without a standard error."""
         if self.se is None:
             return None
         reach = self._quantile((1 + confidence) / 2) * self.se
@@ -68,7 +68,7 @@ class ResampledT:
         return None if one is None or other is None else max(one, other)
 
     def detectable(self, alpha: float, power: float = 0.8) -> float | None:
-        """Smallest true difference that a one-sided test at alpha finds with this power."""
+        """Return the smallest true difference that a one-sided test finds with this power."""
         if self.se is None:
             return None
         return (self._quantile(1 - alpha) + self._quantile(power)) * self.se
@@ -76,7 +76,7 @@ class ResampledT:
     def _above(self, distance: float) -> float | None:
         if self.se is None:
             return None
-        if self.se == 0:  # the mean is 0 too, and only a margin lies apart from it
+        if self.se == 0:  # the mean is 0 too, and only a margin differs from it
             return 0.0 if distance > 0 else 1.0
         return float(stdtr(self.df, -distance / self.se))
 
@@ -88,8 +88,8 @@ def resampled_t(values: Floats, test_to_train: float) -> ResampledT:
     """Summarise one value per split.
 
     Args:
-        values: float (k,), finite, k >= 1: metrics, or differences paired by split.
-        test_to_train: Test images per training image.
+        values: Values, float (k,), finite, k >= 1: metrics, or differences paired by split.
+        test_to_train: Ratio of test images to training images.
 
     Raises:
         ValueError: There is no value, one is not finite, or the ratio is negative.
@@ -116,12 +116,12 @@ def resampled_t(values: Floats, test_to_train: float) -> ResampledT:
 def mean_by_split(values: Floats, splits: Sequence[str]) -> Floats:
     """Average the seeds of each split.
 
-    Runs that differ in the seed alone share every test case and every training image. The
-    correction does not foresee that: k counts splits, and counting each seed as another split would
-    make differences look surer than they are.
+    Runs that differ only in the seed share every test case and every training image, for which the
+    correction does not allow. So k counts splits; counting each seed as a split would make the
+    intervals too narrow.
 
     Args:
-        values: float (R,).
+        values: Values, float (R,).
         splits: Name of each value's split.
 
     Returns:

@@ -1,32 +1,38 @@
 """One word for each arm: helps, hurts, equivalent or inconclusive; or confounded.
 
-The rule is fixed before any run. Claims to help and claims to hurt are one-sided and each family is
-held to its level by Holm's method; images of a generator must beat both real images alone and
-repeated real images (intersection-union: the larger p counts); equivalence is two one-sided tests
-against a margin; and what is left is no "no effect" but "inconclusive", with the difference that
-could have been seen.
+The rule is fixed before any run. Claims to help and claims to hurt are one-sided, and each of the
+two families keeps its level by Holm's method. Images of a generator must beat both real images
+alone and repeated real images (intersection-union: the larger p counts). Equivalence is two
+one-sided tests against a margin. All else is "inconclusive", which is not "no effect"; the
+difference that the study could have shown is given.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from balancer.statistics.holm import holm
 from balancer.statistics.resampled_t import ResampledT
 
-HELPS, HURTS, EQUIVALENT, INCONCLUSIVE = "helps", "hurts", "equivalent", "inconclusive"
-CONFOUNDED, REFERENCE = "confounded", "reference"
+Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded"]
+HELPS: Final = "helps"
+HURTS: Final = "hurts"
+EQUIVALENT: Final = "equivalent"
+INCONCLUSIVE: Final = "inconclusive"
+CONFOUNDED: Final = "confounded"
+REFERENCE: Final = "reference"
 POWER = 0.8
 FEWEST_SPLITS = 3
-"""With two, a spread can be small by mere chance of a coarse metric."""
+"""With two, the spread of a coarse metric can be small by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """How one arm differs from its references in the primary metric, paired by run.
+    """Differences of one arm to its references in the primary metric, paired by run.
 
     Attributes:
-        generated: Whether its images come from a trained generator, so that it has to beat
-            repeated real images too.
+        generated: Whether its images come from a trained generator, so that it must also beat
+            repeated real images.
         to_real: Arm minus `real`; None where no run of both defines the metric.
         to_duplicates: Arm minus the arm that repeats as many real images; None without one.
     """
@@ -38,24 +44,24 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What may be said of one arm.
+    """Verdict on one arm.
 
     Attributes:
-        word: One of the five.
+        word: One of the five words.
         uncapped: The word without regard to confounding.
-        p_holm: One-sided, adjusted, of the claim made: helps or hurts; None of other words.
+        p_holm: One-sided p of the claim made (helps or hurts), adjusted; None of other words.
         p_helps: One-sided p of the claim to help, before Holm; None where it cannot be tested, as
             with fewer than three splits.
         p_hurts: The same of the claim to hurt.
-        p_equivalent: Of the two one-sided tests against the margin; not adjusted.
-        detectable: Smallest difference that the claim to help would be shown at with 80 % power,
-            corrected for all arms as if this one had the smallest p; of images of a generator the
-            larger of those to `real` and to repeated real images.
+        p_equivalent: p of the two one-sided tests against the margin; not adjusted.
+        detectable: Smallest true difference at which the claim to help has 80 % power, corrected
+            for all arms as if this one had the smallest p; of images of a generator the larger of
+            those to `real` and to repeated real images.
         sentence: The word with its numbers.
     """
 
-    word: str
-    uncapped: str
+    word: Word
+    uncapped: Word
     p_holm: float | None
     p_helps: float | None
     p_hurts: float | None
@@ -67,14 +73,14 @@ class Verdict:
 def judge(
     arms: Sequence[Evidence], *, margin: float, alpha: float, title: str, caps: Sequence[str] = ()
 ) -> list[Verdict]:
-    """Judge all arms of a study but `real`; they are one family.
+    """Judge all arms of a study except `real`; they are one family.
 
     Args:
-        arms: In any order.
+        arms: Differences of each arm, in any order.
         margin: Differences up to this size count as none.
         alpha: One-sided level of each claim.
-        title: The primary metric, as it stands in sentences; more of it is better.
-        caps: Why no difference can be trusted; any turns a finding into `confounded`.
+        title: Name of the primary metric in sentences; more of it is better.
+        caps: Reasons why no difference can be trusted; any turns a finding into `confounded`.
 
     Returns:
         Verdicts in the same order.
@@ -91,9 +97,13 @@ def judge(
         p_equivalent = None
         if enough[number] and arm.to_real:
             p_equivalent = arm.to_real.p_equivalent(margin)
-        claims = {EQUIVALENT: p_equivalent, HELPS: helps[number], HURTS: hurts[number]}
+        claims: dict[Word, float | None] = {
+            EQUIVALENT: p_equivalent,
+            HELPS: helps[number],
+            HURTS: hurts[number],
+        }
         held = [word for word, p in claims.items() if p is not None and p <= alpha]
-        word = held[0] if held else INCONCLUSIVE
+        word: Word = held[0] if held else INCONCLUSIVE
         sentence = _sentence(
             arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=len(arms)
         )
@@ -116,7 +126,7 @@ def judge(
 
 
 def difference_in_words(t: ResampledT, *, confidence: float = 0.95) -> str:
-    """`+0.012 (95 % interval -0.003 to +0.027)`."""
+    """Format as `+0.012 (95 % interval -0.003 to +0.027)`."""
     ends = t.interval(confidence)
     if ends is None:
         why = "one split" if t.k == 1 else f"the same on all {t.k} splits"
@@ -140,8 +150,8 @@ def _p_helps(arm: Evidence) -> float | None:
 
 def _sentence(
     arm: Evidence,
-    held: Sequence[str],
-    claims: dict[str, float | None],
+    held: Sequence[Word],
+    claims: dict[Word, float | None],
     *,
     margin: float,
     alpha: float,

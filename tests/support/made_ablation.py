@@ -10,10 +10,12 @@ import numpy as np
 from balancer.ablation.compare import compare
 from balancer.ablation.runs import ArmFacts, Question, Run
 from balancer.evaluation.predictions import Predictions, write_predictions
+from balancer.evaluation.records import SplitSizes, UnitMetrics
 from balancer.manifest import fingerprint
 from balancer.results import new_result, write_result
 from balancer.workspace import Workspace
 from classifier.metrics import predict_classes
+from support.planted_studies import as_json
 
 FACTS = (
     ArmFacts(name="real", kind="reference", describes="Real images as they are."),
@@ -22,7 +24,9 @@ FACTS = (
     ArmFacts(name="gan ratio=2:1", kind="gan", describes="Images of a GAN until 2:1."),
     ArmFacts(name="gan-filtered", kind="gan", describes="Images that passed the screen."),
     ArmFacts(name="noise", kind="control", describes="Images of an untrained generator."),
-    ArmFacts(name="held-back-real", kind="control", describes="Real images held back."),
+    ArmFacts(
+        name="held-back-real", kind="control", describes="Real images held back.", holds_back=True
+    ),
 )
 SKILL = {"gan ratio=2:1": 0.05, "gan-filtered": 0.1, "noise": -0.3, "held-back-real": 0.5}
 SHOWN = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
@@ -84,7 +88,7 @@ def made_metrics(
         primary="auroc", margin=0.01, alpha=0.05, specificity=0.95, deployment_prior=prior,
         n_bootstrap=100, seed=0,
     )  # fmt: skip
-    metrics = compare(runs, arms, question, caps=caps)
+    metrics: dict[str, Any] = as_json(compare(runs, arms, question, caps=caps))
     return metrics | (_extras(names, arms, len({run.fold for run in runs})) if extras else {})
 
 
@@ -131,9 +135,20 @@ def _write_unit(run: Run, folder: Path) -> None:
         )
         write_predictions(folder / f"{name}.csv", table, predicted)
         written[name] = fingerprint((folder / f"{name}.csv").read_bytes())
-    metrics = {
-        "threshold": run.threshold, "training_prior": run.training_prior.tolist(), **written
-    }  # fmt: skip
+    metrics = UnitMetrics(
+        arm=run.arm,
+        n_steps=190,
+        best_epoch=1,
+        training_prior=run.training_prior.tolist(),
+        training_images={},
+        threshold=run.threshold,
+        n=SplitSizes(
+            all=run.n_outside + len(run.test.labels),
+            val=len(run.validation.labels),
+            test=len(run.test.labels),
+        ),
+        **written,
+    )
     result = new_result(
         "ablate", settings={"arm": {"name": run.arm}}, inputs={}, seconds=1.0, metrics=metrics
     )
@@ -159,12 +174,11 @@ def _extras(names: Sequence[str], arms: Sequence[ArmFacts], n_folds: int) -> dic
                 }
                 for name, grows in added.items()
             },
-            "command": "balancer ablate --data /home/somebody/films",
         },
         "failed": [{"arm": "noise", "fold": "split-9", "seed": 0, "reason": "it | diverged"}],
         "ledger": {
-            "reads": 7 * n_folds, "runs": 7 * n_folds, "read_again": {},
-            "most_reads_of_a_case_per_arm_and_seed": 1,
+            "reads": 7 * n_folds, "runs": 7 * n_folds,
+            "most_reads_of_a_case_per_arm_and_seed": 1, "read_again": {},
             "sentence": "Each test case once per classifier.",
         },
         "quality": {
@@ -187,7 +201,8 @@ def _extras(names: Sequence[str], arms: Sequence[ArmFacts], n_folds: int) -> dic
                 "clinic | A": {
                     "n": dict.fromkeys(names, 12),
                     "arms": {
-                        arm.name: {"metrics": {key: level(0.7) for key in SHOWN}} for arm in arms
+                        arm.name: {"metrics": {key: level(0.7) for key in SHOWN}, "n_runs": 1}
+                        for arm in arms
                     },
                 }
             },
@@ -196,7 +211,8 @@ def _extras(names: Sequence[str], arms: Sequence[ArmFacts], n_folds: int) -> dic
         "external": {
             "elsewhere": {
                 "classes": dict.fromkeys(names, 30),
-                "dropped": {"also in the training images": 2},
+                "n_images": 30 * len(names), "n_groups": 30 * len(names),
+                "dropped": {"also in the training images": 2}, "unusable": 0, "copies": 0,
                 "arms": {
                     arm.name: {
                         "metrics": {key: level(0.8) for key in SHOWN},

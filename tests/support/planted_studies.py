@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from balancer.ablation.runs import ArmFacts, Question, Run
 from balancer.evaluation.predictions import Predictions
+from balancer.results import Record
 
 KINDS = {"real": "reference", "noise": "control", "held-back-real": "control"}
 QUESTION = Question(
@@ -18,6 +20,11 @@ QUESTION = Question(
     n_bootstrap=20,
     seed=0,
 )
+
+
+def as_json(record: Record) -> Any:
+    """The record as `result.json` holds it."""
+    return record.model_dump(mode="json", exclude_unset=True)
 
 
 def correlated(
@@ -38,6 +45,7 @@ def facts(*names: str) -> list[ArmFacts]:
             name=name,
             kind=KINDS.get(name, "gan" if name.startswith("gan") else "cheap"),  # type: ignore[arg-type]
             describes=f"The arm {name}.",
+            holds_back=name == "held-back-real",
         )
         for name in names
     ]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +11,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from balancer.drawing.inks import KINDS, figure_name, ink, kinds_of, marker
+from balancer.ablation.arm_records import ArmResult
+from balancer.drawing.inks import KINDS, figure_name, in_legend, ink, marker
+from balancer.drawing.numbers import HasInterval
 
-Arms = Mapping[str, Mapping[str, Any]]
+Arms = Mapping[str, ArmResult]
 _DPI = 150
 _ROW = 0.36
 _INK, _GREY, _PALE = "#1f2733", "#5b6472", "#e3e8f0"
@@ -26,14 +27,14 @@ class Panel:
     """One column of a forest plot.
 
     Attributes:
-        title: Under its axis.
-        differences: Arm to `{"value", "low", "high"}`.
-        said: Arm to what stands on its right.
+        title: Title of its axis.
+        differences: Arm to its difference.
+        labels: Arm to the text on its right.
     """
 
     title: str
-    differences: Mapping[str, Mapping[str, Any]]
-    said: Mapping[str, str]
+    differences: Mapping[str, HasInterval]
+    labels: Mapping[str, str]
 
 
 def save_forest(
@@ -42,10 +43,10 @@ def save_forest(
     """Draw differences with their 95 % intervals.
 
     Args:
-        arms: Entries of the ablation's `arms`.
-        panels: Side by side, on one scale.
+        arms: Results of the arms.
+        panels: Panels side by side, on one scale.
         margin: Half the width of the shaded strip.
-        path: The PNG to write.
+        path: Path to the PNG to write.
         narrow: Panels one above the other, for phones.
     """
     heights = [_ROW * len(panel.differences) + 1.1 for panel in panels]
@@ -60,7 +61,7 @@ def save_forest(
     for axes, panel in zip(grid, panels, strict=True):
         _forest_panel(axes, arms, panel, margin)
         axes.set_xlim(*span)
-    _kind_legend(figure, list(arms.values()))
+    _kind_legend(figure, arms)
     figure.savefig(path)
 
 
@@ -69,14 +70,14 @@ def _forest_panel(axes: Axes, arms: Arms, panel: Panel, margin: float) -> None:
     axes.axvspan(-margin, margin, color=_PALE, zorder=0)
     axes.axvline(0, color=_GREY, linewidth=1, zorder=1)
     for row, name in enumerate(names):
-        arm, found = arms[name], panel.differences[name]
-        if found.get("value") is None:
+        kind, found = arms[name].kind, panel.differences[name]
+        if found.value is None:
             axes.text(0, row, _UNDEFINED, ha="center", va="center", fontsize=8, color=_GREY)
         else:
-            if found.get("low") is not None:
-                axes.plot([found["low"], found["high"]], [row, row], color=ink(arm), linewidth=2)
-            axes.plot(found["value"], row, marker(arm), color=ink(arm), markersize=6.5)
-        axes.text(1.02, row, panel.said[name], va="center", fontsize=8.5, color=_INK,
+            if found.low is not None and found.high is not None:
+                axes.plot([found.low, found.high], [row, row], color=ink(kind), linewidth=2)
+            axes.plot(found.value, row, marker(kind), color=ink(kind), markersize=6.5)
+        axes.text(1.02, row, panel.labels[name], va="center", fontsize=8.5, color=_INK,
                   transform=axes.get_yaxis_transform())  # fmt: skip
     axes.set_yticks(range(len(names)), [figure_name(name) for name in names], fontsize=9)
     axes.set_ylim(-0.6, len(names) - 0.4)
@@ -89,21 +90,21 @@ def _forest_panel(axes: Axes, arms: Arms, panel: Panel, margin: float) -> None:
 
 
 def _span(panels: Sequence[Panel], margin: float) -> tuple[float, float]:
-    """Limits of all panels: on two scales, equal lengths would not mean equal differences."""
+    """Return the limits of all panels: on one scale, equal lengths are equal differences."""
     ends = [-1.6 * margin, 1.6 * margin]
     for panel in panels:
         for found in panel.differences.values():
-            ends += [found[key] for key in ("low", "value", "high") if found.get(key) is not None]
+            ends += [end for end in (found.low, found.value, found.high) if end is not None]
     low, high = min(ends), max(ends)
     room = 0.05 * (high - low)
     return low - room, high + room
 
 
-def _kind_legend(figure: Figure, arms: Sequence[Mapping[str, Any]]) -> None:
+def _kind_legend(figure: Figure, arms: Arms) -> None:
     handles = [
         Line2D([], [], color=KINDS[kind][0], marker=KINDS[kind][1], linestyle="none",
                label=KINDS[kind][2])
-        for kind in kinds_of(arms)
+        for kind in in_legend(arm.kind for arm in arms.values())
     ]  # fmt: skip
     figure.legend(
         handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=8.5
@@ -114,27 +115,27 @@ def save_variance(arms: Arms, *, primary: str, title: str, path: Path) -> None:
     """Draw every run of every arm as a dot; runs of one split and seed are joined.
 
     Args:
-        arms: Entries of the ablation's `arms`.
+        arms: Results of the arms.
         primary: Key of the metric; runs without it are left out.
-        title: Its name.
-        path: The PNG to write.
+        title: Name of the metric.
+        path: Path to the PNG to write.
     """
     figure = Figure(figsize=(7.4, _ROW * len(arms) + 1.5), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    paired: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    paired: dict[tuple[str, int], list[tuple[float, int]]] = {}
     rows = list(arms)[::-1]
     for row, name in enumerate(rows):
-        arm = arms[name]
-        for run in arm["per_run"]:
-            if run.get(primary) is not None:
-                place = paired.setdefault((str(run["fold"]), str(run["seed"])), [])
-                place.append((run[primary], row))
-        values = [run[primary] for run in arm["per_run"] if run.get(primary) is not None]
-        axes.plot(values, [row] * len(values), marker(arm), color=ink(arm), alpha=0.75,
+        kind, values = arms[name].kind, []
+        for run in arms[name].per_run:
+            value = run.value(primary)
+            if value is not None:
+                paired.setdefault((run.fold, run.seed), []).append((value, row))
+                values.append(value)
+        axes.plot(values, [row] * len(values), marker(kind), color=ink(kind), alpha=0.75,
                   markersize=5, zorder=3)  # fmt: skip
         if values:
             mean = float(np.mean(values))
-            axes.plot([mean, mean], [row - 0.3, row + 0.3], color=ink(arm), linewidth=2, zorder=4)
+            axes.plot([mean, mean], [row - 0.3, row + 0.3], color=ink(kind), linewidth=2, zorder=4)
         else:
             axes.text(0.5, row, _UNDEFINED, transform=axes.get_yaxis_transform(), va="center",
                       ha="center", fontsize=8, color=_GREY)  # fmt: skip
@@ -145,7 +146,7 @@ def save_variance(arms: Arms, *, primary: str, title: str, path: Path) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel(f"{title} of each run (bar: mean)", fontsize=9)
     axes.tick_params(axis="x", labelsize=8)
-    _kind_legend(figure, list(arms.values()))
+    _kind_legend(figure, arms)
     figure.savefig(path)
 
 
@@ -155,9 +156,9 @@ def save_balance(
     """Draw the training images of each class, real and added, for each arm.
 
     Args:
-        before: Class to real training images.
-        after: Arm to class to training images; may be fewer than before.
-        path: The PNG to write.
+        before: Class to number of real training images.
+        after: Arm to class to number of training images; it can be smaller than before.
+        path: Path to the PNG to write.
     """
     classes, names = list(before), list(after)[::-1]
     columns = min(3, len(classes))
@@ -192,22 +193,22 @@ def save_calibration(arms: Arms, path: Path) -> None:
     """Draw the Brier score and the calibration error of each arm, raw and prior-corrected.
 
     Args:
-        arms: Entries of the ablation's `arms`.
-        path: The PNG to write.
+        arms: Results of the arms.
+        path: Path to the PNG to write.
     """
     figure = Figure(figsize=(7.6, _ROW * len(arms) + 1.5), dpi=_DPI, layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     rows = list(arms)[::-1]
     for axes, key, title in zip(panels, ("brier", "ece"), ("Brier score", "ECE"), strict=True):
         for row, name in enumerate(rows):
-            found = [arms[name]["calibration"][form][key] for form in ("raw", "corrected")]
-            raw, corrected = (entry.get("value") for entry in found)
+            kind, calibration = arms[name].kind, arms[name].calibration
+            raw, corrected = calibration.raw[key].value, calibration.corrected[key].value
             if raw is not None and corrected is not None:
                 axes.plot([raw, corrected], [row, row], color="#aab2bf", linewidth=1.5, zorder=1)
-            for value, face in ((raw, "white"), (corrected, ink(arms[name]))):
+            for value, face in ((raw, "white"), (corrected, ink(kind))):
                 if value is not None:
-                    axes.plot(value, row, marker(arms[name]), markerfacecolor=face,
-                              markeredgecolor=ink(arms[name]), markersize=6.5)  # fmt: skip
+                    axes.plot(value, row, marker(kind), markerfacecolor=face,
+                              markeredgecolor=ink(kind), markersize=6.5)  # fmt: skip
         axes.set_xlabel(f"{title} (lower is better)", fontsize=9)
         axes.tick_params(axis="x", labelsize=8)
         axes.set_ylim(-0.6, len(rows) - 0.4)

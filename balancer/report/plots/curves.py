@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from balancer.ablation.arm_records import ArmResult
 from balancer.drawing.inks import figure_name, ink, line_styles
-from balancer.report.curves import Band, Bin, Share
+from balancer.report.curves import Bin, CurveBand, ObservedShare
 
-Arms = Mapping[str, Mapping[str, Any]]
+Arms = Mapping[str, ArmResult]
 _DPI = 150
 _GREY = "#5b6472"
 
 
-def save_roc_bands(bands: Mapping[str, Band], arms: Arms, path: Path) -> None:
+def save_roc_bands(bands: Mapping[str, CurveBand], arms: Arms, path: Path) -> None:
     """Draw the mean ROC curve of each arm with its band.
 
     Args:
-        bands: Per arm, from `balancer.report.curves.roc_band`.
-        arms: Entries of the same arms in the ablation, for their kind.
-        path: The PNG to write.
+        bands: Arm to the result of `balancer.report.curves.roc_band`.
+        arms: Results of the same arms, for their kind.
+        path: Path to the PNG to write.
     """
     axes, figure = _square("False positive rate (1 - specificity)", "Sensitivity")
     axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
@@ -31,15 +31,15 @@ def save_roc_bands(bands: Mapping[str, Band], arms: Arms, path: Path) -> None:
 
 
 def save_precision_recall_bands(
-    bands: Mapping[str, Band], arms: Arms, prevalence: float, path: Path
+    bands: Mapping[str, CurveBand], arms: Arms, prevalence: float, path: Path
 ) -> None:
     """Draw the mean precision at each recall; arguments as for `save_roc_bands`.
 
     Args:
-        bands: Per arm.
-        arms: Entries of the same arms.
-        prevalence: Share of the positive class in the test splits: what guessing reaches.
-        path: The PNG to write.
+        bands: Arm to its band.
+        arms: Results of the same arms.
+        prevalence: Share of the positive class in the test splits: that of guessing.
+        path: Path to the PNG to write.
     """
     axes, figure = _square("Recall (sensitivity)", "Precision")
     axes.axhline(prevalence, linestyle=":", color=_GREY, linewidth=1)
@@ -56,15 +56,15 @@ def save_reliability(
     """Draw observed against predicted shares, one panel per arm.
 
     Args:
-        bins: Per arm the raw and the prior-corrected bins; None where there are none.
-        arms: Entries of the same arms.
-        path: The PNG to write.
+        bins: Arm to its raw and its prior-corrected bins; None where there are none.
+        arms: Results of the same arms.
+        path: Path to the PNG to write.
     """
     figure, panels = _panels(len(bins), side=2.7)
     for number, (axes, name) in enumerate(zip(panels, bins, strict=False)):
         axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
         for found, colour, label, style in zip(
-            bins[name], (_GREY, ink(arms[name])), ("raw", "prior-corrected"), ("o", "s"),
+            bins[name], (_GREY, ink(arms[name].kind)), ("raw", "prior-corrected"), ("o", "s"),
             strict=True,
         ):  # fmt: skip
             if not found:
@@ -82,7 +82,7 @@ def save_reliability(
             )  # fmt: skip
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
         axes.set_aspect("equal")
-        axes.set_title(figure_name(name, 28), fontsize=9.5, color=ink(arms[name]))
+        axes.set_title(figure_name(name, 28), fontsize=9.5, color=ink(arms[name].kind))
         axes.tick_params(labelsize=8)
         if number == 0:
             axes.legend(frameon=False, fontsize=8, loc="upper left")
@@ -92,7 +92,7 @@ def save_reliability(
 
 
 def save_confusions(
-    tables: Mapping[str, Sequence[Sequence[Share | None]]],
+    tables: Mapping[str, Sequence[Sequence[ObservedShare | None]]],
     arms: Arms,
     labels: Sequence[str],
     path: Path,
@@ -100,10 +100,10 @@ def save_confusions(
     """Draw the confusion of each arm as shares of the true class, with intervals.
 
     Args:
-        tables: Per arm (C, C), from `balancer.report.curves.confusion`.
-        arms: Entries of the same arms.
-        labels: The C class names.
-        path: The PNG to write.
+        tables: Arm to (C, C), the result of `balancer.report.curves.confusion`.
+        arms: Results of the same arms.
+        labels: Names of the C classes.
+        path: Path to the PNG to write.
     """
     names = [figure_name(label, 14) for label in labels]
     slanted = max(map(len, names)) > 8
@@ -124,7 +124,7 @@ def save_confusions(
         axes.set_xticks(ticks, names, fontsize=8, rotation=25 if slanted else 0,
                         ha="right" if slanted else "center")  # fmt: skip
         axes.set_yticks(ticks, names if number % columns == 0 else [""] * len(names), fontsize=8)
-        axes.set_title(figure_name(arm, 28), fontsize=9.5, color=ink(arms[arm]))
+        axes.set_title(figure_name(arm, 28), fontsize=9.5, color=ink(arms[arm].kind))
     figure.supxlabel("Predicted class", fontsize=9)
     figure.supylabel("True class", fontsize=9)
     figure.savefig(path)
@@ -140,10 +140,10 @@ def _square(xlabel: str, ylabel: str) -> tuple[Axes, Figure]:
     return axes, figure
 
 
-def _curves(axes: Axes, bands: Mapping[str, Band], arms: Arms) -> None:
-    styles = line_styles({name: arms[name] for name in bands})
+def _curves(axes: Axes, bands: Mapping[str, CurveBand], arms: Arms) -> None:
+    styles = line_styles({name: arms[name].kind for name in bands})
     for name, band in bands.items():
-        colour = ink(arms[name])
+        colour = ink(arms[name].kind)
         axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.12, linewidth=0)
         axes.plot(band.x, band.mean, styles[name], color=colour, linewidth=1.6,
                   label=figure_name(name))  # fmt: skip

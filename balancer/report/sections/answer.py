@@ -1,4 +1,4 @@
-"""The first screen: the question, the answer with its numbers, and what it does not say."""
+"""The first screen: the question, the answer with its numbers, and its limits."""
 
 from collections.abc import Iterator
 
@@ -9,107 +9,106 @@ from balancer.report.records import ReportRecords, Study
 RESEARCH_ONLY = "For research only; not for diagnosis."
 
 
-def answer(material: ReportRecords) -> Answer:
-    """The first screen of an ablation, or of two classifiers where none was made."""
-    if material.ablation is None:
-        return _two_arms(material)
-    study = Study(material.ablation["metrics"])
-    verdict = study.metrics["verdict"]
+def answer(records: ReportRecords) -> Answer:
+    """Write the first screen of an ablation; without one, that of two classifiers."""
+    study = records.study
+    if study is None:
+        return _two_arms(records)
+    verdict, control = study.metrics.verdict, study.metrics.control
     blocks: list[Block] = []
-    if material.has_picture("forest"):
-        blocks.append(_forest(material, study))
-    control = study.metrics.get("control")
-    if control:
-        blocks.append(Paragraph(control["sentence"], "strong"))
-    return Answer(_question(study), verdict["word"], verdict["sentence"], blocks,
-                  list(_limits(material, study)))  # fmt: skip
+    if records.has_picture("forest"):
+        blocks.append(_forest(records, study))
+    if control is not None:
+        blocks.append(Paragraph(control.sentence, "strong"))
+    return Answer(_question(study), verdict.word, verdict.sentence, blocks,
+                  list(_limits(records, study)))  # fmt: skip
 
 
 def _question(study: Study) -> str:
-    positive = study.question["positive_class"]
+    positive = study.question.positive_class
     if study.of_kind("gan"):
         return f"Do GAN images help a classifier to find {positive}, or would something cheaper do?"
     return f"Does balancing the classes help a classifier to find {positive}?"
 
 
-def _forest(material: ReportRecords, study: Study) -> Figure:
-    said = []
+def _forest(records: ReportRecords, study: Study) -> Figure:
+    sentences = []
     for name, arm in study.arms.items():
         against = [
             f"{scalar(difference, sign=True)} against {reference}"
-            for reference in arm["against"]
+            for reference in arm.against
             if (difference := study.difference(name, reference)) is not None
         ]
         if against:
-            said.append(f"{name}: {', '.join(against)}; {arm['verdict']['word']}")
-    margin = study.question["margin"]
+            sentences.append(f"{name}: {', '.join(against)}; {arm.verdict.word}")
+    margin = study.question.margin
     return Figure(
         "forest",
-        f"Forest plot, difference in {study.title} with its 95 % interval. {'. '.join(said)}.",
+        f"Forest plot, difference in {study.title} with its 95 % interval. {'. '.join(sentences)}.",
         f"Difference in {study.title} of each arm to real images alone, and to as many repeated "
         "real images: mean over the runs and 95 % interval. Shaded: differences up to "
         f"{margin:g}, which count as none.",
-        narrow="forest-narrow" if material.has_picture("forest-narrow") else None,
+        narrow="forest-narrow" if records.has_picture("forest-narrow") else None,
         kind="wide",
     )
 
 
-def _limits(material: ReportRecords, study: Study) -> Iterator[str]:
-    question, design = study.question, study.design
+def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     yield RESEARCH_ONLY
-    n_runs = max((arm["n_runs"] for arm in study.arms.values()), default=0)
-    external = study.metrics.get("external") or {}
+    n_runs = max((arm.n_runs for arm in study.arms.values()), default=0)
+    external = study.metrics.external
     yield (
-        f"One data set of {material.index['metrics']['images']} images, split {n_runs} times: the "
+        f"One data set of {records.index['metrics']['images']} images, split {n_runs} times: the "
         "verdicts speak of new splits and new trainings on such images, not of other hospitals."
         if n_runs > 1
-        else "One data set and one run per arm: nothing can be said of other splits, other "
+        else "One data set and one run per arm: nothing is known of other splits, other "
         "trainings or other hospitals."
     )
     if external:
         yield f"Images from elsewhere were tested too: {listing(list(external))}; see below."
+    margin = study.question.margin
     yield (
-        f"Differences in {study.title} up to {question['margin']:g} count as none. The margin was "
-        "set in the configuration; whether it is small for patients is not known here."
+        f"Differences in {study.title} up to {margin:g} count as none. The margin was set in the "
+        "configuration; whether it is small for patients is not known here."
     )
     if study.of_kind("gan"):
-        size = design.get("image_size")
-        pixels = "" if size is None else f" of {size} px"
+        pixels = "" if study.design is None else f" of {study.design.image_size} px"
         yield f"It speaks of these generators and their images{pixels}, not of every GAN."
-    for cap in study.metrics.get("caps") or []:
-        yield f"No claim can stand: {cap}"
-    failed = study.metrics.get("failed") or []
+    for cap in study.metrics.caps:
+        yield f"No claim is possible: {cap}"
+    failed = study.metrics.failed
     if failed:
         runs = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
-        yield f"{runs} in no figure, having failed; see “Two sources of variance”."
-    yield from material.index["metrics"]["warnings"]
-    yield from _gate(material, study)
+        yield f"{runs} in no figure because of a failure; see “Two sources of variance”."
+    yield from records.index["metrics"]["warnings"]
+    yield from _gate(records, study)
 
 
-def _gate(material: ReportRecords, study: Study) -> Iterator[str]:
-    """How the images themselves fared: those of every split, or those of the workspace."""
+def _gate(records: ReportRecords, study: Study) -> Iterator[str]:
+    """Say whether the images of the splits passed the quality gate."""
     folds: dict[str, list[list[str]]] = {}
-    for classes in (study.metrics.get("quality") or {}).values():
+    for classes in study.metrics.quality.values():
         for label, entry in classes.items():
-            folds.setdefault(label, []).append(list(entry["failures"]))
+            folds.setdefault(label, []).append(list(entry.failures))
     for label, found in folds.items():
         failed = [names for names in found if names]
         if failed:
             checks = list(dict.fromkeys(name for names in failed for name in names))
             yield (
                 f"The synthetic images of {label} fail the quality gate in {len(failed)} of "
-                f"{len(found)} splits ({listing(checks)}); what good ones would do is not known."
+                f"{len(found)} splits ({listing(checks)}); the effect of good ones is not known."
             )
     if not folds and study.of_kind("gan"):
-        yield "Whether the synthetic images are any good was not measured on the splits."
+        yield "The quality of the synthetic images was not measured on the splits."
 
 
-def _two_arms(material: ReportRecords) -> Answer:
+def _two_arms(records: ReportRecords) -> Answer:
+    sentence = "" if records.comparison is None else records.comparison.sentence
     limits = [
         RESEARCH_ONLY,
         "Two classifiers, one training run each: other splits, other seeds and cheaper remedies "
         "were not tried; `balancer ablate` does that.",
-        *material.index["metrics"]["warnings"],
+        *records.index["metrics"]["warnings"],
     ]
     figure = Figure(
         "differences",
@@ -117,6 +116,5 @@ def _two_arms(material: ReportRecords) -> Answer:
         "below has the same numbers.",
         "Real + synthetic minus real: bootstrap over the test groups.",
     )
-    blocks: list[Block] = [figure] if material.has_picture("differences") else []
-    sentence = "" if material.comparison is None else material.comparison.sentence
+    blocks: list[Block] = [figure] if records.has_picture("differences") else []
     return Answer("Did synthetic images help?", None, sentence, blocks, limits)

@@ -1,27 +1,30 @@
 """The arms in numbers: tables of metrics, differences and verdicts, and the positive control."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from balancer.ablation.records import ExternalResult
+from balancer.ablation.runs import REAL
 from balancer.drawing.inks import KINDS
+from balancer.drawing.numbers import HasReason
 from balancer.drawing.wording import TITLES, WORDS, number, probability, reasons, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import Study
+from balancer.statistics.verdict import REFERENCE
 
 _AT_SPECIFICITY = "sensitivity_at_specificity"
 
 
 def arms_section(study: Study) -> Section:
-    """Every arm: what it is, how it did, and what that allows to say."""
+    """Describe every arm, its results and its verdict."""
     return Section("arms", "The arms", [
         _main_table(study),
         Paragraph(_how_to_read(study), "note"),
         Heading("What each arm is"),
-        Bullets([f"{name}: {arm['describes']}" for name, arm in study.arms.items()]),
+        Bullets([f"{name}: {arm.describes}" for name, arm in study.arms.items()]),
         Heading("Verdicts"),
         _verdicts(study),
-        Bullets([f"{name}: {arm['verdict']['sentence']}" for name, arm in study.arms.items()
-                 if arm["verdict"]["word"] != "reference"]),
+        Bullets([f"{name}: {arm.verdict.sentence}" for name, arm in study.arms.items()
+                 if arm.verdict.word != REFERENCE]),
         Paragraph("The words: " + "; ".join(f"{w}: {what}" for w, what in WORDS.items()) + ".",
                   "note"),
         Folded("Every metric of every arm", list(_metric_tables(study))),
@@ -29,49 +32,48 @@ def arms_section(study: Study) -> Section:
 
 
 def control_section(study: Study) -> Section | None:
-    """What real images would have bought; None without that arm."""
-    control = study.metrics.get("control")
-    if not control:
+    """Show the gain from held-back real images; None without that arm."""
+    control = study.metrics.control
+    if control is None:
         return None
     rows = [
-        [control["arm"], "real images that no other arm had, each repeated",
-         scalar(control["bought"], sign=True)],
-        [control["gan_arm"], "images of the generator", scalar(control["gan_bought"], sign=True)],
+        [control.arm, "real images that no other arm had, each repeated",
+         scalar(control.bought, sign=True)],
+        [control.gan_arm, "images of the generator", scalar(control.gan_bought, sign=True)],
     ]  # fmt: skip
-    held_back = study.design.get("held_back") or {}
+    held_back = {} if study.design is None else study.design.held_back
     kept = ", ".join(f"{n} of {label}" for label, n in held_back.items())
-    note = f"Held back from every other arm, as the mean over the splits: {kept}." if kept else ""
+    note = f"Held back from every other arm, mean over the splits: {kept}." if kept else ""
     columns = ["arm", "what was added", f"difference in {study.title} to real"]
     return Section("control", "What real images would have bought", [
-        Paragraph(control["sentence"], "strong"),
+        Paragraph(control.sentence, "strong"),
         Table("The positive control beside the GAN", columns, rows, text_columns=(1,), note=note),
         Paragraph(
-            "If even real images buy nothing measurable, no generator could have been shown to "
+            "If even real images bring no measurable gain, no generator could have been shown to "
             "help with this many cases and runs.", "note",
         ),
     ])  # fmt: skip
 
 
 def _main_table(study: Study) -> Table:
-    external = study.metrics.get("external") or {}
-    specificity = study.question["specificity"]
+    external, specificity = study.metrics.external, study.question.specificity
     columns = [
         "arm", "verdict", study.title, "difference to real", "p (Holm)",
         "difference to repeated real images", f"sensitivity at specificity {specificity:g}",
         *(f"{study.title} on {name}" for name in external), "minutes per run", "kind",
     ]  # fmt: skip
     rows = []
-    scalars: list[tuple[str, Mapping[str, Any] | None]] = []
+    scalars: list[tuple[str, HasReason | None]] = []
     for name, arm in study.arms.items():
-        to_real, metrics = study.difference(name, "real"), arm["metrics"]
+        to_real, metrics = study.difference(name, REAL), arm.metrics
         elsewhere = [_external(found, name, study.primary) for found in external.values()]
         scalars += [(name, found) for found in (metrics.get(study.primary), to_real) if found]
         rows.append([
-            name, arm["verdict"]["word"], scalar(metrics.get(study.primary)),
+            name, arm.verdict.word, scalar(metrics.get(study.primary)),
             "-" if to_real is None else scalar(to_real, sign=True),
-            "-" if to_real is None else probability(to_real.get("p_holm")),
+            "-" if to_real is None else probability(to_real.p_holm),
             _to_repeated(study, name), scalar(metrics.get(_AT_SPECIFICITY)),
-            *map(scalar, elsewhere), number(arm.get("minutes"), ".1f"), KINDS[arm["kind"]][2],
+            *map(scalar, elsewhere), number(arm.minutes, ".1f"), KINDS[arm.kind][2],
         ])  # fmt: skip
     return Table(f"{study.title} of every arm", columns, rows,
                  text_columns=(1, len(columns) - 1), word_column=1,
@@ -83,45 +85,43 @@ def _to_repeated(study: Study, name: str) -> str:
     if repeated is None:
         return "-"
     text = scalar(study.difference(name, repeated), sign=True)
-    # Several arms repeat images where several ratios were asked for; then which one has to be said.
-    several = [other for other in study.references if other != "real"]
+    # With several ratios, several arms repeat images, and the one is named.
+    several = [other for other in study.references if other != REAL]
     return f"{text} ({repeated})" if len(several) > 1 else text
 
 
-def _external(found: Mapping[str, Any], arm: str, key: str) -> Mapping[str, Any] | None:
-    metrics = (found.get("arms") or {}).get(arm, {}).get("metrics") or {}
-    entry = metrics.get(key)
-    return None if entry is None else dict(entry)
+def _external(found: ExternalResult, arm: str, key: str) -> HasReason | None:
+    return found.arms[arm].metrics.get(key) if arm in found.arms else None
 
 
 def _how_to_read(study: Study) -> str:
-    prevalence = study.question.get("deployment_prior") or {}
-    shares = ", ".join(f"{label} {share:.3f}" for label, share in prevalence.items())
+    prior = study.question.deployment_prior
+    shares = ", ".join(f"{label} {share:.3f}" for label, share in prior.items())
     return (
         "Mean over the runs, in brackets its 95 % interval (Nadeau-Bengio, which allows for "
-        "training sets that overlap); differences are paired by split and seed; p is two-sided, "
-        "corrected by Holm over the arms. An interval that excludes zero may go with "
+        "overlapping training sets); differences are paired by split and seed; p is two-sided, "
+        "corrected by Holm over the arms. An interval that excludes zero can go with "
         "“inconclusive”: claims are corrected for the number of arms, intervals are not. "
         "Thresholds come from validation images, never from test images."
-        + (f" Class shares assumed for use: {shares}." if shares else "")
+        f" Class shares assumed for use: {shares}."
     )
 
 
 def _verdicts(study: Study) -> Table:
-    capped = bool(study.metrics.get("caps"))
+    capped = bool(study.metrics.caps)
     rows = []
     for name, arm in study.arms.items():
-        verdict = arm["verdict"]
-        word, uncapped = verdict["word"], verdict.get("uncapped")
+        verdict = arm.verdict
+        without_cap = "-" if verdict.uncapped == verdict.word else verdict.uncapped
         rows.append([
-            name, word, *([uncapped if uncapped and uncapped != word else "-"] if capped else []),
-            "-" if verdict.get("p_holm") is None else probability(verdict["p_holm"]),
-            "-" if verdict.get("detectable") is None else f"{verdict['detectable']:.3f}",
+            name, verdict.word, *([without_cap] if capped else []),
+            "-" if verdict.p_holm is None else probability(verdict.p_holm),
+            "-" if verdict.detectable is None else f"{verdict.detectable:.3f}",
         ])  # fmt: skip
-    columns = ["arm", "verdict", *(["but for the cap"] if capped else []),
+    columns = ["arm", "verdict", *(["without the cap"] if capped else []),
                "p of the claim (Holm)", "could have shown"]  # fmt: skip
     return Table(
-        f"What may be said of {study.title}", columns, rows,
+        f"Verdicts on {study.title}", columns, rows,
         text_columns=(1, 2) if capped else (1,), word_column=1,
         note="“Could have shown”: the smallest difference to real that this many cases and runs "
         "find with 80 % power, after the correction for all arms. The p of a claim is one-sided.",
@@ -129,14 +129,13 @@ def _verdicts(study: Study) -> Table:
 
 
 def _metric_tables(study: Study) -> Iterator[Block]:
-    keys = [key for key in TITLES if any(key in arm["metrics"] for arm in study.arms.values())]
+    keys = [key for key in TITLES if any(key in arm.metrics for arm in study.arms.values())]
     titles = [TITLES[key] for key in keys]
     rows = [
-        [name, *(scalar(arm["metrics"].get(key)) for key in keys)]
-        for name, arm in study.arms.items()
+        [name, *(scalar(arm.metrics.get(key)) for key in keys)] for name, arm in study.arms.items()
     ]
     why = reasons(
-        (f"{name}, {TITLES[key]}", arm["metrics"].get(key))
+        (f"{name}, {TITLES[key]}", arm.metrics.get(key))
         for name, arm in study.arms.items()
         for key in keys
     )
@@ -146,15 +145,15 @@ def _metric_tables(study: Study) -> Iterator[Block]:
 
 
 def _differences(study: Study, reference: str) -> Table:
-    names = [name for name, arm in study.arms.items() if arm["against"].get(reference)]
-    known = {key for name in names for key in study.arms[name]["against"][reference]["metrics"]}
+    names = [name for name, arm in study.arms.items() if reference in arm.against]
+    known = {key for name in names for key in study.arms[name].against[reference].metrics}
     keys = [key for key in TITLES if key in known]
     rows = []
     for name in names:
         cells = [name]
         for key in keys:
             found = study.difference(name, reference, key)
-            p = "" if found is None else f"; p {probability(found.get('p_holm'))}"
+            p = "" if found is None else f"; p {probability(found.p_holm)}"
             cells.append(scalar(found, sign=True) + p)
         rows.append(cells)
     return Table(

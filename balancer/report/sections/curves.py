@@ -1,14 +1,20 @@
 """ROC, precision-recall, confusion and reliability of the arms that matter, pooled over runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
+from balancer.ablation.run_predictions import RunPredictions
+from balancer.drawing.numbers import HasReason
 from balancer.drawing.wording import listing, reasons, scalar
 from balancer.report import curves
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
+from balancer.report.curve_records import (
+    ConfusionShares,
+    CurvePoints,
+    ReliabilityBins,
+    StudyCurves,
+)
 from balancer.report.plots.curves import (
     save_confusions,
     save_precision_recall_bands,
@@ -16,89 +22,90 @@ from balancer.report.plots.curves import (
     save_roc_bands,
 )
 from balancer.report.records import ReportRecords, Study
-from balancer.report.units import Unit
 
-_FORMS = {"raw": "raw", "corrected": "prior-corrected"}
+_FORMS = ("raw", "prior-corrected")
 _SCORES = {"brier": "Brier score", "ece": "ECE", "slope": "slope", "intercept": "intercept"}
 _BAND = (
     "Line: mean over the runs. Band: 95 % bootstrap that draws runs and groups of test images anew."
 )
 
 
-def draw_curves(material: ReportRecords, study: Study) -> dict[str, Any]:
-    """Compute and draw what the predictions show.
+def draw_curves(records: ReportRecords, study: Study) -> StudyCurves | None:
+    """Compute and draw the curves of the predictions.
 
     Returns:
-        The numbers behind the pictures, JSON types; empty without predictions.
+        The numbers behind the pictures; None without predictions.
     """
-    units = {name: found for name in study.drawn_with_curves() if (found := _units(material, name))}
-    if not units:
-        return {}
-    positive, seed, deployed = study.positive, material.seed, study.deployed
-    folder, arms = material.folder, study.arms
-    roc = {name: curves.roc_band(found, positive, seed) for name, found in units.items()}
+    runs = {name: found for name in study.with_curves() if (found := _runs(records, name))}
+    if not runs:
+        return None
+    positive, seed, deployed = study.positive, records.seed, study.deployed
+    folder, arms = records.folder, study.arms
+    roc = {name: curves.roc_band(found, positive, seed) for name, found in runs.items()}
     precision = {
-        name: curves.precision_recall_band(found, positive, seed) for name, found in units.items()
+        name: curves.precision_recall_band(found, positive, seed) for name, found in runs.items()
     }
     drawn = {name: band for name, band in roc.items() if band is not None}
     drawn_precision = {name: band for name, band in precision.items() if band is not None}
     if drawn:
         save_roc_bands(drawn, arms, folder / "roc.png")
-        prevalence = float(np.mean([u.positives(positive).mean() for u in _first(units)]))
+        prevalence = float(np.mean([run.positives(positive).mean() for run in _first(runs)]))
         save_precision_recall_bands(
             drawn_precision, arms, prevalence, folder / "precision-recall.png"
         )
     bins = {
         name: (
             curves.reliability(found, positive, seed),
-            None if deployed is None else curves.reliability(found, positive, seed, deployed),
+            curves.reliability(found, positive, seed, deployed),
         )
-        for name, found in units.items()
+        for name, found in runs.items()
     }
     save_reliability(bins, arms, folder / "reliability.png")
-    confusions = {name: curves.confusion(found, positive, seed) for name, found in units.items()}
-    labels = [str(label) for label in study.question["class_names"]]
+    confusions = {name: curves.confusion(found, positive, seed) for name, found in runs.items()}
+    labels = list(study.question.class_names)
     save_confusions(confusions, arms, labels, folder / "confusion.png")
-    return {
-        "roc": {name: _band(band) for name, band in drawn.items()},
-        "precision_recall": {name: _band(band) for name, band in drawn_precision.items()},
-        "reliability": {name: _forms(found) for name, found in bins.items()},
-        "confusion": {
-            name: {
-                "shares": [[None if c is None else asdict(c) for c in row] for row in table],
-                "mean_counts": curves.mean_counts(units[name], positive).tolist(),
-            }
+    return StudyCurves(
+        roc={name: _points(band) for name, band in drawn.items()},
+        precision_recall={name: _points(band) for name, band in drawn_precision.items()},
+        reliability={
+            name: ReliabilityBins(raw=raw, corrected=corrected)
+            for name, (raw, corrected) in bins.items()
+        },
+        confusion={
+            name: ConfusionShares(
+                shares=table, mean_counts=curves.mean_counts(runs[name], positive).tolist()
+            )
             for name, table in confusions.items()
         },
-        "runs": {name: len(found) for name, found in units.items()},
-    }
+        runs={name: len(found) for name, found in runs.items()},
+    )
 
 
-def curves_section(material: ReportRecords, study: Study, data: Mapping[str, Any]) -> Section:
-    """What the classifiers do at every threshold, and at the one that was chosen."""
+def curves_section(records: ReportRecords, study: Study, drawn: StudyCurves | None) -> Section:
+    """Show the classifiers at every threshold, and at the chosen one."""
     title = "ROC, precision-recall and confusion"
-    if not data:
+    if drawn is None:
         return Section("curves", title, [Paragraph(
             "The predictions of the runs are no longer in the workspace, so no curve can be drawn; "
             "`balancer ablate` writes them again.", "warning")])  # fmt: skip
-    positive = study.question["positive_class"]
-    shown = listing(list(data["runs"]), 12)
+    positive = study.question.positive_class
+    shown = listing(list(drawn.runs), 12)
     blocks: list[Block] = [Paragraph(
-        f"Of {shown}; {positive} against the rest. {_complete(study, data)}".strip())]  # fmt: skip
-    said = ", ".join(
-        f"{name} AUROC {scalar(study.arms[name]['metrics'].get('auroc'))}" for name in data["runs"]
+        f"Of {shown}; {positive} against the rest. {_complete(study, drawn)}".strip())]  # fmt: skip
+    aurocs = ", ".join(
+        f"{name} AUROC {scalar(study.arms[name].metrics['auroc'])}" for name in drawn.runs
     )
-    if material.has_picture("roc"):
+    if records.has_picture("roc"):
         blocks += [
-            Figure("roc", f"ROC curves: {said}.", f"ROC. {_BAND}"),
+            Figure("roc", f"ROC curves: {aurocs}.", f"ROC. {_BAND}"),
             Figure("precision-recall",
                    f"Precision at each recall of {shown}; dotted: the prevalence in the tests.",
-                   "Precision-recall; the dotted line is what guessing reaches at this prevalence."
+                   "Precision-recall; the dotted line is the precision of guessing."
                    ),
         ]  # fmt: skip
     else:
         blocks.append(Paragraph("No run tested images of two classes: no curve.", "note"))
-    table = _confusion_table(study, data["confusion"])
+    table = _confusion_table(study, drawn.confusion)
     blocks += [
         Figure("confusion", f"Confusion of {shown} at the chosen thresholds; table below.",
                "Share of each true class (rows) that was predicted as each class, with 95 % "
@@ -108,13 +115,13 @@ def curves_section(material: ReportRecords, study: Study, data: Mapping[str, Any
     return Section("curves", title, blocks)
 
 
-def calibration_section(material: ReportRecords, study: Study) -> Section:
-    """Whether probabilities mean what they say, as given and after prior correction."""
+def calibration_section(records: ReportRecords, study: Study) -> Section:
+    """Show how well probabilities match frequencies, raw and after prior correction."""
     blocks: list[Block] = [Paragraph(
         "Balancing changes the class shares that a network sees, and with them its probabilities. "
-        "Corrected means that this known change was taken back; whoever reads probabilities, not "
-        "just a ranking, should look here.")]  # fmt: skip
-    if material.has_picture("reliability"):
+        "Corrected: this known change was undone. It matters to readers of probabilities, not of a "
+        "ranking.")]  # fmt: skip
+    if records.has_picture("reliability"):
         blocks.append(Figure(
             "reliability",
             "Observed against predicted shares of the positive class, one panel per arm, raw and "
@@ -122,7 +129,7 @@ def calibration_section(material: ReportRecords, study: Study) -> Section:
             "Reliability: up to ten bins of equal size, pooled over the runs; bars: 95 % bootstrap "
             "over runs and groups.", kind="wide",
         ))  # fmt: skip
-    if material.has_picture("calibration"):
+    if records.has_picture("calibration"):
         blocks.append(Figure(
             "calibration", "Brier score and ECE of every arm, raw and corrected; table below.",
             "From raw to corrected, every arm.", kind="wide",
@@ -131,42 +138,34 @@ def calibration_section(material: ReportRecords, study: Study) -> Section:
     return Section("calibration", "Calibration", blocks)
 
 
-def _units(material: ReportRecords, name: str) -> list[Unit]:
-    return list(material.units.get(name, []))
+def _runs(records: ReportRecords, name: str) -> list[RunPredictions]:
+    return list(records.units.get(name, []))
 
 
-def _first(units: Mapping[str, Sequence[Unit]]) -> Sequence[Unit]:
-    return next(iter(units.values()))
+def _first(runs: Mapping[str, Sequence[RunPredictions]]) -> Sequence[RunPredictions]:
+    return next(iter(runs.values()))
 
 
-def _complete(study: Study, data: Mapping[str, Any]) -> str:
+def _complete(study: Study, drawn: StudyCurves) -> str:
     lacking = [
-        f"{name}: {n} of {study.arms[name]['n_runs']}"
-        for name, n in data["runs"].items()
-        if n < study.arms[name]["n_runs"]
+        f"{name}: {n} of {study.arms[name].n_runs}"
+        for name, n in drawn.runs.items()
+        if n < study.arms[name].n_runs
     ]
     return f"Predictions of some runs are gone: {listing(lacking)}." if lacking else ""
 
 
-def _band(band: curves.Band) -> dict[str, list[float]]:
-    return {
-        key: np.round(getattr(band, key), 6).tolist() for key in ("x", "mean", "low", "high")
-    }  # fmt: skip
+def _points(band: curves.CurveBand) -> CurvePoints:
+    x, mean, low, high = (
+        np.round(values, 6).tolist() for values in (band.x, band.mean, band.low, band.high)
+    )
+    return CurvePoints(x=x, mean=mean, low=low, high=high)
 
 
-def _forms(
-    bins: tuple[Sequence[curves.Bin] | None, Sequence[curves.Bin] | None],
-) -> dict[str, Any]:
-    return {
-        form: None if found is None else [asdict(bin_) for bin_ in found]
-        for form, found in zip(_FORMS, bins, strict=True)
-    }
-
-
-def _confusion_table(study: Study, found: Mapping[str, Any]) -> Table:
-    labels = list(study.question["class_names"])
+def _confusion_table(study: Study, found: Mapping[str, ConfusionShares]) -> Table:
+    labels = list(study.question.class_names)
     rows = [
-        [name, label, *_shares(entry["shares"][row], entry["mean_counts"][row])]
+        [name, label, *_shares(entry.shares[row], entry.mean_counts[row])]
         for name, entry in found.items()
         for row, label in enumerate(labels)
     ]
@@ -176,18 +175,21 @@ def _confusion_table(study: Study, found: Mapping[str, Any]) -> Table:
     )  # fmt: skip
 
 
-def _shares(shares: Sequence[Any], counts: Sequence[float]) -> Iterator[str]:
+def _shares(
+    shares: Sequence[curves.ObservedShare | None], counts: Sequence[float]
+) -> Iterator[str]:
     for share, count in zip(shares, counts, strict=True):
         yield "no image" if share is None else f"{scalar(share)}; {count:.1f}"
 
 
 def _calibration_table(study: Study) -> Table:
-    rows, why = [], []
+    rows: list[list[str]] = []
+    why: list[tuple[str, HasReason]] = []
     for name, arm in study.arms.items():
-        for form, title in _FORMS.items():
-            entry = arm["calibration"][form]
-            rows.append([name, title, *(scalar(entry.get(key)) for key in _SCORES)])
-            why += [(f"{name}, {title} {_SCORES[key]}", entry.get(key)) for key in _SCORES]
+        forms = (arm.calibration.raw, arm.calibration.corrected)
+        for levels, title in zip(forms, _FORMS, strict=True):
+            rows.append([name, title, *(scalar(levels[key]) for key in _SCORES)])
+            why += [(f"{name}, {title} {_SCORES[key]}", levels[key]) for key in _SCORES]
     return Table(
         "Calibration, mean over the runs", ["arm", "probabilities", *_SCORES.values()], rows,
         text_columns=(1,),

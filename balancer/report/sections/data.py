@@ -1,8 +1,8 @@
 """The data: its audit, shortcuts that give the class away, other sources, and reads of the test."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from balancer.ablation.records import ExternalResult, SameImagesArm
 from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
 from balancer.data.audit.content import Audit, NearDuplicatePair
@@ -10,29 +10,27 @@ from balancer.data.audit.findings import how
 from balancer.data.records import PrepareMetrics
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
-from balancer.report.records import Json, ReportRecords, Study
+from balancer.report.records import ReportRecords, Study
 
 _LISTED = 50
 _OF_SOURCES = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
 
 
 def shortcuts_section(study: Study) -> Section:
-    """Whether something other than the disease gives the class away."""
+    """Show whether something other than the disease gives the class away."""
     metrics = study.metrics
     blocks: list[Block] = []
-    caps = metrics.get("caps") or []
-    if caps:
+    if metrics.caps:
         blocks += [Paragraph("Because of the following every claim is capped:", "warning"),
-                   Bullets([str(cap) for cap in caps])]  # fmt: skip
+                   Bullets(list(metrics.caps))]  # fmt: skip
     blocks.append(Heading("Probes that see no lungs, or no image at all"))
-    blocks += _probes(study, metrics.get("probes"))
+    blocks += _probes(study)
     blocks.append(Heading("Sources that training never saw"))
-    blocks += _sources(study, metrics.get("sources") or {})
+    blocks += _sources(study)
     blocks.append(Heading("Images from elsewhere"))
-    external = metrics.get("external") or {}
-    if not external:
+    if not metrics.external:
         blocks.append(Paragraph("No other data set was tested.", "note"))
-    for name, found in external.items():
+    for name, found in metrics.external.items():
         blocks += _external(study, name, found)
     return Section("shortcuts", "Shortcuts, sources and other data", blocks)
 
@@ -70,16 +68,16 @@ def audit_section(material: ReportRecords) -> Section:
 
 def ledger_section(material: ReportRecords) -> Section | None:
     """How often a test image was looked at; None where nothing was counted."""
-    if material.ablation is None:
+    study = material.study
+    if study is None:
         return _reads_of_arms(material)
-    ledger = material.ablation["metrics"].get("ledger")
-    if not ledger:
+    ledger = study.metrics.ledger
+    if ledger is None:
         return None
-    rows = [
-        [key.replace("_", " "), cell(value)] for key, value in ledger.items() if key != "sentence"
-    ]
+    counts = ledger.model_dump(exclude={"sentence"}, exclude_unset=True)
+    rows = [[key.replace("_", " "), cell(value)] for key, value in counts.items()]
     return Section("ledger", "Reads of the test images", [
-        Paragraph(ledger["sentence"]),
+        Paragraph(ledger.sentence),
         Table("The ledger", ["count", "value"], rows,
               note="A line is written before each read and none is ever removed."),
     ])  # fmt: skip
@@ -106,25 +104,22 @@ def _reads_of_arms(material: ReportRecords) -> Section | None:
     ])  # fmt: skip
 
 
-def _probes(study: Study, probes: Any) -> Iterator[Block]:
-    """AUROC of each probe beside that of the model."""
-    if not probes:
+def _probes(study: Study) -> Iterator[Block]:
+    """Show the AUROC of each probe beside that of the model."""
+    if not study.metrics.probes:
         yield Paragraph("No probe was run, so shortcuts are not excluded.", "note")
         return
     model = study.of_kind("reference")[:1]
     rows = [
-        [f"the model itself ({name})", scalar(study.arms[name]["metrics"].get("auroc")),
-         scalar(study.arms[name]["metrics"].get("balanced_accuracy")), "-",
+        [f"the model itself ({name})", scalar(study.arms[name].metrics["auroc"]),
+         scalar(study.arms[name].metrics["balanced_accuracy"]), "-",
          "The trained classifier, for comparison."]
         for name in model
     ]  # fmt: skip
-    for probe in probes:
-        reason = probe.get("reason")
-        values = ["not measured"] * 2 if reason else [
-            scalar(probe.get(key)) for key in ("auroc", "balanced_accuracy")
-        ]  # fmt: skip
-        told = probe["describes"] + (f" Not measured: {reason}." if reason else "")
-        rows.append([probe["probe"], *values, "yes" if probe["shortcut"] else "no", told])
+    for probe in study.metrics.probes:
+        why = f" Not measured: {probe.reason}." if probe.reason else ""
+        rows.append([probe.probe, scalar(probe.auroc), scalar(probe.balanced_accuracy),
+                     "yes" if probe.shortcut else "no", probe.describes + why])  # fmt: skip
     yield Table(
         "Probes beside the model",
         ["probe", "AUROC", "balanced accuracy", "sees no lung", "what it is given"], rows,
@@ -134,20 +129,20 @@ def _probes(study: Study, probes: Any) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _sources(study: Study, found: Json) -> Iterator[Block]:
-    """Tests on a source that no training or validation image is from."""
-    tested, reasons = found.get("tested") or {}, found.get("reasons") or {}
+def _sources(study: Study) -> Iterator[Block]:
+    """Show tests on a source that no training or validation image is from."""
+    tested, reasons = study.metrics.sources.tested, study.metrics.sources.reasons
     if tested:
         rows = [
             [
                 source,
                 arm,
-                _counted(entry["n"]),
-                *(scalar(one["metrics"].get(key)) for key in _OF_SOURCES),
+                _counted(entry.n),
+                *(scalar(one.metrics.get(key)) for key in _OF_SOURCES),
                 _to_real(one, study.primary),
             ]
             for source, entry in tested.items()
-            for arm, one in entry["arms"].items()
+            for arm, one in entry.arms.items()
         ]
         yield Table(
             "Leave-one-source-out",
@@ -170,28 +165,24 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {label}" for label, n in counts.items())
 
 
-def _external(study: Study, name: str, found: Json) -> Iterator[Block]:
-    arms = found.get("arms") or {}
-    keys = [k for k in TITLES if any(k in (arm.get("metrics") or {}) for arm in arms.values())]
-    rows = []
-    for arm, entry in arms.items():
-        metrics = entry.get("metrics") or {}
-        rows.append(
-            [arm, _to_real(entry, study.primary), *(scalar(metrics.get(key)) for key in keys)]
-        )
-    dropped = {why: n for why, n in (found.get("dropped") or {}).items() if n}
+def _external(study: Study, name: str, found: ExternalResult) -> Iterator[Block]:
+    keys = [key for key in TITLES if any(key in arm.metrics for arm in found.arms.values())]
+    rows = [
+        [arm, _to_real(entry, study.primary), *(scalar(entry.metrics.get(key)) for key in keys)]
+        for arm, entry in found.arms.items()
+    ]
+    dropped = {why: n for why, n in found.dropped.items() if n}
     left_out = f" Left out: {_counted(dropped)}." if dropped else ""
-    counted = f"{_counted(found['classes'])}." if found.get("classes") else ""
     yield Table(
         f"{name}: every arm, mean over the runs",
         ["arm", f"{study.title}, difference to real", *(TITLES[key] for key in keys)], rows,
-        note=f"{counted}{left_out} The finished models of the runs, thresholds and weights as they "
-        "were; intervals: bootstrap over the groups of these images.".strip(),
+        note=f"{_counted(found.classes)}.{left_out} Finished models of the runs, their weights and "
+        "thresholds unchanged; intervals: bootstrap over the groups of these images.",
     )  # fmt: skip
 
 
-def _to_real(entry: Json, key: str) -> str:
-    difference = (entry.get("difference_to_real") or {}).get(key)
+def _to_real(entry: SameImagesArm, key: str) -> str:
+    difference = (entry.difference_to_real or {}).get(key)
     return "-" if difference is None else scalar(difference, sign=True)
 
 

@@ -54,10 +54,8 @@ def _records(records: ReportRecords) -> Iterator[tuple[str, Json]]:
 
 
 def _commands(records: ReportRecords) -> Iterator[str]:
-    design = {} if records.ablation is None else records.ablation["metrics"].get("design") or {}
     if records.ablation is not None:
-        plain = f"balancer ablate --config {RECIPE_NAME} --data DIR"
-        yield str(design.get("command") or plain)
+        yield f"balancer ablate --config {RECIPE_NAME} --data DIR"
     if records.arms:
         yield f"balancer run --config {RECIPE_NAME} --data DIR"
 

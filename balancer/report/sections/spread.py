@@ -1,42 +1,44 @@
-"""How sure it is: both sources of variance, tests within runs, every run, and class balance."""
+"""Both sources of variance, tests within runs, every run, and class balance."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from balancer.ablation.arm_records import DeLongOfRuns, McNemarOfRuns, RunScores, UndefinedDeLong
+from balancer.ablation.records import MeanImages
 from balancer.drawing.wording import TITLES, cell, number, probability, scalar
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
 
 
-def variance_section(material: ReportRecords, study: Study) -> Section:
-    """Training against test cases, DeLong, McNemar, and a row per run."""
+def variance_section(records: ReportRecords, study: Study) -> Section:
+    """Show the spread of runs and of test cases, DeLong, McNemar, and a row per run."""
     blocks: list[Block] = [Paragraph(_how_often(study))]
-    if material.has_picture("variance"):
+    if records.has_picture("variance"):
         blocks.append(Figure(
             "variance",
             f"{study.title} of every run of every arm; lines join the runs of one split and seed. "
             "The table of runs has the same numbers.",
             "Each dot is a run, each line one split and seed: arms are compared along the lines, "
-            "so that an easy split helps all of them alike.", kind="wide",
+            "so an easy split helps all of them equally.", kind="wide",
         ))  # fmt: skip
     blocks.append(_sources(study))
     for reference in study.references:
         blocks.append(_tests(study, reference))
-    failed = study.metrics.get("failed") or []
+    failed = study.metrics.failed
     if failed:
         columns = ["arm", "split", "seed", "reason"]
-        rows = [[str(run[key]) for key in ("arm", "fold", "seed", "reason")] for run in failed]
+        rows = [[run.arm, run.fold, str(run.seed), run.reason] for run in failed]
         blocks += [Heading("Runs that failed"),
                    Table("Not in any figure", columns, rows, text_columns=(1, 2, 3))]  # fmt: skip
     blocks.append(Folded("Every run", [_runs(study)]))
     return Section("variance", "Two sources of variance", blocks)
 
 
-def balance_section(material: ReportRecords, study: Study) -> Section | None:
-    """Training images before and after, per arm; None where they were not recorded."""
-    before, after = study.design.get("before") or {}, study.design.get("after") or {}
-    if not before or not after:
+def balance_section(records: ReportRecords, study: Study) -> Section | None:
+    """Show training images before and after, per arm; None where they were not recorded."""
+    design = study.design
+    if design is None or not design.before:
         return None
+    before, after = design.before, design.after
     labels = list(before)
     rows = [["before", *(f"{before[label]:g}" for label in labels), _ratio(before)]]
     rows += [
@@ -45,52 +47,46 @@ def balance_section(material: ReportRecords, study: Study) -> Section | None:
         if counts
     ]
     blocks: list[Block] = []
-    if material.has_picture("balance"):
-        said = "; ".join(f"{row[0]}: {', '.join(row[1:-1])}" for row in rows)
+    if records.has_picture("balance"):
+        counts_of_rows = "; ".join(f"{row[0]}: {', '.join(row[1:-1])}" for row in rows)
         blocks.append(Figure(
-            "balance", f"Training images of {', '.join(labels)}. {said}.",
+            "balance", f"Training images of {', '.join(labels)}. {counts_of_rows}.",
             "Training images, mean over the splits. Arms that weigh the loss, or the order of the "
-            "images, leave the counts as they are.", kind="wide",
+            "images, do not change the counts.", kind="wide",
         ))  # fmt: skip
     blocks.append(Table("Training images before and after", ["arm", *labels, "largest : smallest"],
                         rows))  # fmt: skip
-    images = study.design.get("training_images") or {}
-    if images:
-        blocks.append(Folded("Real and added images of each arm", [_added(images)]))
+    blocks.append(Folded("Real and added images of each arm", [_added(design.training_images)]))
     return Section("balance", "Class balance before and after", blocks)
 
 
 def _how_often(study: Study) -> str:
     design = study.design
-    if not design:
+    if design is None:
         return "How the images were split was not recorded."
-    kind = {"splits": "repeated random splits", "folds": "repeated cross-validation"}.get(
-        str(design.get("resampling")), "splits"
-    )
-    folds = f" of {design['folds']} folds" if design.get("folds") else ""
-    sizes = ", ".join(
-        f"{number(design.get(key), '.0f')} {title}"
-        for key, title in (("n_train", "training"), ("n_val", "validation"), ("n_test", "test"))
-    )
-    seeds = "one training" if design.get("seeds") == 1 else f"{design.get('seeds')} trainings"
+    is_random = design.resampling == "splits"
+    kind = "repeated random splits" if is_random else "repeated cross-validation"
+    folds = f" of {design.folds} folds" if design.folds else ""
+    seeds = "one training" if design.seeds == 1 else f"{design.seeds} trainings"
     return (
-        f"{design.get('n_runs')} runs per arm: {kind}{folds}, {design.get('repeats')} times, "
-        f"{seeds} each; {sizes} images on average. Groups are never "
-        "torn apart, and every split has generators trained on its own training part alone."
+        f"{design.n_runs} runs per arm: {kind}{folds}, {design.repeats} times, {seeds} each; "
+        f"{design.n_train} training, {design.n_val} validation, {design.n_test} test images on "
+        "average. Groups are never divided, and the generators of a split are trained on its own "
+        "training part alone."
     )
 
 
 def _sources(study: Study) -> Table:
     rows = []
     for name, arm in study.arms.items():
-        found = arm["metrics"].get(study.primary) or {}
-        rows.append([name, str(arm["n_runs"]), scalar(found), number(found.get("sd_runs"), ".4f"),
-                     number(found.get("sd_cases"), ".4f")])  # fmt: skip
+        level = arm.metrics[study.primary]
+        rows.append([name, str(arm.n_runs), scalar(level), number(level.sd_runs, ".4f"),
+                     number(level.sd_cases, ".4f")])  # fmt: skip
     columns = ["arm", "runs", study.title, "SD between runs", "SD of the test cases"]
     return Table(
         "Where the spread comes from", columns, rows,
-        note="Between runs: splits, seeds and generators change together. Test cases: what "
-        "drawing other test patients alone would do, by bootstrap within a run.",
+        note="Between runs: splits, seeds and generators change together. Test cases: the effect "
+        "of other test patients alone, by bootstrap within a run.",
     )  # fmt: skip
 
 
@@ -100,67 +96,63 @@ def _tests(study: Study, reference: str) -> Table:
         "DeLong: median p", "significant runs", "DeLong, combined p", "McNemar: median p",
         "only the arm right", f"only {reference} right",
     ]  # fmt: skip
-    rows, notes = [], []
+    rows: list[list[str]] = []
+    notes: list[str] = []
     for name, arm in study.arms.items():
-        found = arm["against"].get(reference)
-        if not found:
+        if reference not in arm.against:
             continue
-        difference = study.difference(name, reference) or {}
-        bootstrap = difference.get("bootstrap") or {}
-        low, high = bootstrap.get("low"), bootstrap.get("high")
+        tests = arm.against[reference]
+        difference = tests.metrics[study.primary]
+        low, high = difference.bootstrap.low, difference.bootstrap.high
         rows.append([
-            name, scalar(difference, sign=True), probability(difference.get("p")),
+            name, scalar(difference, sign=True), probability(difference.p),
             "undefined" if low is None or high is None else f"{low:+z.3f} to {high:+z.3f}",
-            *_delong(found.get("delong")), *_mcnemar(found.get("mcnemar")),
+            *_delong(tests.delong), *_mcnemar(tests.mcnemar),
         ])  # fmt: skip
-        for key in ("delong", "mcnemar"):
-            reason = (found.get(key) or {}).get("reason")
-            if reason and str(reason) not in notes:
-                notes.append(str(reason))
-    why = "".join(f" Undefined: {reason}." for reason in notes)
+        if isinstance(tests.delong, UndefinedDeLong):
+            notes.append(tests.delong.reason)
+        if tests.mcnemar.reason:
+            notes.append(tests.mcnemar.reason)
+    why = "".join(f" Undefined: {reason}." for reason in dict.fromkeys(notes))
     return Table(
         f"Tests against {reference}, {study.title} and errors", columns, rows,
-        note="DeLong and McNemar look at the test cases of one run at a time and know nothing of "
-        "other trainings, nor of images of one patient; McNemar's counts are summed over the "
-        f"runs. DeLong is of {study.question['positive_class']} against the rest." + why,
+        note="DeLong and McNemar use the test cases of one run at a time. They ignore other "
+        "trainings, and that images of one patient belong together; McNemar's counts are summed "
+        f"over the runs. DeLong is of {study.question.positive_class} against the rest." + why,
     )  # fmt: skip
 
 
-def _delong(found: Mapping[str, Any] | None) -> Iterator[str]:
-    if not found or found.get("median_p") is None:
+def _delong(tests: DeLongOfRuns | UndefinedDeLong) -> Iterator[str]:
+    if isinstance(tests, UndefinedDeLong):
         yield from ("undefined",) * 3
         return
-    yield probability(found.get("median_p"))
-    yield f"{found.get('n_significant')} of {len(found['p'])}"
-    yield probability(found.get("combined_p"))
+    yield probability(tests.median_p)
+    yield f"{tests.n_significant} of {len(tests.p)}"
+    yield probability(tests.combined_p)
 
 
-def _mcnemar(found: Mapping[str, Any] | None) -> Iterator[str]:
-    if not found or found.get("median_p") is None:
+def _mcnemar(tests: McNemarOfRuns) -> Iterator[str]:
+    if tests.median_p is None:
         yield from ("undefined",) * 3
         return
-    yield probability(found.get("median_p"))
-    yield str(found.get("only_arm_right"))
-    yield str(found.get("only_reference_right"))
+    yield probability(tests.median_p)
+    yield str(tests.only_arm_right)
+    yield str(tests.only_reference_right)
 
 
 def _runs(study: Study) -> Table:
-    keys: list[str] = []
-    for arm in study.arms.values():
-        for run in arm["per_run"]:
-            keys += [key for key in run if key not in (*keys, "fold", "seed")]
+    keys = [key for key in RunScores.model_fields if key not in ("fold", "seed")]
     rows = [
-        [name, str(run["fold"]), str(run["seed"]),
-         *(_of_run(run.get(key)) for key in keys)]
+        [name, run.fold, str(run.seed), *(_score(run.value(key)) for key in keys)]
         for name, arm in study.arms.items()
-        for run in arm["per_run"]
-    ]  # fmt: skip
+        for run in arm.per_run
+    ]
     columns = ["arm", "split", "seed", *(TITLES.get(key, key.replace("_", " ")) for key in keys)]
     return Table("Every run", columns, rows, text_columns=(1, 2),
                  note="“-”: no threshold with more than two classes, or undefined.")  # fmt: skip
 
 
-def _of_run(value: Any) -> str:
+def _score(value: float | None) -> str:
     return "-" if value is None else cell(value)
 
 
@@ -169,9 +161,9 @@ def _ratio(counts: Mapping[str, float]) -> str:
     return "undefined" if not smallest else f"{max(counts.values()) / smallest:.2f} : 1"
 
 
-def _added(images: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+def _added(images: Mapping[str, Mapping[str, MeanImages]]) -> Table:
     rows = [
-        [arm, label, f"{counts.get('real', 0):g}", f"{counts.get('added', 0):g}"]
+        [arm, label, f"{counts.real:g}", f"{counts.added:g}"]
         for arm, classes in images.items()
         for label, counts in classes.items()
     ]

@@ -1,13 +1,25 @@
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from balancer.ablation.arms import Arm, read_arms
+from balancer.ablation.arms import read_arms
+from balancer.ablation.families.arm import (
+    FAMILIES,
+    RATIO,
+    Arm,
+    FoldData,
+    Maker,
+    Option,
+    number,
+    repeated,
+)
 from balancer.ablation.folds import plan_folds
-from balancer.ablation.made import maker_of
-from balancer.ablation.material import Material, images_wanted, prepare_material, repeated
+from balancer.ablation.plan import make_plan
+from balancer.ablation.training_set import TrainingSet, training_set
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
 from balancer.data.index import ImageSet, Index, load_index
@@ -47,22 +59,22 @@ def real(index: Index) -> ImageSet:
     return index.image_set(SIZE)
 
 
-def material(line: str, index: Index, real: ImageSet, config: BalancerConfig) -> Material:
-    arm = arm_of(line)
-    make = maker_of(arm, Workspace(index.directory.parent), index, real, config, seed=1)
-    return prepare_material(arm, index, real, config.classifier, make=make, seed=1)
+def built(line: str, index: Index, real: ImageSet, config: BalancerConfig) -> TrainingSet:
+    place = Workspace(index.directory.parent)
+    fold = FoldData(place=place, index=index, real=real, config=config, seed=1)
+    return training_set(arm_of(line), fold)
 
 
 def arm_of(line: str) -> Arm:
     return next(arm for arm in read_arms([line], ratio="2:1") if arm.name == line)
 
 
-def counts(found: Material, index: Index) -> dict[str, int]:
+def counts(found: TrainingSet, index: Index) -> dict[str, int]:
     numbers = np.bincount(found.train.labels, minlength=len(index.classes))
     return {name: int(n) for name, n in zip(index.classes, numbers, strict=True)}
 
 
-def images_of(found: Material, number: int) -> list[bytes]:
+def images_of(found: TrainingSet, number: int) -> list[bytes]:
     return [
         found.train[row][0].tobytes()
         for row in range(len(found.train))
@@ -77,9 +89,9 @@ ADDING = ("oversample", "copycat", "noise", "held-back-real", "classic-augmentat
 def test_arms_that_add_images_add_as_many(
     line: str, index: Index, real: ImageSet, config: BalancerConfig
 ) -> None:
-    found = material(line, index, real, config)
+    found = built(line, index, real, config)
     before = index.counts("train")
-    wanted = images_wanted(arm_of("oversample"), index)
+    wanted = arm_of("oversample").images_wanted(index)
     assert found.n_added == wanted
     assert counts(found, index) == {k: before[k] + wanted.get(k, 0) for k in before}
     assert counts(found, index)["COVID"] == -(-before["Normal"] // 2)
@@ -88,7 +100,7 @@ def test_arms_that_add_images_add_as_many(
 def test_real_is_the_training_split_and_nothing_else(
     index: Index, real: ImageSet, config: BalancerConfig
 ) -> None:
-    found = material("real", index, real, config)
+    found = built("real", index, real, config)
     rows = [row for row, record in enumerate(index.records) if record.split == "train"]
     assert counts(found, index) == index.counts("train")
     shown = [found.train[place][0] for place in range(len(rows))]
@@ -99,7 +111,7 @@ def test_real_is_the_training_split_and_nothing_else(
 def test_no_arm_sees_validation_or_test_images(
     line: str, index: Index, real: ImageSet, config: BalancerConfig
 ) -> None:
-    found = material(line, index, real, config)
+    found = built(line, index, real, config)
     allowed = {"train", HELD_BACK} if line == "held-back-real" else {"train"}
     others = {
         real.pixels[row].tobytes()
@@ -114,13 +126,13 @@ def test_oversample_repeats_each_image_about_as_often(
     index: Index, real: ImageSet, config: BalancerConfig
 ) -> None:
     number = index.classes.index("COVID")
-    times = Counter(images_of(material("oversample", index, real, config), number))
+    times = Counter(images_of(built("oversample", index, real, config), number))
     assert len(times) == index.counts("train")["COVID"]
     assert max(times.values()) - min(times.values()) <= 1
 
 
 def test_held_back_images_come_on_top(index: Index, real: ImageSet, config: BalancerConfig) -> None:
-    found = material("held-back-real", index, real, config)
+    found = built("held-back-real", index, real, config)
     held_back = {
         real.pixels[row].tobytes()
         for row, record in enumerate(index.records)
@@ -136,7 +148,7 @@ def test_held_back_images_come_on_top(index: Index, real: ImageSet, config: Bala
 def test_copycat_stays_within_two_pixels_and_two_grey_levels(
     index: Index, real: ImageSet, config: BalancerConfig
 ) -> None:
-    found = material("copycat", index, real, config)
+    found = built("copycat", index, real, config)
     own = real.pixels[[r for r, rec in enumerate(index.records) if rec.split == "train"]]
     added = [found.train[row][0] for row in range(len(own), len(found.train))]
     inner = np.s_[..., 2:-2, 2:-2]
@@ -155,7 +167,7 @@ def test_copycat_stays_within_two_pixels_and_two_grey_levels(
 def test_undersample_leaves_out_images_of_the_larger_class(
     index: Index, real: ImageSet, config: BalancerConfig
 ) -> None:
-    found = material("undersample", index, real, config)
+    found = built("undersample", index, real, config)
     rare = index.counts("train")["COVID"]
     assert counts(found, index) == {"COVID": rare, "Normal": 2 * rare}
     assert found.n_added == {"Normal": 2 * rare - index.counts("train")["Normal"]}
@@ -180,9 +192,39 @@ def test_recipes_differ_in_what_the_arm_says_alone(
     real: ImageSet,
     config: BalancerConfig,
 ) -> None:
-    recipe = material(line, index, real, config).recipe.model_dump()
+    recipe = built(line, index, real, config).recipe.model_dump()
     shared = config.classifier.model_dump()
     assert {key: recipe[key] for key in recipe if recipe[key] != shared[key]} == changed
+
+
+def test_a_new_family_is_planned_and_trained_without_another_change(
+    index: Index, real: ImageSet, config: BalancerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class GreyArm(Arm):
+        family = "grey"
+        kind = "control"
+        describes = "Grey images of level {level}, until {ratio}."
+        takes = (Option("level", number(0, 255), 128.0), RATIO)
+
+        def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
+            level = int(self.options["level"])
+            return lambda label, count: np.full((count, SIZE, SIZE), level, np.uint8)
+
+        @property
+        def classifier_settings(self) -> Mapping[str, Any]:
+            return {"dropout": 0.5}
+
+    monkeypatch.setitem(FAMILIES, "grey", GreyArm)
+    asked = config.ablation.model_copy(update={"arms": ("grey level=7",)})
+    plan = make_plan(config.model_copy(update={"ablation": asked}), index)
+    assert [arm.name for arm in plan.arms] == ["real", "grey level=7"]
+    assert not plan.shows_generated
+    found = built("grey level=7", index, real, config)
+    assert found.n_added == arm_of("oversample").images_wanted(index)
+    assert found.recipe.dropout == 0.5
+    grey = np.full((SIZE, SIZE), 7, np.uint8).tobytes()
+    number_of = index.classes.index("COVID")
+    assert images_of(found, number_of).count(grey) == found.n_added["COVID"]
 
 
 def test_arms_that_repeat_images_repeat_the_same_ones() -> None:
@@ -206,7 +248,7 @@ def test_a_fold_of_other_splits_is_not_replaced(
         for seed in (0, 1)
     ]
     for fold in folds:
-        with pytest.raises(ConfigurationError, match="add --force"):
+        with pytest.raises(ConfigurationError, match="--force"):
             write_fold(prepared, main, fold, force=False)
 
 
@@ -219,5 +261,5 @@ def test_a_changed_fold_is_refused(tmp_path: Path, data: Path, config: BalancerC
     write_fold(workspace, main, fold, force=False)
     path = workspace.fold(fold.name).index_dir / "index.csv"
     path.write_text(path.read_text().replace(",test,", ",train,", 1))
-    with pytest.raises(IntegrityError, match="as prepare wrote it"):
+    with pytest.raises(IntegrityError, match=r"index\.csv"):
         write_fold(workspace, main, fold, force=False)

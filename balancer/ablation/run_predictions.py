@@ -1,17 +1,19 @@
-"""The predictions of every run of an ablation, as the curves of the report need them."""
+"""The test predictions of every run of an ablation, for curves over all runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.ablation.arm_records import RunScores
+from balancer.ablation.records import AblateMetrics
 from balancer.errors import IntegrityError
 from balancer.evaluation.predictions import Predictions, read_predictions
+from balancer.evaluation.records import UnitMetrics
 from balancer.manifest import fingerprint
-from balancer.results import UntypedResult, read_result
+from balancer.results import read_result
 from balancer.statistics.calibration import correct_prior
 from classifier.metrics import auroc, predict_classes
 
@@ -21,16 +23,16 @@ _CLOSE = 1e-4  # AUROCs in float32 and float64 differ less
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """What one trained classifier said of its test images.
+class RunPredictions:
+    """The predictions of one trained classifier for its test images.
 
     Attributes:
-        fold: Its split.
-        seed: Its training seed.
-        threshold: Chosen on validation; None with more than two classes.
-        training_prior: float64 (C,), the class shares that the loss saw; None if not recorded.
-        predictions: For the test images.
-        path: The file they were read from.
+        fold: Name of the split.
+        seed: Number of the training seed.
+        threshold: Threshold chosen on validation; None with more than two classes.
+        training_prior: float64 (C,), class shares that the loss saw; None if not recorded.
+        predictions: The predictions.
+        path: Path to their file.
     """
 
     fold: str
@@ -41,28 +43,28 @@ class Unit:
     path: Path
 
     def positives(self, positive: int) -> NDArray[np.bool_]:
-        """Which test images are of the positive class: bool (N,)."""
+        """Mark the test images of the positive class: bool (N,)."""
         return np.asarray(self.predictions.labels == positive)
 
     def predicted(self, positive: int) -> NDArray[np.int64]:
-        """Predicted class numbers (N,), at the unit's threshold."""
+        """Return predicted class numbers (N,), at the run's threshold."""
         return predict_classes(
             self.predictions.probabilities, positive=positive, threshold=self.threshold
         )
 
     def scores(self, positive: int) -> Floats:
-        """Probabilities of the positive class as the network gave them, float64 (N,)."""
+        """Return raw probabilities of the positive class, float64 (N,)."""
         return np.asarray(self.predictions.probabilities[:, positive])
 
     def corrected_scores(self, positive: int, deployed: Floats) -> Floats | None:
-        """The same for other class shares than those in training (Saerens 2002, eq. 4).
+        """Return them for other class shares than those in training (Saerens 2002, eq. 4).
 
         Args:
             positive: Number of the positive class.
-            deployed: float64 (C,), the class shares where the classifier will work.
+            deployed: float64 (C,), class shares where the classifier will be used.
 
         Returns:
-            None where the shares in training are not on record.
+            None where the shares in training were not recorded.
         """
         if self.training_prior is None:
             return None
@@ -70,74 +72,76 @@ class Unit:
         return np.asarray(correct_prior(raw, self.training_prior, deployed)[:, positive])
 
 
-def read_units(ablation: Mapping[str, Any], runs: Path) -> dict[str, list[Unit]]:
-    """Read the test predictions of all runs that an ablation is made of.
+def read_predictions_of_runs(
+    ablation: AblateMetrics, runs: Path
+) -> dict[str, list[RunPredictions]]:
+    """Read the test predictions of all runs of an ablation.
 
     Args:
-        ablation: The metrics of `balancer ablate`.
+        ablation: Results of the ablation.
         runs: The folder `runs/units` of the workspace.
 
     Returns:
-        Per arm those runs whose predictions are still there.
+        Per arm the runs whose predictions still exist.
 
     Raises:
         IntegrityError: Predictions are not those that the ablation compared.
     """
-    places = _places(runs)
+    units = _units(runs)
     return {
         arm: [
-            _read(arm, run, places[key], ablation)
-            for run in found["per_run"]
-            if (key := (arm, str(run["fold"]), str(run["seed"]))) in places
+            _read(arm, run, *units[key], ablation)
+            for run in found.per_run
+            if (key := (arm, run.fold, str(run.seed))) in units
         ]
-        for arm, found in ablation["arms"].items()
+        for arm, found in ablation.arms.items()
     }
 
 
-def units_fingerprint(units: Mapping[str, list[Unit]]) -> str:
-    """SHA-256 over all predictions that were read."""
+def fingerprint_of_runs(runs: Mapping[str, list[RunPredictions]]) -> str:
+    """Return the SHA-256 over all predictions that were read."""
     found = [
-        f"{arm}\0{unit.fold}\0{unit.seed}\0{fingerprint(unit.path.read_bytes())}"
-        for arm, several in units.items()
-        for unit in several
+        f"{arm}\0{run.fold}\0{run.seed}\0{fingerprint(run.path.read_bytes())}"
+        for arm, several in runs.items()
+        for run in several
     ]
     return fingerprint("\n".join(found).encode())
 
 
-def _places(runs: Path) -> dict[tuple[str, str, str], tuple[Path, UntypedResult]]:
-    places = {}
+def _units(runs: Path) -> dict[tuple[str, str, str], tuple[Path, UnitMetrics]]:
+    """Find the folder and the metrics of each (arm, fold, seed)."""
+    units = {}
     for record in sorted(runs.glob("*/*/*/result.json")):
         folder = record.parent
-        result = read_result(folder)
+        result = read_result(folder, UnitMetrics)
         if result is not None and (folder / _TEST).is_file():
             arm = str(result.settings["arm"]["name"])
-            places[arm, folder.parent.parent.name, folder.parent.name] = (folder, result)
-    return places
+            units[arm, folder.parent.parent.name, folder.parent.name] = (folder, result.metrics)
+    return units
 
 
 def _read(
-    arm: str, run: Mapping[str, Any], place: tuple[Path, UntypedResult], ablation: Mapping[str, Any]
-) -> Unit:
-    folder, result = place
+    arm: str, run: RunScores, folder: Path, metrics: UnitMetrics, ablation: AblateMetrics
+) -> RunPredictions:
     path = folder / _TEST
-    if fingerprint(path.read_bytes()) != result.metrics["test"]:
+    if fingerprint(path.read_bytes()) != metrics.test:
         raise IntegrityError(
             f"{path} was changed after the run; remove its folder and run `balancer ablate` again."
         )
     predictions = read_predictions(path)
-    same_classes = predictions.class_names == list(ablation["question"]["class_names"])
-    found, compared = auroc(predictions.probabilities, predictions.labels), run.get("auroc")
+    same_classes = tuple(predictions.class_names) == ablation.question.class_names
+    found, compared = auroc(predictions.probabilities, predictions.labels), run.auroc
     unlike = found is None or compared is None or abs(found - compared) > _CLOSE
     if not same_classes or (unlike and found != compared):
         raise IntegrityError(
             f"{path} should hold what the ablation compared for {arm}, but has other classes or "
             "another AUROC; run `balancer ablate` again."
         )
-    prior = result.metrics.get("training_prior")
-    return Unit(
-        fold=str(run["fold"]),
-        seed=int(run["seed"]),
-        threshold=run.get("threshold"),
+    prior = metrics.training_prior
+    return RunPredictions(
+        fold=run.fold,
+        seed=run.seed,
+        threshold=run.threshold,
         training_prior=None if prior is None else np.asarray(prior, np.float64),
         predictions=predictions,
         path=path,

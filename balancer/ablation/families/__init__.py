@@ -1,0 +1,8 @@
+"""Families of arms: one class for each way to treat the rare class, with all of its behaviour.
+
+Importing the package fills `balancer.ablation.families.arm.FAMILIES`.
+"""
+
+from balancer.ablation.families import controls, generated, remedies
+
+__all__ = ["controls", "generated", "remedies"]

@@ -1,0 +1,115 @@
+"""Control arms: what must not help, and what a perfect generator could have bought."""
+
+import numpy as np
+import torch
+
+from balancer.ablation.families.arm import RATIO, Arm, FoldData, Maker, Needs, register, repeated
+from balancer.ablation.families.generated import draw, largest_class
+from balancer.data.io import Pixels
+from balancer.errors import IntegrityError
+from balancer.synthetic.gates import load_generator_for
+from gan.networks import Generator
+
+_COPYCAT_SHIFT, _COPYCAT_NOISE = 2, 2
+
+
+@register
+class NoiseArm(Arm):
+    """Images of an untrained generator."""
+
+    family = "noise"
+    kind = "control"
+    describes = (
+        "Images of an untrained generator labelled as the rare class, until {ratio}: must not help."
+    )
+    takes = (RATIO,)
+    needs = Needs.UNTRAINED_GENERATOR
+
+    def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
+        """Draw from a generator with its first weights."""
+
+        def make(label: str, count: int) -> Pixels:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(fold.seed)
+                generator = Generator(fold.config.gan)
+            return draw(generator, count, fold.config.classifier_image_size, fold.seed)
+
+        return make
+
+
+@register
+class MislabelledArm(Arm):
+    """Images of the largest class under the rare label."""
+
+    family = "mislabelled"
+    kind = "control"
+    describes = (
+        "GAN images of the largest class labelled as the rare one, until {ratio}: must not help."
+    )
+    takes = (RATIO,)
+    needs = Needs.LARGEST_GENERATOR
+
+    def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
+        """Draw from the fold's generator of the largest class."""
+        loaded = load_generator_for(largest_class(fold.index), fold.place, fold.index)
+
+        def make(label: str, count: int) -> Pixels:
+            size = fold.config.classifier_image_size
+            return draw(loaded, count, size, loaded.metadata.seed)
+
+        return make
+
+
+@register
+class CopycatArm(Arm):
+    """Training images moved a little."""
+
+    family = "copycat"
+    kind = "control"
+    describes = (
+        "Rare training images moved by up to two pixels and two grey levels, until {ratio}: worth "
+        "what repeating them is worth."
+    )
+    takes = (RATIO,)
+
+    def altered(self, images: Pixels, rng: np.random.Generator) -> Pixels:
+        """Move each copy."""
+        return np.stack([_moved(image, rng) for image in images])
+
+
+@register
+class HeldBackRealArm(Arm):
+    """Real images that no other arm gets."""
+
+    family = "held-back-real"
+    kind = "control"
+    describes = (
+        "Rare real images that no other arm may see, in place of a perfect generator's, until "
+        "{ratio}: what real images would have bought."
+    )
+    takes = (RATIO,)
+    needs = Needs.HELD_BACK
+
+    def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
+        """Give out the images that were set aside, each as often as any other."""
+
+        def make(label: str, count: int) -> Pixels:
+            rows = fold.held_back_rows(label)
+            if not rows:
+                raise IntegrityError(
+                    f"{self.family} needs images of {label} that were set aside, but this fold has "
+                    "none; run `balancer ablate --force`."
+                )
+            return fold.real.pixels[repeated(rows, count, np.random.default_rng(fold.seed))]
+
+        return make
+
+
+def _moved(image: Pixels, rng: np.random.Generator) -> Pixels:
+    down, right = rng.integers(-_COPYCAT_SHIFT, _COPYCAT_SHIFT + 1, 2)
+    padded = np.pad(image, _COPYCAT_SHIFT, mode="edge")
+    top, left = _COPYCAT_SHIFT + down, _COPYCAT_SHIFT + right
+    moved = padded[top : top + image.shape[0], left : left + image.shape[1]]
+    noise = rng.integers(-_COPYCAT_NOISE, _COPYCAT_NOISE + 1, image.shape)
+    changed: Pixels = np.clip(moved.astype(np.int64) + noise, 0, 255).astype(np.uint8)
+    return changed

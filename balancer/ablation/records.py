@@ -1,0 +1,240 @@
+"""Typed content of `ablation/result.json`: question, arms, verdict, design and all else.
+
+Fields are in the order of the file.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from balancer.ablation.arm_records import ArmResult
+from balancer.evaluation.ledger import LedgerSummary
+from balancer.evaluation.records import ExternalFacts, Scalar
+from balancer.results import Record
+from balancer.shortcuts.records import ProbeResult
+
+
+class AskedQuestion(Record):
+    """The question of a study, fixed before any run.
+
+    Attributes:
+        primary: Key of the metric that the verdicts are about.
+        primary_title: Name of that metric.
+        margin: Differences up to this size count as none.
+        alpha: One-sided level of each claim.
+        specificity: Specificity at which sensitivity is given.
+        positive_class: Name of the positive class.
+        class_names: Names of the classes, in the order of their numbers.
+        deployment_prior: Class shares where the classifier will be used.
+        test_to_train: Test images per image outside the test split, mean over the runs.
+    """
+
+    primary: str
+    primary_title: str
+    margin: float
+    alpha: float
+    specificity: float
+    positive_class: str
+    class_names: tuple[str, ...]
+    deployment_prior: Mapping[str, float]
+    test_to_train: float
+
+
+class Headline(Record):
+    """Verdict of a whole study, in a word and in a few sentences."""
+
+    word: str
+    sentence: str
+
+
+class ControlResult(Record):
+    """Gain from real images in place of generated ones, beside that from the GAN.
+
+    Attributes:
+        arm: Name of the arm with held-back real images.
+        bought: Its difference to `real` in the primary metric.
+        gan_arm: Name of the GAN arm.
+        gan_bought: Its difference.
+        n_held_back: Number of different held-back images, mean over the splits.
+        sentence: The same in words.
+    """
+
+    arm: str
+    bought: Scalar
+    gan_arm: str
+    gan_bought: Scalar
+    n_held_back: float | None
+    sentence: str
+
+
+class MeanImages(Record):
+    """Real and added training images of a class, means over the splits."""
+
+    real: float
+    added: float
+
+
+class Design(Record):
+    """Numbers needed to repeat a study; counts of images are means over the splits.
+
+    Attributes:
+        resampling: Way of splitting; see `AblationConfig`.
+        repeats: Number of times that the images were split anew.
+        folds: Parts of a cross-validation; None of other splits.
+        seeds: Number of trainings per arm and split.
+        n_runs: Number of runs per arm.
+        n_train: Number of training images.
+        n_val: Number of validation images.
+        n_test: Number of test images.
+        test_to_train: Test images per image outside the test split.
+        held_back: Class to images that were set aside.
+        model: Network of the classifier.
+        image_size: Side of the images in pixels.
+        input_size: Side at which the network gets them.
+        n_steps: Optimizer steps of a training.
+        batch_size: Images of a step.
+        training_images: Arm to class to training images.
+        before: Class to real training images.
+        after: Arm to class to training images of its last phase.
+    """
+
+    resampling: str
+    repeats: int
+    folds: int | None
+    seeds: int
+    n_runs: int
+    n_train: int
+    n_val: int
+    n_test: int
+    test_to_train: float
+    held_back: Mapping[str, float]
+    model: str
+    image_size: int
+    input_size: int | None
+    n_steps: int
+    batch_size: int
+    training_images: Mapping[str, Mapping[str, MeanImages]]
+    before: Mapping[str, float]
+    after: Mapping[str, Mapping[str, float]]
+
+
+class FailedRun(Record):
+    """A run that could not be trained, and why."""
+
+    arm: str
+    fold: str
+    seed: int
+    reason: str
+
+
+class SameImagesArm(Record):
+    """Results of one arm on a set of images that all its runs were tested on.
+
+    Attributes:
+        metrics: Mean of each metric over the runs.
+        n_runs: Number of runs.
+        difference_to_real: Difference to `real` in each metric; None of `real` itself.
+    """
+
+    metrics: Mapping[str, Scalar]
+    n_runs: int
+    difference_to_real: Mapping[str, Scalar] | None = None
+
+
+class SourceTest(Record):
+    """Tests on a source that no training or validation image is from.
+
+    Attributes:
+        n: Class to number of its images.
+        arms: Results of each arm.
+    """
+
+    n: Mapping[str, int]
+    arms: Mapping[str, SameImagesArm]
+
+
+class SourceTests(Record):
+    """Tests on sources that were left out, and why others were not."""
+
+    tested: Mapping[str, SourceTest] = Field(default_factory=dict)
+    reasons: Mapping[str, str] = Field(default_factory=dict)
+
+
+class ExternalResult(ExternalFacts):
+    """Tests of the finished classifiers on another data set."""
+
+    arms: Mapping[str, SameImagesArm]
+
+
+class FoldGate(Record):
+    """Answer of the quality gate on the images of one class in one split.
+
+    Attributes:
+        passed: Whether they pass; None with too few images to check.
+        failures: Names of the checks that fail.
+    """
+
+    passed: bool | None
+    failures: tuple[str, ...]
+
+
+class AblateMetrics(Record):
+    """Metrics of `balancer ablate`; the comparison alone has no fields with a default.
+
+    Attributes:
+        question: The question.
+        arms: Results of each arm, `real` first.
+        caps: Reasons why no difference can be trusted.
+        verdict: Verdict of the study.
+        control: The positive control; None without one.
+        design: Splits, sizes and counts.
+        failed: Runs that could not be trained.
+        ledger: Reads of the test images.
+        probes: Results of the shortcut probes.
+        sources: Tests on sources that were left out.
+        external: Tests on other data sets, by name.
+        quality: Split to class to the answer of the gate.
+        page: Path to the report's page; not in the file, since a workspace can be moved.
+    """
+
+    question: AskedQuestion
+    arms: Mapping[str, ArmResult]
+    caps: tuple[str, ...]
+    verdict: Headline
+    control: ControlResult | None
+    design: Design | None = None
+    failed: tuple[FailedRun, ...] = ()
+    ledger: LedgerSummary | None = None
+    probes: tuple[ProbeResult, ...] = ()
+    sources: SourceTests = SourceTests()
+    external: Mapping[str, ExternalResult] = Field(default_factory=dict)
+    quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
+    page: str = ""
+
+
+class PlannedWork(Record):
+    """Plan of a study before it is run.
+
+    Attributes:
+        arms: Names of the arms.
+        folds: Names of the splits.
+        sources: Source that is left out to the name of its split.
+        without_source: Other sources, and why they are not left out.
+        units: Number of trainings of a classifier.
+        generators: Number of splits that generators are trained on.
+        estimated_seconds: Expected time.
+    """
+
+    arms: tuple[str, ...]
+    folds: tuple[str, ...]
+    sources: Mapping[str, str]
+    without_source: Mapping[str, str]
+    units: int
+    generators: int
+    estimated_seconds: float
+
+
+class DryRunMetrics(Record):
+    """Metrics of `balancer ablate --dry-run`."""
+
+    plan: PlannedWork
