@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from balancer.app.cards import told_card
+from balancer.app.cards import note_card
 from balancer.app.desk import DECIDED, Desk
 from balancer.app.generation import N_DIRECTIONS, main_directions, open_studios
 from balancer.app.models import find_models
@@ -51,11 +51,11 @@ def desk(finished: Workspace, config: BalancerConfig) -> Desk:
 @pytest.mark.parametrize("arm", ["real", "real+synthetic"])
 def test_probabilities_are_those_of_predictions_csv(desk: Desk, arm: str) -> None:
     assert desk.index is not None
-    told = read_predictions(desk.workspace.classify_dir(arm) / "predictions.csv")
+    answers = read_predictions(desk.workspace.classify_dir(arm) / "predictions.csv")
     path_of = {record.image_id: record.path for record in desk.index.records}
     served, model = desk.models[arm], desk.models[arm].trained
     positive = model.positive or 0
-    for image_id, wanted in list(zip(told.image_ids, told.probabilities, strict=True))[:4]:
+    for image_id, wanted in list(zip(answers.image_ids, answers.probabilities, strict=True))[:4]:
         pixels = read_radiograph(desk.index.roots.locate(path_of[image_id]))
         reading = read_with(served, pixels)
         # Batches of other sizes differ in the last bits.
@@ -124,7 +124,7 @@ def test_names_from_files_are_text_and_never_markup(desk: Desk, tmp_path: Path) 
     assert "<img src=x" not in page
     assert "&lt;img src=x" in page
     assert "it shows no patient" in page
-    assert "<b>" not in told_card("a <b> in `<b>`")
+    assert "<b>" not in note_card("a <b> in `<b>`")
 
 
 def test_nothing_chosen_and_nothing_usable_are_told(desk: Desk, tmp_path: Path) -> None:
@@ -140,9 +140,9 @@ def test_an_uploaded_classifier_answers_as_its_own_folder_does(
 ) -> None:
     desk = desk_of(finished, config)
     files = [str(finished.classify_dir("real") / name) for name in (WEIGHTS, CARD)]
-    told, name = desk.add_model(files)
+    answers, name = desk.add_model(files)
     assert name is not None
-    assert "tells COVID, Normal apart" in told
+    assert "COVID, Normal" in answers
     pixels = draw_phantom(3, covid=False, size=64)
     own, uploaded = (read_with(desk.models[one], pixels) for one in ("real", name))
     assert np.array_equal(own.probabilities, uploaded.probabilities)
@@ -155,8 +155,8 @@ def test_samples_are_validation_images_or_drawings(desk: Desk) -> None:
     assert desk.index is not None
     validation = {str(desk.index.roots.locate(one.path)) for one in desk.index.select("val")}
     assert {str(sample.path) for sample in desk.samples} <= validation
-    told, drawings = find_samples(None)
-    assert "no patient" in told
+    answers, drawings = find_samples(None)
+    assert "no patient" in answers
     assert all(sample.path.is_file() for sample in drawings)
 
 

@@ -1,4 +1,4 @@
-"""What the page shows, as HTML: every text from data, files or cards is escaped."""
+"""The parts of the page as HTML; every text from data, files or cards is escaped."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ BANNER = "For research only. Not for diagnosis."
 
 
 def readings_card(film: Film, notes: Sequence[str], readings: Sequence[Reading]) -> str:
-    """A film, what has to be known of it, and one card per classifier."""
+    """Show a radiograph, notes on it, and one card per classifier."""
     return _render(
         "readings.html",
         film=film,
@@ -39,38 +39,38 @@ def readings_card(film: Film, notes: Sequence[str], readings: Sequence[Reading])
 
 
 def refusal_card(sentence: str) -> str:
-    """Why an image or a model is not taken."""
-    return _render("told.html", title="Not taken", sentence=sentence, tone="refused")
+    """Say why an image or a model is refused."""
+    return _render("note.html", title="Refused", sentence=sentence, tone="refused")
 
 
-def told_card(sentence: str, title: str = "") -> str:
-    """A sentence in place of what could have been shown."""
-    return _render("told.html", title=title, sentence=sentence, tone="plain")
+def note_card(sentence: str, title: str = "") -> str:
+    """Show a sentence."""
+    return _render("note.html", title=title, sentence=sentence, tone="plain")
 
 
 def accepted_card(title: str, sentence: str) -> str:
-    """Something that was taken."""
-    return _render("told.html", title=title, sentence=sentence, tone="accepted")
+    """Say that something was accepted."""
+    return _render("note.html", title=title, sentence=sentence, tone="accepted")
 
 
 def banner_card() -> str:
-    """What stands above every page."""
+    """Show the banner of every page."""
     return _render("banner.html", banner=BANNER)
 
 
 def studio_card(studio: Studio) -> str:
-    """What a generator is."""
+    """Describe a generator."""
     return _render("studio.html", studio=studio)
 
 
 def made_card(made: Sequence[Made]) -> str:
-    """Generated images, each beside the training image that it resembles most."""
+    """Show generated images, each beside the training image that it resembles most."""
     pairs = [(one, data_uri(one.pixels), data_uri(one.closest)) for one in made]
     return _render("made.html", pairs=pairs)
 
 
 def walk_card(made: Made, walk: Pixels, first: int, last: int) -> str:
-    """One image of the latent space, its closest training image, and the way it lies on."""
+    """Show one point of the latent space, its closest training image, and the walk through it."""
     return _render(
         "walk.html",
         pair=(made, data_uri(made.pixels), data_uri(made.closest)),
@@ -81,14 +81,14 @@ def walk_card(made: Made, walk: Pixels, first: int, last: int) -> str:
 
 
 def study_card(view: StudyView) -> str:
-    """The ablation, in the tables of the report."""
+    """Show the ablation, in the tables of the report."""
     return _render("study.html", view=view, images=view.images or {}, words=WORDS)
 
 
 def _decided(reading: Reading) -> str:
     model, names = reading.model.trained, reading.class_names
     if model.threshold is None or model.positive is None:
-        return "the most probable class; no threshold is known of this classifier"
+        return "the most probable class; this classifier has no known threshold"
     probability = reading.probabilities[model.positive]
     sign = "at or above" if reading.decision == model.positive else "below"
     return (

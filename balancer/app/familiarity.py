@@ -1,11 +1,11 @@
-"""Whether a film is like those that the classifiers of a workspace have learnt from.
+"""Distance of an image to the training images of the classifiers of a workspace.
 
-A classifier names a class for anything, a photograph too, so the page asks first how far a film
-lies from the training images: the mean distance to the k nearest of them, as Sun 2022 (arXiv
-2204.06507) advises. It does so in two spaces, directions of Lite0 features, which tell films from
-other pictures, and thumbnails of even mean and contrast, which tell upright films from negatives
-and turned ones. What is usual is measured on the validation images, which are as new to the
-training images as any other film.
+A classifier names a class for anything, even a photograph, so the page first measures the distance
+of an image to the training images: the mean distance to the k nearest of them (Sun 2022, arXiv
+2204.06507). It uses two spaces: directions of Lite0 features, which separate radiographs from other
+pictures, and thumbnails of equal mean and contrast, which separate upright radiographs from
+negatives and rotated ones. The usual distance is measured on validation images, which are as new to
+the training images as any other image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,21 +28,21 @@ FEATURES, SHAPE = "Lite0 features", "overall shape"
 NEIGHBOURS = 5
 QUANTILE = 0.995
 MARGIN = 1.1
-"""What the quantile is multiplied by: a few dozen validation images do not show how far it goes."""
+"""Factor of the quantile, since a few dozen validation images do not show the full range."""
 FEWEST = 2
-"""Validation images without which nothing is known of usual distances."""
+"""Smallest number of validation images that show usual distances."""
 _MOST = 2_000
-"""Training images of a class that are looked at; more take time and tell nothing new."""
+"""Largest number of training images used per class; more take time and add nothing."""
 _THUMBNAIL = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How far a film lies from the training images.
+    """Distance of an image to the training images.
 
     Attributes:
-        shares: Space to distance as a share of the limit there; over 1 is too far.
-        n_validation: Images that the limits come from.
+        shares: Space to distance as a share of its limit; above 1 is too far.
+        n_validation: Number of images behind the limits.
     """
 
     shares: Mapping[str, float]
@@ -50,18 +50,19 @@ class Likeness:
 
     @property
     def is_far(self) -> bool:
-        """Whether it lies beyond a limit."""
+        """True if it is beyond a limit."""
         return max(self.shares.values()) > 1
 
-    def told(self) -> str:
-        """The shares in words."""
+    def shares_text(self) -> str:
+        """Return the shares in words."""
         return " and ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
 
     def sentence(self) -> str:
-        """What the page says of it."""
+        """Return the sentence that the page shows."""
         return (
-            f"Distance from the training images: {self.told()} of the limit, which is {MARGIN:g} "
-            f"times what {QUANTILE:.1%} of {self.n_validation} validation images stay under."
+            f"Distance from the training images: {self.shares_text()} of the limit, which is "
+            f"{MARGIN:g} times what {QUANTILE:.1%} of {self.n_validation} validation images stay "
+            "under."
         )
 
 
@@ -73,7 +74,7 @@ class Familiarity:
         validation: uint8 (M, S, S), M >= 2.
         features_of_training: float32 (N, d).
         features_of_validation: float32 (M, d).
-        extractor: Gave these features.
+        extractor: Extractor of these features.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Familiarity:
         }
 
     def of(self, pixels: Pixels) -> Likeness:
-        """Measure a film, uint8 (H, W)."""
+        """Measure an image, uint8 (H, W)."""
         image = resize_square(pixels, self._size)[None]
         spaces = {
             FEATURES: _directions(features_of(self._extractor, image)),
@@ -110,16 +111,16 @@ class Familiarity:
         )
 
     def refuse_far(self, film: Film) -> Likeness:
-        """Measure a film and refuse one that is too unlike the training images.
+        """Measure an image, and refuse one that is too unlike the training images.
 
         Raises:
-            RefusedFilmError: It lies beyond a limit.
+            RefusedFilmError: It is beyond a limit.
         """
         found = self.of(film.pixels)
         if found.is_far:
             raise RefusedFilmError(
-                "An upright chest film like the training images was wanted, but this image is too "
-                f"far from them for any answer to mean something ({found.told()} of the limit); "
+                "The page needs an upright radiograph like the training images, but this image is "
+                f"too far from them for a meaningful answer ({found.shares_text()} of the limit); "
                 "choose another file, or a classifier that was trained on such images."
             )
         return found
@@ -131,13 +132,13 @@ def measure_familiarity(
     """Prepare the check on the images of an index.
 
     Args:
-        index: Its training and validation images are read.
-        size: Side at which they are read.
-        extractor: Of Lite0 features.
-        cache: Folder of kept features.
+        index: Index whose training and validation images are read.
+        size: Side in pixels at which they are read.
+        extractor: Extractor of Lite0 features.
+        cache: Folder of cached features.
 
     Returns:
-        None where there are too few images.
+        None if there are too few images.
     """
     parts = {
         split: [part for part in _by_class(index, split, size) if len(part)]
@@ -147,7 +148,7 @@ def measure_familiarity(
     if counts["train"] == 0 or counts["val"] < FEWEST:
         return None
     features = {
-        # One class after the other, as `quality` asks for them, so that its cache serves here too.
+        # One class after the other, as in `quality`, so that its cache is used here too.
         split: np.concatenate([features_of(extractor, part, cache=cache) for part in images])
         for split, images in parts.items()
     }
@@ -171,7 +172,7 @@ def _directions(features: npt.NDArray[np.float32]) -> FloatArray:
 
 
 def _shapes(images: Pixels) -> FloatArray:
-    """Thumbnails of mean 0 and norm 1, flat: squared distances are 2 (1 - correlation)."""
+    """Return flat thumbnails of mean 0 and norm 1; squared distances are 2 (1 - correlation)."""
     small = np.stack([resize_square(image, _THUMBNAIL) for image in images]).astype(np.float64)
     flat = small.reshape(len(images), -1)
     flat -= flat.mean(axis=1, keepdims=True)
@@ -180,6 +181,6 @@ def _shapes(images: Pixels) -> FloatArray:
 
 
 def _nearest(values: FloatArray, training: FloatArray) -> FloatArray:
-    """Mean distance to the nearest training images, float64 (N,)."""
+    """Return the mean distance to the nearest training images, float64 (N,)."""
     k = min(NEIGHBOURS, len(training))
     return np.asarray(np.partition(distances(values, training), k - 1, axis=1)[:, :k].mean(axis=1))

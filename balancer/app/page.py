@@ -1,4 +1,4 @@
-"""The layout of the page; what it shows is made by the desk."""
+"""The layout of the page; the desk makes its content."""
 
 import importlib.resources
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from balancer.app.cards import banner_card, told_card
+from balancer.app.cards import banner_card, note_card
 from balancer.app.desk import DECIDED, Desk
 from balancer.app.generation import MOST_IMAGES, N_DIRECTIONS
 
@@ -31,7 +31,7 @@ def build_page(desk: Desk) -> Any:
 
 
 def theme() -> Any:
-    """Plain, with the fonts of the system."""
+    """Return a plain theme with the fonts of the system."""
     return gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -41,7 +41,7 @@ def theme() -> Any:
 
 
 def style() -> str:
-    """Style sheet of the cards."""
+    """Return the style sheet of the cards."""
     return (importlib.resources.files("balancer.app") / "templates" / "page.css").read_text("utf-8")
 
 
@@ -59,7 +59,7 @@ def _classify_tab(desk: Desk) -> None:
                 elem_id="mapped",
             )
         with gr.Column(scale=3, min_width=240):
-            gr.HTML(told_card(desk.samples_are, "Samples"))
+            gr.HTML(note_card(desk.samples_are, "Samples"))
             samples = gr.Gallery(
                 [(str(sample.path), sample.caption) for sample in desk.samples],
                 show_label=False,
@@ -74,15 +74,15 @@ def _classify_tab(desk: Desk) -> None:
     result = gr.HTML(desk.classify(None, names, DECIDED), elem_id="readings")
     with gr.Accordion("Add a classifier from its files", open=False, elem_id="add-model"):
         gr.HTML(
-            told_card(
+            note_card(
                 "classifier.safetensors and classifier.json together, as `balancer classify` wrote "
-                "them. Nothing else is taken: other formats can run code when they are loaded."
+                "them. Nothing else is accepted: other formats can run code when they are loaded."
             )
         )
         files = gr.File(
             label="Both files", file_count="multiple", height=120, elem_id="model-files"
         )
-        taken = gr.HTML()
+        answer = gr.HTML()
 
     def pick(event: gr.SelectData) -> str:
         return str(desk.samples[int(event.index)].path)
@@ -90,12 +90,12 @@ def _classify_tab(desk: Desk) -> None:
     def add(chosen_files: Sequence[str] | None, chosen: list[str]) -> tuple[Any, Any, str]:
         if not chosen_files:
             return gr.skip(), gr.skip(), ""
-        told, name = desk.add_model(chosen_files)
+        card, name = desk.add_model(chosen_files)
         now = chosen if name is None or name in chosen else [*chosen, name]
         return (
             gr.update(choices=list(desk.models), value=now),
             gr.update(choices=[DECIDED, *desk.class_names(now)]),
-            told,
+            card,
         )
 
     asked = [film, models, mapped]
@@ -105,8 +105,8 @@ def _classify_tab(desk: Desk) -> None:
     upload.clear(lambda: None, None, film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
     samples.select(pick, None, film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
     gr.on([models.change, mapped.change], desk.classify, asked, result, **_SHOWN)
-    files.upload(add, [files, models], [models, mapped, taken], **_SHOWN)
-    files.clear(lambda: "", None, taken, **_QUIET)
+    files.upload(add, [files, models], [models, mapped, answer], **_SHOWN)
+    files.clear(lambda: "", None, answer, **_QUIET)
 
 
 def _generated_tab(desk: Desk) -> None:
@@ -127,7 +127,9 @@ def _generated_tab(desk: Desk) -> None:
             with gr.Row():
                 start = gr.Number(0, label="From image", precision=0, minimum=0, elem_id="from")
                 end = gr.Number(1, label="To image", precision=0, minimum=0, elem_id="to")
-                share = gr.Slider(0, 1, 0.5, step=0.01, label="Place on the way", elem_id="share")
+                share = gr.Slider(
+                    0, 1, 0.5, step=0.01, label="Position between them", elem_id="share"
+                )
             with gr.Row():
                 amounts = [
                     gr.Slider(-6, 6, 0, step=0.1, label=f"Direction {number + 1}", min_width=140)
@@ -139,7 +141,7 @@ def _generated_tab(desk: Desk) -> None:
                 elem_id="explored",
             )
             gr.HTML(
-                told_card(
+                note_card(
                     "Directions are those of the latent space that change the generator's first "
                     "layer most, in standard deviations of a latent; a few of them leave the "
                     "region it was trained on."

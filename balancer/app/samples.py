@@ -1,4 +1,4 @@
-"""Films to try the page with."""
+"""Images to try the page with."""
 
 import importlib.resources
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ _MOST = 12
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One film.
+    """One image to try.
 
     Attributes:
-        path: Of its file.
-        caption: What is known of it.
+        path: Path to the file.
+        caption: Text below it.
     """
 
     path: Path
@@ -24,10 +24,10 @@ class Sample:
 
 
 def find_samples(index: Index | None) -> tuple[str, list[Sample]]:
-    """A few films of each class, and a sentence that says what they are.
+    """Return a sentence about the samples, and a few images of each class.
 
-    They are validation images: training images would flatter every classifier, and test images
-    shall be looked at once. Without an index they are the bundled drawings.
+    They are validation images: training images would flatter every classifier, and test images are
+    read once. Without an index they are the bundled drawings.
     """
     if index is None:
         found = _drawings()
@@ -39,9 +39,9 @@ def find_samples(index: Index | None) -> tuple[str, list[Sample]]:
         for record in index.select("val", label)[:per_class]
     ]
     return (
-        "Validation images of this workspace, under the names of their classes: no classifier of "
-        "it has learnt from them, but thresholds and snapshots were chosen on them.",
-        # Browsers show no DICOM file, and a row of an archive is no file.
+        "Validation images of this workspace, under the names of their classes: no classifier "
+        "has learnt from them, but thresholds and snapshots were chosen on them.",
+        # Browsers show no DICOM file, and a row of a NumPy archive is no file.
         [
             one
             for one in samples

@@ -1,4 +1,4 @@
-"""Start the page on this machine, for this machine."""
+"""The server of the page, reachable from this machine only."""
 
 import importlib.util
 import os
@@ -22,11 +22,11 @@ _OWN_NAMES = (LOOPBACK, "localhost")
 _App = Callable[[Any, Any, Any], Awaitable[None]]
 _LARGEST_UPLOAD = "1gb"
 _SILENT = {
-    # Read when gradio is imported; without them it looks for its makers' servers.
+    # Read when gradio is imported; without them it contacts the servers of its makers.
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
-    # Gradio asks its own page whether it is up; no proxy shall be asked for that.
+    # Gradio requests its own page once; that must not go through a proxy.
     "NO_PROXY": f"{LOOPBACK},localhost",
     "no_proxy": f"{LOOPBACK},localhost",
 }
@@ -37,7 +37,7 @@ class Server:
     """A page that is being served.
 
     Attributes:
-        url: Where.
+        url: Address of the page.
     """
 
     url: str
@@ -60,17 +60,17 @@ class Server:
 
 
 class OwnPages:
-    """Refuse what pages of other places send: forms may be sent anywhere, and fill the disk.
+    """Refuse requests that pages of other sites send; a form there could fill the disk.
 
     Args:
-        app: Answers the rest.
+        app: Application that answers all other requests.
     """
 
     def __init__(self, app: _App) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Browsers name the page that asks, but for plain visits."""
+        """Check the origin that browsers send with every request but plain visits."""
         origins = [value for name, value in scope.get("headers", ()) if name == b"origin"]
         if all(urlsplit(one.decode("latin-1")).hostname in _OWN_NAMES for one in origins):
             await self._app(scope, receive, send)
@@ -81,11 +81,11 @@ class OwnPages:
 
 
 async def _fetch_nothing(url: str, cache_dir: str) -> str:
-    raise EnvironmentFault("This page takes files alone and fetches no address.")
+    raise EnvironmentFault("This page accepts files only and fetches no address.")
 
 
 def require_gradio() -> None:
-    """Refuse to begin without the optional package.
+    """Refuse to start without the optional package.
 
     Raises:
         EnvironmentFault: Gradio is not installed.
@@ -98,10 +98,10 @@ def require_gradio() -> None:
 
 
 def choose_port(wanted: int) -> int:
-    """The port to listen at; 0: any that is free.
+    """Return the port to listen on; 0 for any free port.
 
     Raises:
-        EnvironmentFault: Another program listens there.
+        EnvironmentFault: Another program uses the port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,11 +117,11 @@ def choose_port(wanted: int) -> int:
 
 
 def start(desk: "Desk", *, port: int, browser: bool) -> Server:
-    """Serve the page in threads of their own, at the loopback address alone.
+    """Serve the page in its own threads, at the loopback address only.
 
     Args:
-        desk: What the page shows.
-        port: Where to listen; 0: at any free port.
+        desk: Content of the page.
+        port: Port to listen on; 0 for any free port.
         browser: Open the page in the user's browser.
 
     Raises:
@@ -145,10 +145,10 @@ def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
 
     from balancer.app.page import build_page, style, theme
 
-    # A forged upload may name an address in place of a file, and gradio would fetch it.
+    # A forged upload can name an address instead of a file, and gradio would fetch it.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
     page = build_page(desk)
-    # A page elsewhere may rebind its own name to this address; only requests by ours are answered.
+    # Another site can rebind its name to this address; only our own names are answered.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(_OWN_NAMES))
     _, url, _ = page.launch(
         server_name=LOOPBACK,

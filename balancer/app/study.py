@@ -1,4 +1,4 @@
-"""The ablation of a workspace, as the page shows it."""
+"""The ablation of a workspace on the page."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -25,26 +25,26 @@ _CAPTIONS = {
     "roc": "ROC curves.",
     "precision-recall": "Precision and recall.",
     "balance": "Training images of each class in each arm.",
-    "calibration": "How far probabilities are from frequencies.",
+    "calibration": "Distance of probabilities from frequencies.",
     "reliability": "Predicted probabilities against frequencies.",
     "confusion": "Confusion of the classes.",
 }
 """Pictures that `balancer report` draws of an ablation, in the order of the page."""
 _SHRINK = 1.4
-"""Pixels of such a picture per pixel of a page."""
+"""Pixels of a picture per pixel of the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
-        word: The verdict in a word; empty where there is none.
+        word: The verdict in a word; empty if there is none.
         sentence: The verdict, or why there is none.
         blocks: Tables and texts.
         pictures: Figures of the report.
         images: Name of a figure to its address and size.
-        note: What has to be known of the pictures.
+        note: Note on the pictures.
     """
 
     word: str
@@ -56,7 +56,7 @@ class StudyView:
 
 
 def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
-    """Read the ablation of a workspace, if there is one of today's images."""
+    """Read the ablation of a workspace, if there is one of the current index."""
     try:
         result = read_result(workspace.ablation_dir, AblateMetrics)
     except BalancerError as error:
@@ -65,18 +65,18 @@ def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
         return StudyView(
             "",
             f"There is no ablation in {workspace.root} yet: `balancer ablate` makes one, and "
-            "`balancer ablate --dry-run` says beforehand how long it takes.",
+            "`balancer ablate --dry-run` estimates its duration.",
         )
     if index_hash is None:
         return StudyView(
             "",
-            f"There is no index.csv in {workspace.root} to hold the ablation against; run "
+            f"There is no index.csv in {workspace.root} to compare the ablation with; run "
             "`balancer prepare` on the same images again.",
         )
     if result.inputs.get("index") != index_hash:
         return StudyView(
             "",
-            "The ablation is of other images or splits than today's index.csv; run `balancer "
+            "The ablation is of other images or splits than the current index.csv; run `balancer "
             "ablate --force`.",
         )
     return _view(workspace, result)

@@ -1,4 +1,4 @@
-"""Films that a user hands in: read by the one reader, or refused with the reason."""
+"""Images that a user uploads: read by the one reader, or refused with the reason."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -10,26 +10,25 @@ from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read
 from balancer.errors import DataError
 
 _MOST_COLOUR = 0.05
-"""Share of coloured pixels from which an image is a photograph or a drawing; markers and lines of
-text on a film stay below a hundredth."""
+"""Largest share of coloured pixels of a radiograph; markers and text stay below 0.01."""
 _MARKS = 0.001
 _DICOM = b"DICM"
 
 
 class RefusedFilmError(DataError):
-    """An image that no classifier is asked about; its text is the whole reason."""
+    """An image that is not classified; the message is the whole reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film that may be classified.
+    """An uploaded image that may be classified.
 
     Attributes:
-        name: Of the file.
+        name: Name of the file.
         image_id: SHA-256 of the file's bytes, in hex, as in `index.csv`.
         pixels: uint8 (H, W), upright.
-        synthetic: The file says that it was generated.
-        marked: It has coloured marks.
+        synthetic: True if the file is marked as generated.
+        marked: True if it has coloured marks.
     """
 
     name: str
@@ -42,16 +41,15 @@ class Film:
 def read_film(path: Path, limits: DataConfig) -> Film:
     """Read a file that a user chose.
 
-    Generated images are read too, since one may want to know what a classifier says of them; what
-    they are stands in `synthetic`.
+    Generated images are read too, so that they can be classified; `synthetic` says what they are.
 
     Args:
-        path: Of the file, whatever it is.
-        limits: Sizes that a film may have.
+        path: Path to the file, of any kind.
+        limits: Sizes that an image may have.
 
     Raises:
         RefusedFilmError: It is no readable PNG or JPEG, a colour picture, empty, or of a size or
-            shape that no film has.
+            shape outside the limits.
     """
     try:
         data = read_bytes(path)
@@ -83,7 +81,7 @@ def _why_no_film(pixels: Pixels, colour: float, limits: DataConfig) -> str:
 
 def _refused(reason: str) -> RefusedFilmError:
     return RefusedFilmError(
-        f"A chest radiograph as PNG or JPEG was wanted, but {reason}; choose another file."
+        f"The page needs a chest radiograph as PNG or JPEG, but {reason}; choose another file."
     )
 
 

@@ -105,10 +105,9 @@ def cell(value: Any) -> str:
 
 
 def without_machine_paths(value: Any) -> Any:
-    """The same JSON value with folders of this machine cut to their last name.
+    """Cut folders of this machine to their last name in a JSON value.
 
-    A report is handed on; where the data lay, and in whose home, is nobody's business, and the
-    hashes beside it say better which files they were.
+    A report is passed on; the location of the data is private, and the hashes identify the files.
     """
     if isinstance(value, Mapping):
         return {key: without_machine_paths(inner) for key, inner in value.items()}

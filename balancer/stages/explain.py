@@ -214,7 +214,7 @@ def _explain(
         maps,
         table.labels,
         index.classes,
-        title=f"Where Grad-CAM of {target} lies, {len(rows)} test images",
+        title=f"Grad-CAM of {target} by region, {len(rows)} test images",
         path=folder / "where-it-looks.png",
     )
     return ExplainMetrics(

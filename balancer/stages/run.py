@@ -52,5 +52,5 @@ def run(
 
 
 def summary(result: StageResult[ReportMetrics]) -> list[RenderableType]:
-    """What the terminal shows of a result."""
+    """Return what the terminal shows of a result."""
     return report.summary(result)

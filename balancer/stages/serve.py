@@ -35,9 +35,9 @@ def run(
         config: Section `data` says what size a film may have, `gate` what a near copy is.
         workspace: Reads `index/`, `classify/`, `gan/`, `ablation/` and `report/`; writes caches
             alone.
-        force: Of no meaning here.
+        force: Not used.
         models: Folders of further classifiers.
-        port: Where to listen; 0: at any free port.
+        port: Port to listen on; 0 for any free port.
         browser: Open the page in the user's browser.
 
     Raises:
@@ -93,7 +93,7 @@ def run(
 
 
 def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
+    """Return what the terminal shows of a result."""
     models = ", ".join(result.metrics["models"]) or "none"
     return [
         f"Serving at {result.metrics['url']} to this machine alone; Ctrl-C stops it.\n"
