@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from balancer.quality.gate import checks, verdict
 
 from balancer.quality.assess import ClassImages, assess
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import load_extractor
-from balancer.quality.gate import checks, verdict
 
 
 def images(n: int, seed: int) -> np.ndarray:

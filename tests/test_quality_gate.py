@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from balancer.quality.gate import checks
 
 from balancer.quality.assess import ClassImages, assess
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import load_extractor
-from balancer.quality.gate import checks
 from balancer.quality.screen import Screen
 from support.planted_generators import Images, planted
 from support.tiny_pipeline import draw_folder

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from balancer.quality.identity import class_distances, judged_shares
+from balancer.quality.judge import degraded
 
 from balancer.quality.descriptors import STATISTICS, edge_histograms, trivial_statistics
 from balancer.quality.distances import Kernels, kid_difference_interval, kid_of_all
-from balancer.quality.identity import class_distances, judged_shares
-from balancer.quality.judge import degraded
 from balancer.quality.probes import separation, train_judge, usefulness
 
 

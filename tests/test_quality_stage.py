@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from balancer.quality.selection import SnapshotJudge
 from PIL import Image
 
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.errors import IntegrityError
-from balancer.quality.selection import SnapshotJudge
 from balancer.results import MissingStage
 from balancer.stages import quality, report
 from balancer.workspace import Workspace

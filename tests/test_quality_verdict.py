@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from balancer.quality.gate import Check, checks, failures, verdict
 
 from balancer.quality.config import GateConfig
-from balancer.quality.gate import Check, checks, failures, verdict
 
 
 def figures(**changes: Any) -> dict[str, Any]:

@@ -1,26 +1,21 @@
 """Where arms get images that no camera took: the fold's generators, trained or not."""
 
 from collections.abc import Sequence
-from contextlib import closing
-
-import numpy as np
-import torch
 
 from balancer.ablation.arms import Arm
 from balancer.ablation.material import Maker, held_back_maker, images_wanted
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.index import ImageSet, Index
-from balancer.data.io import Pixels, resize_square
+from balancer.data.io import Pixels
 from balancer.data.roots import Roots
 from balancer.errors import DataError
 from balancer.manifest import SyntheticRecord, read_table
 from balancer.results import read_result
-from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fingerprint
+from balancer.synthetic.dcgan import UntrainedSource, load_dcgan
+from balancer.synthetic.gates import load_with_rejects, synthetic_fingerprint
+from balancer.synthetic.source import SyntheticSource, draw_resized
 from balancer.workspace import Workspace
-from gan.checkpoint import LoadedGenerator
-from gan.networks import Generator
-from gan.sample import generate
 
 
 def maker_of(
@@ -40,9 +35,9 @@ def maker_of(
     if arm.family in ("gan", "gan-filtered", "gan-pretrain"):
         return _generated(place, index, size, only_accepted=arm.family == "gan-filtered")
     if arm.family == "mislabelled":
-        return _of_the_largest_class(place, index, size)
+        return _drawn_from(load_dcgan(largest_class(index), place, index), size)
     if arm.family == "noise":
-        return _untrained(config, size, seed)
+        return _drawn_from(UntrainedSource(config.gan, seed), size)
     if arm.family == "held-back-real":
         return held_back_maker(index, real, seed)
     return None
@@ -68,7 +63,7 @@ def images_hash(arm: Arm, place: Workspace, index: Index) -> str | None:
 
 def _generated(place: Workspace, index: Index, size: int, *, only_accepted: bool) -> Maker:
     """The images that `synthesize` left in the fold, the first ones by number."""
-    records = load_made(place, index)
+    records = load_with_rejects(place, index)
 
     def make(label: str, count: int) -> Pixels:
         if only_accepted:
@@ -105,32 +100,14 @@ def _require_screen(place: Workspace) -> None:
         )
 
 
-def _of_the_largest_class(place: Workspace, index: Index, size: int) -> Maker:
-    loaded = load_generator_for(largest_class(index), place, index)
-
-    def make(label: str, count: int) -> Pixels:
-        return _draw(loaded, count, size, loaded.metadata.seed)
-
-    return make
-
-
 def largest_class(index: Index) -> str:
     """The class with the most training images, the first of equals by name."""
     counts = index.counts("train")
     return max(sorted(counts), key=lambda label: counts[label])
 
 
-def _untrained(config: BalancerConfig, size: int, seed: int) -> Maker:
+def _drawn_from(source: SyntheticSource, size: int) -> Maker:
     def make(label: str, count: int) -> Pixels:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            generator = Generator(config.gan)
-        return _draw(generator, count, size, seed)
+        return draw_resized(source, count, size)
 
     return make
-
-
-def _draw(source: LoadedGenerator | Generator, count: int, size: int, seed: int) -> Pixels:
-    with closing(generate(source, start=0, count=count, seed=seed)) as batches:
-        images = [image for _, batch in batches for image in batch]
-    return np.stack([resize_square(image, size) for image in images])

@@ -14,7 +14,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.evaluation.external import External
 from balancer.manifest import HELD_BACK, ImageRecord
-from balancer.quality.gate import failures as gate_failures
+from balancer.quality.records import QualityMetrics
 from balancer.results import read_result
 from balancer.workspace import Workspace
 
@@ -117,14 +117,11 @@ def gates_of_folds(study: Study) -> dict[str, Any]:
     """What the gate said of each fold's images."""
     found: dict[str, Any] = {}
     for fold in study.plan.folds:
-        result = read_result(study.workspace.fold(fold.name).quality_dir)
+        result = read_result(study.workspace.fold(fold.name).quality_dir, QualityMetrics)
         if result is None:
             continue
         found[fold.name] = {
-            label: {
-                "passed": entry["gate"]["passed"],
-                "failures": gate_failures(entry["gate"]),
-            }
-            for label, entry in result.metrics["classes"].items()
+            label: {"passed": entry.gate.passed, "failures": entry.gate.failures}
+            for label, entry in result.metrics.classes.items()
         }
     return found

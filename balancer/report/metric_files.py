@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.drawing.numbers import METRICS
-from balancer.quality.gate import failures
+from balancer.quality.records import ClassQuality, QualityMetrics
+from balancer.quality.summary import NOT_ASKED
 from balancer.report.material import Material
 
 FOLDER = "metrics"
@@ -42,9 +43,10 @@ def _files(material: Material) -> dict[str, Figures]:
     arms = {} if material.ablation is None else material.ablation["metrics"]["arms"]
     for name, arm in arms.items():
         files[f"ablation-{name}"] = _scores(arm["metrics"]) | {"verdict": arm["verdict"]["word"]}
-    classes = {} if material.quality is None else material.quality["metrics"]["classes"]
-    for label, entry in classes.items():
-        files[f"images-{label}"] = _of_images(entry)
+    if material.quality is not None:
+        metrics = QualityMetrics.model_validate(material.quality["metrics"])
+        for label, quality in metrics.classes.items():
+            files[f"images-{label}"] = _of_images(quality)
     return files
 
 
@@ -53,12 +55,13 @@ def _scores(metrics: Mapping[str, Any]) -> Figures:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _of_images(entry: Mapping[str, Any]) -> Figures:
-    """KID by every extractor, beside validation images, and the answer of the gate."""
+def _of_images(quality: ClassQuality) -> Figures:
+    """Return KID by every extractor, to validation images, and the verdict of the gate."""
     kid: Figures = {
-        name: metric["value"]
-        for name, metric in entry["against"]["validation"].items()
+        name: distance.value
+        for name, distance in quality.against["validation"].items()
         if name.startswith("kid[")
     }
-    words = {True: "passes", False: f"fails {', '.join(failures(entry['gate']))}"}
-    return kid | {"gate": words.get(entry["gate"]["passed"], "too few images to ask everything")}
+    gate = quality.gate
+    words = {True: "passes", False: f"fails {', '.join(gate.failures)}", None: NOT_ASKED}
+    return kid | {"gate": words[gate.passed]}

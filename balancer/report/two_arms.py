@@ -15,7 +15,7 @@ from balancer.errors import IntegrityError
 from balancer.evaluation.predictions import Predictions, read_predictions
 from balancer.evaluation.trained import ARMS, trained_arm
 from balancer.manifest import fingerprint
-from balancer.quality.gate import failures
+from balancer.quality.records import QualityMetrics
 from balancer.report.tables import comparison_rows
 from balancer.results import UntypedResult, difference
 from classifier.metrics import paired_differences
@@ -152,7 +152,8 @@ def _sentence(rows: Sequence[Mapping[str, Any]]) -> str:
 def _gate_sentence(quality: UntypedResult | None) -> str:
     if quality is None:
         return " The quality of the synthetic images was not measured."
-    failed = {label: failures(entry["gate"]) for label, entry in quality.metrics["classes"].items()}
+    classes = QualityMetrics.model_validate(quality.metrics).classes
+    failed = {label: entry.gate.failures for label, entry in classes.items()}
     return "".join(
         f" The synthetic images of {label} fail the quality gate ({', '.join(names)}), so this "
         "speaks of these images, not of what good ones would do."
