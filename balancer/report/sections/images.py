@@ -1,6 +1,6 @@
 """Real and synthetic images side by side, and the verdict of the quality gate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from balancer.drawing.wording import number
@@ -27,14 +27,14 @@ def images_section(material: Material) -> Section:
             f"Every split has generators of its own; these are the images of {material.fold}, the "
             "first."))  # fmt: skip
         for label, quality in _classes(material.fold_quality).items():
-            blocks += _class(material, label, quality, "split-")
+            blocks += class_blocks(material.has_picture, label, quality, "split-")
     if folds:
         blocks += [Heading("Generators of all splits"), _folds(folds)]
     if material.quality is not None:
         own = [
             block
             for label, quality in _classes(material.quality).items()
-            for block in _class(material, label, quality, "")
+            for block in class_blocks(material.has_picture, label, quality, "")
         ]
         blocks += (
             own if material.fold_quality is None
@@ -52,19 +52,30 @@ def _classes(result: Mapping[str, Any]) -> Mapping[str, ClassQuality]:
     return QualityMetrics.model_validate(result["metrics"]).classes
 
 
-def _class(material: Material, label: str, quality: ClassQuality, prefix: str) -> Iterator[Block]:
+def class_blocks(
+    has_picture: Callable[[str], bool], label: str, quality: ClassQuality, prefix: str
+) -> Iterator[Block]:
+    """Compose the pictures, the gate and the figures of one class.
+
+    Args:
+        has_picture: Whether a picture of that name is in the report's folder.
+        label: The class.
+        quality: Its entry in the result of `balancer quality`.
+        prefix: Prefix of the names of its pictures.
+    """
+
     def named(name: str) -> str:
         return f"{prefix}{name}-{label}"
 
     yield Heading(f"{label}: {_GATE[quality.gate.passed]}")
-    if material.has_picture(named("beside")):
+    if has_picture(named("beside")):
         yield Figure(
             named("beside"), f"Real training images left, synthetic ones right, of {label}.",
             f"Real training images (left) and synthetic ones (right): {label}", kind="pixels",
         )  # fmt: skip
     yield _gate(quality.gate)
     yield _others(label, quality)
-    if material.has_picture(named("closest")):
+    if has_picture(named("closest")):
         yield Figure(
             named("closest"),
             f"The synthetic images of {label} most like a training image, each above that image.",
@@ -75,9 +86,9 @@ def _class(material: Material, label: str, quality: ClassQuality, prefix: str) -
         Figure(name, f"Main axes of the features ({space}) of real and synthetic images.",
                f"Features of real and synthetic images, {space}: {label}")
         for space in quality.memorization.distance
-        if material.has_picture(name := named(f"map-{space}"))
+        if has_picture(name := named(f"map-{space}"))
     ]  # fmt: skip
-    if material.has_picture(named("interpolation")):
+    if has_picture(named("interpolation")):
         folded.append(Figure(
             named("interpolation"), f"Images between pairs of latent vectors, {label}.",
             f"From latent to latent, row by row: {label}", kind="pixels"))  # fmt: skip
