@@ -116,7 +116,7 @@ def test_strict_refuses_after_everything_is_written(copied: Workspace, data: Pat
         data, ONE, "gate.max_trivial_auroc=1", "gate.min_coverage=0", "gate.max_similarity=1",
         "gate.max_twins=1", "gate.max_near_copies=1", "gate.min_own_class=0",
     )  # fmt: skip
-    with pytest.raises(IntegrityError, match=r"COVID \(.*diversity.*coverage"):
+    with pytest.raises(IntegrityError, match=r"COVID \("):
         quality.run(hopeless, copied, force=True, strict=True)
     assert metrics_of(copied.quality_dir)["classes"]["COVID"]["gate"]["passed"] is False
     entry = quality.run(passing, copied, force=True).metrics.classes["COVID"]
