@@ -1,5 +1,8 @@
 """The arithmetic of the gate's verdict, on invented figures."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from balancer.quality import checks
@@ -189,3 +192,10 @@ def test_a_new_check_reaches_the_verdict_the_terminal_and_the_report(
     blocks = class_blocks(lambda picture: False, MINE, quality, "")
     tables = [block for block in blocks if isinstance(block, Table)]
     assert [answer.name, "fail", answer.sentence] in [row for t in tables for row in t.rows]
+
+
+def test_the_documentation_names_every_limit_and_its_default() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "quality.md").read_text()
+    stated = {name: float(n) for name, n in re.findall(r"`gate\.(\w+)` \(([\d.]+)\)", page)}
+    assert stated == GateConfig().model_dump()
+    assert all(f"`{check.name}" in page for check in CHECKS)

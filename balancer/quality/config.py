@@ -39,8 +39,8 @@ class GateConfig(ConfigSection):
     near_copy_correlation: Annotated[float, Field(gt=0, le=1)] = 0.90
     """Correlation of aligned pixels at or above which an image is a near copy."""
     near_copy_distance: Annotated[float, Field(ge=0, lt=1)] = 0.60
-    """Feature distance to a training image, as a share of that of held-out images, at or below which
-    an image is a near copy."""
+    """Feature distance to a training image, as a share of that of held-out images, at or below
+    which an image is a near copy."""
     outlier_distance: Annotated[float, Field(gt=1)] = 1.5
     """The same share above which an image is an outlier of its class."""
     confidence_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.05
