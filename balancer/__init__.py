@@ -1,1 +1,74 @@
-"""Honest class balancing for medical images."""
+"""Honest class balancing for medical images.
+
+Load a configuration, run the stages in a workspace, and read their typed results:
+
+    >>> from balancer import load_config
+    >>> config = load_config("smoke", options={"gan.images_shown": 8000})
+    >>> config.gan.images_shown
+    8000
+
+`run(config, "workspace")` then does the whole job; docs/python.md has more.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from balancer.api import (
+        ablate,
+        apply_lungs,
+        audit,
+        classify,
+        evaluate,
+        explain,
+        find_learning_rate,
+        measure_quality,
+        prepare,
+        run,
+        synthesize,
+        train_gan,
+        train_lungs,
+        write_report,
+    )
+    from balancer.config import BalancerConfig, load_config
+    from balancer.errors import BalancerError
+    from balancer.workspace import Workspace
+
+__all__ = [
+    "BalancerConfig",
+    "BalancerError",
+    "Workspace",
+    "ablate",
+    "apply_lungs",
+    "audit",
+    "classify",
+    "evaluate",
+    "explain",
+    "find_learning_rate",
+    "load_config",
+    "measure_quality",
+    "prepare",
+    "run",
+    "synthesize",
+    "train_gan",
+    "train_lungs",
+    "write_report",
+]
+
+_HOMES = {
+    "BalancerConfig": "balancer.config",
+    "BalancerError": "balancer.errors",
+    "Workspace": "balancer.workspace",
+    "load_config": "balancer.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that `import balancer` loads nothing heavy."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "balancer.api")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""How this process holds on to memory: glibc gives large blocks back, and asks for them anew."""
+"""The memory allocator of this process: keep large freed blocks instead of returning them."""
 
 import ctypes
 import platform
@@ -8,15 +8,15 @@ _NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library reuse large freed blocks in place of returning them to the system.
+    """Make the C library reuse large freed blocks instead of returning them to the system.
 
-    Networks on a CPU allocate the same large tensors at every step. By default glibc maps each of
-    those above 32 MiB anew and unmaps it after, and the system clears every page of it again, which
-    can take as long as the arithmetic. The price is that the process keeps its peak memory until it
-    ends.
+    Networks on a CPU allocate the same large tensors at every step. By default glibc maps each
+    tensor above 32 MiB anew and unmaps it afterwards, and the system clears all of its pages each
+    time, which can take as long as the arithmetic. The cost: the process keeps its peak memory
+    until it ends.
 
     Returns:
-        Whether anything was changed; false where the C library is another.
+        True if anything changed; False with another C library.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

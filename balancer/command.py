@@ -1,15 +1,14 @@
-"""How every command runs: configuration, lock, missing stages first, and one sentence for a fault.
+"""The run of a command: configuration, lock, missing stages first, one sentence for an error.
 
 Nothing heavy is imported before a stage is called.
 """
 
-import importlib
 import logging
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,20 +19,18 @@ from balancer.errors import DISK_FAULTS, BalancerError, EnvironmentFault, senten
 from balancer.options import Request
 
 if TYPE_CHECKING:
-    from balancer.config import BalancerConfig
-    from balancer.results import UntypedResult
-    from balancer.workspace import Workspace
+    from balancer.results import StageResult
 
 log = logging.getLogger("balancer")
 
 
-def call_stage(command: str, request: Request, **extra: object) -> None:
-    """Run one stage as the user asked, show its result, and end with the exit code of a fault.
+def call_stage(command: str, request: Request, **extra: Any) -> None:
+    """Run one stage, show its result, and exit with the code of the error if there is one.
 
     Args:
-        command: Name of the command, which is that of the stage.
-        request: What all commands share.
-        extra: Arguments of the stage's `run`.
+        command: Name of the command and of the stage.
+        request: Values of the options that all commands share.
+        extra: Further arguments of the `run` of the stage.
     """
     _start_logging(request.verbosity)
     _stop_cleanly_on_sigterm()
@@ -41,7 +38,9 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
     try:
         _show(_execute(command, request, extra), as_json=request.as_json)
         if command == "serve":
-            _stage(command).wait()  # out of the lock, so that other commands may write meanwhile
+            from balancer.execution import stage_of
+
+            stage_of(command).wait()  # outside the lock, so that other commands can write
     except BalancerError as error:
         _fail(error, error.exit_code, request.verbosity)
     except KeyboardInterrupt as error:
@@ -55,35 +54,35 @@ def call_stage(command: str, request: Request, **extra: object) -> None:
             _fail_unforeseen(error, request.verbosity)
         where = f" of {error.filename}" if error.filename else ""
         sentence = f"The files{where} could not be written or read: {error.strerror}; free some"
-        sentence += " space, mend the rights, or choose another --workspace."
+        sentence += " space, change the permissions, or choose another --workspace."
         _fail(error, EnvironmentFault.exit_code, request.verbosity, sentence)
-    except Exception as error:  # the last door: an unforeseen fault must still be one sentence
+    except Exception as error:  # an unforeseen error must still be one sentence
         _fail_unforeseen(error, request.verbosity)
 
 
 def _stopped(request: Request) -> str:
     from balancer.workspace import Workspace
 
-    said = "Stopped; nothing half-written was left"
+    sentence = "Stopped; no half-written result is left"
     unfinished = Workspace(request.workspace).unfinished_index_dir
     if unfinished.is_dir():
         from balancer.data.ingest.journal import JOURNAL_NAME
 
-        if (unfinished / JOURNAL_NAME).is_file():  # without it there is nothing to go on from
-            said += " but what was read of the images, so that the same command goes on there"
-    return f"{said}."
+        if (unfinished / JOURNAL_NAME).is_file():  # without it nothing can be resumed
+            sentence += "; the images read so far are kept, re-run to resume"
+    return f"{sentence}."
 
 
 def list_layouts(context: click.Context) -> None:
-    """Print the archives that `prepare` can read, and leave."""
-    from balancer.data.layouts.listing import layout_page
+    """Print the layouts of archives that `prepare` can read, and exit."""
+    from balancer.data.layouts.recognition import layout_page
 
     click.echo(layout_page())
     context.exit()
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which is taken like Ctrl-C: whatever is being written is taken back."""
+    """SIGTERM, handled like Ctrl-C: unfinished files are removed."""
 
 
 def _stop_cleanly_on_sigterm() -> None:
@@ -94,63 +93,26 @@ def _stop_cleanly_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, stop)
 
 
-def _execute(command: str, request: Request, extra: Mapping[str, object]) -> "UntypedResult":
+def _execute(command: str, request: Request, extra: Mapping[str, Any]) -> "StageResult[Any]":
     from balancer.config import load_config
-    from balancer.data.index_settings import as_standing, refuse_other_settings
-    from balancer.data.ingest.urls import url_of
-    from balancer.workspace import Workspace
+    from balancer.execution import execute, stage_of
 
     config = load_config(request.source, assignments=request.assignments, options=request.options)
-    workspace = Workspace(request.workspace)
-    for place in config.data.places:
-        if not url_of(place):
-            workspace.refuse_overlap(place)
-    with workspace.lock():
-        if command not in ("prepare", "run"):
-            if config.data.root is not None:
-                _stage("prepare").run(as_standing(config, workspace), workspace)
-            else:
-                refuse_other_settings(config, workspace)
-        return _with_missing(command, config, workspace, request.force, extra)
+    run: Callable[..., StageResult[Any]] = stage_of(command).run
+    return execute(command, run, config, request.workspace, force=request.force, **extra)
 
 
-def _with_missing(
-    command: str,
-    config: "BalancerConfig",
-    workspace: "Workspace",
-    force: bool,
-    extra: Mapping[str, object],
-) -> "UntypedResult":
-    from balancer.results import MissingStage
-
-    ran: set[str] = set()
-    while True:
-        try:
-            result: UntypedResult = _stage(command).run(config, workspace, force=force, **extra)
-            return result
-        except MissingStage as missing:
-            if not missing.cheap or missing.stage in ran:
-                raise
-            log.info("%s Running `balancer %s` first.", sentence_of(missing), missing.stage)
-            _with_missing(missing.stage, config, workspace, False, {})
-            ran.add(missing.stage)
-
-
-def _stage(command: str) -> Any:
-    stage = command.partition(" ")[0]  # `lungs train` and `lungs apply` are of one stage
-    return importlib.import_module(f"balancer.stages.{stage.replace('-', '_')}")
-
-
-def _show(result: "UntypedResult", *, as_json: bool) -> None:
+def _show(result: "StageResult[Any]", *, as_json: bool) -> None:
     if as_json:
         click.echo(result.model_dump_json(indent=2, exclude_unset=True))
         return
     from rich.console import Console
 
-    # Wide enough for the tables where there is no terminal whose width could be asked.
-    # No markup: names such as fid[lite0], or a class in brackets, are text.
+    from balancer.execution import stage_of
+
+    # 100 columns if there is no terminal. No markup: fid[lite0], or a class in brackets, is text.
     console = Console(width=shutil.get_terminal_size((100, 24)).columns, markup=False, emoji=False)
-    for part in _stage(result.stage).summary(result):
+    for part in stage_of(result.stage).summary(result):
         console.print(part)
 
 

@@ -1,4 +1,4 @@
-"""The whole configuration: sections, and the only reader of YAML.
+"""The whole configuration, composed of the sections of the rooms; the only reader of YAML.
 
 Precedence: field default < `--config` file < `--set a.b=value` < the command's own option.
 """
@@ -27,11 +27,11 @@ from gan.config import GANConfig
 
 
 class HardwareConfig(ConfigSection):
-    """What is handed to the Lightning Trainer."""
+    """Settings of the Lightning Trainer."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: int | str = 1
-    """How many; or which, such as `0,2`; or `auto`."""
+    """Number of devices; or a list such as `0,2`; or `auto`."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
     num_nodes: Annotated[int, Field(ge=1)] = 1
@@ -44,20 +44,21 @@ class HardwareConfig(ConfigSection):
         numbers = not isinstance(devices, int) and re.fullmatch(r"\d+(,\d+)*,?", devices)
         if devices in ("auto", -1) or numbers or (isinstance(devices, int) and devices > 0):
             return devices
-        raise ValueError("a number of at least 1, a list such as 0,2, or auto is wanted")
+        raise ValueError("should be a number of at least 1, a list such as 0,2, or auto")
 
     @property
     def n_devices(self) -> int | None:
-        """How many devices are asked for on this machine; None: all there are."""
+        """Number of devices asked for on this machine; None for all."""
         if isinstance(self.devices, int):
             return None if self.devices == -1 else self.devices
         return None if self.devices == "auto" else len(self.devices.strip(",").split(","))
 
 
 class BalancerConfig(ConfigSection):
-    """Everything a run depends on."""
+    """All settings of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """Seed for everything random."""
     data: DataConfig = DataConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     lungs: LungsConfig = LungsConfig()
@@ -72,13 +73,14 @@ class BalancerConfig(ConfigSection):
 
     @property
     def classifier_image_size(self) -> int:
-        """Side at which the classifier's images are read, once `recipe.settle` has set it."""
+        """Side in pixels at which the classifier reads images, once `settle` has set it."""
         return self.classifier.image_size or self.gan.image_size
 
 
 def load_config(
     source: str | Path | None = None,
     *,
+    data: str | Path | Sequence[str | Path] | None = None,
     assignments: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
 ) -> BalancerConfig:
@@ -86,21 +88,22 @@ def load_config(
 
     Args:
         source: A YAML file or the name of a bundled recipe such as `smoke`; None: defaults.
+        data: Path to the images, or several archives that are merged; None: as configured.
         assignments: `a.b=value` strings, values in YAML.
-        options: Dotted keys to values, of the command's own options; None values are left out.
+        options: Dotted key to value, from the options of the command; None values are skipped.
 
     Raises:
-        ConfigurationError: A file, key or value is not usable; the nearest valid key is named.
+        ConfigurationError: A file, key or value is invalid; the nearest valid key is named.
     """
     values: dict[str, Any] = {} if source is None else _read_yaml(_find(source))
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigurationError(
-                f"--set wants key=value, such as gan.batch_size=16, not {assignment!r}."
+                f"--set should be key=value, such as gan.batch_size=16, not {assignment!r}."
             )
         _assign(values, key.strip(), _parse_yaml(text, f"--set {assignment}"))
-    for key, value in (options or {}).items():
+    for key, value in {"data.root": data, **(options or {})}.items():
         if value is not None:
             _assign(values, key, value)
     try:
@@ -110,7 +113,7 @@ def load_config(
 
 
 def bundled_recipes() -> list[str]:
-    """Names that `--config` takes without a path."""
+    """Return the names that `--config` accepts without a path."""
     root = importlib.resources.files("configs")
     folders = {"": root, **{f"{entry.name}/": entry for entry in root.iterdir() if entry.is_dir()}}
     return sorted(
@@ -124,8 +127,8 @@ def bundled_recipes() -> list[str]:
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses duplicate keys and aliases.
 
-    An alias has no use in a flat recipe, and nested ones are how a small file exhausts memory.
-    Plain words are read as YAML 1.2 reads them: in 1.1 the ratio 2:1 is 121, a number of base 60.
+    An alias has no use in a flat recipe, and nested aliases let a small file exhaust the memory.
+    Plain words are read as in YAML 1.2: in YAML 1.1 the ratio 2:1 is 121, a number in base 60.
     """
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  # filled below, as PyYAML does it
@@ -143,7 +146,7 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
@@ -172,7 +175,7 @@ def _find(source: str | Path) -> Path:
         if bundled.is_file():
             return Path(str(bundled))
     raise ConfigurationError(
-        f"--config wants a YAML file or one of {', '.join(bundled_recipes())}, "
+        f"--config should be a YAML file or one of {', '.join(bundled_recipes())}, "
         f"but {str(source)!r} is neither."
     )
 

@@ -1,4 +1,4 @@
-"""The faults a user can meet, one class per exit code.
+"""Errors that a user can meet, one class per exit code.
 
 An error is one sentence that says what was wanted, what was found and what to do.
 """
@@ -6,11 +6,11 @@ An error is one sentence that says what was wanted, what was found and what to d
 import errno
 
 DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-"""What an operating system says when a disk is full, read-only, forbidden or broken."""
+"""Error numbers of a disk that is full, read-only, forbidden or broken."""
 
 
 class BalancerError(Exception):
-    """A fault with a sentence for the user; subclasses choose the exit code."""
+    """An error with one sentence for the user; subclasses set the exit code."""
 
     exit_code = 1
 
@@ -40,7 +40,7 @@ class EnvironmentFault(BalancerError):
 
 
 class Diverged(EnvironmentFault):
-    """A training whose loss is no number any more."""
+    """A training whose loss became NaN or infinite."""
 
 
 class Interrupted(BalancerError):
@@ -52,5 +52,5 @@ class Interrupted(BalancerError):
 
 
 def sentence_of(error: BaseException) -> str:
-    """One line for the terminal, whatever the message holds."""
+    """Return the message of an error as one line."""
     return " ".join(str(error).split()) or type(error).__name__

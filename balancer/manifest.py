@@ -1,4 +1,4 @@
-"""The two image tables: `index/index.csv` of real images, `synthetic/manifest.csv` of made ones."""
+"""The two tables of images: `index/index.csv` (real) and `synthetic/manifest.csv` (synthetic)."""
 
 import csv
 import dataclasses
@@ -13,7 +13,7 @@ from balancer.errors import IntegrityError
 
 SPLITS = ("train", "val", "test")
 HELD_BACK = "held-back"
-"""Set aside in a fold of an ablation: real images that one control arm alone may train on."""
+"""Split of real images that only one control arm of an ablation may train on."""
 REAL, SYNTHETIC = "real", "synthetic"
 
 
@@ -50,11 +50,11 @@ class SyntheticRecord(ImageRecord):
     reason: str
 
 
-Record = TypeVar("Record", bound=ImageRecord)
+Row = TypeVar("Row", bound=ImageRecord)
 
 
 def table_bytes(records: Sequence[ImageRecord], kind: type[ImageRecord]) -> bytes:
-    """Encode records as CSV (UTF-8, LF), the columns in the order of `kind`'s fields."""
+    """Encode records as CSV (UTF-8, LF), columns in the order of the fields of `kind`."""
     names = [field.name for field in dataclasses.fields(kind)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -64,11 +64,11 @@ def table_bytes(records: Sequence[ImageRecord], kind: type[ImageRecord]) -> byte
     return text.getvalue().encode()
 
 
-def read_table(path: Path, kind: type[Record]) -> list[Record]:
-    """Read a table that `table_bytes` made.
+def read_table(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a table that `table_bytes` wrote.
 
     Raises:
-        IntegrityError: The columns or a value are not what this version writes.
+        IntegrityError: The columns or a value differ from what this version writes.
     """
     types = get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
@@ -86,13 +86,13 @@ def read_table(path: Path, kind: type[Record]) -> list[Record]:
 
 
 def fingerprint(content: bytes) -> str:
-    """SHA-256 of the content, in hex."""
+    """Return the SHA-256 of the content, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _record(
-    path: Path, kind: type[Record], types: dict[str, type], names: list[str], row: list[str], n: int
-) -> Record:
+    path: Path, kind: type[Row], types: dict[str, type], names: list[str], row: list[str], n: int
+) -> Row:
     if len(row) != len(names):
         raise IntegrityError(
             f"{path}, row {n}, should have {len(names)} cells but has {len(row)}; "

@@ -1,5 +1,6 @@
-"""Parameter types and the options that every command shares."""
+"""Options that several commands share, and the types of their values."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,12 @@ from balancer.ratio import TargetRatio
 
 
 class RatioParam(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
-    """`2:1`, `2.5:1` or `2`; converted to its normal form."""
+    """A ratio such as `2:1`, `2.5:1` or `2`, in its normal form."""
 
     name = "A:B"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse anything else with an example."""
+        """Return the ratio in its normal form; fail with an example for anything else."""
         try:
             return str(TargetRatio.parse(str(value)))
         except ValueError as error:
@@ -25,7 +26,17 @@ class RatioParam(click.ParamType):  # type: ignore[type-arg]  # generic from cli
 
 @dataclass(kw_only=True)
 class Request:
-    """What the shared options of one command asked for."""
+    """Values of the options that all commands share.
+
+    Attributes:
+        workspace: Path to the workspace.
+        source: A YAML file or the name of a bundled recipe.
+        assignments: Settings as `key=value`.
+        force: Replace existing results.
+        as_json: Print the result as JSON.
+        verbosity: -1 for warnings only, 0, or 1 for more messages and tracebacks.
+        options: Dotted setting to value, for the options that set one; None where not given.
+    """
 
     workspace: Path
     source: str | None
@@ -58,7 +69,7 @@ _SHARED = [
         "--data",
         multiple=True,
         type=click.Path(path_type=Path),
-        help="Radiographs, such as a folder per class; repeat to merge several archives. "
+        help="Images, such as a folder per class; repeat to merge several archives. "
         "[default: the workspace's index, else the samples]",
     ),
     click.option(
@@ -68,19 +79,21 @@ _SHARED = [
         metavar="KEY=VALUE",
         help="Any setting, such as gan.batch_size=16; repeatable.",
     ),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of everything random."),
-    click.option("--force", is_flag=True, help="Replace what an earlier run left."),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed for everything random."),
+    click.option("--force", is_flag=True, help="Replace existing results."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
-    click.option("-v", "verbose", is_flag=True, help="Say more; show tracebacks."),
-    click.option("-q", "quiet", is_flag=True, help="Say only warnings."),
+    click.option("-v", "verbose", is_flag=True, help="Show more messages, and tracebacks."),
+    click.option("-q", "quiet", is_flag=True, help="Show warnings only."),
 ]
 
 _TRAINER = [
     click.option("--accelerator", help="cpu, gpu, auto, ... [default: auto]"),
-    click.option("--devices", help="How many devices, or which. [default: 1]"),
+    click.option("--devices", help="Number of devices, or a list of them. [default: 1]"),
     click.option("--precision", help="32-true, bf16-mixed, ... [default: 32-true]"),
     click.option("--strategy", help="auto, ddp, ... [default: auto]"),
-    click.option("--num-nodes", type=click.IntRange(min=1), help="Machines. [default: 1]"),
+    click.option(
+        "--num-nodes", type=click.IntRange(min=1), help="Number of machines. [default: 1]"
+    ),
 ]
 
 _EXPLAIN = [
@@ -96,7 +109,7 @@ _EXPLAIN = [
         "--class",
         "target",
         metavar="NAME",
-        help="Whose evidence the maps show. [default: positive class]",
+        help="Class whose evidence the maps show. [default: positive class]",
     ),
     click.option(
         "--image", "images", multiple=True, metavar="ID|FILE", help="Show this image; repeatable."
@@ -104,32 +117,40 @@ _EXPLAIN = [
     click.option(
         "--per-class",
         type=click.IntRange(0, 50),
-        help="Right, and as many wrong, cases to draw of each. [default: 2]",
+        help="Number of right cases, and of wrong ones, per class. [default: 2]",
     ),
     click.option(
         "--layer", metavar="NAME", help="Layer of the activations. [default: last convolution]"
     ),
     click.option(
-        "--masks", type=click.Path(path_type=Path), help="Folder of lung masks: ablation.masks."
+        "--masks",
+        type=click.Path(path_type=Path),
+        help="Folder of lung masks (setting ablation.masks).",
     ),
 ]
 
 _PREPARE = [
-    click.option("--skip-bad", is_flag=True, default=None, help="Set unusable files aside."),
+    click.option(
+        "--skip-bad", is_flag=True, default=None, help="Set unusable files aside and count them."
+    ),
     click.option(
         "--engine",
         type=click.Choice(["local", "spark"]),
         default="local",
         show_default=True,
-        help="Who reads the files.",
+        help="Engine that reads the files.",
     ),
-    click.option("--master", metavar="URL", help="Of Spark. [default: all cores here]"),
+    click.option(
+        "--master",
+        metavar="URL",
+        help="Address of the Spark master. [default: all cores of this machine]",
+    ),
     click.option(
         "--layout",
         "layouts",
         multiple=True,
         metavar="NAME",
-        help="How the archive is laid out; repeat for each of several. [default: auto]",
+        help="Layout of the archive; repeat for each of several. [default: auto]",
     ),
 ]
 
@@ -140,22 +161,23 @@ _SERVE = [
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Folder of a further trained classifier; repeatable.",
+        help="Folder of another trained classifier; repeatable.",
     ),
     click.option(
         "--port",
         type=click.IntRange(0, 65535),
         default=7860,
         show_default=True,
-        help="Where to listen; 0: at any free port.",
+        help="Port to listen on; 0 for any free port.",
     ),
     click.option("--no-browser", is_flag=True, help="Do not open the page in a browser."),
 ]
 
 
 def shared_options(command: Command) -> Command:
-    """Add the options of every command; it receives them as one `Request`."""
+    """Add the options of every command, which receives them as one `Request`."""
 
+    @functools.wraps(command)
     def wrapper(
         workspace: Path,
         source: str | None,
@@ -181,14 +203,13 @@ def shared_options(command: Command) -> Command:
             **own,
         )
 
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return _decorate(wrapper, _SHARED)
 
 
 def trainer_options(command: Command) -> Command:
-    """Add the options that reach the Lightning Trainer, put into `request.options`."""
+    """Add the options of the Lightning Trainer, kept in `request.options`."""
 
+    @functools.wraps(command)
     def wrapper(
         request: Request,
         accelerator: str | None,
@@ -207,14 +228,13 @@ def trainer_options(command: Command) -> Command:
         }
         command(request, **own)
 
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return _decorate(wrapper, _TRAINER)
 
 
 def prepare_options(command: Command) -> Command:
-    """Add the options that say how archives are read, put into `request.options`."""
+    """Add the options for reading archives, kept in `request.options`."""
 
+    @functools.wraps(command)
     def wrapper(
         request: Request, skip_bad: bool | None, layouts: tuple[str, ...], **own: Any
     ) -> None:
@@ -224,13 +244,11 @@ def prepare_options(command: Command) -> Command:
         }
         command(request, **own)
 
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-    wrapper.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return _decorate(wrapper, _PREPARE)
 
 
 def explain_options(command: Command) -> Command:
-    """Add the options that say what is explained."""
+    """Add the options of `explain`."""
     return _decorate(command, _EXPLAIN)
 
 
@@ -240,6 +258,10 @@ def serve_options(command: Command) -> Command:
 
 
 def _decorate(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Add options after those that the command already has, so that its own are listed first."""
+    n_own = len(getattr(command, "__click_params__", []))
     for option in reversed(options):
         command = option(command)
+    parameters: list[click.Parameter] = getattr(command, "__click_params__", [])
+    parameters[:] = parameters[n_own:] + parameters[:n_own]  # click lists them in reverse
     return command

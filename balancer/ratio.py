@@ -1,4 +1,4 @@
-"""The arithmetic of balancing: a target ratio in, images to make out, in exact integers."""
+"""The arithmetic of balancing: from a target ratio to numbers of images, in exact integers."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class TargetRatio:
         """Read `2:1`, `2.5:1` or `2` (for `2:1`).
 
         Raises:
-            ValueError: The text is no such ratio, or asks for other classes to outgrow the largest.
+            ValueError: The text is no ratio, or would make another class larger than the largest.
 
         >>> TargetRatio.parse("2.5:1")
         TargetRatio(value=Fraction(5, 2))
@@ -45,7 +45,7 @@ class TargetRatio:
         return cls(largest / other)
 
     def target(self, largest: int) -> int:
-        """Fewest images of another class that reach the ratio beside `largest` images.
+        """Return the smallest size of another class that reaches the ratio.
 
         >>> TargetRatio.parse("2:1").target(1366)
         683
@@ -59,7 +59,7 @@ class TargetRatio:
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """What one class has, should have and lacks, in training images."""
+    """Training images of one class: real ones, the target, and those to make."""
 
     label: str
     real: int
@@ -67,12 +67,12 @@ class ClassPlan:
 
     @property
     def to_make(self) -> int:
-        """Synthetic images that bring the class to its target, 0 where it is met."""
+        """Number of synthetic images that the target needs; 0 if it is reached."""
         return max(0, self.target - self.real)
 
     @property
     def total(self) -> int:
-        """Real and synthetic images together."""
+        """Number of real and synthetic images together."""
         return self.real + self.to_make
 
 
@@ -80,8 +80,8 @@ def plan_synthesis(counts: Mapping[str, int], ratio: TargetRatio) -> list[ClassP
     """Plan each class of the training split, sorted by label; the largest is its own target.
 
     Args:
-        counts: Real training images per class, at least two classes, none empty.
-        ratio: The wish.
+        counts: Number of real training images per class; at least two classes, none empty.
+        ratio: Target ratio.
 
     Raises:
         ValueError: Fewer than two classes, or an empty one.

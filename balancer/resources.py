@@ -1,12 +1,12 @@
-"""What this machine has: a device for the network, room on the disk."""
+"""Resources of this machine: devices for the networks, space on the disk."""
 
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
+import classifier
 from balancer.config import HardwareConfig
 from balancer.errors import EnvironmentFault
 
@@ -14,51 +14,46 @@ log = logging.getLogger(__name__)
 
 
 def inference_device(hardware: HardwareConfig) -> torch.device:
-    """The device for work outside the Trainer, by the same choice of accelerator."""
+    """Choose the device for work outside the Trainer, by the same setting."""
     check_accelerator(hardware)
     wants_gpu = hardware.accelerator in ("auto", "gpu", "cuda")
     return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
 
 
 def check_accelerator(hardware: HardwareConfig) -> None:
-    """Refuse GPUs that are not there, before any work is done.
+    """Refuse missing GPUs before any work is done.
 
     Raises:
-        EnvironmentFault: CUDA was asked for and is not available, or has too few devices.
+        EnvironmentFault: CUDA is asked for but missing, or has too few devices.
     """
     if hardware.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise EnvironmentFault(
-            f"--accelerator {hardware.accelerator} wants a CUDA device, but PyTorch finds none; "
+            f"--accelerator {hardware.accelerator} needs a CUDA device, but PyTorch finds none; "
             "use --accelerator cpu or auto."
         )
     wanted, found = hardware.n_devices or 1, torch.cuda.device_count()
     is_cuda = hardware.accelerator in ("gpu", "cuda") or (hardware.accelerator == "auto" and found)
     if is_cuda and wanted > found:
         raise EnvironmentFault(
-            f"--devices {hardware.devices} wants {wanted} CUDA devices, but PyTorch finds {found}; "
+            f"--devices {hardware.devices} needs {wanted} CUDA devices, but PyTorch finds {found}; "
             "ask for fewer."
         )
 
 
-def classifier_trainer(hardware: HardwareConfig, *, progress: bool) -> dict[str, Any]:
-    """Arguments of the Lightning Trainer that trains a classifier, which is on one device."""
+def training_hardware(hardware: HardwareConfig) -> "classifier.TrainingHardware":
+    """Return the device and precision for training a classifier, which uses one device."""
     if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
-        log.warning("The classifier trains on one device; more are for gan-train alone.")
-    return {
-        "accelerator": hardware.accelerator,
-        "devices": 1,
-        "precision": hardware.precision,
-        "enable_progress_bar": progress,
-    }
+        log.warning("The classifier trains on one device; only gan-train uses more.")
+    return classifier.TrainingHardware(hardware.accelerator, hardware.precision)
 
 
 def require_free_space(directory: Path, needed: int, purpose: str) -> None:
     """Refuse work that would fill the disk.
 
     Args:
-        directory: Any existing folder on the disk in question.
-        needed: Bytes that will be written.
-        purpose: What they are for, as the sentence's subject.
+        directory: Any existing folder on the disk.
+        needed: Number of bytes to write.
+        purpose: Purpose of the bytes, the subject of the sentence.
 
     Raises:
         EnvironmentFault: Fewer bytes are free.

@@ -66,11 +66,11 @@ UntypedResult = StageResult[dict[str, Any]]
 
 
 class MissingStage(ConfigurationError):
-    """A stage needs what an earlier one writes.
+    """A stage needs the result of an earlier one.
 
     Attributes:
-        stage: The command that writes it.
-        cheap: Whether to run it without being asked.
+        stage: Name of the command that writes it.
+        cheap: True if it runs without being asked.
     """
 
     def __init__(self, stage: str, sentence: str, *, cheap: bool) -> None:
@@ -111,7 +111,7 @@ def read_result(directory: Path, kind: type[Any] = dict[str, Any]) -> StageResul
 
 
 def write_result(directory: Path, result: StageResult[Any]) -> None:
-    """Write `result.json`; NaN is refused, since JSON has none."""
+    """Write `result.json`; refuse NaN, which JSON lacks."""
     text = json.dumps(result_json(result), indent=2, allow_nan=False)
     (directory / "result.json").write_text(text + "\n", encoding="utf-8")
 
@@ -147,20 +147,20 @@ def standing_result(
     keep_on_new_inputs: bool = False,
     announce: bool = True,
 ) -> StageResult[Any] | None:
-    """The result that stands if it is up to date; None if the stage has to run.
+    """Return the existing result if it is up to date; None if the stage has to run.
 
     Args:
         directory: The stage's folder.
         kind: Type of its metrics.
         settings: The configuration that the stage depends on, JSON types.
-        inputs: Fingerprints of what it reads.
-        force: Run whatever stands there.
-        keep_on_new_inputs: Refuse, rather than redo, when only the inputs changed; for results
-            that took long to make.
-        announce: Say so where nothing has to be done; not wanted of many small parts.
+        inputs: Fingerprints of the files that it reads.
+        force: Run even if the existing result is up to date.
+        keep_on_new_inputs: Refuse instead of running again when only the inputs changed; for
+            results that take long.
+        announce: Log "up to date" at level INFO; False for many small parts.
 
     Raises:
-        ConfigurationError: What stands there has other settings, and `force` is off.
+        ConfigurationError: The existing result has other settings, and `force` is off.
     """
     result = None if force else read_result(directory, kind)
     if result is None:
@@ -179,7 +179,7 @@ def standing_result(
             f"--force to `balancer {result.stage}` to replace it, or choose another --workspace to "
             "keep it."
         )
-    log.info("%s: its inputs have changed, so it runs again", result.stage)
+    log.info("%s: its inputs changed; running again", result.stage)
     return None
 
 
@@ -192,15 +192,15 @@ def perform(
     inputs: Mapping[str, Any],
     work: Callable[[Path], M],
 ) -> StageResult[M]:
-    """Run `work` in a fresh folder, add `result.json`, and publish both as `directory`.
+    """Run `work` in an empty folder, add `result.json`, and publish both as `directory`.
 
     Args:
-        stage: The command's name.
-        workspace: Where `directory` lies.
+        stage: Name of the command.
+        workspace: The workspace that holds `directory`.
         directory: The stage's folder.
         settings: As for `standing_result`.
         inputs: As for `standing_result`.
-        work: Fills the folder it is handed and returns the metrics, JSON types.
+        work: Fills the folder and returns the metrics.
     """
     started = time.monotonic()
     with workspace.publish(directory) as partial:
@@ -236,7 +236,7 @@ def new_result(
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Return the versions of Python and of the packages that decide the numbers."""
     versions = {"python": platform.python_version()}
     return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
@@ -251,7 +251,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """The keys whose values differ, as `a.b=1 (now 2)`; empty where none does."""
+    """Return the keys whose values differ, as `a.b=1 (now 2)`; empty if none does."""
     before, after = _flat(old), _flat(_plain(new))
     changes = [
         f"{key}={before.get(key, 'unset')} (now {after.get(key, 'unset')})"

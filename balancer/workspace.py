@@ -1,4 +1,4 @@
-"""The folder a run lives in: where each stage writes, one writer at a time, whole folders only."""
+"""The folder of a run: a folder per stage, one writer at a time, whole folders only."""
 
 import fcntl
 import shutil
@@ -20,109 +20,109 @@ _FOLDERS = (
 
 
 class Workspace:
-    """Paths of one workspace, and the two promises made about them.
+    """Paths of one workspace, and two guarantees about them.
 
-    A stage's folder is either absent, the old one or the new one, never half of one (`publish`);
-    and two commands never write at once (`lock`).
+    A stage's folder is missing, old or new, but never half-written (`publish`); and two commands
+    never write at the same time (`lock`).
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
 
     @property
     def index_dir(self) -> Path:
-        """`prepare` writes here."""
+        """Folder that `prepare` writes."""
         return self.root / "index"
 
     @property
     def unfinished_index_dir(self) -> Path:
-        """What a `prepare` that was killed has read; the next one goes on there."""
+        """Folder of an interrupted `prepare`, from which the next one resumes."""
         return self.root / "index.unfinished"
 
     @property
     def audit_dir(self) -> Path:
-        """`audit` writes here."""
+        """Folder that `audit` writes."""
         return self.root / "audit"
 
     @property
     def synthetic_dir(self) -> Path:
-        """`synthesize` writes here."""
+        """Folder that `synthesize` writes."""
         return self.root / "synthetic"
 
     @property
     def quality_dir(self) -> Path:
-        """`quality` writes here."""
+        """Folder that `quality` writes."""
         return self.root / "quality"
 
     @property
     def report_dir(self) -> Path:
-        """`report` writes here."""
+        """Folder that `report` writes."""
         return self.root / "report"
 
     @property
     def lr_find_dir(self) -> Path:
-        """`lr-find` writes here."""
+        """Folder that `lr-find` writes."""
         return self.root / "lr-find"
 
     @property
     def explain_dir(self) -> Path:
-        """`explain` writes its pictures here."""
+        """Folder that `explain` writes."""
         return self.root / "explain"
 
     @property
     def lungs_dir(self) -> Path:
-        """`lungs apply` writes its masks here, and `lungs train` a U-Net to `model/` in it."""
+        """Folder of the masks of `lungs apply`, and in `model/` of the U-Net of `lungs train`."""
         return self.root / "lungs"
 
     @property
     def ablation_dir(self) -> Path:
-        """`ablate` writes its comparison here."""
+        """Folder of the comparison that `ablate` writes."""
         return self.root / "ablation"
 
     @property
     def ledger_dir(self) -> Path:
-        """One file per read of test images; nothing ever removes one."""
+        """Folder with one file per read of test images; none is ever removed."""
         return self.root / "runs" / "ledger"
 
     def fold(self, name: str) -> "Workspace":
-        """The workspace of one fold of the ablation, with its own index, GANs and images."""
+        """Return the workspace of one fold of an ablation, with its own index, GANs and images."""
         return Workspace(self.root / "runs" / "folds" / name)
 
     def unit_dir(self, fold: str, seed: int, arm: str) -> Path:
-        """`ablate` leaves one trained and tested classifier here."""
+        """Return the folder of one trained and tested classifier of an ablation."""
         return self.root / "runs" / "units" / fold / str(seed) / arm
 
     def evaluate_dir(self, name: str, arm: str) -> Path:
-        """`evaluate` tests one arm on another data set here."""
+        """Return the folder of the test of one arm on another data set."""
         return self.root / "evaluate" / name / arm
 
     def external_dir(self, name: str, fold: str, seed: int, arm: str) -> Path:
-        """Predictions of one finished classifier for another data set."""
+        """Return the folder of predictions of one finished classifier for another data set."""
         return self.root / "runs" / "external" / name / fold / str(seed) / arm
 
     @property
     def feature_cache_dir(self) -> Path:
-        """Features of images already seen, keyed by content; safe to delete."""
+        """Cache of image features, keyed by content; safe to delete."""
         return self.root / "cache" / "features"
 
     def gan_dir(self, label: str) -> Path:
-        """`gan-train` leaves the finished generator of a class here."""
+        """Return the folder of the finished generator of a class."""
         return self.root / "gan" / label
 
     def unfinished_gan_dir(self, label: str) -> Path:
-        """Where a training lives, visible and resumable, until it is finished."""
+        """Return the folder of an unfinished training, which is visible and can be resumed."""
         return self.root / "gan" / f"{label}.unfinished"
 
     def has_generated(self) -> bool:
-        """Whether a generator was trained here, or is being trained."""
+        """Return True if a generator was trained here, or is being trained."""
         return any((self.root / "gan").glob("*")) or self.synthetic_dir.exists()
 
     def classify_dir(self, arm: str) -> Path:
-        """`classify` writes one arm here: `real` or `real+synthetic`."""
+        """Return the folder of one arm of `classify`: `real` or `real+synthetic`."""
         return self.root / "classify" / arm
 
     def refuse_overlap(self, data: Path) -> None:
-        """Keep the workspace and the data folder apart, so that no output is read as data.
+        """Refuse a workspace inside or around the data folder, so that no output is read as data.
 
         Raises:
             ConfigurationError: One contains the other.
@@ -136,14 +136,14 @@ class Workspace:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for one writer and sweep what an earlier, killed one left half-done.
+        """Hold the workspace for one writer, and remove what a killed one left half-done.
 
         Raises:
-            EnvironmentFault: Another command holds it, or the folder cannot be written.
+            EnvironmentFault: Another command holds it, or the folder is not writable.
         """
         if self.root.exists() and not self.root.is_dir():
             raise ConfigurationError(
-                f"--workspace wants a folder, but {self.root} is a file; name another."
+                f"--workspace should name a folder, but {self.root} is a file; choose another."
             )
         is_new = not self.root.exists()
         try:
@@ -186,15 +186,16 @@ class Workspace:
             _remove(partial)
             if isinstance(error, OSError) and error.errno in DISK_FAULTS:
                 raise EnvironmentFault(
-                    f"{directory} could not be written ({error.strerror}); what stood there is "
-                    "untouched; make room and let it be written, or choose another --workspace."
+                    f"{directory} could not be written ({error.strerror}); the old "
+                    "content is unchanged; free some space or change the permissions, or choose "
+                    "another --workspace."
                 ) from error
             raise
 
     def replace(self, directory: Path, new: Path) -> None:
-        """Put the finished folder `new` in the place of `directory`."""
-        # A folder cannot be renamed over a full one: the old one steps aside first, and `_sweep`
-        # puts it back if the process dies in between.
+        """Replace `directory` by the finished folder `new`."""
+        # A folder cannot be renamed over a non-empty one: the old one is renamed first, and
+        # `_sweep` restores it if the process dies in between.
         aside = directory.with_name(directory.name + _OLD)
         _remove(aside)
         if directory.exists():

@@ -1,7 +1,8 @@
-"""What the checks of the audit find of planted faults and edited copies, and where they are wrong.
+"""Recall and false alarms of the audit on planted faults and edited copies.
 
-Not a speed. Faults are made of real films drawn at random and hidden among the others of their
-folder; edited copies are hidden among films whose features are compared. All of it lives in memory.
+Measures quality, not speed. Faults are made of random real films and hidden among the others of
+their folder; edited copies are hidden among films whose features are compared. All exist in memory
+only.
 
     python benchmarks/audit_checks.py --data FOLDER --data FOLDER --out docs/results
 """
@@ -25,9 +26,9 @@ from balancer.data.audit.suspects import (
     collect_flags,
 )
 from balancer.data.config import DataConfig
-from balancer.data.film.examine import LOW_CONTRAST, Examined, examine_images, look_at_bytes
+from balancer.data.film.examine import LOW_CONTRAST, Examined, examine_bytes, examine_images
 from balancer.data.io import png_bytes, resize_square
-from balancer.data.layouts.registry import read_archives
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
@@ -60,7 +61,7 @@ SIZES = (450, 150, 60)
 
 
 def main() -> None:
-    """Plant, look, count, and write the tables."""
+    """Plant, check, count, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER")
     parser.add_argument("--planted", type=int, default=80, help="per kind and folder")
@@ -153,7 +154,7 @@ def _among(known: Features, patients: list[str]) -> dict[str, int]:
 
 
 def page(record: dict[str, Any]) -> str:
-    """The tables as Markdown."""
+    """Return the tables as Markdown."""
     folders = record["folders"]
     names = list(folders)
     lines = [
@@ -210,7 +211,7 @@ def page(record: dict[str, Any]) -> str:
 
 
 def _films(folder: Path) -> tuple[list[Examined], list[str]]:
-    """All usable films, of those with equal pixels one, and their patients."""
+    """Return all usable films, one of those with equal pixels, and their patients."""
     config = DataConfig()
     roots = Roots.of([folder.resolve()])
     scan = read_archives(roots, config)
@@ -227,10 +228,10 @@ def _pixels(folder: Path, film: Examined) -> Pixels:
 
 def _examined(pixels: Pixels, path: str) -> Examined:
     data = png_bytes(np.ascontiguousarray(pixels), {})
-    seen = look_at_bytes(data, Path(path), FoundImage(path, "x"), DataConfig()).result
-    if not isinstance(seen, Examined):
-        raise SystemExit(f"A planted fault of {path} cannot be used: {seen.reason}.")
-    return seen
+    outcome = examine_bytes(data, Path(path), FoundImage(path, "x"), DataConfig()).outcome
+    if not isinstance(outcome, Examined):
+        raise SystemExit(f"A planted fault of {path} cannot be used: {outcome.reason}.")
+    return outcome
 
 
 if __name__ == "__main__":

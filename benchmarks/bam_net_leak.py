@@ -20,13 +20,13 @@ that the arm with the GAN, which has more images, takes more steps):
 
 import argparse
 import json
-import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+import classifier
 import gan.train
 from balancer.ablation.folds import derived_seed
 from balancer.config import BalancerConfig, load_config
@@ -35,10 +35,7 @@ from balancer.data.split import split_groups
 from balancer.results import installed_versions
 from balancer.stages import prepare
 from balancer.workspace import Workspace
-from classifier.checkpoint import load_classifier
-from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
-from classifier.train import fit
 from gan.checkpoint import load_generator
 from gan.sample import generate
 
@@ -115,9 +112,9 @@ def as_published(
     order = rng.permutation(len(labels))
     held = order[: round(VALIDATION * len(order))]
     rest = order[len(held) :]
-    chosen_on = ArrayTable(images[held], labels[held])
+    chosen_on = ArrayTable.of(images[held], labels[held])
     accuracy = trained_accuracy(
-        config, ArrayTable(images[rest], labels[rest]), chosen_on, chosen_on, folder
+        config, ArrayTable.of(images[rest], labels[rest]), chosen_on, chosen_on, folder
     )
     return {
         "accuracy": accuracy,
@@ -141,19 +138,19 @@ def honest(
     )
     split = np.array([part[record.group] for record in records])
     train, val, test = (np.flatnonzero(split == name) for name in ("train", "val", "test"))
-    table = ArrayTable(images[train], labels[train])
+    table = ArrayTable.of(images[train], labels[train])
     if arm == "with GAN":
         own = images[train][labels[train] == 1]
         wanted = round((labels[train] == 0).sum() / RATIO) - len(own)
         new = dcgan_images(config, own, wanted, folder / "gan")
-        table = ArrayTable(
-            np.concatenate([table.images, new]), np.append(table.labels, np.ones(len(new), int))
+        table = ArrayTable.of(
+            np.concatenate([table.sources[0], new]), np.append(table.labels, np.ones(len(new), int))
         )
     accuracy = trained_accuracy(
         config,
         table,
-        ArrayTable(images[val], labels[val]),
-        ArrayTable(images[test], labels[test]),
+        ArrayTable.of(images[val], labels[val]),
+        ArrayTable.of(images[test], labels[test]),
         folder,
     )
     return {
@@ -190,20 +187,16 @@ def trained_accuracy(
 ) -> float:
     """Accuracy on `test` of the epoch that `val` chose."""
     recipe = config.classifier
-    steps = math.ceil(len(train) / recipe.batch_size)
-    fit(
-        recipe,
+    classifier.train(
         train,
         val,
+        recipe,
         class_names=["other", "rare"],
-        n_steps=recipe.epochs * steps,
-        steps_per_epoch=steps,
         seed=derived_seed(config.seed, 1),
         out_dir=folder,
-        trainer_options=CPU | {"enable_progress_bar": False},
-        provenance={},
+        hardware=classifier.TrainingHardware("cpu"),
     )
-    predicted = predict_probabilities(load_classifier(folder), test).argmax(1)
+    predicted = classifier.predict(classifier.load(folder), test).argmax(1)
     return float((predicted == test.labels).mean())
 
 

@@ -1,12 +1,12 @@
-"""What `balancer prepare` takes for a large set, beside processes that only decode its files.
+"""Time and memory of `balancer prepare` for a large set, against only decoding its files.
 
 python benchmarks/large_sets.py --data FOLDER [--films 13800] [--rounds 3] [--out docs/results]
 
-FOLDER holds films, a folder per class; drawn ones are taken without it. The set is made of them by
-turning, zooming and shifting each a little, differently every time, so that no two files show the
-same; it lies in a temporary folder and is removed. Both sides use as many workers as there are
-cores, are whole commands from the start of Python to the end, and take turns; the best of the
-rounds counts. CPU seconds are given too: they say the same on a busy machine.
+FOLDER holds films, a folder per class; without it, films are drawn. The set is made of them by
+slight, always different rotation, zoom and shift, so that no two files are equal; it is in a
+temporary folder and is removed. Both sides use as many workers as cores, are whole commands from
+the start of Python to the end, and alternate; the best round counts. CPU seconds are shown too:
+they depend less on other work of the machine.
 """
 
 import json
@@ -35,7 +35,7 @@ COMMAND = "from balancer.cli import main; main()"
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one command: wall and CPU seconds, and the peak memory of its largest process in MiB."""
+    """Wall and CPU seconds of one command, and the peak memory of its largest process in MiB."""
 
     wall: float
     cpu: float
@@ -55,12 +55,12 @@ def cost_of(arguments: list[str]) -> Cost:
 
 
 def cores() -> int:
-    """Processors that may be used."""
+    """Return the number of usable processors."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def another(films: list[str], side: int, folder: Path, number: int) -> None:
-    """Write the film of a number: the originals first, then changed ones."""
+    """Write film number N: first the originals, then changed ones."""
     source = Path(films[number % len(films)])
     pixels = np.asarray(Image.open(source).convert("L").resize((side, side)))
     if number >= len(films):
@@ -86,7 +86,7 @@ def make_set(data: Path, folder: Path, n_films: int, side: int) -> None:
 
 
 def draw_films(folder: Path, side: int) -> Path:
-    """Phantoms to begin with, where no films are given."""
+    """Draw phantoms if no films are given."""
     from samples.phantom import draw_phantom
 
     for label in ("COVID", "Normal"):
@@ -116,7 +116,7 @@ def opencv(path: str) -> None:
 
 
 def decode_all(folder: Path, decoder: str) -> None:
-    """Read and decode every file in as many processes as there are cores, and keep nothing."""
+    """Read and decode every file in as many processes as cores, and keep nothing."""
     paths = sorted(str(path) for path in folder.glob("*/*.png"))
     function: Callable[[str], None] = {"product": product, "pillow": pillow, "opencv": opencv}[
         decoder
@@ -127,7 +127,7 @@ def decode_all(folder: Path, decoder: str) -> None:
 
 
 def stages_of(folder: Path, workspace: Path) -> dict[str, float]:
-    """Wall seconds of the parts of one `prepare`, in this process."""
+    """Measure wall seconds of the parts of one `prepare`, in this process."""
     started = time.perf_counter()
     from balancer.config import load_config
     from balancer.data import build
@@ -150,10 +150,10 @@ def stages_of(folder: Path, workspace: Path) -> dict[str, float]:
         setattr(place, name, call)
 
     timed(engine.LocalEngine, "scan", "listing")
-    timed(engine.LocalEngine, "look", "the pass: read, hash, decode, examine, write pixels")
+    timed(engine.LocalEngine, "read", "the pass: read, hash, decode, examine, write pixels")
     timed(prepare, "build_index", "audit, groups and splits")
     timed(build, "find_near_duplicates", "of that, near duplicates")
-    timed(prepare.Looked, "keep_pixels", "closing up the caches")
+    timed(prepare.PassResult, "keep_pixels", "closing up the caches")
     begun = time.perf_counter()
     prepare.run(load_config(options={"data.root": str(folder)}), Workspace(workspace), force=True)
     seconds["all of prepare"] = time.perf_counter() - begun
@@ -202,7 +202,7 @@ def main(
 
 
 def measure(folder: Path, place: Path, rounds: int) -> dict[str, Any]:
-    """Take turns, after a first reading that brings all files into the memory of the system."""
+    """Alternate both sides, after a first reading that brings all files into the page cache."""
     decode = [sys.executable, str(HERE), "--data", str(folder), "--only-decode"]
     prepare = [sys.executable, "-c", COMMAND, "prepare", "--data", str(folder), "-q"]
     cost_of([*decode, "opencv"])
@@ -228,12 +228,12 @@ def measure(folder: Path, place: Path, rounds: int) -> dict[str, Any]:
 
 
 def best(found: dict[str, Any], name: str, what: str) -> float:
-    """The least of the rounds."""
+    """Return the least of the rounds."""
     return min(cost[what] for cost in found["costs"][name])
 
 
 def told(found: dict[str, Any]) -> str:
-    """The figures as text."""
+    """Return the figures as text."""
     n = found["films"]
     kind = "drawn" if found["drawn"] else "real"
     lines = [
@@ -254,7 +254,7 @@ def told(found: dict[str, Any]) -> str:
 
 
 def page(text: str, found: dict[str, Any]) -> str:
-    """The page of `docs/results`."""
+    """Return the page for `docs/results`."""
     return (
         "# A large set: `balancer prepare` beside decoding alone\n\n"
         "    python benchmarks/large_sets.py --data FOLDER --out docs/results\n\n"

@@ -23,10 +23,10 @@ from sklearn.preprocessing import StandardScaler
 from balancer.data.index import evaluation_table, load_index, training_table
 from classifier.config import ClassifierConfig
 from classifier.data import EvaluationSet, evaluation_loader
+from classifier.decision import choose_threshold
 from classifier.metrics import auroc, evaluate
 from classifier.models import GreyClassifier, build
-from classifier.tables import ImageTable
-from classifier.threshold import choose_threshold
+from classifier.tables import ArrayTable
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 SHOWN = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
@@ -46,7 +46,7 @@ def main() -> None:
     images = index.image_set(settings["image_size"])
     classes = list(index.classes)
     positive = classes.index(tuned["positive_class"])
-    tables: dict[str, ImageTable] = {
+    tables: dict[str, ArrayTable] = {
         "train": training_table(images, classes),
         "val": evaluation_table(images, classes, "val"),
         "test": evaluation_table(images, classes, "test"),
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def extract(
-    network: GreyClassifier, table: ImageTable, config: ClassifierConfig
+    network: GreyClassifier, table: ArrayTable, config: ClassifierConfig
 ) -> NDArray[np.float32]:
     """Features (N, 1280) of untransformed images."""
     batches = evaluation_loader(

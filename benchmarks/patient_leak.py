@@ -16,7 +16,6 @@ Only the first says what would happen to a new patient. `balancer` itself offers
 
 import argparse
 import json
-import math
 import shlex
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+import classifier
 from balancer.ablation.folds import Fold, derived_seed, plan_folds
 from balancer.allocator import keep_freed_memory
 from balancer.config import BalancerConfig, load_config
@@ -34,9 +34,6 @@ from balancer.manifest import ImageRecord
 from balancer.results import installed_versions
 from balancer.stages import prepare
 from balancer.workspace import Workspace
-from classifier.checkpoint import load_classifier
-from classifier.predict import predict_probabilities
-from classifier.train import fit
 
 PROTOCOLS = ("by patient", "random", "random, chosen on test")
 PUBLISHED = 0.8702
@@ -126,20 +123,17 @@ def run_fold(
     train = training_table(real, index.classes)
     test = evaluation_table(real, index.classes, "test")
     choosing = test if chosen_on_test else evaluation_table(real, index.classes, "val")
-    steps = math.ceil(len(train) / recipe.batch_size)
-    fit(
-        recipe,
+    classifier.train(
         train,
         choosing,
+        recipe,
         class_names=list(index.classes),
-        n_steps=recipe.n_epochs * steps,
-        steps_per_epoch=steps,
         seed=derived_seed(config.seed, fold.number),
         out_dir=folder,
-        trainer_options={"accelerator": "cpu", "devices": 1, "enable_progress_bar": False},
+        hardware=classifier.TrainingHardware("cpu"),
         provenance={"protocol": protocol},
     )
-    predicted = predict_probabilities(load_classifier(folder), test).argmax(1)
+    predicted = classifier.predict(classifier.load(folder), test).argmax(1)
     right = predicted == test.labels
     recalls = [right[test.labels == number].mean() for number in range(len(index.classes))]
     return {"accuracy": float(right.mean()), "balanced_accuracy": float(np.mean(recalls))}

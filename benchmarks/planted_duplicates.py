@@ -1,9 +1,9 @@
 """Precision and recall of the search for duplicates, on copies planted among real films.
 
-Not a speed. Of every kind of copy some are made of films drawn at random, each with parameters of
-its own, and hidden among all films of a folder; the search of `balancer prepare` has to find every
-copy with its original and nothing else. Copies live in memory only. Pairs that are already in a
-folder count as false unless somebody looked at them and said here that they show one film.
+Measures quality, not speed. Copies of every kind are made of random films, each with its own
+parameters, and hidden among all films of a folder; the search of `balancer prepare` should find
+every copy with its original and nothing else. Copies exist in memory only. Pairs that are already
+in a folder count as false unless they were checked by eye and are listed here as one film.
 
     python benchmarks/planted_duplicates.py --data FOLDER --data FOLDER --out docs/results
 """
@@ -23,8 +23,8 @@ from PIL import Image
 
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
-from balancer.data.film.examine import Examined, examine_images, look_at_bytes
-from balancer.data.layouts.registry import read_archives
+from balancer.data.film.examine import Examined, examine_bytes, examine_images
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 
@@ -40,35 +40,35 @@ SAME_FILM = {
         ("E63574A7-4188-4C8D-8D17-9D67A18A1AFA.jpg", "F4341CE7-73C9-45C6-99C8-8567A5484B63.jpg"),
     )
 }
-"""Pairs of the folders themselves, looked at side by side: one film, saved twice."""
+"""Pairs of original files that show one film, checked by eye."""
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
 def rescaled(film: Pixels, rng: np.random.Generator) -> Pixels:
-    """0.4 to 2 times as large, by one of three filters."""
+    """Rescale by 0.4 to 2, with one of three filters."""
     factor, height, width = np.exp(rng.uniform(np.log(0.4), np.log(2))), *film.shape
     size = (max(32, round(width * factor)), max(32, round(height * factor)))
     return np.asarray(Image.fromarray(film).resize(size, _FILTERS[rng.integers(3)]))
 
 
 def recompressed(film: Pixels, rng: np.random.Generator) -> Pixels:
-    """JPEG of quality 30 to 95."""
+    """Recompress as JPEG of quality 30 to 95."""
     return _jpeg(film, int(rng.integers(30, 96)))
 
 
 def brighter(film: Pixels, rng: np.random.Generator) -> Pixels:
-    """One or two grey levels more or less."""
+    """Change all pixels by one or two grey levels."""
     return np.clip(film.astype(np.int16) + rng.choice([-2, -1, 1, 2]), 0, 255).astype(np.uint8)
 
 
 def noisy(film: Pixels, rng: np.random.Generator) -> Pixels:
-    """Every pixel by itself up to two grey levels off."""
+    """Change each pixel independently by up to two grey levels."""
     off = rng.integers(-2, 3, film.shape)
     return np.clip(film.astype(np.int16) + off, 0, 255).astype(np.uint8)
 
 
 def cropped(share: float) -> Make:
-    """Each side loses its own part, up to a share of the film."""
+    """Cut off a random part of each side, up to a share of the film."""
 
     def make(film: Pixels, rng: np.random.Generator) -> Pixels:
         height, width = film.shape
@@ -80,12 +80,12 @@ def cropped(share: float) -> Make:
 
 
 def flipped(film: Pixels, rng: np.random.Generator) -> Pixels:
-    """Mirrored left to right, top to bottom, or both."""
+    """Mirror left to right, top to bottom, or both."""
     return _flip(film, int(rng.integers(1, 4)))
 
 
 def everything(film: Pixels, rng: np.random.Generator) -> Pixels:
-    """Cropped by up to 5 %, mirrored or not, rescaled, brighter, recompressed."""
+    """Crop by up to 5 %, perhaps mirror, rescale, brighten, recompress."""
     film = _flip(cropped(0.05)(film, rng), int(rng.integers(0, 4)))
     return _jpeg(brighter(rescaled(film, rng), rng), int(rng.integers(40, 96)))
 
@@ -105,7 +105,7 @@ KINDS: dict[str, Make] = {
 
 @dataclass
 class Tally:
-    """What a search found of planted pairs."""
+    """Results of a search for planted pairs."""
 
     planted: int = 0
     found: int = 0
@@ -114,13 +114,13 @@ class Tally:
     seconds: float = 0.0
 
     def add(self, other: "Tally") -> None:
-        """Sum over folders."""
+        """Add the results of another folder."""
         for name in ("planted", "found", "false", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.lowest = min(self.lowest, other.lowest)
 
-    def told(self) -> dict[str, Any]:
-        """JSON types, with 95 % Wilson intervals."""
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON types, with 95 % Wilson intervals."""
         total = self.found + self.false
         return {
             "planted": self.planted,
@@ -136,7 +136,7 @@ class Tally:
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927)."""
+    """Return the 95 % interval of a proportion (Wilson 1927)."""
     z, p = 1.959964, hits / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -163,13 +163,13 @@ def main() -> None:
         for kind, make in KINDS.items():
             tally = measure(films, folder, make, options.copies, rng, config)
             totals[kind].add(tally)
-            print(f"{folder.name}: {kind}: {tally.told()}", flush=True)
+            print(f"{folder.name}: {kind}: {tally.as_json()}", flush=True)
     record = {
         "films": numbers,
         "copies_per_kind_and_folder": options.copies,
         "seed": options.seed,
         "duplicate_correlation": config.duplicate_correlation,
-        "kinds": {kind: tally.told() for kind, tally in totals.items()},
+        "kinds": {kind: tally.as_json() for kind, tally in totals.items()},
         "pairs_inside": inside,
     }
     if options.out is not None:
@@ -204,7 +204,7 @@ def measure(
 
 
 def page(record: dict[str, Any], folders: list[Path]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     films = " and ".join(f"{n} films of `{name}`" for name, n in record["films"].items())
     lines = [
         "# Planted duplicates",
@@ -254,7 +254,7 @@ def page(record: dict[str, Any], folders: list[Path]) -> str:
 
 
 def _films(folder: Path, config: DataConfig) -> list[Examined]:
-    """All usable films, of those with equal pixels the first."""
+    """Return all usable films; of those with equal pixels only the first."""
     roots = Roots.of([folder.resolve()])
     images, _ = examine_images(roots, read_archives(roots, config).images, config)
     return list({image.pixel_hash: image for image in reversed(images)}.values())[::-1]
@@ -285,10 +285,10 @@ def _copy(
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(make(pixels, rng))).save(stream, "PNG")
     found = FoundImage(f"copy of {film.path}.png", film.label)
-    seen = look_at_bytes(stream.getvalue(), folder / film.path, found, config).result
-    if not isinstance(seen, Examined):
-        raise SystemExit(f"A planted copy of {film.path} cannot be used: {seen.reason}.")
-    return seen
+    outcome = examine_bytes(stream.getvalue(), folder / film.path, found, config).outcome
+    if not isinstance(outcome, Examined):
+        raise SystemExit(f"A planted copy of {film.path} cannot be used: {outcome.reason}.")
+    return outcome
 
 
 def _jpeg(film: Pixels, quality: int) -> Pixels:

@@ -1,11 +1,11 @@
-"""From how many films on Spark reads them sooner than the cores of the same machine do.
+"""Number of films above which Spark is faster than the local engine on the same machine.
 
 python benchmarks/spark_crossover.py --data FOLDER [--films 250 1000 4000]
 
-Timed is what the engines do, listing and the one pass over the files, each in a process of its own
-that has imported everything; of Spark also the start of its session, on as many cores. The rest of
-`balancer prepare` is the same for both. From two sizes follow the fixed and the marginal costs, and
-from these the crossover for a cluster of any number of cores, if Spark scales perfectly.
+Measures the engines: listing and the pass over the files, each in its own process after all
+imports; for Spark also the start of its session, on as many cores. The rest of `balancer prepare`
+is the same for both. Two sizes give the fixed and marginal costs, and these the crossover for a
+cluster of any number of cores, if Spark scales perfectly.
 """
 
 import json
@@ -22,10 +22,10 @@ HERE = Path(__file__).resolve()
 
 
 def seconds_of(engine: str, folder: Path, place: Path) -> float:
-    """Of one engine, in this process."""
+    """Measure one engine in this process."""
     from balancer.config import load_config
     from balancer.data.ingest.engine import engine_of
-    from balancer.data.ingest.look import Look
+    from balancer.data.ingest.reader import FileReader
     from balancer.data.roots import Roots
     from balancer.evaluation.sizes import sizes_read
 
@@ -33,10 +33,10 @@ def seconds_of(engine: str, folder: Path, place: Path) -> float:
     roots = Roots.of([folder])
     sizes = sizes_read(config)
     started = time.perf_counter()
-    with engine_of(engine, f"local[{cores()}]" if engine == "spark" else None) as reader:
-        scan = reader.scan(roots, config.data)
-        look = Look(roots=roots, config=config.data, sizes=sizes)
-        reader.look(look, scan.images, place)
+    with engine_of(engine, f"local[{cores()}]" if engine == "spark" else None) as opened:
+        scan = opened.scan(roots, config.data)
+        files = FileReader(roots=roots, config=config.data, sizes=sizes)
+        opened.read(files, scan.images, place)
         return time.perf_counter() - started
 
 
@@ -55,7 +55,7 @@ def main(
     only: str | None,
     place: Path | None,
 ) -> None:
-    """Print seconds by number of films, and where the lines cross."""
+    """Print seconds by number of films, and the crossover."""
     if only and data and place:
         print(json.dumps(seconds_of(only, data, place)))
         return

@@ -1,6 +1,6 @@
-"""What a backbone is made of, seen by running it without numbers: order of layers, maps, features.
+"""Anatomy of a backbone, from a run without numbers: order of layers, maps, features.
 
-Nothing is computed: parameters and images are on torch's `meta` device, which knows shapes alone.
+Nothing is computed: parameters and images are on torch's `meta` device, which has shapes alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from classifier.cards import Groups, ModelError
-from classifier.external import unfit
+from classifier.library_backbones import unfit
 
 _LEAST_GROUPS, _EVEN_GROUPS = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Of one backbone.
+    """Layers and feature maps of one backbone.
 
     Attributes:
         n_features: Width of its output.
         layers: Names of disjoint modules that hold all parameters, in the order in which they are
             used: the smallest ones that have parameters of their own.
-        sides: Per layer, the side of the maps it gave last; 0 where it gives none.
-        maps: Name of the last module with parameters that gives feature maps; "": none but the
-            stem does.
+        sides: Side of the last maps of each layer; 0 for a layer without maps.
+        maps: Name of the last module with parameters that has feature maps; "": only the stem
+            has.
     """
 
     n_features: int
@@ -37,40 +37,42 @@ class Anatomy:
 
 
 def examine(network: nn.Module, name: str, side: int) -> Anatomy:
-    """Run a backbone on images of a size, and note what is used when.
+    """Run a backbone on images of a size, and record the order of its layers.
 
     Args:
-        network: Left as it is.
-        name: Of the model, for errors.
-        side: Of the images.
+        network: Backbone; unchanged.
+        name: Name of the model, for errors.
+        side: Side of the images.
 
     Raises:
-        ModelError: It cannot take the size, or gives no flat features.
+        ModelError: It cannot read images of the size, or its output is not (N, F).
     """
     trace = _Trace(network)
     features = trace.run(name, side)
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise ModelError(
-            f"{name} gives no flat features and cannot be used as a classifier; choose another."
+            f"{name} has no features (N, F) and cannot be a classifier; change classifier.model."
         )
     covering = set(_covering(network, ""))
-    # What runs inside another's forward has no call of its own: it stays behind its predecessor.
-    place, places = -1, {}
+    # A module used inside another's forward has no call of its own: it follows its predecessor.
+    position, positions = -1, {}
     for part, _ in network.named_modules():
-        place = trace.calls.get(part, place)
-        places[part] = place
-    layers = tuple(part for part in sorted(places, key=places.__getitem__) if part in covering)
+        position = trace.calls.get(part, position)
+        positions[part] = position
+    layers = tuple(
+        part for part in sorted(positions, key=positions.__getitem__) if part in covering
+    )
     sides = tuple(trace.side(part) for part in layers)
     return Anatomy(features.shape[1], layers, sides, trace.last_maps())
 
 
 def group_layers(anatomy: Anatomy, groups: Groups) -> list[list[str]]:
-    """Layers from the stem on, each in one group, none empty.
+    """Return all layers from the stem on in groups; none is empty.
 
     Args:
-        anatomy: Of the network.
-        groups: Names of parts, as on its card; (): layers whose maps have one side are a group, or,
-            where sides tell too little, four groups have as many layers each.
+        anatomy: Anatomy of the network.
+        groups: Names of parts, as on its card; (): layers whose maps have one side are a group or,
+            if there are fewer than three such groups, four groups have equal numbers of layers.
     """
     layers = list(anatomy.layers)
     if groups:
@@ -91,7 +93,7 @@ def _by_side(layers: Sequence[str], sides: Sequence[int]) -> list[list[str]]:
     groups: list[list[str]] = []
     smallest: int | None = None
     for layer, side in zip(layers, sides, strict=True):
-        # Maps of one pixel belong to a branch beside the trunk, such as squeeze-and-excitation.
+        # Maps of one pixel belong to a side branch, such as squeeze-and-excitation.
         if smallest is None or (side < smallest and side != 1):
             groups.append([])
             smallest = side
@@ -106,7 +108,7 @@ def _owner(layer: str, owners: Mapping[str, int]) -> int:
 
 
 def _covering(module: nn.Module, name: str) -> Iterator[str]:
-    """Names of the smallest disjoint modules that hold all parameters."""
+    """Yield names of the smallest disjoint modules that hold all parameters."""
     if _owns(module):
         yield name
         return
@@ -115,15 +117,15 @@ def _covering(module: nn.Module, name: str) -> Iterator[str]:
 
 
 def _owns(module: nn.Module) -> bool:
-    """Whether a module has parameters of its own, beside those of its parts."""
+    """Return True for a module with parameters of its own, besides those of its parts."""
     return next(module.parameters(recurse=False), None) is not None
 
 
 class _Trace:
-    """One run: which modules were called in which order, and the shapes of what they gave.
+    """One run of a network: the order of module calls, and the shapes of their outputs.
 
     Attributes:
-        calls: Per module, the number of its first call.
+        calls: Number of the first call of each module.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -136,8 +138,8 @@ class _Trace:
         modes = {part: module.training for part, module in modules.items()}
         hooks = []
         for part, module in modules.items():
-            hooks.append(module.register_forward_pre_hook(self._called(part)))
-            hooks.append(module.register_forward_hook(self._gave(part)))
+            hooks.append(module.register_forward_pre_hook(self._record_call(part)))
+            hooks.append(module.register_forward_hook(self._record_shape(part)))
         tensors = {**dict(self._network.named_parameters()), **dict(self._network.named_buffers())}
         tensors = {part: tensor.detach().to("meta") for part, tensor in tensors.items()}
         try:
@@ -158,7 +160,7 @@ class _Trace:
         return shape[-1] if len(shape) == 4 else 0
 
     def last_maps(self) -> str:
-        """The module with parameters that gave square maps of two pixels or more last."""
+        """Return the last module with parameters whose maps are square, of two pixels or more."""
         found = ""
         modules = dict(self._network.named_modules())
         stem = next(part for part in self.calls if part and _owns(modules[part]))
@@ -168,13 +170,13 @@ class _Trace:
                 found = part
         return "" if found == stem else found
 
-    def _called(self, part: str) -> Callable[[nn.Module, object], None]:
+    def _record_call(self, part: str) -> Callable[[nn.Module, object], None]:
         def hook(module: nn.Module, inputs: object) -> None:
             self.calls.setdefault(part, len(self.calls))
 
         return hook
 
-    def _gave(self, part: str) -> Callable[[nn.Module, object, object], None]:
+    def _record_shape(self, part: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, Tensor):
                 self._shapes.pop(part, None)  # the last call counts

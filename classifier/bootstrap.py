@@ -1,7 +1,7 @@
 """Test metrics on many resamples of the groups at once, in closed form.
 
-A resample gives each image a weight, the number of times its group was drawn; every metric is then
-a ratio of weighted counts, and one matrix product serves all resamples.
+In a resample the weight of an image is the number of times that its group was drawn. Every metric
+is then a ratio of weighted counts, and one matrix product computes all resamples.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 ECE_BINS = 15
-_CHUNK = 4_000_000  # weights held at once, 32 MB
+_CHUNK = 4_000_000  # number of weights in memory at once, 32 MB
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Raw metrics, with any leading shape (one test set, or many resamples); undefined is NaN.
+class RawMetrics:
+    """Metrics as arrays with any leading shape (one test set, or many resamples); undefined is NaN.
 
     `precision`, `recall`, `specificity`, `f1`, `auroc` and `average_precision` are (..., C), one
     class against the rest; the others are (...).
@@ -34,19 +34,29 @@ class Scores:
     auroc: Floats
     average_precision: Floats
 
+    @staticmethod
+    def concatenate(parts: "Sequence[RawMetrics]") -> "RawMetrics":
+        """Return chunks of resamples as one, along the first axis."""
+        return RawMetrics(
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in RawMetrics.__dataclass_fields__
+            }
+        )
+
 
 def group_weights(
     groups: Sequence[str], n_resamples: int, seed: int
 ) -> Iterator[NDArray[np.float64]]:
-    """Draw groups with replacement, as many as there are.
+    """Draw as many groups as there are, with replacement.
 
     Args:
         groups: Name of each image's group.
         n_resamples: Number of resamples.
-        seed: The draw depends on it, the groups and their order alone.
+        seed: Seed for the draws, which otherwise depend on the groups and their order alone.
 
     Yields:
-        Weights of a few resamples at a time, float (B, N): whole numbers.
+        Weights of some resamples at a time, float (B, N): whole numbers.
     """
     names, member = np.unique(np.asarray(groups, str), return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -64,8 +74,8 @@ def weighted_scores(
     predictions: NDArray[np.int64],
     labels: NDArray[np.int64],
     weights: Floats,
-) -> Scores:
-    """Metrics of one classifier on weighted images.
+) -> RawMetrics:
+    """Compute the metrics of one classifier on weighted images.
 
     Args:
         probabilities: (N, C), rows that sum to 1.
@@ -74,7 +84,7 @@ def weighted_scores(
         weights: (B, N), not negative.
 
     Returns:
-        Scores with leading shape (B,).
+        Metrics with leading shape (B,).
     """
     n_classes = probabilities.shape[1]
     cell = np.eye(n_classes * n_classes)[labels * n_classes + predictions]
@@ -84,7 +94,7 @@ def weighted_scores(
     total = weights.sum(1)
     rest = total[:, None] - true
     ranks = [_rank_scores(probabilities[:, c], labels == c, weights) for c in range(n_classes)]
-    return Scores(
+    return RawMetrics(
         accuracy=_ratio(hits.sum(1), total),
         mcc=_mcc(hits, true, predicted, total),
         ece=_ece(probabilities, labels, weights),
@@ -97,16 +107,6 @@ def weighted_scores(
     )
 
 
-def concatenate(parts: Sequence[Scores]) -> Scores:
-    """Join chunks of resamples along the first axis."""
-    return Scores(
-        **{
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in Scores.__dataclass_fields__
-        }
-    )
-
-
 def _ratio(above: Floats, below: Floats) -> Floats:
     result = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
     np.divide(above, below, out=result, where=below > 0)
@@ -114,27 +114,27 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _mcc(hits: Floats, true: Floats, predicted: Floats, total: Floats) -> Floats:
-    """Matthews correlation of any number of classes (Gorodkin 2004)."""
+    """Compute the Matthews correlation of any number of classes (Gorodkin 2004)."""
     covariance = hits.sum(1) * total - (true * predicted).sum(1)
     spread = (total**2 - (true**2).sum(1)) * (total**2 - (predicted**2).sum(1))
     return _ratio(covariance, np.sqrt(spread))
 
 
 def _ece(probabilities: Floats, labels: NDArray[np.int64], weights: Floats) -> Floats:
-    """Expected calibration error of the likeliest class in 15 equal bins (Guo 2017)."""
+    """Compute the calibration error of the most probable class in 15 equal bins (Guo 2017)."""
     confidence = probabilities.max(1)
-    surprise = (probabilities.argmax(1) == labels) - confidence
-    # float32, as torchmetrics does it: a confidence on an edge then falls into the same bin there.
+    error = (probabilities.argmax(1) == labels) - confidence
+    # float32, as in torchmetrics: a confidence on an edge is then in the same bin.
     edges = torch.linspace(0, 1, ECE_BINS + 1).numpy()
-    place = np.searchsorted(edges, confidence.astype(np.float32), side="right") - 1
-    per_bin = weights @ (np.eye(ECE_BINS + 1)[place] * surprise[:, None])
+    number = np.searchsorted(edges, confidence.astype(np.float32), side="right") - 1
+    per_bin = weights @ (np.eye(ECE_BINS + 1)[number] * error[:, None])
     return _ratio(np.abs(per_bin).sum(1), weights.sum(1))
 
 
 def _rank_scores(
     scores: Floats, positive: NDArray[np.bool_], weights: Floats
 ) -> tuple[Floats, Floats]:
-    """AUROC and average precision, tied scores as one step, each (B,)."""
+    """Compute AUROC and average precision, each (B,); equal scores are one step."""
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(-scores[order], prepend=-np.inf) > 0)
     ranked = weights[:, order]

@@ -1,7 +1,7 @@
-"""The registry: what is known of each network before it is built.
+"""Registry of networks: a card of each, readable before the network is built.
 
-Libraries of networks are imported only where one of theirs is asked for: `prepare` reads the side
-of the default one here, and has no other use for torch.
+torchvision and timm are imported only for cards of their networks, so that reading the input size
+of the default network needs no torch.
 """
 
 import difflib
@@ -15,36 +15,48 @@ Library = Literal["own", "torchvision", "timm"]
 Groups = tuple[tuple[str, ...], ...]
 
 PIXEL_MEAN = 127.0
-"""Lite networks take (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit grey or RGB values x."""
+"""Mean of Lite networks, which take (x - PIXEL_MEAN) / PIXEL_SCALE of 8-bit values x."""
 PIXEL_SCALE = 128.0
+"""Scale of Lite networks."""
 
-# ImageNet's mean and deviation of grey, for networks that do not state their own.
+# Grey mean and deviation of ImageNet, for networks that do not state their own.
 _IMAGENET_GREY = (0.449 * 255, 0.226 * 255)
-# These learnt from colours in [-1, 1] at Google; torchvision rescales its usual input to that.
+# These were trained on colours in [-1, 1]; torchvision rescales its usual input to that.
 _GOOGLE_GREY = (127.5, 127.5)
 _GOOGLE = ("googlenet", "inception_v3")
 
 
 class ModelError(ValueError):
-    """A model or a file of weights that cannot be used as asked."""
+    """Error of a network or a file of weights that cannot be used with these settings.
+
+    Example:
+        >>> import numpy as np
+        >>> from classifier import ArrayTable, ClassifierConfig, ModelError, train
+        >>> table = ArrayTable.of(np.zeros((4, 32, 32), np.uint8), labels=[0, 1, 0, 1])
+        >>> try:
+        ...     train(table, table, ClassifierConfig(model="resnet19"), out_dir="unknown")
+        ... except ModelError as error:
+        ...     print("resnet18" in str(error))
+        True
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A network by name.
+    """Facts about a network.
 
     Attributes:
-        name: What `classifier.model` says.
-        library: Whose code builds it.
-        architecture: Its name there.
+        name: Name in `classifier.model`.
+        library: Library that builds it.
+        architecture: Name of the network in the library.
         input_size: Side in pixels that it was made for.
-        mean: Subtracted from grey levels in [0, 255].
-        std: Divides them afterwards.
-        last_convolution: Name, inside the backbone, of the module whose feature maps Grad-CAM looks
-            at; "": the last that gives maps.
+        mean: Number subtracted from grey levels in [0, 255].
+        std: Number that divides them afterwards.
+        last_convolution: Name, inside the backbone, of the module whose feature maps Grad-CAM uses;
+            "": the last one with maps.
         groups: Names of the backbone's parts, group by group from the stem on; (): layers whose
             maps have the same side are a group.
-        keeps_dense: Whether hidden dense layers of the library's network stay.
+        keeps_dense: True if hidden dense layers of the library's network are kept.
     """
 
     name: str
@@ -59,7 +71,7 @@ class ModelCard:
 
 
 def _numbered(prefix: str, *ends: int) -> Groups:
-    """Parts of an `nn.Sequential`, cut before each of the numbers."""
+    """Group the parts of an `nn.Sequential`; each number is the end of a group, exclusive."""
     spans = zip((0, *ends[:-1]), ends, strict=True)
     return tuple(tuple(f"{prefix}{i}" for i in range(first, end)) for first, end in spans)
 
@@ -106,7 +118,7 @@ _STAGES: Groups = (("stem",), *((f"stage{i}",) for i in range(1, 5)), ("dense",)
 _BLOCKS: Groups = (*((f"block{i}",) for i in range(1, 5)), ("dense",))
 
 BUNDLED = ("lite0", "lite2")
-"""Networks whose ImageNet weights are installed with the package."""
+"""Names of networks whose ImageNet weights are installed with the package."""
 
 # Name, side, module for Grad-CAM, groups.
 _OWN: tuple[tuple[str, int, str, Groups], ...] = (
@@ -116,7 +128,7 @@ _OWN: tuple[tuple[str, int, str, Groups], ...] = (
     ("lite0", 224, "bn2", _LITE),
     ("lite2", 260, "bn2", _LITE),
 )
-# The same, for names that stand for one of torchvision or timm; VGGs without their dense layers.
+# The same, for short names of networks of torchvision or timm; VGGs lack their dense layers.
 _SHORT: tuple[tuple[str, str, str, Groups], ...] = (
     ("squeezenet1_1", "torchvision:squeezenet1_1", "features.12", _features(1, 5, 8, 11, 13)),
     ("mobilenet_v2", "torchvision:mobilenet_v2", "features.18", _features(2, 4, 7, 14, 19)),
@@ -129,22 +141,28 @@ _SHORT: tuple[tuple[str, str, str, Groups], ...] = (
     ("resnet50v2", "timm:resnetv2_50", "norm", _RESNET_V2),
     ("xception", "timm:legacy_xception", "act4", _XCEPTION),
 )  # fmt: skip
-_SIDES = {"squeezenet1_1": 227}  # the first version's, which the papers use
+_SIDES = {"squeezenet1_1": 227}  # that of the first version, which the papers use
 
 
 def registered_models() -> list[str]:
-    """Names that stand for a network without naming a library, sorted."""
+    """Return the names of networks that need no library prefix, sorted.
+
+    Example:
+        >>> from classifier import registered_models
+        >>> [name for name in registered_models() if name.startswith("resnet")]
+        ['resnet18', 'resnet50', 'resnet50v2']
+    """
     return sorted([name for name, *_ in _OWN] + [name for name, *_ in _SHORT])
 
 
 def model_card(name: str) -> ModelCard:
-    """What is known of a network.
+    """Return the card of a network.
 
     Args:
         name: One of `registered_models()`, `torchvision:NAME` or `timm:NAME`.
 
     Raises:
-        ModelError: There is no such network; near names are given.
+        ModelError: There is no such network; the error gives similar names.
     """
     for own, side, target, groups in _OWN:
         if name == own:
@@ -170,7 +188,7 @@ def _library_card(name: str) -> ModelCard:
     if family == "timm" and architecture in _timm_names():
         return _timm_card(name, architecture)
     near = _near_names(name)
-    hint = f"near names are {', '.join(near)}" if near else f"own ones are {', '.join(_own())}"
+    hint = f"similar names are {', '.join(near)}" if near else f"own ones are {', '.join(_own())}"
     known = f"one of {', '.join(registered_models())}, torchvision:NAME or timm:NAME"
     if family in ("torchvision", "timm"):
         raise ModelError(f"{family} has no model {architecture!r}; {hint}.")
@@ -220,7 +238,7 @@ def _own() -> list[str]:
 
 
 def _near_names(name: str) -> list[str]:
-    """Names like it, own and short ones first; those of one library if it names that library."""
+    """Return similar names, own and short ones first; only those of a library it names."""
     family, colon, bare = name.partition(":")
     pools = {
         "": registered_models(),

@@ -1,23 +1,68 @@
 """Settings of the classifier; the defaults are the default recipe."""
 
-from typing import Annotated, Literal, Self
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 View = Literal["plain", "flip", "turn-left", "turn-right", "zoom-in", "zoom-out"]
 Side = Annotated[int, Field(ge=16, le=1024)]
 
 
-class AugmentConfig(BaseModel):
-    """Training transforms; 0 switches one off."""
+class _Settings(BaseModel):
+    """Frozen settings; the constructor reports a wrong one in one sentence.
+
+    `model_validate`, which reads files, raises pydantic's `ValidationError`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ValueError(_sentence(type(self), error)) from None
+
+    # Without this mark pydantic calls the constructor for nested settings too, and loses the
+    # position of an error in the outer ones.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+
+def _sentence(kind: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, kind.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see help({kind.__name__})."
+        return f"{kind.__name__} has no setting {name}; {hint}"
+    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if not name:
+        return f"{kind.__name__}: {wanted}"
+    if first["type"] == "missing":
+        return f"{kind.__name__} needs a value for {name}, which is missing; add it."
+    if not wanted.startswith("should"):
+        return f"{kind.__name__}.{name} is {first['input']!r:.60}, but: {wanted}; change it."
+    return f"{kind.__name__}.{name} {wanted} but is {first['input']!r:.60}; change it."
+
+
+class AugmentConfig(_Settings):
+    """Settings of the training transforms; 0 turns one off.
+
+    Example:
+        >>> from classifier import AugmentConfig, ClassifierConfig
+        >>> config = ClassifierConfig(augment=AugmentConfig(rotation_degrees=5, zoom=0.1))
+        >>> config.augment.zoom
+        0.1
+    """
+
     warp_probability: Share = 0.5
-    """Of turning, shifting and zooming an image. Each interpolates, so a network that never saw an
-    image left as it is meets sharper ones at the test than in training."""
+    """Probability of rotating, shifting and zooming an image. Each of them interpolates: a network
+    trained on warped images alone meets sharper ones in the test."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10
+    """Largest rotation."""
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Largest shift as a share of the side."""
     zoom: Annotated[float, Field(ge=0, le=0.5)] = 0.0
@@ -27,108 +72,131 @@ class AugmentConfig(BaseModel):
     horizontal_flip: Share = 0.0
     """Probability; a flipped chest has its heart on the wrong side."""
     vertical_flip: Share = 0.0
-    """Probability; no chest is upside down, but a paper may ask for it."""
+    """Probability; no chest is upside down, but some papers use it."""
     classes: Literal["all", "rare"] = "all"
-    """Whose images are transformed: those of all classes, or of the rarest in training alone."""
+    """Classes whose images are transformed: all, or only the rarest in training."""
 
 
-class Phase(BaseModel):
-    """A stretch of training with its own image size, trained layers and learning rate."""
+class Phase(_Settings):
+    """Settings of a part of the training: its image size, trained layers and learning rate.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    Example:
+        >>> from classifier import ClassifierConfig, Phase
+        >>> head, rest = Phase(epochs=2, unfrozen=0.0), Phase(epochs=8, learning_rate=1e-4)
+        >>> ClassifierConfig(phases=(head, rest)).n_epochs
+        10
+    """
 
     epochs: Annotated[int, Field(ge=1)]
+    """Number of epochs."""
     unfrozen: Share = 1.0
-    """Share of the backbone's layers that learn, from the last one; 0: the head alone."""
+    """Share of the backbone's layers that learn, counted from the last one; 0: only the head."""
     input_size: Side | None = None
-    """Side that the network sees in this phase; null: `classifier.input_size`."""
+    """Input side of the network in this phase; null: `classifier.input_size`."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Greatest rate, that of the head; null: `classifier.learning_rate`."""
+    """Peak learning rate of the head; null: `classifier.learning_rate`."""
 
 
-class ClassifierConfig(BaseModel):
-    """One recipe of a classifier."""
+class ClassifierConfig(_Settings):
+    """Settings of a classifier and its training: one recipe.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    Example:
+        >>> from classifier import ClassifierConfig
+        >>> config = ClassifierConfig(model="resnet18", epochs=20, class_weights="balanced")
+        >>> config.n_epochs
+        20
+
+    Raises:
+        ValueError: A setting is unknown or out of range.
+    """
 
     model: str = "lite0"
-    """A name of the registry, `torchvision:NAME` or `timm:NAME`."""
+    """Name of the network: one of `registered_models()`, `torchvision:NAME` or `timm:NAME`."""
     weights: str = "auto"
-    """`auto` (bundled ones for lite0, lite2, else random), `none`, `torchvision` or `timm` (their
-    default ImageNet weights, which have to be on the disk), or a file."""
+    """Initial weights: `auto` (bundled ones for lite0 and lite2, else random), `none` (random),
+    `torchvision` or `timm` (their default ImageNet weights, if they are on the disk), or a file."""
     image_size: Side | None = None
-    """Side at which images are read; null: the generator's where generated images take part, so
-    that sharpness tells nothing, else `input_size`."""
+    """Side at which images are read; null: that of the generated images where there are any, so
+    that sharpness does not reveal the class, else `input_size`."""
     input_size: Side | None = None
-    """Side that the network sees; null: that it was made for, at most twice `image_size`."""
+    """Input side of the network; null: the side it was made for, at most twice `image_size`."""
     contrast: Literal["none", "clahe"] = "none"
     """Contrast-limited adaptive histogram equalisation of every image, 8 x 8 tiles, clip 2.0."""
     pooling: Literal["average", "average+max"] = "average"
-    """How feature maps become features; both: twice as many, concatenated (COVID-ResNet)."""
+    """Global pooling of the feature maps; `average+max` concatenates both (COVID-ResNet)."""
     head_units: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = ()
-    """Hidden dense layers between features and logits, first to last."""
+    """Widths of hidden dense layers between features and logits, first to last."""
     head_batch_norm: bool = False
     """Batch norm of the features and after each hidden dense layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """Before each dense layer of the head."""
+    """Dropout before each dense layer of the head."""
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 32
+    """Number of images per optimizer step."""
     epochs: Annotated[int, Field(ge=1)] = 10
-    """Passes over the real training images; both arms get this number of optimizer steps."""
+    """Number of passes over the real training images; both arms take this number of steps."""
     head_epochs: Annotated[int, Field(ge=0)] = 1
-    """Of these, first passes that train the head alone (pretrained models only)."""
+    """Number of first epochs that train only the head (pretrained networks only)."""
     phases: tuple[Phase, ...] = ()
-    """In place of `epochs` and `head_epochs`: phases of their own sizes, layers and rates."""
+    """Phases with their own sizes, layers and rates, instead of `epochs` and `head_epochs`."""
     patience: Annotated[int, Field(ge=0)] = 0
-    """Epochs of the last phase without a lower validation loss that end the training; 0: any."""
+    """Number of epochs of the last phase without a lower validation loss after which training
+    stops; 0: never."""
     optimizer: Literal["adamw", "adam"] = "adamw"
+    """Optimizer."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """Greatest rate, that of the head."""
+    """Peak learning rate, that of the head."""
     lowest_learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Of the first layers; rates of the layer groups between grow by equal factors. null: one
-    rate for all."""
+    """Peak learning rate of the first layers; rates of the layer groups between rise by equal
+    factors. null: one rate for all."""
     schedule: Literal["one-cycle", "step", "constant"] = "one-cycle"
+    """Learning-rate schedule."""
     step_epochs: Annotated[int, Field(ge=1)] = 10
-    """Of the step schedule: epochs between two drops."""
+    """Number of epochs between two drops of the step schedule."""
     step_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Of the step schedule: what each drop multiplies the rate by."""
+    """Factor of the rate at each drop of the step schedule."""
     weight_decay: Share = 1e-2
+    """Weight decay of the optimizer."""
     ema_half_life: Annotated[float, Field(ge=0)] = 50.0
-    """Optimizer steps after which past weights weigh half in the average kept; 0: no average."""
+    """Number of optimizer steps after which past weights count half in the average that is kept;
+    0: no average."""
     keep: Literal["best", "last"] = "last"
-    """Weights of the best validation of the last image size, or those of the end."""
+    """Weights to keep: of the best validation at the last image size, or of the last step."""
     members: Annotated[int, Field(ge=1, le=20)] | None = None
-    """Networks trained one after another from other seeds, whose probabilities are averaged (deep
+    """Number of networks trained from different seeds, whose probabilities are averaged (deep
     ensembles, Lakshminarayanan 2017, 1612.01474); null: 3, and 1 beside generated images."""
     class_weights: Literal["none", "balanced"] = "none"
-    """Loss weights: none, or the inverse of how often batches hold the class."""
+    """Class weights of the loss: none, or the inverse of the class frequency in the batches."""
     loss: Literal["cross-entropy", "focal", "logit-adjusted"] = "cross-entropy"
-    """Of training (Lin 2017, 1708.02002; Menon 2021, 2007.07314); that of validation is always
+    """Training loss (Lin 2017, 1708.02002; Menon 2021, 2007.07314); the validation loss is always
     plain cross-entropy."""
     focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
-    """How much images that are classified well already count less; 0: cross-entropy."""
+    """Exponent that reduces the weight of well classified images; 0: cross-entropy."""
     logit_adjustment_tau: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """Power of the class shares that the adjustment takes out; 1: all, 0: cross-entropy."""
+    """Power of the class shares that the adjustment removes; 1: all, 0: cross-entropy."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each label that is spread over all classes (Szegedy 2016, 1512.00567)."""
     batches: Literal["natural", "balanced", "rare-share"] = "natural"
-    """Classes as the table has them, the same share of each in every batch, or `rare_share` of the
-    rarest and the others as the table has them (COVID-Net)."""
+    """Classes of a batch: as in the table, the same share of each, or `rare_share` of the rarest
+    class and the others as in the table (COVID-Net)."""
     rare_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Share of every batch that the rarest class takes under `batches: rare-share`."""
+    """Share of the rarest class in every batch with `batches: rare-share`."""
     mixup_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """Pairs of images are mixed in a share from Beta(alpha, alpha) (Zhang 2018, 1710.09412);
-    0: not."""
+    """Mixup of pairs of images, with a share from Beta(alpha, alpha) (Zhang 2018, 1710.09412);
+    0: none."""
     augment: AugmentConfig = AugmentConfig()
+    """Training transforms."""
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain", "turn-left", "turn-right")
-    """Of each image to classify; the probabilities of its views are averaged. Turned by 5 degrees,
+    """Views of each image at prediction, whose probabilities are averaged: turned by 5 degrees,
     mirrored, or 7 % larger or smaller."""
     calibration: Literal["none", "temperature"] = "temperature"
-    """Divide logits by a number fitted on validation images (Guo 2017, 1706.04599)."""
+    """Temperature of the logits, fitted on validation images (Guo 2017, 1706.04599), or none."""
     num_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """Number of processes that read training images."""
     channels_last: bool = True
+    """Memory layout of the network; faster on most CPUs and GPUs."""
 
     @model_validator(mode="after")
-    def _rates_rise(self) -> Self:
+    def _check_rates(self) -> Self:
         low = self.lowest_learning_rate
         if low is not None and low > self.learning_rate:
             raise ValueError(
@@ -139,17 +207,17 @@ class ClassifierConfig(BaseModel):
 
     @property
     def n_epochs(self) -> int:
-        """Passes over the real training images, all phases together."""
+        """Number of passes over the real training images, all phases together."""
         return sum(phase.epochs for phase in self.phases) if self.phases else self.epochs
 
     def with_sizes(self, native: int) -> "ClassifierConfig":
-        """The same with a number for every side that was left open.
+        """Return the same settings with a number for every side that is null.
 
-        Phases without one of their own have `input_size`, which becomes that of the last phase,
-        since that is the one of the trained network.
+        Phases without an `input_size` get that of the classifier; the classifier then gets that of
+        the last phase, which is the one of the trained network.
 
         Args:
-            native: Side that stands for an open `input_size`.
+            native: Side that replaces a null `input_size`.
         """
         side = self.input_size or native
         phases = tuple(
@@ -158,3 +226,38 @@ class ClassifierConfig(BaseModel):
         )
         last = phases[-1].input_size if phases else side
         return self.model_copy(update={"phases": phases, "input_size": last})
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """Number of optimizer steps of a training; made by `plan_steps`.
+
+    Example:
+        >>> from classifier import StepPlan
+        >>> StepPlan(n_steps=30, steps_per_epoch=10).n_steps
+        30
+
+    Attributes:
+        n_steps: Number of optimizer steps.
+        steps_per_epoch: Number of steps between two validations.
+    """
+
+    n_steps: int
+    steps_per_epoch: int
+
+
+def plan_steps(config: ClassifierConfig, n_images: int) -> StepPlan:
+    """Count the optimizer steps of `config.n_epochs` passes over a number of images.
+
+    Example:
+        >>> from classifier import ClassifierConfig, plan_steps
+        >>> plan_steps(ClassifierConfig(batch_size=32, epochs=10), n_images=100)
+        StepPlan(n_steps=40, steps_per_epoch=4)
+
+    Raises:
+        ValueError: There is no image.
+    """
+    if n_images < 1:
+        raise ValueError(f"Training takes at least 1 image, not {n_images}; add images.")
+    steps_per_epoch = math.ceil(n_images / min(config.batch_size, n_images))
+    return StepPlan(config.n_epochs * steps_per_epoch, steps_per_epoch)

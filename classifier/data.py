@@ -1,4 +1,4 @@
-"""From image tables to batches: order, transforms and loaders of a training run."""
+"""From image tables to batches: order, transforms and loaders of a training."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from classifier.config import ClassifierConfig
 from classifier.losses import batch_shares
 from classifier.phases import PlannedPhase, phase_at
 from classifier.samplers import BalancedBatchSampler, Visit
-from classifier.tables import ImageTable, JoinedTable, prepare
+from classifier.tables import ArrayTable, prepare
 from classifier.transforms import TrainTransform
 
 Sample = tuple[Tensor, int]
@@ -23,17 +23,24 @@ Sample = tuple[Tensor, int]
 
 @dataclass(frozen=True, slots=True)
 class Pretraining:
-    """A first phase of a training run, on other images.
+    """First part of a training, on other images.
+
+    Example:
+        >>> import numpy as np
+        >>> from classifier import ArrayTable, Pretraining
+        >>> noise = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
+        >>> Pretraining(ArrayTable.of(noise, [0, 1] * 3), share=0.5).n_steps(40)
+        20
 
     Attributes:
-        table: What it reads.
-        share: Its share of the optimizer steps, at least 0 and below 1.
+        table: Images that these steps read.
+        share: Share of the optimizer steps, at least 0 and below 1.
 
     Raises:
-        ValueError: The share is not within these limits.
+        ValueError: The share is outside this range.
     """
 
-    table: ImageTable
+    table: ArrayTable
     share: float
 
     def __post_init__(self) -> None:
@@ -44,10 +51,10 @@ class Pretraining:
             )
 
     def n_steps(self, total: int) -> int:
-        """Steps of the phase: the share, rounded.
+        """Return the number of steps: the share of `total`, rounded.
 
         Raises:
-            ValueError: None would be left for the training itself.
+            ValueError: No step is left for the training itself.
         """
         steps = round(self.share * total)
         if steps >= total:
@@ -63,15 +70,15 @@ class TrainSet(Dataset[Sample]):
 
     Args:
         table: The images.
-        config: Its `contrast` and `augment` are used.
-        seed: Of the transforms.
+        config: The recipe; its `contrast` and `augment` are used.
+        seed: Seed for the transforms.
         side: S.
         transformed: Class numbers whose images are transformed; None: all.
     """
 
     def __init__(
         self,
-        table: ImageTable,
+        table: ArrayTable,
         config: ClassifierConfig,
         seed: int,
         *,
@@ -91,8 +98,6 @@ class TrainSet(Dataset[Sample]):
         image = prepare(stored, self._side, self._contrast)
         if self._transformed is None or label in self._transformed:
             image = self._transform(image, visit=visit, index=index)
-        elif image is stored:
-            image = image.copy()  # torch will not wrap the read-only pages of a memory map
         return torch.from_numpy(image)[None], label
 
 
@@ -102,10 +107,10 @@ class EvaluationSet(Dataset[Sample]):
     Args:
         table: The images.
         side: S.
-        contrast: That of the recipe: `none` or `clahe`.
+        contrast: Contrast of the recipe: `none` or `clahe`.
     """
 
-    def __init__(self, table: ImageTable, side: int, contrast: str) -> None:
+    def __init__(self, table: ArrayTable, side: int, contrast: str) -> None:
         self._table, self._side, self._contrast = table, side, contrast
 
     def __len__(self) -> int:
@@ -113,28 +118,28 @@ class EvaluationSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         image, label = self._table[index]
-        # A copy: torch will not wrap the read-only pages of a memory map.
-        return torch.from_numpy(prepare(image, self._side, self._contrast).copy())[None], label
+        return torch.from_numpy(prepare(image, self._side, self._contrast))[None], label
 
 
 class BatchOrder(Sampler[list[Visit]]):
-    """Batches of optimizer steps `first` to `last` (exclusive) of a run.
+    """Batches of optimizer steps `first` to `last` (exclusive) of a training.
 
-    The run reads one endless row of fresh permutations of the images in full batches, or one such
-    row per stratum, each with the same share of every batch. So its number of steps does not hang
-    on the number of images. Which images a step sees depends on the seed and the step alone.
+    The training reads an endless sequence of fresh permutations of the images in full batches, or
+    one such sequence per stratum, each with a fixed share of every batch. So the number of steps
+    does not depend on the number of images. The images of a step depend on the seed and the step
+    alone.
 
     Args:
-        n_images: Rows of the table.
-        batch_size: Images per step, all ranks together.
+        n_images: Number of rows of the table.
+        batch_size: Number of images per step, all ranks together.
         first: Number of the first step.
-        last: Number after that of the last step.
-        seed: Of the permutations.
-        strata: A number per row, int64 (n_images,); None: one stratum.
+        last: Number of the last step, plus 1.
+        seed: Seed for the permutations.
+        strata: Stratum of each row, int64 (n_images,); None: one stratum.
         shares: Share of each stratum in every batch; None: equal shares.
-        offset: Added to all row numbers.
+        offset: Number added to all row numbers.
         rank: Number of this process.
-        n_ranks: Number of processes; they share each batch.
+        n_ranks: Number of processes; each batch is divided among them.
     """
 
     def __init__(
@@ -166,8 +171,8 @@ class BatchOrder(Sampler[list[Visit]]):
             yield [(visit, row + self._offset) for visit, row in batch[self._share]]
 
 
-class _OneAfterTheOther(Sampler[list[Visit]]):
-    """Batches of several orders."""
+class _Chain(Sampler[list[Visit]]):
+    """Batches of several orders, one order after the other."""
 
     def __init__(self, *orders: BatchOrder) -> None:
         self._orders = orders
@@ -180,29 +185,29 @@ class _OneAfterTheOther(Sampler[list[Visit]]):
 
 
 class Loaders(L.LightningDataModule):
-    """Loaders of one run; each epoch of Lightning gets its own steps of the order.
+    """Loaders of one training; each epoch of Lightning gets its own steps of the order.
 
     Args:
         config: The recipe.
         train: Training images.
         val: Validation images.
         n_classes: Number of class names.
-        phases: Together they are the run.
-        steps_per_epoch: Steps between two validations.
-        seed: Of order and transforms.
-        pretrain: Images that the first steps read in place of `train`.
-        rarest: Class that recipes call the rare one; None: that with the fewest images in `train`.
+        phases: Phases that together are the training.
+        steps_per_epoch: Number of steps between two validations.
+        seed: Seed for order and transforms.
+        pretrain: Images that the first steps read instead of `train`.
+        rarest: Number of the rare class; None: the class with the fewest images in `train`.
 
     Attributes:
-        batch_size: Images per step in both phases, no more than the training table has.
-        pretraining_steps: First steps, which read the table of the pretraining.
+        batch_size: Number of images per step, at most that of the training table.
+        pretraining_steps: Number of first steps, which read the table of the pretraining.
     """
 
     def __init__(
         self,
         config: ClassifierConfig,
-        train: ImageTable,
-        val: ImageTable,
+        train: ArrayTable,
+        val: ArrayTable,
         *,
         n_classes: int,
         phases: Sequence[PlannedPhase],
@@ -213,8 +218,8 @@ class Loaders(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self._tables = [train] if pretrain is None else [train, pretrain.table]
-        # Training images come first: their transforms are then drawn as without a pretraining.
-        self._whole = train if pretrain is None else JoinedTable(train, pretrain.table)
+        # Training images come first, so that their transforms are the same without a pretraining.
+        self._whole = train if pretrain is None else ArrayTable.join(train, pretrain.table)
         self._val = val
         self._config, self._n_classes = config, n_classes
         self._phases, self._n_steps = phases, phases[-1].last
@@ -226,10 +231,10 @@ class Loaders(L.LightningDataModule):
         self._transformed = only if config.augment.classes == "rare" else None
         self.batch_size = min(config.batch_size, len(train))
         self.pretraining_steps = 0 if pretrain is None else pretrain.n_steps(self._n_steps)
-        self._order(0, self._n_steps)  # refuses batches that are too small before any training
+        self._order(0, self._n_steps)  # refuse batches that are too small before any training
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Batches of the current epoch: uint8 (N, 1, S, S) and int64 (N,)."""
+        """Return batches of the current epoch: uint8 (N, 1, S, S) and int64 (N,)."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("Loaders belong to a Trainer; pass them to Trainer.fit.")
@@ -243,7 +248,7 @@ class Loaders(L.LightningDataModule):
             side=phase_at(self._phases, first).input_size,
             transformed=self._transformed,
         )
-        # Its own generator: workers must not move the global one, which dropout draws from.
+        # Its own generator: workers must not change the global one, which dropout draws from.
         return DataLoader(
             images,
             batch_sampler=order,
@@ -251,10 +256,8 @@ class Loaders(L.LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def _order(
-        self, first: int, last: int, *, rank: int = 0, n_ranks: int = 1
-    ) -> _OneAfterTheOther:
-        """Steps `first` to `last` of the run; each phase counts its own from 0."""
+    def _order(self, first: int, last: int, *, rank: int = 0, n_ranks: int = 1) -> _Chain:
+        """Return steps `first` to `last`; pretraining and training each count theirs from 0."""
         cut = self.pretraining_steps
         phases = [(max(first - cut, 0), max(last - cut, 0)), (min(first, cut), min(last, cut))]
         orders = [
@@ -276,12 +279,12 @@ class Loaders(L.LightningDataModule):
             )
             for number, (table, (begin, end)) in enumerate(zip(self._tables, phases, strict=False))
         ]
-        return _OneAfterTheOther(*reversed(orders))
+        return _Chain(*reversed(orders))
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Validation images in order; every rank reads all of them, for they are few.
+        """Return validation images in order; every rank reads all of them, because they are few.
 
-        They are as large as those that the epoch has trained on.
+        They have the size of the images that the epoch trained on.
         """
         step = 0 if self.trainer is None else max(self.trainer.global_step - 1, 0)
         side = phase_at(self._phases, step).input_size
@@ -289,5 +292,5 @@ class Loaders(L.LightningDataModule):
 
 
 def evaluation_loader(images: EvaluationSet) -> DataLoader[Sample]:
-    """Batches of untransformed images in order: uint8 (N, 1, S, S) and int64 (N,)."""
+    """Return batches of untransformed images in order: uint8 (N, 1, S, S) and int64 (N,)."""
     return DataLoader(images, batch_size=64, generator=torch.Generator())

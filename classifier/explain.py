@@ -1,8 +1,8 @@
-"""Where a classifier's evidence lies: Grad-CAM (Selvaraju 2017, 1610.02391) and activations.
+"""Maps of a classifier's evidence: Grad-CAM (Selvaraju 2017, 1610.02391) and activations.
 
-Grad-CAM is that of the `grad-cam` library, which is imported when a map is asked for. Its scaled
-maps are not used: the library subtracts the least value of every map, so that even evidence becomes
-none, and divides what is left, however little it may be, by its maximum.
+Grad-CAM is that of the `grad-cam` library, which is imported when a map is computed. Its scaled
+maps are not used: the library subtracts the smallest value of every map, so that uniform evidence
+becomes none, and divides the rest by its maximum, even if that is rounding alone.
 """
 
 import difflib
@@ -20,24 +20,24 @@ from torch import Tensor, nn
 from classifier.checkpoint import LoadedClassifier
 from classifier.data import EvaluationSet
 from classifier.models import GreyClassifier
-from classifier.tables import ImageTable
+from classifier.tables import ArrayTable
 
 Floats = NDArray[np.float32]
 
 NOT_FINITE = "the map is not finite"
 NO_EVIDENCE = "no positive evidence"
-"""Every channel that speaks for the class is outweighed at every place by those against it."""
+"""Reason of a map where channels against the class outweigh those for it in every pixel."""
 _BACKBONE = "backbone."
 _ROUNDING = 1e-6
-"""Share of the summed channels below which a positive sum may be rounding alone."""
+"""Share of the summed channels at or below which a positive sum may be rounding alone."""
 
 
 class MissingPackage(ImportError):
-    """The optional package that draws the maps is not installed."""
+    """Error of a missing optional package, which computes the maps."""
 
 
 class LayerError(ValueError):
-    """A layer that does not exist or has no feature maps."""
+    """Error of a layer that does not exist or has no feature maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class CamResult:
     Attributes:
         maps: float32 (N, S, S) in [0, 1], bilinear from `grid`; each has the maximum 1, or is all
             zero where `empty`.
-        empty: bool (N,), images without a map.
-        reasons: N strings, why a map is empty; "" where it is not.
-        grid: Height and width of the feature maps, which is all the detail that a map has.
+        empty: bool (N,), True for images without a map.
+        reasons: N strings, the reason of an empty map, or "".
+        grid: Height and width of the feature maps: the resolution of the map.
     """
 
     maps: Floats
@@ -60,13 +60,13 @@ class CamResult:
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """The strongest channels of one layer for one image.
+    """Strongest channels of one layer for one image.
 
     Attributes:
         layer: Name of the layer.
-        channels: int64 (K,), the strongest first.
-        maps: float32 (K, h, w), as the layer gave them.
-        strengths: float32 (K,), mean absolute activations.
+        channels: Channel numbers, int64 (K,), the strongest first.
+        maps: Output of the channels, float32 (K, h, w).
+        strengths: Mean absolute activations, float32 (K,).
         n_channels: Number of channels of the layer.
     """
 
@@ -78,7 +78,7 @@ class Activations:
 
 
 def require_library() -> None:
-    """Find out whether maps can be made at all, before anything is computed for them.
+    """Check that maps can be computed, before any work is done for them.
 
     Raises:
         MissingPackage: The `grad-cam` package is not installed.
@@ -87,9 +87,9 @@ def require_library() -> None:
 
 
 def prepared_images(
-    loaded: LoadedClassifier, table: ImageTable, rows: Sequence[int] | None = None
+    loaded: LoadedClassifier, table: ArrayTable, rows: Sequence[int] | None = None
 ) -> Tensor:
-    """Images of a table as the network sees them, uint8 (N, 1, S, S); `rows` None: all."""
+    """Return images of a table as inputs of the network, uint8 (N, 1, S, S); `rows` None: all."""
     side = loaded.network.preprocessing.input_size
     images = EvaluationSet(table, side, loaded.config.contrast)
     return torch.stack([images[row][0] for row in (range(len(table)) if rows is None else rows)])
@@ -102,19 +102,19 @@ def grad_cam(
     *,
     batch_size: int = 16,
 ) -> CamResult:
-    """Where feature maps of the last convolution raise the logit of a class.
+    """Map the regions whose feature maps in the last convolution raise the logit of a class.
 
-    Each channel is weighted by the mean gradient of the logit over its places; what is positive of
-    the weighted sum is the map. It works for frozen networks and within `torch.inference_mode`.
-    Of several networks of one make it is the map of their mean logit: the channels of all of them
-    are added.
+    Each channel is weighted by the mean gradient of the logit over its pixels; the map is the
+    positive part of the weighted sum. It works for frozen networks and in `torch.inference_mode`.
+    For several networks of one architecture it is the map of their mean logit: the channels of all
+    of them are added.
 
     Args:
-        network: One, or the `networks` of a loaded classifier; put into eval mode, and gradients of
-            the weights are dropped.
+        network: One network, or the `networks` of a loaded classifier; put into eval mode, and
+            gradients of the weights are dropped.
         images: Grey levels (N, 1, S, S) in [0, 255], uint8 or float, at least one.
         target_class: Number of the class.
-        batch_size: Images at a time.
+        batch_size: Number of images at a time.
 
     Raises:
         MissingPackage: The `grad-cam` package is not installed.
@@ -129,7 +129,7 @@ def grad_cam(
         for member in networks:
             stack.enter_context(_frozen(member))
         for start in range(0, len(images), batch_size):
-            # A copy: tensors of inference mode take no part in a graph.
+            # A copy: tensors of inference mode cannot be part of a graph.
             batch = images[start : start + batch_size].clone()
             members = [_signed_maps(make, member, batch, target_class) for member in networks]
             signed, scale = (sum(parts) / len(networks) for parts in zip(*members, strict=True))
@@ -145,21 +145,22 @@ def grad_cam(
 def activations(
     network: GreyClassifier, image: Tensor, layer: str | None = None, *, n: int = 16
 ) -> Activations:
-    """The channels of a layer that answer most strongly to an image.
+    """Return the channels of a layer with the strongest response to an image.
 
     Args:
-        network: Put into eval mode.
+        network: Network; put into eval mode.
         image: Grey levels (1, 1, S, S) in [0, 255], uint8 or float.
-        layer: A name of `layer_names`; None: the last convolution.
-        n: Channels at most.
+        layer: Name of the layer, one of `layer_names`; None: the last convolution.
+        n: Largest number of channels.
 
     Raises:
-        LayerError: There is no such layer, or it gives no feature maps; near names are listed.
+        LayerError: There is no such layer, or it has no feature maps; the error gives similar
+            names.
     """
     name = last_convolution_name(network) if layer is None else layer
     module = _named(network, name)
     outputs: list[Any] = []
-    # A copy: a ReLU that works in place would change what was kept.
+    # A copy: an in-place ReLU would change the tensor.
     handle = module.register_forward_hook(
         lambda _module, _inputs, output: outputs.append(
             output.detach().clone() if isinstance(output, Tensor) else output
@@ -172,7 +173,7 @@ def activations(
         handle.remove()
     if not outputs or not isinstance(outputs[-1], Tensor) or outputs[-1].ndim != 4:
         raise LayerError(
-            f"The layer {name!r} should give feature maps (N, C, h, w) but does not; choose one "
+            f"The layer {name!r} should have feature maps (N, C, h, w) but has none; choose one "
             f"such as {last_convolution_name(network)!r}."
         )
     maps = outputs[-1][0].float().cpu().numpy()  # (C, h, w)
@@ -182,12 +183,12 @@ def activations(
 
 
 def layer_names(network: GreyClassifier) -> list[str]:
-    """Names of all parts of the backbone, from the input on, as `activations` takes them."""
+    """Return the names of all parts of the backbone, from the input on, for `activations`."""
     return [name for name, _ in network.backbone.named_modules() if name]
 
 
 def last_convolution_name(network: GreyClassifier) -> str:
-    """Name of the layer that Grad-CAM reads; "" if the backbone does not name it."""
+    """Return the name of the layer that Grad-CAM uses; "" if it has no name in the backbone."""
     parts = network.backbone.named_modules()
     return next((name for name, part in parts if part is network.last_convolution), "")
 
@@ -197,9 +198,9 @@ def _named(network: GreyClassifier, name: str) -> nn.Module:
     part = parts.get(name.removeprefix(_BACKBONE))
     if part is None:
         near = difflib.get_close_matches(name, parts, n=3, cutoff=0.4)
-        hint = f"near names are {', '.join(near)}" if near else f"it has {len(parts) - 1} others"
+        hint = f"similar names are {', '.join(near)}" if near else f"it has {len(parts) - 1} others"
         raise LayerError(
-            f"The network should have the layer {name!r} but has not; {hint}, and the last "
+            f"The network should have the layer {name!r} but does not; {hint}, and the last "
             f"convolution is {last_convolution_name(network)!r}."
         )
     return part
@@ -218,15 +219,15 @@ def _library() -> Callable[..., Any]:
 
 @contextmanager
 def _frozen(network: GreyClassifier) -> Iterator[None]:
-    """No gradients for weights, and a graph that begins behind the last convolution alone."""
+    """Turn off gradients of weights, and start the graph after the last convolution."""
 
     def begin(module: nn.Module, inputs: Any, output: Any) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
             raise LayerError(
                 f"Grad-CAM needs feature maps (N, C, h, w), but {type(module).__name__}, the last "
-                "convolution of this network, gives none; explain another model."
+                "convolution of this network, has none; explain another model."
             )
-        # The copy may be changed in place by a ReLU that follows; a leaf of the graph may not.
+        # A ReLU that follows may change the copy in place, but not a leaf of the graph.
         return output.detach().requires_grad_().clone()
 
     trained = [weight for weight in network.parameters() if weight.requires_grad]
@@ -244,10 +245,10 @@ def _frozen(network: GreyClassifier) -> Iterator[None]:
 def _signed_maps(
     make: Callable[..., Any], network: GreyClassifier, images: Tensor, target_class: int
 ) -> tuple[Floats, Floats]:
-    """Weighted sums of the channels (N, h, w), and how large their terms are at most (N,)."""
+    """Return weighted sums of the channels (N, h, w), and the largest sum of their terms (N,)."""
 
     def logit(logits: Tensor) -> Tensor:
-        # A negative number would be taken from the end.
+        # A negative number would count from the end.
         if not 0 <= target_class < len(logits):
             raise IndexError(
                 f"The class should be one of 0 to {len(logits) - 1}, not {target_class}."
@@ -255,11 +256,11 @@ def _signed_maps(
         return logits[target_class]
 
     layer, targets = network.last_convolution, [logit] * len(images)
-    # A copy of what the library keeps: on the CPU it would be the layer's own memory. Not as its
-    # context manager, which swallows every IndexError.
+    # A copy of the library's tensors: on the CPU they would share the layer's memory. No use of its
+    # context manager, which hides every IndexError.
     cam = make(model=network, target_layers=[layer], reshape_transform=torch.clone)
     try:
-        with np.errstate(all="ignore"):  # NaN is looked for afterwards
+        with np.errstate(all="ignore"):  # NaN is checked afterwards
             cam(images, targets)
             kept = cam.activations_and_grads
             values, slopes = kept.activations[-1].numpy(), kept.gradients[0].numpy()
@@ -278,7 +279,7 @@ def _why_empty(signed: Floats, size: np.float32) -> str:
 
 
 def _scaled(signed: Floats, side: int) -> Floats:
-    """The positive part of a map (h, w), enlarged to (side, side), its maximum 1."""
+    """Return the positive part of a map (h, w), enlarged to (side, side), with the maximum 1."""
     positive = torch.from_numpy(np.maximum(signed, 0) / signed.max())[None, None]
     enlarged = F.interpolate(positive, size=(side, side), mode="bilinear", align_corners=False)
     values: Floats = enlarged[0, 0].numpy()

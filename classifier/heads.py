@@ -1,8 +1,57 @@
-"""The last layers of a classifier: putting them on, and taking foreign ones off."""
+"""From feature maps to logits: global pooling, and the dense layers of a head."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+Pooling = Literal["average", "average+max"]
+
+
+class GlobalPool(nn.Module):
+    """Mean of each feature map, or its mean and its maximum, as in COVID-ResNet's head."""
+
+    def __init__(self, kind: Pooling) -> None:
+        super().__init__()
+        self.kind = kind
+
+    @property
+    def n_numbers(self) -> int:
+        """Number of features per feature map."""
+        return 1 if self.kind == "average" else 2
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool float (N, C, h, w) to (N, C, 1, 1), or to (N, 2 C, 1, 1) with all means first."""
+        mean = maps.mean((2, 3), keepdim=True)
+        if self.kind == "average":
+            return mean
+        return torch.cat([mean, maps.amax((2, 3), keepdim=True)], 1)
+
+    def extra_repr(self) -> str:
+        """Return the kind, for `print`."""
+        return repr(self.kind)
+
+
+class PooledFeatures(nn.Module):
+    """Convolutions, an activation where the maps lack it, and a global pool.
+
+    Args:
+        features: Network from images to feature maps; its parameters keep their names.
+        pooling: Kind of global pooling.
+        activate: True adds a ReLU before the pool.
+    """
+
+    def __init__(self, features: nn.Module, pooling: Pooling, *, activate: bool = False) -> None:
+        super().__init__()
+        self.features = features
+        self.activation = nn.ReLU() if activate else nn.Identity()
+        self.pool = GlobalPool(pooling)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute features (N, F) of images float (N, 1, S, S)."""
+        pooled: Tensor = self.pool(self.activation(self.features(images)))
+        return pooled.flatten(1)
 
 
 def dense_head(
@@ -13,14 +62,14 @@ def dense_head(
     units: Sequence[int] = (),
     batch_norm: bool = False,
 ) -> nn.Sequential:
-    """Dense layers from features (N, n_features) to logits (N, n_classes).
+    """Build dense layers from features (N, n_features) to logits (N, n_classes).
 
     Args:
         n_features: Width of the input.
         n_classes: Width of the output.
-        dropout: Before each dense layer.
+        dropout: Probability of dropout before each dense layer.
         units: Widths of hidden layers, first to last, each with ReLU.
-        batch_norm: Of the features, and after each hidden layer.
+        batch_norm: True adds batch norm before the first and after each hidden layer.
     """
     layers: list[nn.Module] = [nn.BatchNorm1d(n_features)] if batch_norm else []
     for width in units:
@@ -31,10 +80,10 @@ def dense_head(
 
 
 def remove_head(network: nn.Module) -> str:
-    """Replace the last linear or convolution layer by identity, so that features come out.
+    """Replace the last linear or convolution layer by identity, so that features are the output.
 
     Returns:
-        The name of the layer, such as `fc` or `classifier.1`.
+        Name of the layer, such as `fc` or `classifier.1`.
     """
     layers: Iterator[tuple[str, nn.Module]] = network.named_modules()
     name = [name for name, layer in layers if isinstance(layer, nn.Linear | nn.Conv2d)][-1]

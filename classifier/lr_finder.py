@@ -1,11 +1,8 @@
-"""The learning-rate range test (Smith 2017, 1506.01186), by Lightning's Tuner."""
+"""Learning-rate range test (Smith 2017, 1506.01186), by Lightning's Tuner."""
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.tuner.tuning import Tuner
@@ -15,26 +12,26 @@ from torch import Tensor
 from classifier.config import ClassifierConfig
 from classifier.data import Loaders
 from classifier.losses import loss_function
-from classifier.mixup import Mixup
 from classifier.models import build, model_card
 from classifier.module import Batch, ClassifierModule
 from classifier.phases import PlannedPhase
-from classifier.tables import ImageTable, check_table
-from classifier.trainer import quiet
+from classifier.tables import ArrayTable, check_table
+from classifier.trainer import TrainingHardware, new_trainer, quiet
+from classifier.transforms import Mixup
 
 _BEGINNING = 5
-"""First steps that say nothing: their average has hardly begun."""
+"""Number of first steps to ignore: their running average is not yet stable."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateSearch:
-    """Losses of a short run whose learning rate grows from step to step.
+    """Losses of a short training whose learning rate grows from step to step.
 
     Attributes:
         rates: float64 (K,), rising by equal factors from the second on.
-        losses: float64 (K,), smoothed training losses; those that are not finite are left out.
-        suggestion: Rate at which the loss falls fastest per factor of the rate; None where it
-            never falls.
+        losses: float64 (K,), smoothed training losses, without those that are not finite.
+        suggestion: Rate at which the loss falls fastest per factor of the rate; None if it never
+            falls.
     """
 
     rates: NDArray[np.float64]
@@ -43,7 +40,7 @@ class RateSearch:
 
 
 class _WithoutAlarm(ClassifierModule):
-    """The search goes on until the loss diverges; that is its end and no fault."""
+    """Training in which a loss that diverges is no error: it ends the search."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
@@ -58,24 +55,25 @@ class _WithoutAlarm(ClassifierModule):
 
 def find_learning_rate(
     config: ClassifierConfig,
-    train: ImageTable,
+    train: ArrayTable,
     *,
     n_classes: int,
     seed: int,
-    trainer_options: Mapping[str, object],
+    hardware: TrainingHardware = TrainingHardware(),  # noqa: B008 - frozen
     n_steps: int = 100,
     lowest: float = 1e-7,
     greatest: float = 1.0,
 ) -> RateSearch:
-    """Train for a moment with rates from low to high, all layers at once, and watch the loss.
+    """Train all layers for a few steps with rates from low to high, and record the loss.
 
     Args:
-        config: The recipe; its own rates do not matter.
+        config: The recipe; its own rates are not used.
         train: Training images.
         n_classes: Number of class names.
-        seed: Of initial weights, order and transforms.
-        trainer_options: Arguments of `lightning.Trainer`.
-        n_steps: Optimizer steps at most; a loss of four times the least one ends the search.
+        seed: Seed for initial weights, order and transforms.
+        hardware: Device and precision.
+        n_steps: Largest number of optimizer steps; a loss of four times the lowest one ends the
+            search.
         lowest: First rate.
         greatest: Last rate.
 
@@ -84,7 +82,6 @@ def find_learning_rate(
     """
     check_table(train, n_classes, "training")
     loss = loss_function(config, np.bincount(train.labels, minlength=n_classes))
-    given: dict[str, Any] = {**trainer_options, "enable_progress_bar": False}
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), quiet():
         torch.manual_seed(seed)
         config = config.with_sizes(model_card(config.model).input_size)
@@ -109,17 +106,7 @@ def find_learning_rate(
             mixup=Mixup(config.mixup_alpha, n_classes, seed) if config.mixup_alpha else None,
         )
         with tempfile.TemporaryDirectory() as folder:
-            trainer = L.Trainer(
-                max_epochs=-1,
-                max_steps=n_steps,
-                limit_val_batches=0,
-                use_distributed_sampler=False,
-                logger=False,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                default_root_dir=folder,
-                **given,
-            )
+            trainer = new_trainer(hardware, n_steps, limit_val_batches=0, default_root_dir=folder)
             found = Tuner(trainer).lr_find(
                 module,
                 datamodule=loaders,
@@ -138,21 +125,21 @@ def find_learning_rate(
 
 
 def steepest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float | None:
-    """The rate at which the loss falls fastest over the logarithm of the rate.
+    """Return the rate at which the loss falls fastest over the logarithm of the rate.
 
-    Lightning's own suggestion looks at the slope over the rate itself, which noise at the first,
-    tiny rates wins.
+    Lightning's own suggestion uses the slope over the rate itself, where noise at the first, tiny
+    rates dominates.
 
     Args:
         rates: float64 (K,), rising.
         losses: float64 (K,), smoothed here by a running mean of five.
 
     Returns:
-        None for fewer than ten losses, or where the loss never falls.
+        None for fewer than ten losses, or if the loss never falls.
     """
     if len(losses) < 2 * _BEGINNING:
         return None
     smooth = np.convolve(np.pad(losses, 2, mode="edge"), np.full(5, 0.2), mode="valid")
     slopes = np.gradient(smooth, np.log(rates))[:-1]
-    place = int(np.argmin(slopes))
-    return float(rates[place]) if slopes[place] < 0 else None
+    steepest_at = int(np.argmin(slopes))
+    return float(rates[steepest_at]) if slopes[steepest_at] < 0 else None

@@ -1,7 +1,7 @@
-"""Test metrics with bootstrap intervals, ready for JSON.
+"""Test metrics with bootstrap intervals, of JSON types.
 
-Point values come from torchmetrics, intervals from resampling whole groups (patients), because
-images of one patient are not independent. An undefined value is null with a reason, never NaN.
+Point values are torchmetrics'; intervals resample whole groups (patients), because images of one
+patient are not independent. An undefined value is null with a reason, never NaN.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,7 @@ import torch
 import torchmetrics.functional.classification as tm
 from numpy.typing import NDArray
 
-from classifier.bootstrap import (
-    ECE_BINS,
-    Floats,
-    Scores,
-    concatenate,
-    group_weights,
-    weighted_scores,
-)
+from classifier.bootstrap import ECE_BINS, Floats, RawMetrics, group_weights, weighted_scores
 
 Labels = NDArray[np.int64]
 PER_CLASS = ("precision", "recall", "specificity", "f1", "auroc", "average_precision")
@@ -38,44 +31,59 @@ _NEEDS = {
 
 def evaluate(
     probabilities: Floats,
-    labels: Labels,
+    labels: Labels | Sequence[int],
     *,
-    class_names: Sequence[str],
-    positive: int,
-    threshold: float | None,
-    groups: Sequence[str],
-    n_bootstrap: int,
-    seed: int,
+    class_names: Sequence[str] | None = None,
+    positive: int = 1,
+    threshold: float | None = None,
+    groups: Sequence[str] | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Judge predictions.
+    """Compute test metrics with 95 % intervals.
 
     With two classes, F1, AUROC and average precision are of the positive class; with more, they are
     means over the classes, one against the rest. Balanced accuracy is the mean recall of the
-    classes that occur; ECE is of the likeliest class in 15 bins.
+    classes that occur; ECE is of the most probable class in 15 bins.
+
+    Example:
+        >>> import numpy as np
+        >>> from classifier import evaluate
+        >>> scores = np.array([0.1, 0.2, 0.7, 0.4, 0.8, 0.9])
+        >>> metrics = evaluate(np.stack([1 - scores, scores], axis=1), [0, 0, 0, 1, 1, 1])
+        >>> metrics["sensitivity"]["value"], metrics["confusion"]
+        (0.666667, [[2, 1], [1, 2]])
 
     Args:
-        probabilities: float (N, C), rows that sum to 1.
+        probabilities: float (N, C); rows sum to 1.
         labels: Class numbers (N,).
-        class_names: C names.
-        positive: Number of the class that sensitivity and specificity speak of.
-        threshold: With two classes, an image is positive from this probability upwards; None: the
-            likeliest class is predicted, the only way with more classes.
-        groups: Group of each image; resampled whole.
-        n_bootstrap: Number of resamples behind each 95 % interval (percentiles).
-        seed: Of the resampling.
+        class_names: C names; None: the class numbers.
+        positive: Number of the class of sensitivity and specificity.
+        threshold: Probability at or above which an image is positive, for two classes; None: the
+            most probable class is predicted, as always with more classes.
+        groups: Group of each image, resampled as a whole; None: each image is its own group.
+        n_bootstrap: Number of resamples for each 95 % interval (percentiles).
+        seed: Seed for the resampling.
 
     Returns:
         `accuracy, balanced_accuracy, sensitivity, specificity, auroc, average_precision, f1, mcc,
-        ece` and, in `per_class`, the same of each class, as `{"value", "low", "high"}`, with
-        `"reason"` where the value is null; `confusion` (rows: true class), `n` and what was asked.
+        ece` and, in `per_class`, the metrics of each class, as `{"value", "low", "high"}`, with
+        `"reason"` where the value is null; `confusion` (rows: true class), `n` and the arguments.
 
     Raises:
-        ValueError: The arguments do not fit each other, or the probabilities are none.
+        ValueError: The arguments do not match, or the probabilities are not valid.
     """
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels, np.int64)
+    if class_names is None:
+        class_names = [
+            str(number) for number in range(probabilities.shape[-1] if probabilities.ndim else 0)
+        ]
+    if groups is None:
+        groups = [str(number) for number in range(len(labels))]
     probabilities = _checked(probabilities, labels, class_names, positive, threshold, groups)
     predictions = predict_classes(probabilities, positive=positive, threshold=threshold)
     point = _point_scores(probabilities, predictions, labels)
-    sampled = concatenate(
+    sampled = RawMetrics.concatenate(
         [
             weighted_scores(probabilities, predictions, labels, weights)
             for weights in group_weights(groups, n_bootstrap, seed)
@@ -125,25 +133,25 @@ def paired_differences(
     n_bootstrap: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Difference b - a of each headline metric, both judged on the same resamples.
+    """Compute the difference b - a of each headline metric on the same resamples.
 
     Args:
         probabilities_a: float (N, C) of the first classifier.
-        threshold_a: Its threshold, as in `evaluate`.
+        threshold_a: Threshold of the first, as in `evaluate`.
         probabilities_b: float (N, C) of the second, for the same images in the same order.
-        threshold_b: Its threshold.
+        threshold_b: Threshold of the second.
         labels: Class numbers (N,).
         class_names: C names.
         positive: Number of the positive class.
         groups: Group of each image.
         n_bootstrap: Number of resamples.
-        seed: Of the resampling.
+        seed: Seed for the resampling.
 
     Returns:
         Metric to `{"value", "low", "high"}`, with `"reason"` where the value is null.
 
     Raises:
-        ValueError: As `evaluate`.
+        ValueError: As in `evaluate`.
     """
     points, samples = [], []
     arms = ((probabilities_a, threshold_a), (probabilities_b, threshold_b))
@@ -155,7 +163,7 @@ def paired_differences(
             weighted_scores(checked, predictions, labels, weights)
             for weights in group_weights(groups, n_bootstrap, seed)
         ]
-        samples.append(_headline(concatenate(drawn), positive))
+        samples.append(_headline(RawMetrics.concatenate(drawn), positive))
     return {
         name: _interval(
             name, points[1][name] - points[0][name], samples[1][name] - samples[0][name]
@@ -165,17 +173,14 @@ def paired_differences(
 
 
 def predict_classes(probabilities: Floats, *, positive: int, threshold: float | None) -> Labels:
-    """Class numbers (N,): by threshold with two classes, else the likeliest."""
+    """Return class numbers (N,): by the threshold of two classes, else the most probable."""
     if threshold is None:
         return np.asarray(probabilities.argmax(1), np.int64)
     return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
 
 
 def auroc(probabilities: Floats, labels: Labels) -> float | None:
-    """Mean one-against-the-rest AUROC over the classes that occur; None with a single class.
-
-    With two classes this is the AUROC.
-    """
+    """Compute the mean one-against-the-rest AUROC of the classes that occur, or None for one."""
     present = np.unique(labels)
     if len(present) < 2:
         return None
@@ -183,7 +188,7 @@ def auroc(probabilities: Floats, labels: Labels) -> float | None:
     return float(np.mean([tm.binary_auroc(q[:, c], (y == c).long()).item() for c in present]))
 
 
-def _point_scores(probabilities: Floats, predictions: Labels, labels: Labels) -> Scores:
+def _point_scores(probabilities: Floats, predictions: Labels, labels: Labels) -> RawMetrics:
     n_classes = probabilities.shape[1]
     p, y = torch.from_numpy(predictions), torch.from_numpy(labels)
     q = torch.from_numpy(probabilities)
@@ -192,8 +197,8 @@ def _point_scores(probabilities: Floats, predictions: Labels, labels: Labels) ->
     options: dict[str, Any] = {"num_classes": n_classes, "average": None}
     spread = (true > 0).sum() > 1 and (predicted > 0).sum() > 1
     both = (true > 0) & (true < len(labels))
-    # torchmetrics answers 0 where a ratio has no denominator; the masks make that undefined.
-    return Scores(
+    # torchmetrics returns 0 for a ratio without a denominator; the masks make that undefined.
+    return RawMetrics(
         accuracy=_array(tm.multiclass_accuracy(p, y, n_classes, average="micro")),
         mcc=_where(spread, _array(tm.multiclass_matthews_corrcoef(p, y, n_classes))),
         ece=_array(tm.multiclass_calibration_error(q, y, n_classes, n_bins=ECE_BINS)),
@@ -223,7 +228,7 @@ def _where(defined: Any, values: Floats) -> Floats:
     return np.where(defined, values, np.nan)
 
 
-def _headline(scores: Scores, positive: int) -> dict[str, Floats]:
+def _headline(scores: RawMetrics, positive: int) -> dict[str, Floats]:
     def over_classes(values: Floats) -> Floats:
         return values[..., positive] if values.shape[-1] == 2 else _mean_of_defined(values)
 
@@ -250,9 +255,9 @@ def _mean_of_defined(values: Floats) -> Floats:
 def _interval(name: str, value: Floats, draws: Floats) -> dict[str, Any]:
     if np.isnan(value):
         return {"value": None, "low": None, "high": None, "reason": _NEEDS[name]}
-    # A resample can miss a small class altogether; it then says nothing about this metric.
+    # A resample can lack a small class; its metric is then undefined and is ignored.
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    # torchmetrics answers in float32: what follows the sixth decimal is rounding.
+    # torchmetrics returns float32: digits after the sixth decimal are rounding.
     ends = {"value": value, "low": low, "high": high}
     return {name: round(float(end), 6) for name, end in ends.items()}
 
@@ -277,8 +282,8 @@ def _checked(
         )
     if labels.min() < 0 or labels.max() >= len(class_names) or not 0 <= positive < len(class_names):
         raise ValueError(
-            f"Labels and the positive class should be 0 to {len(class_names) - 1} but reach from "
-            f"{labels.min()} to {labels.max()} and {positive}; name every class."
+            f"Labels and the positive class should be 0 to {len(class_names) - 1} but labels are "
+            f"{labels.min()} to {labels.max()} and the positive class {positive}; name every class."
         )
     if threshold is not None and len(class_names) != 2:
         raise ValueError(
@@ -288,6 +293,6 @@ def _checked(
     if not (probabilities.min() >= 0 and np.abs(probabilities.sum(1) - 1).max() <= 1e-4):
         raise ValueError(
             "Probabilities should be finite, not negative and sum to 1 for each image; "
-            "apply softmax, or look for NaN in the weights."
+            "apply softmax, or check the weights for NaN."
         )
     return np.clip(np.asarray(probabilities, np.float64), 0, 1)

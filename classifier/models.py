@@ -1,4 +1,4 @@
-"""Classifiers by name: grey levels in, logits out."""
+"""Classifiers by name, from grey levels to logits."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,8 +10,8 @@ from classifier.anatomy import Anatomy, examine, group_layers
 from classifier.backbones import own_backbone
 from classifier.cards import BUNDLED, ModelCard, ModelError, model_card, registered_models
 from classifier.config import ClassifierConfig
-from classifier.external import ForeignNetwork, timm_backbone, torchvision_backbone
 from classifier.heads import dense_head
+from classifier.library_backbones import HeadlessNetwork, timm_backbone, torchvision_backbone
 from classifier.weights import find_weights, load_weights
 
 __all__ = [
@@ -27,13 +27,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What happens between an 8-bit grey image and the backbone.
+    """Steps between an 8-bit grey image and the backbone.
 
     Attributes:
-        input_size: Side in pixels, reached by `tables.resize`.
-        mean: Subtracted from the grey levels.
-        std: Divides them afterwards.
-        contrast: What is done to the contrast before all that.
+        input_size: Side in pixels after `tables.resize`.
+        mean: Number subtracted from the grey levels.
+        std: Number that divides them afterwards.
+        contrast: Contrast of the recipe, applied before the normalisation.
     """
 
     input_size: int
@@ -42,29 +42,29 @@ class Preprocessing:
     contrast: str = "none"
 
     def as_json(self) -> dict[str, float | int | str]:
-        """The recipe in words and numbers, for the checkpoint."""
+        """Return words and numbers for the checkpoint."""
         return {**asdict(self), "resize": "cubic up, area down"}
 
 
 class GreyClassifier(nn.Module):
-    """Backbone and head behind the normalisation that the backbone was made for.
+    """Backbone and head after the normalisation that the backbone was made for.
 
     Args:
-        backbone: Normalised grey images (N, 1, S, S) to features (N, F).
-        card: What the registry knows of it.
-        config: The recipe; of it, the head and the preprocessing are used.
+        backbone: Network from normalised grey images (N, 1, S, S) to features (N, F).
+        card: Card of the network.
+        config: The recipe; its settings of the head and the preprocessing are used.
         n_classes: Number of logits.
-        pretrained: Whether the backbone has learnt from other images before.
+        pretrained: True if the backbone has learned from other images before.
 
     Attributes:
         backbone: As above.
-        head: Features to logits (N, n_classes); what is trained first.
+        head: Layers from features to logits (N, n_classes); trained first.
         pretrained: As above.
-        preprocessing: What the backbone wants done to images.
+        preprocessing: Steps before the backbone.
         card: As above.
 
     Raises:
-        ModelError: The backbone cannot take images of the size.
+        ModelError: The backbone cannot read images of the size.
     """
 
     def __init__(
@@ -91,26 +91,26 @@ class GreyClassifier(nn.Module):
         self.card = card
 
     def features(self, images: Tensor) -> Tensor:
-        """Grey images (N, 1, S, S) in [0, 255], any dtype, to features float (N, F)."""
+        """Compute features float (N, F) of grey images (N, 1, S, S) in [0, 255], any dtype."""
         dtype = next(self.head.parameters()).dtype
         normal = (images.to(dtype) - self.preprocessing.mean) / self.preprocessing.std
         features: Tensor = self.backbone(normal)
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Grey images (N, 1, S, S) in [0, 255] to logits (N, n_classes)."""
+        """Compute logits (N, n_classes) of grey images (N, 1, S, S) in [0, 255]."""
         logits: Tensor = self.head(self.features(images))
         return logits
 
     def layers(self) -> list[nn.Module]:
-        """The backbone's layers in the order in which they are used.
+        """Return the backbone's layers in the order in which they are used.
 
         They are its smallest modules with parameters of their own; each parameter is in one.
         """
         return [self.backbone.get_submodule(name) for name in self._anatomy.layers]
 
     def layer_groups(self) -> list[list[nn.Module]]:
-        """The same layers in groups, from the stem to the last: stages of about one map size."""
+        """Return the same layers in groups, first to last: stages of about one map size."""
         return [
             [self.backbone.get_submodule(name) for name in group]
             for group in group_layers(self._anatomy, self.card.groups)
@@ -118,10 +118,10 @@ class GreyClassifier(nn.Module):
 
     @property
     def last_convolution(self) -> nn.Module:
-        """The backbone's module whose feature maps (N, C, h, w) Grad-CAM looks at.
+        """Module of the backbone whose feature maps (N, C, h, w) Grad-CAM uses.
 
         Raises:
-            ModelError: The network has none beyond its stem, as vision transformers have not.
+            ModelError: Only the stem of the network has feature maps, as in vision transformers.
         """
         name = self.card.last_convolution or self._anatomy.maps
         if not name:
@@ -133,7 +133,7 @@ class GreyClassifier(nn.Module):
 
     @cached_property
     def _anatomy(self) -> Anatomy:
-        """At the size that the network was made for: at small ones its stages look alike."""
+        """Anatomy at the size that the network was made for: at small ones its stages are alike."""
         try:
             return examine(self.backbone, self.card.name, self.card.input_size)
         except ModelError:  # made for the recipe's size alone
@@ -141,22 +141,22 @@ class GreyClassifier(nn.Module):
 
 
 def build(config: ClassifierConfig, n_classes: int, *, pretrained: bool = True) -> GreyClassifier:
-    """Make the network that a configuration names.
+    """Build the network of a recipe.
 
     Args:
         config: The recipe; its `model` is one of `registered_models()`, `torchvision:NAME` or
-            `timm:NAME`. Without `input_size` it is the side that the network was made for.
+            `timm:NAME`. A null `input_size` is the side that the network was made for.
         n_classes: Number of logits.
-        pretrained: False leaves all weights random, for a checkpoint to fill.
+        pretrained: False leaves all weights random, to be replaced by those of a checkpoint.
 
     Raises:
-        ModelError: The name is unknown, its weights are not there or do not fit, or the input size
-            or the pooling does not.
+        ModelError: The name is unknown, its weights are missing or do not fit, or the network
+            does not fit the input size or the pooling.
     """
     card = model_card(config.model)
     path = find_weights(config.weights, card) if pretrained else None
     bundled = pretrained and config.model in BUNDLED and config.weights == "auto"
-    found = _foreign(card, config, bundled=bundled)
+    found = _backbone(card, config, bundled=bundled)
     if path is not None:
         load_weights(found, card, path)
     model = GreyClassifier(
@@ -169,23 +169,23 @@ def build(config: ClassifierConfig, n_classes: int, *, pretrained: bool = True) 
 
 
 def _check_phases(model: GreyClassifier, config: ClassifierConfig) -> None:
-    """Refuse phases that the network cannot go through, before any of them is trained."""
+    """Refuse phases that the network cannot be trained in, before any training."""
     for side in {phase.input_size for phase in config.phases if phase.input_size}:
         examine(model.backbone, model.card.name, side)
     in_parts = any(0 < phase.unfrozen < 1 for phase in config.phases)
     if (in_parts or config.lowest_learning_rate is not None) and len(model.layers()) == 1:
         raise ModelError(
-            f"{model.card.name} holds parameters at its root and cannot be parted into layers, so "
-            "phases should unfreeze 0 or 1 of it and lowest_learning_rate should be null; change "
-            "these or classifier.model."
+            f"{model.card.name} has parameters at its root and cannot be divided into layers, so "
+            "classifier.phases should have unfrozen 0 or 1 and classifier.lowest_learning_rate "
+            "should be null; change these or classifier.model."
         )
 
 
-def _foreign(card: ModelCard, config: ClassifierConfig, *, bundled: bool) -> ForeignNetwork:
+def _backbone(card: ModelCard, config: ClassifierConfig, *, bundled: bool) -> HeadlessNetwork:
     side = config.input_size or card.input_size
     if card.library == "torchvision":
         return torchvision_backbone(card, config, side)
     if card.library == "timm":
         return timm_backbone(card, config, side)
     network = own_backbone(card.name, config, pretrained=bundled)
-    return ForeignNetwork(network, stem="conv_stem", dropped=("classifier",))  # as Lite names them
+    return HeadlessNetwork(network, stem="conv_stem", dropped=("classifier",))  # as Lite names them

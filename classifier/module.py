@@ -1,9 +1,8 @@
-"""The training loop of a classifier: loss, optimizer, schedule, choice of the best weights."""
+"""Training loop of a classifier: loss, optimizer, schedule, choice of the weights to keep."""
 
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -13,56 +12,48 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from classifier.config import ClassifierConfig
-from classifier.freezing import unfreeze_last
+from classifier.history import EpochRecord
 from classifier.losses import ClassLoss
 from classifier.metrics import auroc
-from classifier.mixup import Mixup
 from classifier.models import GreyClassifier
-from classifier.phases import PlannedPhase, group_rates, phase_at, rate_factor
+from classifier.phases import PlannedPhase, group_rates, phase_at, rate_factor, unfreeze_last
+from classifier.transforms import Mixup
 
 Batch = tuple[Tensor, Tensor]
 
 
-class TrainingDiverged(RuntimeError):
-    """The loss is no finite number any more."""
+class ClassifierDiverged(RuntimeError):
+    """Error of a training whose loss became NaN or infinite.
 
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """One row of the history; `val_auroc` is None where validation holds a single class."""
-
-    epoch: int
-    step: int
-    train_loss: float
-    val_loss: float
-    val_auroc: float | None
-    learning_rate: float
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Greater is better: validation AUROC, then (equal or undefined) the lower loss."""
-        return (0.0 if self.val_auroc is None else self.val_auroc, -self.val_loss)
+    Example:
+        >>> from classifier import ClassifierDiverged
+        >>> try:
+        ...     raise ClassifierDiverged("The loss is nan after step 3; lower the learning rate.")
+        ... except ClassifierDiverged as error:
+        ...     print(error)
+        The loss is nan after step 3; lower the learning rate.
+    """
 
 
 class ClassifierModule(L.LightningModule):
-    """Trains what each phase unfreezes, and keeps the weights of the best validation or the last.
+    """Training of the layers that each phase unfreezes; keeps the best or the last weights.
 
     Args:
-        network: What is trained.
+        network: Network to train.
         config: The recipe; optimizer, schedule, `patience` and `keep` are used.
-        phases: What is trained when; together they are the run.
-        steps_per_epoch: Steps between two validations.
-        loss: Of training.
-        mixup: Mixes each batch; None: batches stay as they are.
-        pretraining_steps: First steps, on other images; no weights are kept until after them.
-        pretraining_loss: Their loss; None: `loss`.
+        phases: Phases that together are the training.
+        steps_per_epoch: Number of steps between two validations.
+        loss: Training loss.
+        mixup: Mixup of each batch; None: batches are unchanged.
+        pretraining_steps: Number of first steps, on other images; no weights of theirs are kept.
+        pretraining_loss: Loss of these steps; None: `loss`.
 
     Attributes:
         history: One record per validation.
-        best: The record whose weights are kept. Only validations after the pretraining and at the
+        best: Record whose weights are kept. Only validations after the pretraining and at the
             image size of the last phase count.
-        best_weights: State dict of the network at that moment, on CPU; averaged weights if they
-            are averaged.
+        best_weights: State dict of the network at that validation, on CPU; the averaged weights
+            where they are averaged.
     """
 
     def __init__(
@@ -91,7 +82,7 @@ class ClassifierModule(L.LightningModule):
         self._outputs: list[Batch] = []
 
     def configure_optimizers(self) -> Any:
-        """Adam or AdamW (Loshchilov 2019), one parameter group per layer group and the head."""
+        """Build Adam or AdamW (Loshchilov 2019), with a group for each layer group and the head."""
         groups = [
             [weight for module in group for weight in module.parameters()]
             for group in self.network.layer_groups()
@@ -115,11 +106,11 @@ class ClassifierModule(L.LightningModule):
         }
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Freeze what the phase does not train, its batch statistics included."""
+        """Freeze the layers that the phase does not train, with their batch statistics."""
         unfreeze_last(self.network, phase_at(self._phases, self.global_step).unfrozen)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch: uint8 (N, 1, S, S) and int64 (N,)."""
+        """Compute the loss of one batch: uint8 (N, 1, S, S) and int64 (N,)."""
         step = self.global_step
         images, labels = batch
         if self._mixup is not None:
@@ -128,7 +119,7 @@ class ClassifierModule(L.LightningModule):
         loss: Tensor = criterion(self.network(images), labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingDiverged(self._divergence("loss", value, step + 1))
+            raise ClassifierDiverged(self._sentence("loss", value, step + 1))
         self._losses.append(value)
         return loss
 
@@ -138,12 +129,12 @@ class ClassifierModule(L.LightningModule):
         self._outputs.append((self.network(images).float().cpu(), labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Record the epoch, and copy the weights if they are the ones to keep so far."""
+        """Record the epoch, and copy the weights if they are the best so far."""
         logits = torch.cat([logits for logits, _ in self._outputs])
         labels = torch.cat([labels for _, labels in self._outputs])
         loss = F.cross_entropy(logits, labels).item()
         if not math.isfinite(loss):
-            raise TrainingDiverged(self._divergence("validation loss", loss, self.global_step))
+            raise ClassifierDiverged(self._sentence("validation loss", loss, self.global_step))
         probabilities = logits.double().softmax(1)
         record = EpochRecord(
             epoch=len(self.history) + 1,
@@ -164,15 +155,15 @@ class ClassifierModule(L.LightningModule):
                 name: copy.deepcopy(value.detach().cpu())
                 for name, value in self.network.state_dict().items()
             }
-        self.trainer.should_stop = self._has_run_out_of_patience()
+        self.trainer.should_stop = self._is_out_of_patience()
 
     def _counts(self, record: EpochRecord) -> bool:
-        """Whether the weights may be kept: they have seen the images that they will be used on."""
+        """Return True after the pretraining and at the image size of the last phase."""
         size = phase_at(self._phases, record.step - 1).input_size
         return record.step > self._pretraining_steps and size == self._phases[-1].input_size
 
-    def _has_run_out_of_patience(self) -> bool:
-        """Counted in the last phase alone, so that none of the others goes unfinished."""
+    def _is_out_of_patience(self) -> bool:
+        """Count in the last phase alone, so that all others are finished."""
         begun = self._phases[-1].first
         losses = [r.val_loss for r in self.history if self._counts(r) and r.step > begun]
         if not losses:
@@ -180,7 +171,7 @@ class ClassifierModule(L.LightningModule):
         waited = len(losses) - 1 - int(np.argmin(losses))
         return 0 < self._config.patience <= waited
 
-    def _divergence(self, what: str, value: float, step: int) -> str:
+    def _sentence(self, what: str, value: float, step: int) -> str:
         return (
             f"The classifier's {what} should stay finite but was {value} after step {step} of "
             f"{self._phases[-1].last}; lower classifier.learning_rate "

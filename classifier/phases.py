@@ -1,4 +1,4 @@
-"""What is trained when: phases of a recipe laid out over optimizer steps, and their rates."""
+"""Phases of a recipe laid out over optimizer steps: their trained layers and learning rates."""
 
 import logging
 import math
@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from classifier.config import ClassifierConfig, Phase
+from classifier.models import GreyClassifier
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPhase:
-    """Optimizer steps `first` to `last` (exclusive) of a run.
+    """Optimizer steps `first` to `last` (exclusive) of a training.
 
     Attributes:
         first: Number of the first step.
-        last: Number after that of the last step.
-        input_size: Side that the network sees.
-        unfrozen: Share of the backbone's layers that learn, from the last one; 0: the head alone.
-        learning_rate: Greatest rate of the head.
+        last: Number of the last step, plus 1.
+        input_size: Input side of the network.
+        unfrozen: Share of the backbone's layers that learn, from the last one; 0: only the head.
+        learning_rate: Peak learning rate of the head.
     """
 
     first: int
@@ -32,22 +33,22 @@ class PlannedPhase:
 def plan_phases(
     config: ClassifierConfig, *, n_steps: int, steps_per_epoch: int, pretrained: bool
 ) -> tuple[PlannedPhase, ...]:
-    """Lay the phases of a recipe out over a run.
+    """Lay the phases of a recipe out over the steps of a training.
 
     A recipe without phases has two: `head_epochs` of the head alone, then all layers. The last
-    phase takes the steps that are left, however many; phases beyond `n_steps` fall away. Where the
-    backbone starts from random weights, all its layers learn in every phase: frozen, they would
-    only pass noise on. A phase's learning rate scales those of all layer groups.
+    phase takes all steps that are left; phases beyond `n_steps` are dropped. If the backbone starts
+    from random weights, all its layers learn in every phase, because random frozen layers only
+    add noise. A phase's learning rate scales those of all layer groups.
 
     Args:
-        config: The recipe; `input_size` has to be a number.
-        n_steps: Optimizer steps of the run.
-        steps_per_epoch: Steps between two validations.
-        pretrained: Whether the backbone has learnt from other images before.
+        config: The recipe; `input_size` is a number.
+        n_steps: Number of optimizer steps.
+        steps_per_epoch: Number of steps between two validations.
+        pretrained: True if the backbone has learned from other images before.
     """
     size = config.input_size
     if size is None:
-        raise ValueError("classifier.input_size should be a number by now; resolve it first.")
+        raise ValueError("classifier.input_size should be a number but is null; set it first.")
     phases = config.phases or _two_phases(config)
     if not pretrained and any(phase.unfrozen < 1 for phase in phases):
         if config.phases:
@@ -87,34 +88,53 @@ def _two_phases(config: ClassifierConfig) -> tuple[Phase, ...]:
 
 
 def phase_at(phases: Sequence[PlannedPhase], step: int) -> PlannedPhase:
-    """The phase that a step belongs to; the last one for steps beyond the end."""
+    """Return the phase of a step; the last one for steps beyond the end."""
     return next((phase for phase in phases if step < phase.last), phases[-1])
+
+
+def unfreeze_last(network: GreyClassifier, share: float) -> None:
+    """Unfreeze the head and the last layers of the backbone; freeze the other layers.
+
+    Layers are modules with parameters of their own, in the order of the network. Frozen ones keep
+    their batch statistics too, and need no backward pass.
+
+    Args:
+        network: In training mode; changed in place.
+        share: Share of the layers, in [0, 1]; rounded to whole layers.
+    """
+    layers = network.layers()
+    n_frozen = len(layers) - round(share * len(layers))
+    network.backbone.train(n_frozen < len(layers))
+    for number, layer in enumerate(layers):
+        layer.requires_grad_(number >= n_frozen)
+        if number < n_frozen:
+            layer.eval()
 
 
 def rate_factor(
     config: ClassifierConfig, phases: Sequence[PlannedPhase], step: int, steps_per_epoch: int
 ) -> float:
-    """Learning rate of a step as a share of `config.learning_rate`, before layer groups differ.
+    """Return the learning rate of a step as a share of `config.learning_rate`.
 
-    `one-cycle` (Smith 2018, 1803.09820) has one cycle per phase, and a constant rate while the head
-    alone is trained; `step` drops at every `step_epochs` epochs of the run.
+    `one-cycle` (Smith 2018, 1803.09820) has one cycle per phase, and a constant rate in phases that
+    train the head alone; `step` drops every `step_epochs` epochs of the training.
     """
     phase = phase_at(phases, step)
-    greatest = phase.learning_rate / config.learning_rate
+    peak = phase.learning_rate / config.learning_rate
     if config.schedule == "step":
         epoch = step // steps_per_epoch
-        return float(greatest * config.step_factor ** (epoch // config.step_epochs))
+        return float(peak * config.step_factor ** (epoch // config.step_epochs))
     if config.schedule == "constant" or phase.unfrozen == 0:
-        return greatest
-    return greatest * one_cycle((step - phase.first) / (phase.last - phase.first))
+        return peak
+    return peak * one_cycle((step - phase.first) / (phase.last - phase.first))
 
 
 def group_rates(config: ClassifierConfig, n_groups: int, *, pretrained: bool = True) -> list[float]:
-    """Greatest rates of the backbone's layer groups, first to last, then of the head.
+    """Return the peak rates of the backbone's layer groups, first to last, then of the head.
 
     Equal, or rising by equal factors from `lowest_learning_rate` to `learning_rate`
-    (discriminative fine-tuning, Howard and Ruder 2018, 1801.06146). Layers that know nothing yet
-    all learn at the greatest rate.
+    (discriminative fine-tuning, Howard and Ruder 2018, 1801.06146). Layers with random weights all
+    learn at the highest rate.
     """
     high = config.learning_rate
     low = config.lowest_learning_rate
@@ -124,7 +144,7 @@ def group_rates(config: ClassifierConfig, n_groups: int, *, pretrained: bool = T
 
 
 def one_cycle(progress: float) -> float:
-    """Share of the greatest learning rate: cosine from 1/25 up to 1 at 30 %, then down to ~0.
+    """Return the share of the peak rate: cosine from 1/25 up to 1 at 30 %, then down to ~0.
 
     Args:
         progress: Share of the steps done, in [0, 1].

@@ -1,8 +1,8 @@
 """Batches with exact shares of classes, or of any other strata; for any torch `DataLoader`.
 
 The idea is the batch re-balancing of COVID-Net (Wang 2020, 2003.09871), which draws a fixed share
-of each batch from the rare class. Drawn anew for each batch, some images come often and others
-never; here each stratum is an endless row of fresh permutations.
+of each batch from the rare class. With independent draws some images come often and others never;
+here each stratum is an endless sequence of fresh permutations.
 """
 
 import math
@@ -15,38 +15,39 @@ from torch.utils.data import Sampler
 
 Integers = NDArray[np.integer]
 Visit = tuple[int, int]
-"""(how often the image has been shown before, its row)."""
+"""(Number of earlier uses of the image, its row)."""
 
 
 class BalancedBatchSampler(Sampler[list[int]]):
-    """Row numbers of batches in which every stratum has its share.
+    """Row numbers of batches in which every stratum has a fixed share.
 
-    Where batch_size * share is no whole number, each batch has that number rounded down or up; the
-    rounding is carried over from batch to batch, so that over many batches the shares are exact. No
-    row of a stratum comes again before all others of it have come.
+    If batch_size * share is not a whole number, each batch has that number rounded down or up; the
+    rounding error is carried over to the next batch, so that the shares of many batches are exact.
+    No row of a stratum is repeated before all others of it have been used.
 
-    Which rows a batch has depends on the seed, the other arguments and the number of the batch
-    alone. Iterating again gives the same batches; with `first` grown by `n_batches` the next epoch
-    goes on where this one ended. In a batch the rows stand by stratum, so every n-th row of it, as
-    one of n processes would take, has the shares too.
+    The rows of a batch depend on the seed, the other arguments and the number of the batch alone.
+    A second iteration gives the same batches; with `first` increased by `n_batches` the next epoch
+    continues after this one. The rows of a batch are sorted by stratum, so every n-th row of it, as
+    one of n processes would take, has the same shares.
 
     Example:
+        >>> from classifier import BalancedBatchSampler
         >>> labels = [0, 0, 0, 0, 0, 0, 1, 1]
         >>> batches = BalancedBatchSampler(labels, batch_size=4, n_batches=3, seed=0)
         >>> [[labels[row] for row in batch] for batch in batches]
         [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
 
     Args:
-        strata: A whole number per row of the data set, (N,): its class, or class and origin as one
-            number.
-        batch_size: Rows per batch; at least one for each stratum.
-        n_batches: Length of the sampler.
+        strata: Whole number of each row of the data set, (N,): its class, or class and origin as
+            one number.
+        batch_size: Number of rows per batch; at least one for each stratum.
+        n_batches: Number of batches.
         shares: Share of each stratum, above 0, together 1; None: equal shares.
-        seed: Not negative.
+        seed: Seed for the permutations; not negative.
         first: Number of the first batch.
 
     Raises:
-        ValueError: There are no strata, the shares are not of them or do not sum to 1, or the
+        ValueError: There are no strata, the shares do not match them or do not sum to 1, or the
             batch is too small.
     """
 
@@ -89,7 +90,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
             yield [row for _, row in batch]
 
     def visits(self) -> Iterator[list[Visit]]:
-        """The same batches, each row with the number of times that it has come before."""
+        """Yield the same batches, each row with the number of its earlier uses."""
         rows = [
             _EndlessRows(np.flatnonzero(self._strata == name), self._seed, number)
             for number, name in enumerate(self._shares)
@@ -108,17 +109,17 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
 
 class _EndlessRows:
-    """The rows of one stratum, in one fresh permutation after the other."""
+    """Rows of one stratum, in one fresh permutation after the other."""
 
     def __init__(self, rows: NDArray[np.int64], seed: int, stratum: int) -> None:
         self._rows, self._seed = rows, seed
-        # The first stratum is drawn as a whole table without strata is.
+        # The first stratum is drawn like a whole table without strata.
         self._spawn_key = (1, stratum) if stratum else ()
         self._visit, self._order = -1, rows
 
-    def at(self, place: int) -> Visit:
-        """What comes at one place of the endless row; cheap where places come in order."""
-        visit, within = divmod(place, len(self._rows))
+    def at(self, position: int) -> Visit:
+        """Return the row at a position of the endless sequence; fast for positions in order."""
+        visit, within = divmod(position, len(self._rows))
         if visit != self._visit:
             source = np.random.SeedSequence((self._seed, visit), spawn_key=self._spawn_key)
             self._visit = visit
@@ -127,13 +128,13 @@ class _EndlessRows:
 
 
 def _exact_shares(names: Sequence[int], shares: Mapping[int, float] | None) -> dict[int, Fraction]:
-    """Shares as fractions that sum to 1: 0.3 means three tenths, not the float next to it."""
+    """Return shares as fractions that sum to 1: 0.3 is three tenths, not the nearest float."""
     if shares is None:
         return dict.fromkeys(names, Fraction(1, len(names)))
     for stratum in sorted(set(shares) ^ set(names)):
         found = "has no rows" if stratum in shares else "has no share"
         raise ValueError(
-            f"shares should be those of the strata {names}, but stratum {stratum} {found}; "
+            f"shares should be for the strata {names}, but stratum {stratum} {found}; "
             "name every stratum that occurs and no other."
         )
     given = [float(shares[name]) for name in names]
@@ -147,10 +148,10 @@ def _exact_shares(names: Sequence[int], shares: Mapping[int, float] | None) -> d
 
 
 def _batch_sizes(shares: Sequence[Fraction], batch_size: int) -> Iterator[list[int]]:
-    """Rows of each stratum in batch 0, 1, 2 and so on, without end.
+    """Yield the number of rows of each stratum in batch 0, 1, 2 and so on, without end.
 
-    Each gets its quota rounded down; the places left go to those who are owed most, an earlier
-    stratum first. Whole numbers all through, so nothing drifts.
+    Each stratum has its quota rounded down; the rows left go to the strata with the greatest
+    debt, an earlier stratum first. All numbers are whole, so no error accumulates.
     """
     unit = math.lcm(*(share.denominator for share in shares))
     quotas = [int(share * batch_size * unit) for share in shares]  # in 1/unit of a row
@@ -159,11 +160,11 @@ def _batch_sizes(shares: Sequence[Fraction], batch_size: int) -> Iterator[list[i
     owed = [0] * len(shares)
     while True:
         owed = [debt + rest for debt, rest in zip(owed, rests, strict=True)]
-        # A quota that is whole is never rounded.
+        # A whole quota is never rounded.
         candidates = [number for number, rest in enumerate(rests) if rest]
-        lucky = sorted(candidates, key=lambda number: -owed[number])[:n_left]
+        rounded_up = sorted(candidates, key=lambda number: -owed[number])[:n_left]
         sizes = list(floors)
-        for number in lucky:
+        for number in rounded_up:
             owed[number] -= unit
             sizes[number] += 1
         yield sizes

@@ -1,21 +1,44 @@
-"""Lightning's Trainer, without what it says and does to signals."""
+"""Lightning's Trainer without its messages and signal handling, and its callbacks."""
 
 import logging
 import signal
 import threading
+import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import lightning as L
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
-from classifier.averaging import averaging
 from classifier.config import ClassifierConfig
 from classifier.data import Loaders
 from classifier.module import ClassifierModule
-from classifier.progress import ProgressBar
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingHardware:
+    """Device and precision of a training; it runs on one device.
+
+    Example:
+        >>> from classifier import TrainingHardware
+        >>> TrainingHardware(accelerator="cpu").precision
+        '32-true'
+
+    Attributes:
+        accelerator: Lightning's name of the device: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
+        precision: Lightning's name of the precision.
+    """
+
+    accelerator: str = "auto"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
 
 
 def run_trainer(
@@ -23,39 +46,58 @@ def run_trainer(
     loaders: Loaders,
     n_steps: int,
     config: ClassifierConfig,
-    options: Mapping[str, object],
+    hardware: TrainingHardware,
+    *,
+    progress: bool,
 ) -> None:
-    """Train for exactly `n_steps` optimizer steps, quietly, and let Ctrl-C be Ctrl-C.
+    """Train for exactly `n_steps` optimizer steps; Ctrl-C raises `KeyboardInterrupt`.
 
     Args:
-        module: What is trained.
+        module: The network and its training loop.
         loaders: Its images.
-        n_steps: Optimizer steps.
-        config: The recipe; of it, the averaging is used.
-        options: Arguments of `lightning.Trainer`.
+        n_steps: Number of optimizer steps.
+        config: The recipe; its `ema_half_life` is used.
+        hardware: Device and precision.
+        progress: True shows a progress bar on stderr.
     """
-    given: dict[str, Any] = dict(options)
-    bar = [ProgressBar(n_steps)] if given.pop("enable_progress_bar", True) else []
-    with quiet(), interrupts_as_such():
-        trainer = L.Trainer(
-            max_steps=n_steps,
-            max_epochs=-1,
+    bar = [ProgressBar(n_steps)] if progress else []
+    with quiet(), plain_interrupts():
+        trainer = new_trainer(
+            hardware,
+            n_steps,
             reload_dataloaders_every_n_epochs=1,  # each epoch reads its own steps of the order
-            use_distributed_sampler=False,  # the order is shared out by rank already
             num_sanity_val_steps=0,
             callbacks=[*bar, *averaging(config.ema_half_life)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            **given,
         )
         trainer.fit(module, datamodule=loaders)
 
 
+def new_trainer(hardware: TrainingHardware, n_steps: int, **options: Any) -> L.Trainer:
+    """Build a Lightning Trainer that writes no files and shows no bar.
+
+    Args:
+        hardware: Device and precision.
+        n_steps: Number of optimizer steps.
+        options: Further arguments of `lightning.Trainer`.
+    """
+    return L.Trainer(
+        accelerator=hardware.accelerator,
+        devices=1,
+        precision=hardware.precision,
+        max_steps=n_steps,
+        max_epochs=-1,  # as many as the steps take
+        use_distributed_sampler=False,  # the order is divided among the ranks already
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning from advertising devices and loader workers; its errors still come through."""
+    """Silence Lightning's remarks about devices and loader workers, but not its errors."""
     names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
     loggers = [logging.getLogger(name) for name in names]
     levels = [each.level for each in loggers]
@@ -72,19 +114,107 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_as_such() -> Iterator[None]:
-    """Undo what Lightning makes of Ctrl-C and SIGTERM: an exit, and deafness to any further one."""
+def plain_interrupts() -> Iterator[None]:
+    """Undo what Lightning does on Ctrl-C and SIGTERM: it exits, and ignores further signals."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SIGTERMException as error:
-        error.code = 128 + signal.SIGTERM  # Lightning's own would be read as success
+        error.code = 128 + signal.SIGTERM  # Lightning's own code would mean success
         raise
     except SystemExit as error:
-        # Lightning exits while it handles what a handler raised; that is what happened.
+        # Lightning exits while it handles an exception, which is the one to raise.
         cause = error.__context__
         raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from None
     finally:
         if main:
             signal.signal(signal.SIGINT, handler)
+
+
+class MovingAverage(WeightAveraging):
+    """Exponential moving average of weights and batch statistics (Polyak averaging).
+
+    Its memory grows during the training: after n averaged steps the past has the weight
+    (1 + n) / (10 + n), up to the limit of the half-life, so that the average of a short training
+    is not dominated by its start.
+
+    Lightning's own callback restores the current weights before the module sees the end of the
+    validation; this one restores them after it, so that the validated weights can be kept.
+
+    Args:
+        half_life: Number of optimizer steps after which past weights count half.
+    """
+
+    def __init__(self, half_life: float) -> None:
+        longest = 0.5 ** (1 / half_life)
+
+        def average(averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
+            n = float(n_averaged)
+            return torch.lerp(
+                averaged.float(), current.float(), 1 - min(longest, (1 + n) / (10 + n))
+            )
+
+        super().__init__(avg_fn=average)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the averaged weights in place until the module has seen them."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Restore the current weights."""
+        super().on_validation_epoch_end(trainer, pl_module)
+
+
+def averaging(half_life: float) -> list[Any]:
+    """Return the callback that averages weights, or none for a half-life of 0."""
+    return [MovingAverage(half_life)] if half_life else []
+
+
+class ProgressBar(L.Callback):
+    """Line on stderr or in a notebook: steps, loss, best validation AUROC, images per second."""
+
+    def __init__(self, n_steps: int) -> None:
+        self._bar = Progress(
+            TextColumn("classifier"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("classifier", total=n_steps, state="")
+        self._started = 0.0
+        self._shown = 0
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock and the line."""
+        self._started = time.monotonic()
+        if trainer.is_global_zero:
+            self._bar.start()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Update the line."""
+        self._shown += len(batch[1]) * trainer.world_size
+        rate = self._shown / max(1e-9, time.monotonic() - self._started)
+        state = f"loss {float(outputs['loss']):.3f}, {rate:.0f} images/s"
+        if isinstance(pl_module, ClassifierModule) and pl_module.best is not None:
+            best = pl_module.best.val_auroc
+            state += "" if best is None else f", best val AUROC {best:.3f}"
+        self._bar.update(self._task, completed=trainer.global_step, state=state)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the line; it stays visible."""
+        self._bar.stop()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """End the line."""
+        self._bar.stop()

@@ -1,4 +1,4 @@
-"""Weights of a backbone: where they are on the disk, and how they become those of a grey one."""
+"""Files of pretrained weights: find one on the disk, load it into a grey backbone."""
 
 import os
 import pickle
@@ -14,24 +14,24 @@ import torchvision
 from torch import Tensor, nn
 
 from classifier.cards import Library, ModelCard, ModelError
-from classifier.external import ForeignNetwork
+from classifier.library_backbones import HeadlessNetwork
 
 _WORDS = ("auto", "none", "torchvision", "timm")
 _OURS = "0.backbone."
-"""Of the first network in a file of `save_classifier`."""
+"""Prefix of the first backbone in a file of `save_classifier`."""
 
 
 def find_weights(choice: str, card: ModelCard) -> Path | None:
-    """The file that `classifier.weights` means; None: no file.
+    """Return the file that `classifier.weights` names; None: no file.
 
     Args:
-        choice: `auto` or `none` (no file), `torchvision` or `timm` (ImageNet weights that the
-            library names as its default for this network; looked for, never fetched), or a path.
-        card: Of the network.
+        choice: `auto` or `none` (no file), `torchvision` or `timm` (the library's default ImageNet
+            weights for this network; never downloaded), or a path.
+        card: Card of the network.
 
     Raises:
         ModelError: The library has no weights for the network, or they are not on the disk; the
-            sentence says what to download to which place.
+            sentence says what to download and where to put it.
     """
     if choice in ("auto", "none"):
         return None
@@ -48,18 +48,18 @@ def find_weights(choice: str, card: ModelCard) -> Path | None:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise ModelError(
-            f"classifier.weights ({choice}) wants the ImageNet weights of {card.name}, which are "
+            f"classifier.weights ({choice}) needs the ImageNet weights of {card.name}, which are "
             f"not on this machine; download {url} to {places[0]}, or set classifier.weights."
         )
     return found
 
 
-def load_weights(network: ForeignNetwork, card: ModelCard, path: Path) -> None:
-    """Fill a network without its head from a file of weights.
+def load_weights(network: HeadlessNetwork, card: ModelCard, path: Path) -> None:
+    """Load a file of weights into a network without its head.
 
-    A stem for colours is summed over them: what it then makes of grey is what it made of grey
-    repeated three times. Heads are left out. A file of `balancer classify` will do too; of
-    several networks it gives the first.
+    The weights of a colour stem are summed over the colours: a grey image then gives the same
+    output as the image repeated three times. Weights of heads are skipped. The file may also be
+    that of a trained classifier, whose first network is used.
 
     Raises:
         ModelError: The file cannot be read or does not hold exactly the weights of the network.
@@ -97,7 +97,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, safetensors.SafetensorError):
         raise ModelError(
-            f"{path} should be a state dict (torch.save or safetensors) but is damaged or holds "
+            f"{path} should be a state dict (torch.save or safetensors) but is damaged or has "
             "more than tensors; save the model's state_dict() alone."
         ) from None
     if isinstance(stored, Mapping) and isinstance(stored.get("state_dict"), Mapping):
@@ -152,12 +152,12 @@ def _timm_file(card: ModelCard) -> tuple[str, Sequence[Path]]:
 
 
 def _checkpoints() -> Path:
-    """Where torch.hub keeps what it downloads; TORCH_HOME moves it."""
+    """Return the folder of torch.hub's downloads; TORCH_HOME moves it."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def _hub_cache() -> Path:
-    """Where huggingface_hub keeps what it downloads."""
+    """Return the folder of huggingface_hub's downloads."""
     if place := os.environ.get("HF_HUB_CACHE"):
         return Path(place)
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()

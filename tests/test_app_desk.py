@@ -93,7 +93,7 @@ def test_the_map_of_several_networks_is_the_one_that_explain_draws(desk: Desk) -
     networks = (*model.loaded.networks, *others)
     both = replace(model, loaded=replace(model.loaded, networks=networks))
     pixels = draw_phantom(7, covid=True, size=both.image_size)
-    table = ArrayTable(pixels[None], np.zeros(1, np.int64))
+    table = ArrayTable.of(pixels[None], np.zeros(1, np.int64))
     for number, name in enumerate(model.loaded.class_names):
         reading = read_with(both, pixels, name)
         found = grad_cam(networks, prepared_images(both.loaded, table), number)

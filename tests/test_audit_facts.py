@@ -1,4 +1,4 @@
-"""What is measured on a film, and what is made of it, on drawings whose faults are known."""
+"""Facts and flags of drawn images with known faults."""
 
 from functools import cache
 from pathlib import Path
@@ -18,10 +18,9 @@ from balancer.data.audit.suspects import (
 )
 from balancer.data.config import DataConfig
 from balancer.data.film.examine import Examined, examine_images
-from balancer.data.film.facts import measure
+from balancer.data.film.facts import measure, seam_strength
 from balancer.data.film.fingerprint import thumbnail_of
 from balancer.data.film.lettering import text_share
-from balancer.data.film.seam import seam_strength
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from samples.phantom import draw_phantom
@@ -35,7 +34,7 @@ def chest(seed: int) -> np.ndarray:
 
 
 def lateral(seed: int) -> np.ndarray:
-    """A chest from the side: one dark lung between breastbone and spine, the heart low in front."""
+    """Draw a lateral chest: one dark lung between sternum and spine, the heart low in front."""
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[0:192, 0:192] / 192.0
     film = np.full((192, 192), 20.0)
@@ -68,7 +67,7 @@ def examined(pixels: np.ndarray, number: int = 0) -> Examined:
 
 
 def flagged(*odd: np.ndarray) -> dict[str, list[str]]:
-    """Flags of odd films, numbered from 100, among a dozen good ones."""
+    """Return the flags of odd images, numbered from 100, among a dozen good ones."""
     films = [examined(chest(seed), seed) for seed in range(12)]
     return collect_flags([*films, *(examined(film, 100 + n) for n, film in enumerate(odd))])
 

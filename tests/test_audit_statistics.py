@@ -35,7 +35,7 @@ def test_size_that_gives_the_class_away_is_named(
         "auroc": 1.0,
     }
     assert audit["statistics"]["strongest"]["strength"] == 1.0
-    # What tells one of two classes from the rest tells the other too.
+    # With two classes, a statistic separates both equally.
     titles = [one["title"] for one in audit["findings"]]
     assert [title for title in titles if title.startswith("The width")] == [
         "The width in pixels gives COVID away"

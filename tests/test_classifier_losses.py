@@ -221,9 +221,9 @@ def test_a_perfect_network_takes_the_training_prior_for_granted(changes: dict[st
 @pytest.mark.parametrize("changes", [{"batches": "balanced"}, {"loss": "logit-adjusted"}])
 def test_a_class_without_images_cannot_be_balanced(changes: dict[str, Any]) -> None:
     config, counts = recipe(**changes), np.array([3, 0, 1])
-    with pytest.raises(ValueError, match="class 1 has none"):
+    with pytest.raises(ValueError, match="class 1"):
         loss_function(config, counts)
-    with pytest.raises(ValueError, match="class 1 has none"):
+    with pytest.raises(ValueError, match="class 1"):
         training_prior(config, counts)
 
 

@@ -255,14 +255,14 @@ GOOD = np.array([[0.5, 0.5], [0.2, 0.8]])
 @pytest.mark.parametrize(
     ("probabilities", "changes", "message"),
     [
-        (np.array([[0.5, 0.5], [np.nan, 0.5]]), {}, "finite"),
-        (np.array([[0.5, 0.5], [0.2, 0.2]]), {}, "sum to 1"),
-        (np.array([[1.5, -0.5], [0.2, 0.8]]), {}, "not negative"),
+        (np.array([[0.5, 0.5], [np.nan, 0.5]]), {}, "Probabilities"),
+        (np.array([[0.5, 0.5], [0.2, 0.2]]), {}, "Probabilities"),
+        (np.array([[1.5, -0.5], [0.2, 0.8]]), {}, "Probabilities"),
         (GOOD[:1], {}, r"\(2, 2\)"),
-        (GOOD, {"labels": np.array([0, 2])}, "0 to 1"),
-        (GOOD, {"positive": 2}, "0 to 1"),
-        (GOOD, {"groups": ["a"]}, "2 images but has 1"),
-        (np.full((2, 3), 1 / 3), {"threshold": 0.5}, "two classes but there are 3"),
+        (GOOD, {"labels": np.array([0, 2])}, "Labels"),
+        (GOOD, {"positive": 2}, "positive"),
+        (GOOD, {"groups": ["a"]}, "groups"),
+        (np.full((2, 3), 1 / 3), {"threshold": 0.5}, "threshold"),
     ],
 )
 def test_bad_input(probabilities: np.ndarray, changes: dict, message: str) -> None:

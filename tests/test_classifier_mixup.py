@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.mixup import Mixup, mix
+from classifier.transforms import Mixup, mix
 
 IMAGES = torch.randint(
     0, 256, (6, 1, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)

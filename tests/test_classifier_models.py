@@ -132,7 +132,7 @@ def test_looking_at_a_network_leaves_it_as_it_was() -> None:
 
 
 def test_grad_cam_has_nothing_to_look_at_in_a_vision_transformer() -> None:
-    with pytest.raises(ModelError, match="convolutional network"):
+    with pytest.raises(ModelError, match="Grad-CAM"):
         _ = drawn("torchvision:vit_b_32").last_convolution
 
 
@@ -215,7 +215,7 @@ def test_average_and_max_pooling_wherever_there_is_a_global_pool(name: str) -> N
     "name", ["bam-cnn", "torchvision:vgg16", "torchvision:vit_b_32", "timm:vit_tiny_patch16_224"]
 )
 def test_average_and_max_pooling_is_refused_elsewhere(name: str) -> None:
-    with pytest.raises(ModelError, match=f"{name}.*leave it out"):
+    with pytest.raises(ModelError, match=f"classifier.pooling.*{name}"):
         drawn(name, pooling="average+max")
 
 
@@ -243,16 +243,16 @@ def test_features_are_dropped_out_once_before_the_last_layer(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("bam-ccn", "near names are bam-cnn"),
-        ("resnet19", r"near names are resnet18.*torchvision:resnet18.*timm:resnet18"),
-        ("ResNet-50", r"near names are resnet50"),
+        ("bam-ccn", "bam-cnn"),
+        ("resnet19", r"resnet18.*torchvision:resnet18.*timm:resnet18"),
+        ("ResNet-50", r"resnet50"),
         ("efficientnet_b0", r"torchvision:efficientnet_b0.*timm:efficientnet_b0"),
-        ("torchvision:resnet19", "torchvision has no model 'resnet19'; near names.*:resnet18"),
+        ("torchvision:resnet19", r"resnet19.*torchvision:resnet18"),
         ("timm:resnt18", "timm:resnet18"),
-        ("timm:", "timm has no model ''"),
+        ("timm:", "timm"),
         ("keras:resnet18", "torchvision:NAME"),
-        ("q", "own ones are bam-cnn"),
-        ("torchvision:alexnet", "cannot read images of 32 px"),
+        ("q", "bam-cnn"),
+        ("torchvision:alexnet", "classifier.input_size"),
     ],
 )
 def test_a_model_that_cannot_be_built_says_what_would_do(name: str, message: str) -> None:

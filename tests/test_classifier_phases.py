@@ -2,12 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.averaging import averaging
-from classifier.calibration import fit_temperature
 from classifier.config import ClassifierConfig, Phase
-from classifier.freezing import unfreeze_last
+from classifier.decision import fit_temperature
 from classifier.models import build
-from classifier.phases import group_rates, one_cycle, phase_at, plan_phases, rate_factor
+from classifier.phases import (
+    group_rates,
+    one_cycle,
+    phase_at,
+    plan_phases,
+    rate_factor,
+    unfreeze_last,
+)
+from classifier.trainer import averaging
 
 RESIZING = ClassifierConfig(
     model="lite0",

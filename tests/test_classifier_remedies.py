@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.checkpoint import load_classifier
+import classifier
 from classifier.losses import ClassLoss
-from classifier.mixup import Mixup, mix
 from classifier.module import ClassifierModule
-from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
+from classifier.transforms import Mixup, mix
 from support.tiny_training import TINY, skewed, spied_batches, table, train
 
 
@@ -53,14 +52,14 @@ def test_each_setting_reaches_the_training_and_nothing_else(
     assert (plain.history[0]["val_loss"] == changed.history[0]["val_loss"]) is same
     again = train(tmp_path / "c", other, train=skewed(), n_steps=1)
     assert again.history == changed.history
-    assert load_classifier(changed.checkpoint).config == other
+    assert classifier.load(changed.checkpoint).config == other
 
 
 def test_validation_is_plain_cross_entropy_whatever_the_loss(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"loss": "focal", "mixup_alpha": 1.0, "batches": "balanced"})
     result = train(tmp_path, config, n_steps=3)
     val = table(10, 2)
-    probabilities = predict_probabilities(load_classifier(result.checkpoint), val)
+    probabilities = classifier.predict(classifier.load(result.checkpoint), val)
     expected = -np.log(probabilities[np.arange(10), val.labels]).mean()
     assert result.history[0]["val_loss"] == pytest.approx(expected, rel=1e-5)
 
@@ -78,12 +77,12 @@ def test_balanced_batches_hold_the_classes_in_equal_shares(
 
 def test_balanced_batches_need_images_and_room(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"batches": "balanced"})
-    one_class = ArrayTable(table(6, 0).images, np.zeros(6, np.int64))
-    with pytest.raises(ValueError, match="class 1 has none"):
+    one_class = ArrayTable.of(table(6, 0).sources[0], np.zeros(6, np.int64))
+    with pytest.raises(ValueError, match="class 1"):
         train(tmp_path / "out", config, train=one_class)
-    three = ArrayTable(table(6, 0).images, np.arange(6) % 3)
+    three = ArrayTable.of(table(6, 0).sources[0], np.arange(6) % 3)
     small = config.model_copy(update={"batch_size": 2})
-    with pytest.raises(ValueError, match="each of 3 strata but holds 2"):
+    with pytest.raises(ValueError, match="3 strata"):
         train(tmp_path / "out", small, train=three, class_names=["a", "b", "c"])
     assert not (tmp_path / "out").exists()
 
@@ -93,10 +92,10 @@ def test_remedies_that_leave_each_other_nothing_are_said(
 ) -> None:
     config = TINY.model_copy(update={"batches": "balanced"})
     once = train(tmp_path / "a", config, train=skewed(), n_steps=2)
-    assert "changes nothing" not in caplog.text
+    assert not caplog.records
     config = config.model_copy(update={"loss": "logit-adjusted"})
     twice = train(tmp_path / "b", config, train=skewed(), n_steps=2)
-    assert "Any one of balanced batches and logit adjustment balances" in caplog.text
+    assert "balanced batches and logit adjustment" in caplog.text
     assert twice.history[0]["train_loss"] == pytest.approx(once.history[0]["train_loss"], rel=1e-3)
 
 

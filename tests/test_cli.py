@@ -170,7 +170,7 @@ def test_sigterm_while_a_classifier_trains(tmp_path: Path, copied: Workspace) ->
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     assert (
-        (tmp_path / "log").read_text().endswith("Error: Stopped; nothing half-written was left.\n")
+        (tmp_path / "log").read_text().endswith("Error: Stopped; no half-written result is left.\n")
     )
     assert tree(copied.root) == before
 

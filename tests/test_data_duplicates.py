@@ -17,10 +17,10 @@ from balancer.data.film.fingerprint import (
     FLIPS,
     SEARCH,
     SIDE,
-    Band,
     Space,
+    WaveBand,
     even_contrast,
-    flipped,
+    flip_images,
     thumbnail_of,
     waves,
     waves_with_slopes,
@@ -103,10 +103,10 @@ def test_copy_is_found_among_strangers(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("flip", range(4))
-def test_it_is_told_what_was_done(tmp_path: Path, flip: int) -> None:
+def test_flip_and_crop_of_a_copy_are_found(tmp_path: Path, flip: int) -> None:
     originals = [Image.fromarray(draw_phantom(seed, covid=False, size=224)) for seed in range(4)]
     copy = cropped(originals[1], 0.05, 0, 0, 0)
-    copy = Image.fromarray(np.ascontiguousarray(flipped(np.asarray(copy), flip)))
+    copy = Image.fromarray(np.ascontiguousarray(flip_images(np.asarray(copy), flip)))
     (pair,) = find_near_duplicates(examined(tmp_path, [*originals, copy]), LIMIT)
     assert FLIPS[pair.flip] == FLIPS[flip]
     assert pair.cropped == pytest.approx(0.05, abs=0.01)
@@ -160,9 +160,9 @@ def test_coefficients_are_those_of_the_cosine_transform() -> None:
 
 @pytest.mark.parametrize("flip", range(4))
 @pytest.mark.parametrize("band", [SEARCH, DECIDE], ids=["search", "decide"])
-def test_flips_are_signs(flip: int, band: Band) -> None:
+def test_flips_are_signs(flip: int, band: WaveBand) -> None:
     even = even_contrast(thumbnails(2, 3))
-    turned = band.coefficients(np.ascontiguousarray(flipped(even, flip)))
+    turned = band.coefficients(np.ascontiguousarray(flip_images(even, flip)))
     np.testing.assert_allclose(turned, band.coefficients(even) * band.flip_signs(flip), atol=1e-3)
 
 
@@ -209,7 +209,7 @@ def test_thumbnails_are_small_and_square() -> None:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real radiographs beside the project")
-def test_real_films_are_told_apart() -> None:
+def test_real_films_are_no_copies_of_each_other() -> None:
     paths = sorted(REAL.glob("*/*.png"))[::4]
     found = [FoundImage(path.relative_to(REAL).as_posix(), path.parent.name) for path in paths]
     usable, _ = examine_images(Roots.of([REAL]), found, DataConfig())

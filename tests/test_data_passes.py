@@ -1,4 +1,4 @@
-"""The one pass over the files: equal to looking at each alone, and resumable."""
+"""The pass over the files: equal to examining each alone, and resumable."""
 
 import os
 import shutil
@@ -10,11 +10,11 @@ import pytest
 
 from balancer.data.config import DataConfig
 from balancer.data.film import examine
-from balancer.data.film.examine import Examined, look_at
+from balancer.data.film.examine import Examined, examine_file
 from balancer.data.ingest import passes
 from balancer.data.ingest.journal import JOURNAL_NAME
-from balancer.data.ingest.look import Look
-from balancer.data.ingest.passes import Looked, look_at_all, unfinished
+from balancer.data.ingest.passes import PassResult, pass_folder, read_all
+from balancer.data.ingest.reader import FileReader
 from balancer.data.io import UnusableImageError, read_bytes, resize_square
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, scan_folder
@@ -26,12 +26,12 @@ SIZES = (16, 24)
 
 
 class Killed(BaseException):
-    """As SIGKILL would end a pass, as far as a test can survive it."""
+    """Stand-in for SIGKILL that a test survives."""
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Five chunks of four, one file of them no image."""
+    """Five chunks of four files, one of them not an image."""
     root = class_folders(tmp_path / "data", {"COVID": 9, "Normal": 10})
     (root / "COVID" / "bad.png").write_bytes(b"no image")
     return root
@@ -59,9 +59,11 @@ def scanned(root: Path) -> Scan:
     return scan_folder(root)
 
 
-def looked_at(root: Path, place: Path) -> Looked:
-    return look_at_all(
-        Look(roots=Roots.of([root]), config=DataConfig(), sizes=SIZES), scanned(root).images, place
+def read_folder(root: Path, place: Path) -> PassResult:
+    return read_all(
+        FileReader(roots=Roots.of([root]), config=DataConfig(), sizes=SIZES),
+        scanned(root).images,
+        place,
     )
 
 
@@ -76,55 +78,55 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
     monkeypatch.setattr(passes.Journal, "add", adding)
 
 
-def assert_equal(ours: Looked, theirs: Looked) -> None:
+def assert_equal(ours: PassResult, theirs: PassResult) -> None:
     assert ours.digests == theirs.digests
-    for one, other in zip(ours.results, theirs.results, strict=True):
+    for one, other in zip(ours.outcomes, theirs.outcomes, strict=True):
         assert repr(one) == repr(other)
         if isinstance(one, Examined) and isinstance(other, Examined):
             assert one.facts == other.facts
             np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
     for size in SIZES:
-        for row, result in enumerate(ours.results):
+        for row, result in enumerate(ours.outcomes):
             if isinstance(result, Examined) and ours.stored[row] in (0, size):
                 np.testing.assert_array_equal(
                     ours.squares[size].read(row), theirs.squares[size].read(row)
                 )
 
 
-def test_a_pass_sees_what_a_look_at_each_file_sees(root: Path, tmp_path: Path) -> None:
-    looked = looked_at(root, tmp_path / "pass")
+def test_a_pass_equals_examining_each_file(root: Path, tmp_path: Path) -> None:
+    passed = read_folder(root, tmp_path / "pass")
     images = scanned(root).images
-    assert len(looked.results) == len(images) == 20
-    assert [file.path for file in looked.unusable] == ["COVID/bad.png"]
+    assert len(passed.outcomes) == len(images) == 20
+    assert [file.path for file in passed.unusable] == ["COVID/bad.png"]
     for row, (image, digest, result) in enumerate(
-        zip(images, looked.digests, looked.results, strict=True)
+        zip(images, passed.digests, passed.outcomes, strict=True)
     ):
-        alone = look_at(Roots.of([root]), image, DataConfig())
-        assert (digest, repr(result)) == (alone.digest, repr(alone.result))
+        alone = examine_file(Roots.of([root]), image, DataConfig())
+        assert (digest, repr(result)) == (alone.digest, repr(alone.outcome))
         if alone.pixels is not None:
             for size in SIZES:
                 np.testing.assert_array_equal(
-                    looked.squares[size].read(row), resize_square(alone.pixels, size)
+                    passed.squares[size].read(row), resize_square(alone.pixels, size)
                 )
 
 
 def test_every_file_is_read_once(root: Path, tmp_path: Path, reads: list[str]) -> None:
-    looked_at(root, tmp_path / "pass")
+    read_folder(root, tmp_path / "pass")
     assert sorted(reads) == sorted(path.name for path in root.glob("*/*.png"))
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])
-def test_a_killed_pass_goes_on(
+def test_a_killed_pass_is_resumed(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str], chunks: int
 ) -> None:
     with monkeypatch.context() as patched:
         kill_after(patched, chunks)
         with pytest.raises(Killed):
-            looked_at(root, tmp_path / "pass")
+            read_folder(root, tmp_path / "pass")
     reads.clear()
-    again = looked_at(root, tmp_path / "pass")
+    again = read_folder(root, tmp_path / "pass")
     assert len(reads) == 20 - 4 * chunks
-    assert_equal(again, looked_at(root, tmp_path / "other"))
+    assert_equal(again, read_folder(root, tmp_path / "other"))
 
 
 def torn(journal: Path) -> None:
@@ -136,7 +138,7 @@ def other_boot(journal: Path) -> None:
 
 
 @pytest.mark.parametrize(("damage", "kept"), [(torn, 2), (other_boot, 0)])
-def test_what_is_doubtful_is_read_again(
+def test_chunks_of_a_damaged_or_old_journal_are_read_again(
     root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,12 +149,12 @@ def test_what_is_doubtful_is_read_again(
     with monkeypatch.context() as patched:
         kill_after(patched, 3)
         with pytest.raises(Killed):
-            looked_at(root, tmp_path / "pass")
+            read_folder(root, tmp_path / "pass")
     damage(tmp_path / "pass" / JOURNAL_NAME)
     reads.clear()
-    again = looked_at(root, tmp_path / "pass")
+    again = read_folder(root, tmp_path / "pass")
     assert len(reads) == 20 - 4 * kept
-    assert_equal(again, looked_at(root, tmp_path / "other"))
+    assert_equal(again, read_folder(root, tmp_path / "other"))
 
 
 def test_a_file_that_changed_is_read_again(
@@ -161,15 +163,15 @@ def test_a_file_that_changed_is_read_again(
     with monkeypatch.context() as patched:
         kill_after(patched, 3)
         with pytest.raises(Killed):
-            looked_at(root, tmp_path / "pass")
+            read_folder(root, tmp_path / "pass")
     path = root / "COVID" / "001.png"
     times = path.stat()
     save(path, film(99))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as `cp -p` would
     reads.clear()
-    again = looked_at(root, tmp_path / "pass")
+    again = read_folder(root, tmp_path / "pass")
     assert len(reads) == 20 - 4 * 2
-    assert_equal(again, looked_at(root, tmp_path / "other"))
+    assert_equal(again, read_folder(root, tmp_path / "other"))
 
 
 def test_missing_rows_or_other_settings_begin_anew(
@@ -178,35 +180,35 @@ def test_missing_rows_or_other_settings_begin_anew(
     with monkeypatch.context() as patched:
         kill_after(patched, 3)
         with pytest.raises(Killed):
-            looked_at(root, tmp_path / "pass")
+            read_folder(root, tmp_path / "pass")
     shutil.copytree(tmp_path / "pass", tmp_path / "copy")
     (tmp_path / "copy" / "16.npy").unlink()
     reads.clear()
-    looked_at(root, tmp_path / "copy")
+    read_folder(root, tmp_path / "copy")
     assert len(reads) == 20
     reads.clear()
-    strict = Look(roots=Roots.of([root]), config=DataConfig(min_side=40), sizes=SIZES)
-    look_at_all(strict, scanned(root).images, tmp_path / "pass")
+    strict = FileReader(roots=Roots.of([root]), config=DataConfig(min_side=40), sizes=SIZES)
+    read_all(strict, scanned(root).images, tmp_path / "pass")
     assert len(reads) == 20
 
 
-def test_processes_see_what_threads_see(
+def test_processes_and_threads_give_equal_results(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = looked_at(root, tmp_path / "threads")
+    threads = read_folder(root, tmp_path / "threads")
     monkeypatch.setattr("balancer.data.ingest.pool._WORTH_PROCESSES", 0)
     monkeypatch.setattr("balancer.data.ingest.pool.cores", lambda: 2)
-    assert_equal(looked_at(root, tmp_path / "processes"), threads)
+    assert_equal(read_folder(root, tmp_path / "processes"), threads)
 
 
 def test_unreadable_files_have_their_reason_for_a_digest(tmp_path: Path) -> None:
     gone = FoundImage("COVID/gone.png", "COVID")
-    looked = look_at_all(
-        Look(roots=Roots.of([tmp_path]), config=DataConfig()), [gone], tmp_path / "pass"
+    passed = read_all(
+        FileReader(roots=Roots.of([tmp_path]), config=DataConfig()), [gone], tmp_path / "pass"
     )
     with pytest.raises(UnusableImageError) as refused:
         read_bytes(tmp_path / gone.path)
-    assert looked.digests == [refused.value.reason]
+    assert passed.digests == [refused.value.reason]
 
 
 def test_up_to_date_without_decoding(
@@ -224,7 +226,7 @@ def test_up_to_date_without_decoding(
         prepare.run(configured(root), workspace)
 
 
-def test_a_killed_prepare_goes_on_and_faults_sweep(
+def test_a_killed_prepare_is_resumed_and_faults_sweep(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
 ) -> None:
     workspace = in_workspace(tmp_path)
@@ -249,7 +251,7 @@ def test_a_stopped_pass_stays_and_a_finished_one_goes(tmp_path: Path) -> None:
     place = tmp_path / "pass"
 
     def stopped_by(fault: BaseException | None) -> None:
-        with unfinished(place):
+        with pass_folder(place):
             place.mkdir(exist_ok=True)
             if fault is not None:
                 raise fault

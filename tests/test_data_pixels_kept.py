@@ -8,7 +8,7 @@ import pytest
 
 from balancer.data import cache
 from balancer.data.index import load_index
-from balancer.data.ingest.rows import RowFile
+from balancer.data.ingest.row_file import RowFile
 from balancer.data.io import read_radiograph, resize_square
 from balancer.evaluation.sizes import sizes_read
 from balancer.stages import prepare

@@ -1,4 +1,5 @@
 import os
+import re
 import socket
 from collections import Counter
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_a_folder_per_class(root: Path) -> None:
 @pytest.mark.parametrize("name", ["cache", "manifest.csv", "x.partial", "x.Unfinished"])
 def test_class_names_that_a_workspace_needs_are_refused(root: Path, name: str) -> None:
     save(root / name / "a.png", film(1))
-    with pytest.raises(DataError, match="should have another name"):
+    with pytest.raises(DataError, match=re.escape(name)):
         scan_folder(root)
 
 
@@ -160,7 +161,7 @@ def test_link_inside_the_folder_is_followed(root: Path) -> None:
 def test_class_folder_elsewhere_is_refused(root: Path, tmp_path: Path) -> None:
     elsewhere = class_folders(tmp_path / "elsewhere", {"Pneumonia": 1})
     (root / "Pneumonia").symlink_to(elsewhere / "Pneumonia")
-    with pytest.raises(DataError, match=r"Pneumonia.*link that leaves"):
+    with pytest.raises(DataError, match="Pneumonia"):
         scan_folder(root)
 
 
@@ -170,10 +171,10 @@ def test_data_folder_may_itself_be_a_link(root: Path, tmp_path: Path) -> None:
 
 
 def test_missing_folder_and_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'.*nowhere'.*does not exist"):
+    with pytest.raises(DataError, match=r"nowhere'"):
         scan_folder(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"'.*file'.*is a file"):
+    with pytest.raises(DataError, match=r"file'"):
         scan_folder(tmp_path / "file")
 
 
@@ -186,16 +187,16 @@ def test_unreadable_folder_is_named(root: Path, monkeypatch: pytest.MonkeyPatch)
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)  # mode 000 stops everyone but root
-    with pytest.raises(DataError, match=r"normal'.*Permission denied"):
+    with pytest.raises(DataError, match="normal'"):
         scan_folder(root)
 
 
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({}, "no folder"),
-        ({"COVID": 3}, "only 'COVID'"),
-        ({"COVID": 3, "normal": 0}, "normal.*holds none"),
+        ({}, "--data"),
+        ({"COVID": 3}, "'COVID'"),
+        ({"COVID": 3, "normal": 0}, "normal"),
     ],
 )
 def test_too_few_classes(tmp_path: Path, counts: dict[str, int], message: str) -> None:
@@ -266,15 +267,15 @@ def test_no_metadata_is_no_fault(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"file,patient_id\nCOVID/1.png,p1\n", "row 1.*column path.*file, patient_id"),
+        (b"file,patient_id\nCOVID/1.png,p1\n", "row 1.* path.*file, patient_id"),
         (b"path;patient_id\nCOVID/1.png;p1\n", "row 1.*semicolons"),
-        (b"path,patient_id,\nCOVID/1.png,p1,\n", "row 1.*trailing commas"),
-        (b"path,path\nCOVID/1.png,p1\n", "row 1.*once"),
-        (b"path,patient_id\nCOVID/1.png,p1,\n", "row 2.*2 cells.*has 3"),
-        (b"path,patient_id\nCOVID/1.png,p1\nnormal/2.png\n", "row 3.*2 cells.*has 1"),
-        (b"path\nCOVID/1.png\nnormal/2.png\nCOVID/1.png\n", "row 4.*second time"),
-        (b"path\nCOVID/1.png\nCOVID/9.png\n", "row 3.*'COVID/9.png' is none"),
-        (b"path\n../COVID/1.png\n", "row 2.*is none"),
+        (b"path,patient_id,\nCOVID/1.png,p1,\n", "row 1.*commas"),
+        (b"path,path\nCOVID/1.png,p1\n", "row 1.*path"),
+        (b"path,patient_id\nCOVID/1.png,p1,\n", "row 2.* 2 .* 3\\b"),
+        (b"path,patient_id\nCOVID/1.png,p1\nnormal/2.png\n", "row 3.* 2 .* 1\\b"),
+        (b"path\nCOVID/1.png\nnormal/2.png\nCOVID/1.png\n", "row 4.*COVID/1.png"),
+        (b"path\nCOVID/1.png\nCOVID/9.png\n", "row 3.*'COVID/9.png'"),
+        (b"path\n../COVID/1.png\n", "row 2.*COVID/1.png"),
         (b"path\n\n\nCOVID/9.png\n", "row 4"),
         ("path\nCOVID/\xe9.png\n".encode("latin-1"), "UTF-8"),
         (b'path\n"COVID/1.png\n', "near row 1"),

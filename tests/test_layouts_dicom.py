@@ -1,15 +1,15 @@
-"""DICOM: pixels by the standard's own formulas, and not a word of a tag anywhere."""
+"""DICOM: pixels by the formulas of the standard, and no text of a tag anywhere."""
 
 import io
 import logging
 import sys
 from pathlib import Path
 
-import made_archives as made
 import numpy as np
 import pytest
 from PIL import Image
 
+from support import made_archives as made
 from support.radiograph_folders import audit_of, class_folders, configured, film, in_workspace
 
 pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")
@@ -21,7 +21,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLE
 from balancer.data.dicom import BURNED_IN, MAYBE_BURNED_IN, decode_dicom, window
 from balancer.data.io import UnusableImageError, decode_radiograph, read_radiograph
 from balancer.data.layouts.recognition import recognise
-from balancer.errors import DataError
+from balancer.errors import DataError, EnvironmentFault
 from balancer.stages import prepare
 from support.made_dicom import content, dataset, write
 
@@ -84,7 +84,7 @@ def test_the_linear_window_is_that_of_the_standard() -> None:
     sigmoid = window(values, 2000, 1000, "SIGMOID")
     assert np.allclose(sigmoid, 1 / (1 + np.exp(-4 * (values - 2000) / 1000)))
     for wrong in ((0.5, "LINEAR"), (0.0, "SIGMOID"), (5.0, "CUBIC")):
-        with pytest.raises(ValueError, match="the window has"):
+        with pytest.raises(ValueError, match="window"):
             window(values, 0, *wrong)
 
 
@@ -197,13 +197,13 @@ def test_what_is_no_radiograph_is_refused_without_quoting_it(
 
 def test_a_large_image_is_refused_before_it_is_decoded() -> None:
     data = content(dataset(film(1), Rows=40000, Columns=40000))
-    with pytest.raises(UnusableImageError, match="over the limit of 64 megapixels"):
+    with pytest.raises(UnusableImageError, match="64"):
         decode_radiograph(data, Path("x.dcm"))
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Eight films of each class in a tree, patients of two films, every tag a secret."""
+    """Eight images of each class in a tree, two per patient, with a secret in every tag."""
     for number in range(16):
         label = ("COVID", "Normal")[number % 2]
         name = f"study{number // 4}/{f'IM{number:04}' if number % 3 else f'1.2.840.{number}'}"
@@ -295,13 +295,13 @@ def test_without_the_extra_the_package_to_install_is_named(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(Exception, match=r"pip install 'balancer\[dicom\]'"):
+    with pytest.raises(EnvironmentFault, match=r"balancer\[dicom\]"):
         made.scanned(root)
-    with pytest.raises(Exception, match=r"pip install 'balancer\[dicom\]'"):
+    with pytest.raises(EnvironmentFault, match=r"balancer\[dicom\]"):
         read_radiograph(root / "Normal" / "film.DCM")
 
 
 def test_a_class_without_any_dicom_file(root: Path) -> None:
     (root / "Empty").mkdir()
-    with pytest.raises(DataError, match=r"class folder .*Empty"):
+    with pytest.raises(DataError, match="Empty"):
         made.scanned(root)

@@ -1,16 +1,16 @@
-"""Archives with faults that people meet: what is told of them, and that nothing is lost unsaid."""
+"""Archives with common faults: errors and warnings, and nothing left out in silence."""
 
 import logging
 import zipfile
 from pathlib import Path
 
-import made_archives as made
 import numpy as np
 import pytest
 
 from balancer.data.layouts.recognition import recognise
 from balancer.data.split import split_groups
 from balancer.errors import DataError
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, save
 
 
@@ -49,10 +49,13 @@ def test_what_programs_write_into_empty_cells_is_no_patient(tmp_path: Path, empt
     assert {known.patient_id for known in scan.metadata.values()} == {""}
 
 
-@pytest.mark.parametrize("header", ["path,label,label", "path,label,Label", "Path,path,label"])
-def test_a_column_that_matters_stands_once(tmp_path: Path, header: str) -> None:
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [("path,label,label", "label"), ("path,label,Label", "label"), ("Path,path,label", "path")],
+)
+def test_a_column_that_is_used_occurs_once(tmp_path: Path, header: str, column: str) -> None:
     root = listed(tmp_path, header, "films/0.png,a,b", "films/1.png,b,a")
-    with pytest.raises(DataError, match="once, but has 2"):
+    with pytest.raises(DataError, match=rf"table\.csv.*\b{column}\b"):
         made.scanned(root, layout="manifest")
 
 
@@ -73,36 +76,36 @@ def test_half_a_part_of_a_medmnist_file_is_refused(tmp_path: Path) -> None:
     labels = np.array([[0], [1], [0]], np.uint8)
     file = tmp_path / "pneumoniamnist.npz"
     np.savez(file, train_images=images, train_labels=labels, val_images=images)
-    with pytest.raises(DataError, match="should have val_labels beside val_images"):
+    with pytest.raises(DataError, match=r"pneumoniamnist\.npz.*val_labels.*val_images"):
         made.scanned(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "form"),
     [
-        (b"path;label\nfilms/0.png;a\n", "separates its columns by semicolons"),
-        (b"path\tlabel\nfilms/0.png\ta\n", "separates its columns by tabs"),
-        ("path,label\nfilms/0.png,a\n".encode("utf-16"), "is in UTF-16"),
+        (b"path;label\nfilms/0.png;a\n", "semicolons"),
+        (b"path\tlabel\nfilms/0.png\ta\n", "tabs"),
+        ("path,label\nfilms/0.png,a\n".encode("utf-16"), "UTF-16"),
     ],
 )
-def test_a_table_written_otherwise_is_named(tmp_path: Path, text: bytes, told: str) -> None:
+def test_a_table_in_another_form_is_named(tmp_path: Path, text: bytes, form: str) -> None:
     listed(tmp_path, "x")
     (tmp_path / "table.csv").write_bytes(text)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=rf"table\.csv.*{form}"):
         recognise(tmp_path)
 
 
 def test_two_tables_are_named(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         listed(tmp_path, "path,label", "films/0.png,a", name=name)
-    with pytest.raises(DataError, match=r"one\.csv, two\.csv; give the one that is meant"):
+    with pytest.raises(DataError, match=r"one\.csv, two\.csv"):
         recognise(tmp_path)
 
 
 def test_a_zip_file_is_to_be_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("COVID/1.png", b"")
-    with pytest.raises(DataError, match="unpack it"):
+    with pytest.raises(DataError, match=r"archive\.zip"):
         recognise(tmp_path / "archive.zip")
 
 
@@ -110,20 +113,20 @@ def test_a_linked_class_folder_is_named(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "archive", {"COVID": 2, "Normal": 2})
     outside = class_folders(tmp_path / "elsewhere", {"Pneumonia": 2})
     (root / "Pneumonia").symlink_to(outside / "Pneumonia")
-    with pytest.raises(DataError, match="is a link that leaves the data folder"):
+    with pytest.raises(DataError, match="Pneumonia"):
         recognise(root)
 
 
 def test_an_archive_two_levels_down_is_pointed_out(tmp_path: Path) -> None:
     class_folders(tmp_path / "dataset" / "v1", {"COVID": 2, "Normal": 2})
-    with pytest.raises(DataError, match="v1', which looks like one"):
+    with pytest.raises(DataError, match="v1'"):
         recognise(tmp_path)
     (tmp_path / "none").mkdir()
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="none'"):
         recognise(tmp_path / "none")
 
 
-def test_images_without_a_mask_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_without_a_mask_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = class_folders(tmp_path, {"COVID": 2, "Normal": 2})
     first = sorted((root / "COVID").iterdir())[0]
     save(root / "Masks" / "COVID" / first.name, film(0))

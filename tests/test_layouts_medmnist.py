@@ -1,9 +1,8 @@
-"""Rows of MedMNIST files as files of their own."""
+"""Rows of MedMNIST files, read like files."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import made_archives as made
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from balancer.data.io import (
 from balancer.errors import DataError
 from balancer.shortcuts.file_facts import file_facts
 from balancer.stages import prepare
+from support import made_archives as made
 from support.radiograph_folders import configured, film, in_workspace
 
 
@@ -29,7 +29,7 @@ def test_pneumoniamnist_has_its_names(tmp_path: Path) -> None:
     assert made.labels_of(scan)["train/00001"] == "pneumonia"
 
 
-def test_chestmnist_is_taken_where_it_has_one_finding_or_none(tmp_path: Path) -> None:
+def test_rows_of_chestmnist_with_one_finding_or_none_are_read(tmp_path: Path) -> None:
     scan = made.scanned(made.medmnist(tmp_path / "chestmnist.npz", several=True))
     assert scan.labels == ("no finding", "pneumonia")
     assert scan.ignored == {"image with several findings": 1}
@@ -68,16 +68,16 @@ def test_a_row_of_colour(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", ["val/00002", "val/x", "other/00000", "val", "val/0/0"])
 def test_a_row_that_is_not_there(tmp_path: Path, row: str) -> None:
     made.medmnist(tmp_path / "x.npz")
-    with pytest.raises(UnusableImageError, match="it cannot be read"):
+    with pytest.raises(UnusableImageError):
         read_bytes(tmp_path / "x.npz" / row)
 
 
 def test_an_array_of_something_else(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", train_images=np.zeros((2, 8, 8), np.float32))
-    with pytest.raises(UnusableImageError, match="holds no 8-bit images"):
+    with pytest.raises(UnusableImageError, match="train_images"):
         read_bytes(tmp_path / "x.npz" / "train" / "00000")
     (tmp_path / "y.npz").write_bytes(b"no archive")
-    with pytest.raises(UnusableImageError, match=r"it is no \.npz file, or a damaged one"):
+    with pytest.raises(UnusableImageError, match=r"\.npz"):
         read_bytes(tmp_path / "y.npz" / "train" / "00000")
 
 
@@ -87,7 +87,7 @@ def test_arrays_of_objects_are_never_unpickled(tmp_path: Path) -> None:
         train_images=np.zeros((2, 32, 32), np.uint8),
         train_labels=np.array([{}, {}], dtype=object),
     )
-    with pytest.raises(DataError, match="should be a MedMNIST file, but"):
+    with pytest.raises(DataError, match=r"x\.npz"):
         made.scanned(tmp_path / "x.npz", layout="medmnist")
 
 
@@ -97,7 +97,7 @@ def test_labels_that_do_not_fit_the_images(tmp_path: Path) -> None:
         train_images=np.zeros((3, 32, 32), np.uint8),
         train_labels=np.zeros((2, 1), np.uint8),
     )
-    with pytest.raises(DataError, match="its 3 train_images do not fit its train_labels of"):
+    with pytest.raises(DataError, match=r"x\.npz.*train_images.*train_labels"):
         made.scanned(tmp_path / "x.npz")
 
 
@@ -105,7 +105,7 @@ def test_labels_that_do_not_fit_the_images(tmp_path: Path) -> None:
 def test_labels_that_are_no_classes(tmp_path: Path, labels: list[float]) -> None:
     images = np.zeros((2, 32, 32), np.uint8)
     np.savez(tmp_path / "x.npz", train_images=images, train_labels=np.array(labels))
-    with pytest.raises(DataError, match="its train_labels are not all numbers of classes"):
+    with pytest.raises(DataError, match=r"x\.npz.*train_labels"):
         made.scanned(tmp_path / "x.npz")
 
 
@@ -113,11 +113,11 @@ def test_a_damaged_file_is_called_so(tmp_path: Path) -> None:
     place = made.medmnist(tmp_path / "x.npz")
     place.write_bytes(place.read_bytes()[:2000])
     for given in (place, tmp_path):
-        with pytest.raises(DataError, match=r"should be a MedMNIST file .* damaged") as caught:
+        with pytest.raises(DataError, match=r"damaged") as caught:
             made.scanned(given)
         assert len(str(caught.value)) < 300 + len(str(place))
     np.savez(place, other=np.zeros(3))
-    with pytest.raises(DataError, match="but has the arrays other"):
+    with pytest.raises(DataError, match=r"x\.npz.* other\b"):
         made.scanned(place)
 
 
@@ -127,10 +127,10 @@ def test_images_beside_the_file_are_counted(tmp_path: Path) -> None:
     assert made.scanned(tmp_path).ignored == {"image beside the MedMNIST file": 2}
 
 
-def test_a_folder_of_two_files_wants_a_choice(tmp_path: Path) -> None:
+def test_a_folder_of_two_files_needs_a_choice(tmp_path: Path) -> None:
     made.medmnist(tmp_path / "a.npz")
     made.medmnist(tmp_path / "b.npz")
-    with pytest.raises(DataError, match=r"but has a\.npz, b\.npz; give the file itself"):
+    with pytest.raises(DataError, match=r"a\.npz, b\.npz"):
         made.scanned(tmp_path, layout="medmnist")
 
 
@@ -150,10 +150,10 @@ def test_an_index_of_rows(tmp_path: Path) -> None:
     assert before.inputs != after.inputs
 
 
-def test_28_pixels_want_a_smaller_limit(tmp_path: Path) -> None:
+def test_28_pixels_need_a_smaller_limit(tmp_path: Path) -> None:
     place = made.medmnist(tmp_path / "pneumoniamnist.npz", side=28)
     workspace = in_workspace(tmp_path)
-    with pytest.raises(DataError, match="28 x 28 pixels, under the smallest side of 32"):
+    with pytest.raises(DataError, match=r"test/00000.*28 x 28.*32"):
         prepare.run(configured(place, "data.min_images=3"), workspace)
     few = ("data.min_images=3", "data.min_side=28")
     assert prepare.run(configured(place, *few), workspace).metrics["images"] == 12

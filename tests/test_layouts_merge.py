@@ -1,8 +1,7 @@
-"""Several archives in one index, and archives of other layouts to test on."""
+"""Several archives in one index, and archives with other layouts as external test sets."""
 
 from pathlib import Path
 
-import made_archives as made
 import pytest
 from click.testing import CliRunner
 
@@ -11,11 +10,12 @@ from balancer.config import load_config
 from balancer.data.config import DataConfig
 from balancer.data.index import load_index
 from balancer.data.roots import Roots
-from balancer.errors import ConfigurationError, DataError
+from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.external import load_external
 from balancer.manifest import fingerprint
 from balancer.results import read_result
 from balancer.stages import prepare
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, in_workspace, index_of, save
 
 CLASSES = {"COVID": "COVID-19", "COVID-19": "COVID-19", "Normal": "normal", "No finding": "normal"}
@@ -86,11 +86,11 @@ def test_a_film_of_two_archives_enters_once(tmp_path: Path) -> None:
 
 def test_archives_of_one_name_and_layouts_by_name(tmp_path: Path, places: list[Path]) -> None:
     again = made.actualmed(tmp_path / "again" / "actualmed")
-    with pytest.raises(ConfigurationError, match="two are called 'actualmed'"):
+    with pytest.raises(ConfigurationError, match="'actualmed'"):
         Roots.of([places[1], again])
     names = ("radiography-database", "actualmed", "figure1")
     assert made.scanned(*places, classes=CLASSES, layout=names).images
-    with pytest.raises(DataError, match="should have the columns patientid, finding, imagename"):
+    with pytest.raises(DataError, match=r"metadata\.csv.* imagename"):
         made.scanned(*places, classes=CLASSES, layout=("auto", "auto", "actualmed"))
 
 
@@ -120,9 +120,9 @@ def test_an_archive_of_another_layout_to_test_on(tmp_path: Path) -> None:
     assert external.facts()["classes"] == {"COVID": 3, "Normal": 3}
     assert external.records[0].path == "images/CR.1.2.0.png"
     assert external.image_set(tmp_path / "cache", 32).pixels.shape == (6, 32, 32)
-    with pytest.raises(DataError, match=r"name those to take in data\.external_classes"):
+    with pytest.raises(DataError, match=r"data\.external_classes"):
         load_external(place, index, DataConfig())
-    with pytest.raises(ConfigurationError, match=r"data\.external_classes .* 'Flu' is none"):
+    with pytest.raises(ConfigurationError, match=r"data\.external_classes .*'Flu'"):
         load_external(place, index, DataConfig(external_classes={"Flu": "COVID"}))
 
 
@@ -137,7 +137,7 @@ def test_details_are_guarded_and_an_old_index_knows_none(tmp_path: Path) -> None
     assert result is not None
     assert result.metrics["details_sha256"] == fingerprint(path.read_bytes())
     path.write_text(path.read_text().replace(",AP,", ",PA,"))
-    with pytest.raises(Exception, match=r"details\.csv should be as prepare wrote it, but was ch"):
+    with pytest.raises(IntegrityError, match=r"details\.csv"):
         index.details()
     old = result.model_copy(
         update={"metrics": {k: v for k, v in result.metrics.items() if k != "details_sha256"}}

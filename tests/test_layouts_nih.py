@@ -1,11 +1,11 @@
-"""NIH ChestX-ray14, and the RSNA's challenge, whose films are of it."""
+"""NIH ChestX-ray14, and the RSNA's challenge, which uses its images."""
 
 from pathlib import Path
 
-import made_archives as made
 import pytest
 
 from balancer.errors import DataError
+from support import made_archives as made
 
 
 @pytest.mark.parametrize("scattered", [False, True])
@@ -71,7 +71,7 @@ def test_rsna_by_its_targets_where_the_classes_are_not_there(tmp_path: Path) -> 
     assert made.scanned(root).labels == ("No Pneumonia", "Pneumonia")
     with (root / "stage_2_train_labels.csv").open("a") as file:
         file.write("x,,,,,2\n")
-    with pytest.raises(DataError, match=r"labels\.csv, row 14, should have the Target 0 or 1, but"):
+    with pytest.raises(DataError, match=r"labels\.csv, row 14, .*Target"):
         made.scanned(root)
 
 
@@ -79,12 +79,12 @@ def test_an_image_of_rsna_has_one_class(tmp_path: Path) -> None:
     root = made.rsna(tmp_path)
     with (root / "stage_2_detailed_class_info.csv").open("a") as file:
         file.write(f"{made.UID.format(0)},Normal\n")
-    with pytest.raises(DataError, match=r"row 14, gives .* the class 'Normal', but .*row 2"):
+    with pytest.raises(DataError, match=r"row 14, .*'Normal'.* row 2,"):
         made.scanned(root)
 
 
 def test_a_mapping_of_another_form(tmp_path: Path) -> None:
     root = made.rsna(tmp_path, mapped=True)
     (root / "pneumonia-challenge-dataset-mappings_2018.json").write_text('[{"img_id": "1"}]')
-    with pytest.raises(DataError, match="should be the RSNA's list of subset_img_id and img_id"):
+    with pytest.raises(DataError, match=r"mappings_2018\.json.*subset_img_id"):
         made.scanned(root)

@@ -1,15 +1,16 @@
-"""Which layout an archive has: every made archive is taken for its own, and for no other."""
+"""Recognition of layouts: every sample archive has its own layout and no other."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-import made_archives as made
 import pytest
 from click.testing import CliRunner
 
 from balancer.cli import main
 from balancer.data.layouts.recognition import LAYOUTS, recognise
 from balancer.errors import ConfigurationError, DataError
+from support import made_archives as made
 from support.radiograph_folders import class_folders, film, save
 
 ARCHIVES: dict[str, Callable[[Path], Path]] = {
@@ -27,7 +28,7 @@ ARCHIVES: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_an_archive_is_taken_for_what_it_is(name: str, tmp_path: Path) -> None:
+def test_an_archive_is_recognised(name: str, tmp_path: Path) -> None:
     layout, evidence = recognise(ARCHIVES[name](tmp_path / "archive"))
     assert layout.name == name
     assert evidence
@@ -46,16 +47,16 @@ def test_metadata_csv_beside_class_folders_is_no_manifest(tmp_path: Path) -> Non
     assert recognise(root)[0].name == "class-folders"
 
 
-def test_two_layouts_at_once_have_to_be_told_apart(tmp_path: Path) -> None:
+def test_two_layouts_at_once_need_a_choice(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"COVID": 3, "Normal": 3})
     (root / "list.csv").write_text("path,label\nelsewhere.png,COVID\n")
-    with pytest.raises(DataError, match=r"could be of 2 \(manifest .* class-folders .*--layout"):
+    with pytest.raises(DataError, match=r"manifest .*class-folders .*--layout"):
         recognise(root)
     assert made.scanned(root, layout="class-folders").layout == "class-folders"
 
 
 @pytest.mark.parametrize("content", ["nothing", "a file"])
-def test_an_unknown_archive_is_answered_with_what_it_holds(tmp_path: Path, content: str) -> None:
+def test_the_error_for_an_unknown_archive_says_what_it_holds(tmp_path: Path, content: str) -> None:
     place = tmp_path / "archive"
     if content == "nothing":
         place.mkdir()
@@ -64,22 +65,22 @@ def test_an_unknown_archive_is_answered_with_what_it_holds(tmp_path: Path, conte
         place.write_text("?")
     with pytest.raises(DataError) as caught:
         recognise(place)
-    found = "holds 0 folders, 0 images and 1 other files" if content == "nothing" else "one file"
-    assert found in str(caught.value)
+    found = "0 folders, 0 images and 1 other files"
+    assert (found in str(caught.value)) == (content == "nothing")
     assert "--list-layouts" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_folder_inside_is_named_where_it_looks_right(tmp_path: Path) -> None:
+def test_an_archive_inside_the_folder_is_named(tmp_path: Path) -> None:
     made.covidx(tmp_path / "download" / "covidx")
-    with pytest.raises(DataError, match="covidx', which looks like one"):
+    with pytest.raises(DataError, match="covidx'"):
         recognise(tmp_path / "download")
 
 
 def test_parts_of_an_archive_are_no_classes(tmp_path: Path) -> None:
     for part in ("train", "test"):
         class_folders(tmp_path / part, {"COVID": 1, "Normal": 1})
-    with pytest.raises(DataError, match=r"test', .*train' look like archives: give those"):
+    with pytest.raises(DataError, match=r"test', .*train'.*--data"):
         recognise(tmp_path)
 
 
@@ -99,40 +100,41 @@ def test_a_table_comes_before_the_folders_that_it_lists(tmp_path: Path) -> None:
         "radiography-database",
     ],
 )
-def test_a_layout_by_a_wrong_name_is_told_by_its_marks(tmp_path: Path, name: str) -> None:
+def test_a_layout_by_a_wrong_name_is_refused_with_its_marks(tmp_path: Path, name: str) -> None:
     root = class_folders(tmp_path, {"COVID": 3, "Normal": 3})
     marks = next(layout.marks for layout in LAYOUTS if layout.name == name)
     with pytest.raises(DataError) as caught:
         made.scanned(root, layout=name)
-    assert f"of the layout {name}, which is marked by {marks}, but has none" in str(caught.value)
+    assert f"layout {name}" in str(caught.value)
+    assert marks in str(caught.value)
 
 
 def test_a_class_of_dicom_beside_one_of_png(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"COVID": 2})
     (root / "Normal").mkdir()
     (root / "Normal" / "1.dcm").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(DataError, match=r"only 1 x unsupported image format \.dcm; .* manifest"):
+    with pytest.raises(DataError, match=r"\.dcm"):
         made.scanned(root)
 
 
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist; check the path given to --data"):
+    with pytest.raises(DataError, match=r"nowhere'.*--data"):
         recognise(tmp_path / "nowhere")
 
 
 def test_a_layout_by_name(tmp_path: Path) -> None:
     root = made.cohen(tmp_path, made.cohen_rows())
     assert made.scanned(root, layout="cohen").layout == "cohen"
-    with pytest.raises(ConfigurationError, match=r"auto or one of .*cohen.*, not 'cohn'"):
+    with pytest.raises(ConfigurationError, match=r"--layout .*\bcohen\b.*'cohn'"):
         made.scanned(root, layout="cohn")
-    with pytest.raises(ConfigurationError, match="one for each of 1 archives, not 2"):
+    with pytest.raises(ConfigurationError, match="--layout"):
         made.scanned(root, layout=("cohen", "figure1"))
 
 
-def test_what_it_was_taken_for_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_recognised_layout_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "balancer")
     made.scanned(made.figure1(tmp_path))
-    assert "took it for figure1 because of metadata.csv with the columns" in caplog.text
+    assert re.search(r"\bfigure1 because of metadata\.csv", caplog.text)
 
 
 def test_the_list_names_every_layout_with_its_origin() -> None:

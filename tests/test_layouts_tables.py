@@ -1,17 +1,17 @@
-"""Tables of paths and labels, and what tables of archives may look like."""
+"""Tables of paths and labels, and the accepted forms of tables of archives."""
 
 import shlex
 from pathlib import Path
 
-import made_archives as made
 import pytest
 
 from balancer.config import load_config
 from balancer.data.index import load_index
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
-from balancer.data.layouts.selection import is_frontal
+from balancer.data.layouts.views_and_classes import is_frontal
 from balancer.errors import ConfigurationError, DataError
 from balancer.stages import prepare
+from support import made_archives as made
 from support.radiograph_folders import audit_of, configured, film, in_workspace, save
 
 
@@ -35,7 +35,7 @@ def plain_rows(columns: str = "path,label", more: str = "") -> str:
     return "\n".join([columns, *lines]) + "\n"
 
 
-def test_a_table_with_all_it_may_tell(root: Path) -> None:
+def test_a_table_with_all_columns(root: Path) -> None:
     save(root / "lungs" / "1.png", film(90))
     text = "LABEL,path,view,source,patient_id,mask,age\n" + "".join(
         f"{label},films/{n}.png,{'AP' if n else 'L'},here,p{n // 2},{'lungs/1.png' * (n == 1)},9\n"
@@ -68,14 +68,14 @@ def test_an_absolute_path_inside_the_archive_is_one_of_it(root: Path) -> None:
 def test_a_path_that_leads_out_is_refused(root: Path, path: str) -> None:
     save(root.parent / "elsewhere.png", film(5))
     place = table(root, plain_rows() + f"{path},COVID\n")
-    with pytest.raises(DataError, match=r"list\.csv, row 10, should name a file inside .* leads o"):
+    with pytest.raises(DataError, match=r"list\.csv, row 10,"):
         made.scanned(place)
 
 
 def test_a_mask_that_leads_out_or_is_not_there(root: Path) -> None:
     for mask in ("../x.png", "lungs/none.png"):
         place = table(root, plain_rows("path,label,mask", f",{mask}"))
-        with pytest.raises(DataError, match=r"list\.csv, row 2, should name a mask inside"):
+        with pytest.raises(DataError, match=r"list\.csv, row 2, .*mask"):
             made.scanned(place)
 
 
@@ -95,7 +95,7 @@ def test_files_that_are_missing_stop_or_are_set_aside_like_unusable_ones(
     place = table(root, plain_rows())
     workspace = in_workspace(tmp_path)
     few = "data.min_images=3"
-    with pytest.raises(DataError, match=r"first 'films/7\.png': it is missing, though list\.csv, "):
+    with pytest.raises(DataError, match=r"'films/7\.png'.*list\.csv, row 9"):
         prepare.run(configured(place, few), workspace)
     prepare.run(configured(place, few, "data.skip_bad=true"), workspace)
     assert audit_of(workspace)["quarantined"] == 1
@@ -112,39 +112,39 @@ def test_a_repeated_row_counts_once_and_a_contradiction_stops(root: Path) -> Non
     again = made.scanned(table(root, plain_rows() + "films/0.png,COVID\n"))
     assert again.ignored == {"row that repeats an image": 1}
     place = table(root, plain_rows() + "./films/0.png,Normal\n")
-    with pytest.raises(DataError, match=r"row 10, gives './films/0\.png' the label 'Normal', but "):
+    with pytest.raises(DataError, match=r"row 10, .*'./films/0\.png'.*'Normal'.* row 2,.*'COVID'"):
         made.scanned(place)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "named"),
     [
-        ("path,class\nfilms/0.png,COVID\n", "should have the columns path, label, but lacks label"),
-        ("path,label\nfilms/0.png,\n", "row 2, should have a path and a label, but has 'films/0"),
-        ("path,label\nfilms/0.png,COVID,9\n", "row 2, should have 2 cells like the header but"),
-        ("path,label\nfilms/0.png\n", "row 2, should have 2 cells like the header but has 1"),
-        ('path,label\n"films/0.png,COVID\n', "should be a CSV table, but near row 1"),
-        ("", "is empty"),
-        ("path;label\nfilms/0.png;COVID\n", "row 1, should separate its columns by commas but"),
+        ("path,class\nfilms/0.png,COVID\n", "lacks label"),
+        ("path,label\nfilms/0.png,\n", "row 2, .*'films/0.png' and ''"),
+        ("path,label\nfilms/0.png,COVID,9\n", "row 2, .*2 cells.* 3;"),
+        ("path,label\nfilms/0.png\n", "row 2, .*2 cells.* 1;"),
+        ('path,label\n"films/0.png,COVID\n', "row 1"),
+        ("", "empty"),
+        ("path;label\nfilms/0.png;COVID\n", "row 1, .*commas"),
     ],
 )
-def test_a_table_that_does_not_fit_is_told_with_its_row(root: Path, text: str, told: str) -> None:
-    with pytest.raises(DataError) as caught:
+def test_a_table_that_does_not_fit_is_refused_with_its_row(
+    root: Path, text: str, named: str
+) -> None:
+    with pytest.raises(DataError, match=rf"list\.csv.*{named}"):
         made.scanned(table(root, text))
-    assert told in str(caught.value)
-    assert "list.csv" in str(caught.value)
 
 
 def test_a_table_that_is_no_utf8(root: Path) -> None:
     (root / "list.csv").write_bytes(plain_rows().replace("COVID", "r\u00f6ntgen").encode("latin-1"))
-    with pytest.raises(DataError, match="should be UTF-8 text but is not; save it as UTF-8 CSV"):
+    with pytest.raises(DataError, match=r"list\.csv.*UTF-8"):
         made.scanned(root / "list.csv")
 
 
 @pytest.mark.parametrize("label", ["Opacity / Not Normal", "..", "cache", "a\\b", ".x"])
-def test_labels_that_cannot_name_a_class_want_another_name(root: Path, label: str) -> None:
+def test_labels_that_cannot_name_a_class_need_another_name(root: Path, label: str) -> None:
     place = table(root, plain_rows().replace("Normal", label))
-    with pytest.raises(DataError, match=r"give it another name in data\.classes"):
+    with pytest.raises(DataError, match=r"data\.classes"):
         made.scanned(place)
     scan = made.scanned(place, classes={"COVID": "COVID", label: "other"})
     assert scan.labels == ("COVID", "other")
@@ -163,13 +163,11 @@ def test_only_films_of_a_view_that_is_known_to_be_another_are_left_out(frontal: 
     assert [view for view in VIEWS[frontal] if is_frontal(view) is not frontal] == []
 
 
-def test_too_few_classes_are_told_with_what_was_left_out(root: Path) -> None:
+def test_too_few_classes_are_refused_with_what_was_left_out(root: Path) -> None:
     rows = "".join(f"films/{n}.png,{label},{'L' * (n > 3)}\n" for n, label in enumerate(LABELS))
-    with pytest.raises(
-        DataError, match=r"only 'COVID' \(left out: 4 x image of the view L"
-    ) as told:
+    with pytest.raises(DataError, match=r"'COVID' .*4 x image of the view L") as caught:
         made.scanned(table(root, "path,label,view\n" + rows))
-    assert "class folders" not in str(told.value)
+    assert "class folders" not in str(caught.value)
 
 
 def test_an_image_of_two_patients_is_refused_without_naming_them(root: Path) -> None:
@@ -177,9 +175,9 @@ def test_an_image_of_two_patients_is_refused_without_naming_them(root: Path) -> 
     known = made.scanned(table(root, rows + "films/0.png,COVID,P-17\n"))
     assert made.patients_of(known) == {"films/0.png": "P-17"}
     place = table(root, rows + "films/0.png,COVID,P-17\nfilms/0.png,COVID,P-18\n")
-    with pytest.raises(DataError, match=r"list\.csv, row 11, gives .* to another patient") as told:
+    with pytest.raises(DataError, match=r"list\.csv, row 11, .* row 2") as caught:
         made.scanned(place)
-    assert "P-1" not in str(told.value)
+    assert "P-1" not in str(caught.value)
 
 
 def test_masks_that_a_table_names_are_no_unlisted_images(root: Path) -> None:
@@ -225,13 +223,13 @@ def test_classes_are_chosen_and_joined(root: Path) -> None:
     assert scan.ignored == {"image of 'TB', for which no class is named": 1}
     joined = made.scanned(place, classes={"COVID": "sick", "TB": "sick", "Normal": "well"})
     assert list(made.labels_of(joined).values()).count("sick") == 5
-    with pytest.raises(ConfigurationError, match="'Flu' is none of them; they are COVID, Norma"):
+    with pytest.raises(ConfigurationError, match=r"data\.classes .*'Flu'.* COVID, Normal, TB"):
         made.scanned(place, classes={"Flu": "sick"})
 
 
 def test_one_class_is_too_few(root: Path) -> None:
     place = table(root, plain_rows().replace("Normal", "COVID"))
-    with pytest.raises(DataError, match=r"each of two or more classes, .* has only 'COVID'"):
+    with pytest.raises(DataError, match="only 'COVID'"):
         made.scanned(place)
     assert made.scanned(place, min_classes=1).labels == ("COVID",)
 
@@ -252,7 +250,7 @@ def test_parquet_is_read_like_csv(root: Path) -> None:
     assert made.patients_of(scan)["films/7.png"] == "3"
     assert scan.metadata["films/1.png"].view == ""
     (root / "list.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(DataError, match=r"list\.parquet should be a Parquet table, but"):
+    with pytest.raises(DataError, match=r"list\.parquet"):
         made.scanned(root / "list.parquet")
 
 

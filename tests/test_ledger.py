@@ -109,7 +109,7 @@ def test_a_damaged_ledger_is_told_before_anything_is_trained(
     copied: Workspace, config: BalancerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[object] = []
-    monkeypatch.setattr("classifier.train.fit", lambda *_, **__: trained.append(0))
+    monkeypatch.setattr("classifier.training.train", lambda *_, **__: trained.append(0))
     (copied.ledger_dir / "damaged.json").write_text("{")
     with pytest.raises(IntegrityError, match=r"damaged\.json"):
         classify.run(config, copied, force=True)

@@ -22,10 +22,11 @@ from balancer.imaging.lungs.unet import (
 from balancer.lungs.config import LungsConfig
 from balancer.lungs.material import Examples
 from balancer.lungs.training import LungAugment, lung_loss, train_unet
+from classifier.trainer import TrainingHardware
 from samples.phantom import draw_lung_field, draw_phantom
 
 SIDE = 64
-CPU = {"accelerator": "cpu", "devices": 1}
+CPU = TrainingHardware("cpu")
 TINY = LungsConfig(image_size=SIDE, filters=8, images_shown=960, learning_rate=5e-3)
 
 
@@ -38,7 +39,7 @@ def _examples(seeds):
 @pytest.fixture(scope="module")
 def learnt():
     torch.set_num_threads(1)
-    return train_unet(_examples(range(48)), TINY, seed=0, trainer_options=CPU)
+    return train_unet(_examples(range(48)), TINY, seed=0, hardware=CPU)
 
 
 def test_it_learns_lungs_in_seconds(learnt):
@@ -54,8 +55,7 @@ def test_the_same_seed_gives_the_same_weights():
     short = TINY.model_copy(update={"images_shown": 16})
     examples = _examples(range(4))
     one, other, third = (
-        train_unet(examples, short, seed=seed, trainer_options=CPU).state_dict()
-        for seed in (3, 3, 4)
+        train_unet(examples, short, seed=seed, hardware=CPU).state_dict() for seed in (3, 3, 4)
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not all(torch.equal(one[name], third[name]) for name in one)

@@ -1,4 +1,4 @@
-"""What the command says when `prepare` is stopped."""
+"""The message when `prepare` is stopped."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from support.radiograph_folders import class_folders
 
 
 @pytest.mark.parametrize("chunks", [0, 2])
-def test_a_stopped_prepare_says_that_it_goes_on(
+def test_a_stopped_prepare_says_that_it_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
     root = class_folders(tmp_path / "data", {"COVID": 10, "Normal": 10})
@@ -30,7 +30,7 @@ def test_a_stopped_prepare_says_that_it_goes_on(
         done = CliRunner().invoke(main, words)
     assert done.exit_code == 130
     kept = Workspace(tmp_path / "workspace").unfinished_index_dir / passes.JOURNAL_NAME
-    said = "but what was read of the images, so that the same command goes on there."
+    said = "re-run to resume."
     assert done.stderr.endswith(f"{said}\n") == kept.is_file()
     assert kept.is_file() or chunks == 0
     assert CliRunner().invoke(main, words).exit_code == 0

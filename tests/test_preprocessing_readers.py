@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import classifier
 from balancer.app.models import read_model
 from balancer.app.reading import read_with
 from balancer.data.cache import cached_pixels
@@ -23,7 +24,7 @@ from balancer.imaging.preprocess import recorded
 from balancer.stages import classify, evaluate, prepare
 from balancer.synthetic.dcgan import load_dcgan
 from balancer.workspace import Workspace
-from classifier.checkpoint import CARD, load_classifier
+from classifier.checkpoint import CARD
 from gan.checkpoint import Provenance
 from support.tiny_pipeline import config_for, draw_folder
 
@@ -59,7 +60,7 @@ def predictions_of(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_the_card_notes_it(trained: Workspace, index: Index) -> None:
-    provenance = load_classifier(trained.classify_dir("real")).provenance
+    provenance = classifier.load(trained.classify_dir("real")).provenance
     assert provenance["preprocessing"] == recorded(index.preprocessing)
     assert learnt_from(provenance, "it").settings() == index.preprocessing.settings()
     assert learnt_from({"index_hash": "of an old one"}, "it") == Config()
@@ -86,7 +87,7 @@ def test_generated_films_are_read_as_they_are(
     path = tmp_path / "made.png"
     path.write_bytes(png_bytes(film, {"Synthetic": "true"}))
     cases = chosen_cases(index, [str(path), index.records[0].image_id])
-    made, real = case_table(cases, 32).images
+    made, real = case_table(cases, 32).sources[0]
     np.testing.assert_array_equal(made, resize_square(film, 32))
     np.testing.assert_array_equal(real, index.image_set(32).pixels[0])
     assert (made != real).any()

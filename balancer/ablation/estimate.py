@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-import classifier.train
+import classifier
 from balancer.config import BalancerConfig
-from balancer.resources import classifier_trainer
+from balancer.resources import training_hardware
 from balancer.synthetic.dcgan import training_seconds_per_image
 from classifier.tables import ArrayTable
 
@@ -43,24 +43,23 @@ def _classifier_seconds(config: BalancerConfig, steps: int, folder: Path) -> flo
     side = config.classifier_image_size
     rng = np.random.default_rng(0)
     size = config.classifier.batch_size * 2
-    table = ArrayTable(
+    table = ArrayTable.of(
         rng.integers(0, 256, (size, side, side), dtype=np.uint8),
         np.arange(size, dtype=np.int64) % 2,
     )
     alone = {"head_epochs": 0, "phases": (), "patience": 0, "calibration": "none"}
     recipe = config.classifier.model_copy(update=alone)
-    few = ArrayTable(table.images[:4], table.labels[:4])
-    return classifier.train.fit(
-        recipe,
+    few = ArrayTable.of(table.sources[0][:4], table.labels[:4])
+    return classifier.train(
         table,
         few,
+        recipe,
         class_names=["a", "b"],
         n_steps=steps,
         steps_per_epoch=steps,
         seed=0,
         out_dir=folder / str(steps),
-        trainer_options=classifier_trainer(config.hardware, progress=False),
-        provenance={},
+        hardware=training_hardware(config.hardware),
     ).seconds
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import classifier
 from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit, read_run
 from balancer.data.index import RadiographTable
@@ -18,9 +19,7 @@ from balancer.imaging.config import PreprocessingConfig
 from balancer.manifest import fingerprint
 from balancer.results import perform, standing_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import load_classifier
 from classifier.metrics import predict_classes
-from classifier.predict import predict_probabilities
 
 _TABLE = "predictions.csv"
 
@@ -93,7 +92,7 @@ def run_elsewhere(
             )
 
         def work(partial: Path) -> dict[str, Any]:
-            loaded = load_classifier(folder)
+            loaded = classifier.load(folder)
             refuse_other_preprocessing(loaded.provenance, preprocessing, str(folder))
             note_read(
                 workspace.ledger_dir,
@@ -104,7 +103,7 @@ def run_elsewhere(
                 images=len(table),
                 images_sha256=ids,
             )
-            probabilities = predict_probabilities(loaded, table)
+            probabilities = classifier.predict(loaded, table)
             predictions = predictions_for(table, probabilities)
             predicted = predict_classes(
                 probabilities, positive=run.positive, threshold=run.threshold

@@ -14,6 +14,7 @@ from balancer.errors import IntegrityError
 from balancer.manifest import HELD_BACK
 from balancer.ratio import plan_synthesis
 from classifier.config import AugmentConfig, ClassifierConfig
+from classifier.tables import ArrayTable
 from classifier.transforms import TrainTransform
 
 Added = Mapping[str, Pixels]
@@ -22,29 +23,6 @@ Maker = Callable[[str, int], Pixels]
 """(class, number of images wanted) to uint8 (number, S, S)."""
 
 _COPYCAT_SHIFT, _COPYCAT_NOISE = 2, 2
-
-
-@dataclass(frozen=True, slots=True)
-class MixedTable:
-    """Real training images and added ones, read where they lie; an `ImageTable`.
-
-    Attributes:
-        labels: int64 (N,) class numbers.
-        sources: Pixel arrays, uint8 (M, S, S) each.
-        places: int64 (N, 2), source and row of every image.
-    """
-
-    labels: NDArray[np.int64]
-    sources: tuple[Pixels, ...]
-    places: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int, /) -> tuple[Pixels, int]:
-        source, row = self.places[index]
-        # A copy: the map is read-only, and augmentation wants to own what it is given.
-        return np.array(self.sources[source][row]), int(self.labels[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +37,8 @@ class Material:
         n_added: Images added (or, negative, left out) by class.
     """
 
-    train: MixedTable
-    before: MixedTable | None
+    train: ArrayTable
+    before: ArrayTable | None
     share_before: float
     recipe: ClassifierConfig
     n_added: Mapping[str, int]
@@ -228,7 +206,7 @@ def _recipe(arm: Arm, recipe: ClassifierConfig) -> ClassifierConfig:
 
 def _table(
     classes: tuple[str, ...], rows: Mapping[str, list[int]], real: ImageSet, added: Added
-) -> MixedTable:
+) -> ArrayTable:
     chosen = sorted((row, number) for number, name in enumerate(classes) for row in rows[name])
     for row, _ in chosen:
         record = real.records[row]
@@ -245,6 +223,6 @@ def _table(
             places += [(len(sources), row) for row in range(len(images))]
             labels += [classes.index(label)] * len(images)
             sources.append(images)
-    return MixedTable(
+    return ArrayTable(
         np.array(labels, np.int64), tuple(sources), np.array(places, np.int64).reshape(-1, 2)
     )

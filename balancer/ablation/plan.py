@@ -20,7 +20,7 @@ from balancer.data.index import Index
 from balancer.errors import ConfigurationError
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.shortcuts.sources import source_splits
-from classifier.config import ClassifierConfig
+from classifier.config import ClassifierConfig, plan_steps
 
 _FIRST_SOURCE = 1_000_000  # above every repeat, so that more of these leave the seeds as they are
 
@@ -185,7 +185,7 @@ def estimated_seconds(
     seconds = {}
     for fold in plan.all_folds:
         n_train = sum(record.split == "train" for record in fold.records)
-        steps = -(-n_train // config.classifier.batch_size)
+        steps = plan_steps(config.classifier, n_train).steps_per_epoch
         kinds = {arm.makes for arm in plan.arms} - {None}
         seconds[f"images:{fold.name}"] = images * len(kinds)
         for unit in plan.units_of([fold]):

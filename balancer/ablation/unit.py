@@ -1,13 +1,13 @@
 """One arm on one fold with one seed: trained, its threshold chosen, its test images read once."""
 
 import logging
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import classifier
 from balancer.ablation.arms import Arm
 from balancer.ablation.folds import derived_seed
 from balancer.ablation.made import images_hash, maker_of
@@ -25,15 +25,15 @@ from balancer.evaluation.predictions import (
 )
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
-from balancer.resources import classifier_trainer
+from balancer.resources import training_hardware
 from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import LoadedClassifier, load_classifier
+from classifier.checkpoint import LoadedClassifier
+from classifier.data import Pretraining
+from classifier.decision import choose_threshold
 from classifier.losses import training_prior
 from classifier.metrics import predict_classes
-from classifier.predict import predict_probabilities
-from classifier.threshold import choose_threshold
-from classifier.train import Pretraining, TrainingDiverged, fit
+from classifier.module import ClassifierDiverged
 
 log = logging.getLogger(__name__)
 
@@ -179,23 +179,22 @@ def _train(
     )
     counts = index.counts("train")
     n_real = sum(counts.values())
-    steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
-    n_steps = config.classifier.n_epochs * steps_per_epoch
+    plan = classifier.plan_steps(config.classifier, n_real)
     rarest = index.classes.index(index.positive_class(None))
     before = None
     if material.before is not None:
         before = Pretraining(material.before, material.share_before)
     try:
-        trained = fit(
-            material.recipe,
+        trained = classifier.train(
             material.train,
             validation,
+            material.recipe,
             class_names=list(index.classes),
-            n_steps=n_steps,
-            steps_per_epoch=steps_per_epoch,
+            n_steps=plan.n_steps,
+            steps_per_epoch=plan.steps_per_epoch,
             seed=seed,
             out_dir=folder,
-            trainer_options=classifier_trainer(config.hardware, progress=False),
+            hardware=training_hardware(config.hardware),
             provenance={
                 "index_hash": index.index_hash,
                 "preprocessing": recorded(index.preprocessing),
@@ -205,7 +204,7 @@ def _train(
             pretrain=before,
             rarest=rarest,
         )
-    except TrainingDiverged as error:
+    except ClassifierDiverged as error:
         raise Diverged(f"Training the classifier diverged: {error}") from error
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
@@ -231,10 +230,10 @@ def _test(
 ) -> dict[str, Any]:
     """Choose on validation, write the look at the test images down, and look once."""
     real = index.image_set(config.classifier_image_size)
-    loaded = load_classifier(folder)
+    loaded = classifier.load(folder)
     positive = index.classes.index(unit.positive)
     validation = evaluation_table(real, index.classes, "val")
-    scores = predict_probabilities(loaded, validation)
+    scores = classifier.predict(loaded, validation)
     threshold = None
     if len(index.classes) == 2:
         threshold = choose_threshold(scores[:, positive], validation.labels == positive)
@@ -249,7 +248,7 @@ def _test(
         images=len(test),
         images_sha256=fingerprint_of_images(r.image_id for r in test.records),
     )
-    _write(folder, TEST, test, predict_probabilities(loaded, test), positive, threshold)
+    _write(folder, TEST, test, classifier.predict(loaded, test), positive, threshold)
     if not config.ablation.keep_models:
         _drop_weights(folder, loaded)
     return {

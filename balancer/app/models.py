@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import classifier
 from balancer.data.preprocessed import learnt_from
 from balancer.drawing.numbers import three_digits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.preprocess import Preprocessor, preprocessor
 from balancer.results import UntypedResult, read_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import CARD, WEIGHTS, CheckpointError, LoadedClassifier, load_classifier
+from classifier.checkpoint import CARD, WEIGHTS, ClassifierCheckpointError, LoadedClassifier
 
 _MAY_RUN_CODE = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".bin", ".npy", ".npz")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z")
@@ -87,7 +88,7 @@ def find_models(workspace: Workspace, folders: Sequence[Path]) -> dict[str, Serv
             try:
                 models[directory.name] = read_model(directory, directory.name)
                 known.add(directory.resolve())
-            except CheckpointError as error:
+            except ClassifierCheckpointError as error:
                 raise IntegrityError(
                     f"{directory} should hold a trained classifier, but: {error}"
                 ) from error
@@ -99,7 +100,7 @@ def find_models(workspace: Workspace, folders: Sequence[Path]) -> dict[str, Serv
         name = str(folder if str(folder) not in models else folder.resolve())
         try:
             models[name] = read_model(folder, name)
-        except CheckpointError as error:
+        except ClassifierCheckpointError as error:
             raise ConfigurationError(f"--model wants a trained classifier: {error}") from error
     return models
 
@@ -108,11 +109,11 @@ def read_model(directory: Path, name: str) -> ServedModel:
     """Load one classifier, and its threshold from the `result.json` beside it if there is one.
 
     Raises:
-        CheckpointError: The two files of the classifier are not whole and unchanged.
+        ClassifierCheckpointError: The two files of the classifier are not whole and unchanged.
         IntegrityError: `result.json` is damaged, or the card notes a preprocessing of another
             version.
     """
-    loaded = load_classifier(directory)
+    loaded = classifier.load(directory)
     result = read_result(directory)
     metrics: Mapping[str, Any] = {} if result is None else result.metrics
     positive, threshold = metrics.get("positive_class"), metrics.get("threshold")
@@ -158,7 +159,7 @@ def receive_model(files: Sequence[Path]) -> ServedModel:
         shutil.copyfile(cards[0], place / CARD)
         try:
             model = read_model(place, "uploaded")
-        except CheckpointError as error:
+        except ClassifierCheckpointError as error:
             raise RefusedModelError(str(error).replace(f"{folder}/", "")) from None
         except (RecursionError, ValueError):  # nested, or with numbers, beyond what is read
             raise RefusedModelError(

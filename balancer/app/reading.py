@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+import classifier
 from balancer.app.models import ServedModel
 from balancer.data.io import Pixels, resize_square
 from balancer.imaging.preprocess import Mask
 from classifier.explain import LayerError, MissingPackage, grad_cam, prepared_images
 from classifier.metrics import predict_classes
 from classifier.models import ModelError
-from classifier.predict import predict_probabilities
 from classifier.tables import ArrayTable
 
 # Maps hook into a network while they are made, so a network answers one question at a time.
@@ -73,10 +73,10 @@ def read_with(
     """
     seen = pixels if synthetic else model.preprocessor.apply(pixels, mask)
     square = resize_square(seen, model.image_size)
-    table = ArrayTable(square[None], np.zeros(1, np.int64))
+    table = ArrayTable.of(square[None], np.zeros(1, np.int64))
     names = model.loaded.class_names
     with _one_at_a_time:
-        probabilities = predict_probabilities(model.loaded, table)
+        probabilities = classifier.predict(model.loaded, table)
         positive = 0 if model.positive is None else model.positive
         decision = int(
             predict_classes(probabilities, positive=positive, threshold=model.threshold)[0]

@@ -16,8 +16,7 @@ from balancer.data.audit.admission import (
 from balancer.data.audit.record import record_audit
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import NearDuplicate, find_near_duplicates
-from balancer.data.copies.grouping import group_images
-from balancer.data.copies.same_film import read_pairs
+from balancer.data.copies.grouping import group_images, read_pairs
 from balancer.data.film.examine import Examined
 from balancer.data.masks.of_index import MaskFile
 from balancer.data.metadata import UNKNOWN, ImageMetadata

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from balancer.data.cache import open_cache
 from balancer.data.details import ImageDetails, read_details
@@ -26,6 +25,7 @@ from balancer.manifest import (
     read_table,
 )
 from balancer.results import MissingStage, UntypedResult, read_result
+from classifier.tables import ArrayTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,30 +116,16 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class RadiographTable:
-    """Images and class numbers, indexable by a `DataLoader` without decoding anything.
+class RadiographTable(ArrayTable):
+    """Images with class numbers, and the records of the images.
 
     Attributes:
-        records: One per image.
-        labels: int64 (N,), places in `classes`.
-        classes: Class names, sorted.
-        sources: Pixel arrays, uint8 (M, S, S) each.
-        places: int64 (N, 2), source and row of every image.
+        records: Record of each image.
+        classes: Class names, sorted; labels are positions in it.
     """
 
     records: Sequence[ImageRecord]
-    labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    sources: Sequence[Pixels]
-    places: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, number: int) -> tuple[Pixels, int]:
-        source, row = self.places[number]
-        # A copy: the map is read-only, and augmentation and torch want to own what they are given.
-        return np.array(self.sources[source][row]), int(self.labels[number])
 
 
 def load_index(index_dir: Path) -> Index:

@@ -14,7 +14,7 @@ from balancer.data.copies.duplicates import find_near_duplicates
 from balancer.data.copies.grouping import group_images
 from balancer.data.film.examine import Examined, examine_images
 from balancer.data.index import ImageSet, Index
-from balancer.data.layouts.registry import read_archives
+from balancer.data.layouts.archives import read_archives
 from balancer.data.masks.of_index import choose_masks, masks_of
 from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.roots import Roots

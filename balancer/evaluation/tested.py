@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import classifier
 from balancer.data.index import RadiographTable
 from balancer.drawing.plots import save_confusion, save_precision_recall, save_roc
 from balancer.evaluation.predictions import predictions_for, write_predictions
 from classifier.checkpoint import LoadedClassifier
 from classifier.metrics import evaluate, predict_classes
-from classifier.predict import predict_probabilities
 
 PREDICTIONS = "predictions.csv"
 
@@ -37,7 +37,7 @@ def test_classifier(
     Returns:
         Metrics as `classifier.metrics.evaluate` gives them.
     """
-    probabilities = predict_probabilities(loaded, table)
+    probabilities = classifier.predict(loaded, table)
     predictions = predictions_for(table, probabilities)
     predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
     write_predictions(folder / PREDICTIONS, predictions, predicted)

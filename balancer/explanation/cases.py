@@ -102,7 +102,7 @@ def case_table(cases: Sequence[Case], size: int) -> ArrayTable:
         DataError: The preprocessing wants a lung mask, and a film has none.
     """
     pixels = np.stack([_pixels(case, size) for case in cases])
-    return ArrayTable(pixels, np.zeros(len(cases), np.int64))
+    return ArrayTable.of(pixels, np.zeros(len(cases), np.int64))
 
 
 def _pixels(case: Case, size: int) -> NDArray[np.uint8]:

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import classifier
 from balancer.data.index import Index
 from balancer.data.preprocessed import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import ImageRecord, read_table
 from balancer.results import MissingStage, UntypedResult, read_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import CARD, CheckpointError, LoadedClassifier, load_classifier
+from classifier.checkpoint import CARD, ClassifierCheckpointError, LoadedClassifier
 from classifier.explain import last_convolution_name
 from classifier.models import ModelError
 
@@ -118,8 +119,8 @@ def unseen_rows(
 
 def _load(folder: Path, name: str, workspace: Workspace, index: Index) -> ExplainedModel:
     try:
-        loaded = load_classifier(folder)
-    except CheckpointError as error:
+        loaded = classifier.load(folder)
+    except ClassifierCheckpointError as error:
         raise IntegrityError(str(error)) from error
     if loaded.class_names != index.classes:
         raise ConfigurationError(

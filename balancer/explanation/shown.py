@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+import classifier
 from balancer.data.index import Index
 from balancer.drawing.inks import figure_name
 from balancer.errors import ConfigurationError
@@ -23,7 +24,6 @@ from balancer.explanation.sheets import (
 )
 from classifier.explain import LayerError, activations, grad_cam, prepared_images
 from classifier.metrics import predict_classes
-from classifier.predict import predict_probabilities
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def draw_maps(
     if not cases:
         return []
     columns = [_judged(cases, model, index, target) for model in models]
-    films = case_table(cases, _FILM).images
+    films = case_table(cases, _FILM).sources[0]
     rows = [
         Row(_caption(case, models[0]), films[number], [cells[number] for cells, _ in columns])
         for number, case in enumerate(cases)
@@ -130,7 +130,7 @@ def _judged(
     cases: Sequence[Case], model: ExplainedModel, index: Index, target: int
 ) -> tuple[list[Cell], list[dict[str, Any]]]:
     table = case_table(cases, model.image_size)
-    probabilities = predict_probabilities(model.loaded, table)
+    probabilities = classifier.predict(model.loaded, table)
     predicted = predict_classes(probabilities, positive=model.positive, threshold=model.threshold)
     images = prepared_images(model.loaded, table)
     found = grad_cam(model.loaded.networks, images, target)

@@ -24,7 +24,12 @@ from balancer.errors import Diverged
 from balancer.imaging.lungs.unet import LungUNet
 from balancer.lungs.config import LungsConfig
 from balancer.lungs.material import Examples
-from classifier.trainer import interrupts_as_such, quiet
+from classifier.trainer import (
+    TrainingHardware,
+    new_trainer,
+    plain_interrupts,
+    quiet,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +41,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def train_unet(
-    examples: Examples, config: LungsConfig, *, seed: int, trainer_options: dict[str, Any]
+    examples: Examples, config: LungsConfig, *, seed: int, hardware: TrainingHardware
 ) -> LungUNet:
     """Train a U-Net from scratch; the weights of the end are kept.
 
@@ -46,7 +51,7 @@ def train_unet(
         examples: Films and masks at `image_size`.
         config: The recipe.
         seed: Of initial weights, order and augmentation.
-        trainer_options: Arguments of `lightning.Trainer`.
+        hardware: Device and precision.
 
     Returns:
         The network in eval mode, on the CPU.
@@ -61,17 +66,8 @@ def train_unet(
     n_steps = max(1, math.ceil(config.images_shown / config.batch_size))
     module = LungModule(network.to(memory_format=torch.channels_last), config, n_steps)
     stream = _Stream(examples, config, seed, n_steps)
-    options = {key: v for key, v in trainer_options.items() if key != "enable_progress_bar"}
-    with quiet(), interrupts_as_such():
-        trainer = L.Trainer(
-            max_steps=n_steps,
-            max_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            **options,
-        )
+    with quiet(), plain_interrupts():
+        trainer = new_trainer(hardware, n_steps)
         trainer.fit(module, DataLoader(stream, batch_size=config.batch_size))
     return network.to("cpu").eval().requires_grad_(False)
 

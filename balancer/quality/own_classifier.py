@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import classifier
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import Extractor, common_recipe
-from classifier.checkpoint import WEIGHTS, CheckpointError, LoadedClassifier, load_classifier
+from classifier.checkpoint import WEIGHTS, ClassifierCheckpointError, LoadedClassifier
 from classifier.tables import prepare
 
 
@@ -23,8 +24,8 @@ def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
         IntegrityError: The classifier is damaged, saw synthetic images, or another split.
     """
     try:
-        loaded = load_classifier(directory)
-    except CheckpointError as error:
+        loaded = classifier.load(directory)
+    except ClassifierCheckpointError as error:
         raise IntegrityError(
             f"The extractor classifier cannot be used: {error} Train it again with "
             "`balancer classify --force`, or measure with quality.extractors=[lite0]."

@@ -1,14 +1,13 @@
 """`balancer classify`: trains one classifier and tests it once, on real images."""
 
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
+import classifier
 import classifier.models
-import classifier.train
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
 from balancer.data.index import (
@@ -26,13 +25,11 @@ from balancer.evaluation.sizes import settle
 from balancer.evaluation.tested import PREDICTIONS, test_classifier
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import SyntheticRecord, fingerprint
-from balancer.resources import check_accelerator, classifier_trainer
+from balancer.resources import check_accelerator, training_hardware
 from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
-from classifier.checkpoint import load_classifier
-from classifier.predict import predict_probabilities
-from classifier.threshold import choose_threshold
+from classifier.decision import choose_threshold
 
 log = logging.getLogger(__name__)
 
@@ -176,25 +173,23 @@ def _train_and_test(
     before = _earlier_reads(workspace, test_sha256, arm)
     positive = index.classes.index(index.positive_class(config.evaluation.positive_class))
     n_real = sum(index.counts("train").values())
-    steps_per_epoch = math.ceil(n_real / min(config.classifier.batch_size, n_real))
-    n_steps = config.classifier.n_epochs * steps_per_epoch
+    plan = classifier.plan_steps(config.classifier, n_real)
     log.info(
         "Training %s on %d real and %d synthetic images, %d steps",
-        config.classifier.model, n_real, len(synthetic), n_steps,
+        config.classifier.model, n_real, len(synthetic), plan.n_steps,
     )  # fmt: skip
     try:
-        fit = classifier.train.fit(
-            config.classifier,
+        fit = classifier.train(
             train,
             validation,
+            config.classifier,
             class_names=list(index.classes),
-            n_steps=n_steps,
-            steps_per_epoch=steps_per_epoch,
+            n_steps=plan.n_steps,
+            steps_per_epoch=plan.steps_per_epoch,
             seed=config.seed,
             out_dir=folder,
-            trainer_options=classifier_trainer(
-                config.hardware, progress=log.isEnabledFor(logging.INFO)
-            ),
+            hardware=training_hardware(config.hardware),
+            progress=log.isEnabledFor(logging.INFO),
             rarest=index.classes.index(index.positive_class(None)),
             provenance={
                 "index_hash": index.index_hash,
@@ -203,14 +198,14 @@ def _train_and_test(
                 "n_synthetic": len(synthetic),
             },
         )
-    except classifier.train.TrainingDiverged as error:
+    except classifier.ClassifierDiverged as error:
         raise Diverged(f"Training the classifier diverged: {error}") from error
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    loaded = load_classifier(folder)
+    loaded = classifier.load(folder)
     threshold = None
     if len(index.classes) == 2:
-        scores = predict_probabilities(loaded, validation)[:, positive]
+        scores = classifier.predict(loaded, validation)[:, positive]
         threshold = choose_threshold(scores, validation.labels == positive)
     note_read(
         workspace.ledger_dir,

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+import classifier
 from balancer.ablation.external import external_table
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
@@ -20,7 +21,7 @@ from balancer.evaluation.trained import ARMS, trained_arm
 from balancer.manifest import fingerprint
 from balancer.results import UntypedResult, perform, standing_result
 from balancer.workspace import Workspace
-from classifier.checkpoint import CheckpointError, load_classifier
+from classifier.checkpoint import ClassifierCheckpointError
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,8 @@ def run(
 
     def work(folder: Path) -> dict[str, Any]:
         try:
-            loaded = load_classifier(trained)
-        except CheckpointError as error:
+            loaded = classifier.load(trained)
+        except ClassifierCheckpointError as error:
             raise IntegrityError(str(error)) from error
         if loaded.class_names != tuple(index.classes):
             raise IntegrityError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+import classifier
 import classifier.explain
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, RadiographTable, evaluation_table, load_index
@@ -24,7 +25,6 @@ from balancer.manifest import ImageRecord, fingerprint
 from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 from classifier.metrics import predict_classes
-from classifier.predict import predict_probabilities
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ def _drawn(
     if not question.per_class:
         return []
     first, classes = question.models[0], question.index.classes
-    probabilities = predict_probabilities(first.loaded, table)[rows]
+    probabilities = classifier.predict(first.loaded, table)[rows]
     predicted = predict_classes(probabilities, positive=first.positive, threshold=first.threshold)
     return draw_cases(
         question.index,

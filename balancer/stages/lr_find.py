@@ -11,7 +11,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import load_index, training_table
 from balancer.errors import ConfigurationError
 from balancer.evaluation.sizes import settle
-from balancer.resources import check_accelerator, classifier_trainer
+from balancer.resources import check_accelerator, training_hardware
 from balancer.results import UntypedResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.lr_finder import RateSearch, find_learning_rate
@@ -51,7 +51,7 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
                 train,
                 n_classes=len(index.classes),
                 seed=config.seed,
-                trainer_options=classifier_trainer(config.hardware, progress=False),
+                hardware=training_hardware(config.hardware),
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error

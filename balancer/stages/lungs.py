@@ -134,7 +134,7 @@ def _fill_model(
 ) -> dict[str, Any]:
     from balancer.imaging.lungs.unet import LungUNet, lung_mask, predict_lungs, save_unet
     from balancer.lungs.training import train_unet
-    from balancer.resources import classifier_trainer
+    from balancer.resources import training_hardware
 
     side = config.lungs.image_size
     train = read_examples(parts.train, masks, index.roots, side)
@@ -142,8 +142,8 @@ def _fill_model(
     log.info(
         "Training a lung U-Net on %d films; %d are held back", len(train.films), len(val.films)
     )
-    options = classifier_trainer(config.hardware, progress=False)
-    network: LungUNet = train_unet(train, config.lungs, seed=config.seed, trainer_options=options)
+    hardware = training_hardware(config.hardware)
+    network: LungUNet = train_unet(train, config.lungs, seed=config.seed, hardware=hardware)
     found = [lung_mask(predict_lungs(network, film[None])[0], film.shape) for film in val.films]
     unet = [dice(one, mask) for one, mask in zip(found, val.masks, strict=True)]
     plain = [

@@ -16,14 +16,14 @@ from balancer.config import BalancerConfig
 from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.before_after import warn_of_lungs, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
-from balancer.data.copies.same_film import pairs_hash
+from balancer.data.copies.grouping import pairs_hash
 from balancer.data.details import DETAILS_NAME, details_bytes, details_of
 from balancer.data.index import load_index
 from balancer.data.index_settings import data_roots, index_settings
 from balancer.data.ingest.archive_hash import hash_archives
 from balancer.data.ingest.engine import LOCAL, Engine, engine_of
-from balancer.data.ingest.look import Look
-from balancer.data.ingest.passes import Looked, unfinished
+from balancer.data.ingest.passes import PassResult, pass_folder
+from balancer.data.ingest.reader import FileReader
 from balancer.data.ingest.urls import url_of
 from balancer.data.masks.of_index import (
     ARCHIVE,
@@ -115,10 +115,10 @@ def _run(
             load_index(workspace.index_dir)  # refuses what was changed since
             shutil.rmtree(workspace.unfinished_index_dir, ignore_errors=True)
             return standing
-    with unfinished(workspace.unfinished_index_dir) as place:
+    with pass_folder(workspace.unfinished_index_dir) as place:
 
         def work(directory: Path) -> dict[str, Any]:
-            looked = reader.look(_look(config, roots, masks, workspace), scan.images, place)
+            looked = reader.read(_file_reader(config, roots, masks, workspace), scan.images, place)
             # Only now: the files are read once, and that is the work.
             inputs["data_sha256"] = hash_archives(scan, looked.digests)
             return _prepare(roots, scan, looked, config, masks, workspace, directory)
@@ -160,15 +160,15 @@ def _mask_inputs(masks: Mapping[str, MaskFile]) -> dict[str, str]:
     return {"masks_sha256": fingerprint("\n".join(lines).encode())} if masks else {}
 
 
-def _look(
+def _file_reader(
     config: BalancerConfig, roots: Roots, masks: Mapping[str, MaskFile], workspace: Workspace
-) -> Look:
+) -> FileReader:
     by_path = masks_by_path(masks, config.preprocessing, roots, workspace.root)
     lacking = config.preprocessing.masks in (ARCHIVE, UNET) and any(
         file.method == CLASSICAL for file in masks.values()
     )
     recipe = preprocessor(config.preprocessing)
-    return Look(
+    return FileReader(
         roots=roots,
         config=config.data,
         sizes=() if lacking else sizes_read(config),  # `masks_of` will say which one is lacking
@@ -180,7 +180,7 @@ def _look(
 def _prepare(
     roots: Roots,
     scan: Scan,
-    looked: Looked,
+    looked: PassResult,
     config: BalancerConfig,
     masks: Mapping[str, MaskFile],
     workspace: Workspace,

@@ -1,6 +1,6 @@
-"""Small copies of public archives, made of drawn films: their layout, and nothing of their content.
+"""Small imitations of public archives: their layouts, with drawn images.
 
-Column names and folders are those of the archives; docs/layouts.md says where they were looked up.
+Column names and folders are those of the archives; docs/layouts.md names the sources.
 """
 
 import csv
@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from openpyxl import Workbook
 
 from balancer.data.config import DataConfig
-from balancer.data.layouts.registry import read_archives
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import Scan
 from support.radiograph_folders import film, save
@@ -35,22 +36,22 @@ NIH_HEADER = (
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
 UID = "00a1b2c3-0000-4000-8000-{:012}"
-"""An image id of the RSNA's kind."""
+"""Image id of the form that the RSNA uses."""
 
 
 def scanned(*places: Path, min_classes: int = 2, **settings: object) -> Scan:
-    """What `prepare` would take of archives."""
+    """Scan archives as `prepare` does."""
     config = DataConfig(min_images=3, **settings)  # type: ignore[arg-type]
     return read_archives(Roots.of(places), config, min_classes=min_classes)
 
 
 def labels_of(scan: Scan) -> dict[str, str]:
-    """Path to class."""
+    """Map path to class."""
     return {image.path: image.label for image in scan.images}
 
 
 def patients_of(scan: Scan) -> dict[str, str]:
-    """Path to patient, of the images that have one."""
+    """Map path to patient, for the images that have one."""
     return {path: one.patient_id for path, one in scan.metadata.items() if one.patient_id}
 
 
@@ -62,7 +63,7 @@ def write_csv(
     encoding: str = "utf-8",
     newline: str = "\n",
 ) -> Path:
-    """A table; cells that a row does not name are empty."""
+    """Write a table; cells that a row does not name are empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding=encoding, newline="") as file:
         writer = csv.writer(file, lineterminator=newline)
@@ -72,13 +73,13 @@ def write_csv(
 
 
 def films(root: Path, paths: Iterable[str], *, first_seed: int = 0) -> None:
-    """A drawn film at every path."""
+    """Draw an image at every path."""
     for seed, path in enumerate(paths, first_seed):
         save(root / path, film(seed))
 
 
 def radiography_database(root: Path, *, first_seed: int = 0, count: int = 3) -> Path:
-    """COVID and Normal, with masks; the workbook writes NORMAL where the folder has Normal."""
+    """Make COVID and Normal, with masks; the workbook has NORMAL for the folder Normal."""
     urls = {
         "COVID": ["https://sirm.org/category/x/", "https://github.com/armiro/COVID-CXNet"],
         "Normal": ["https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data"],
@@ -99,7 +100,7 @@ def radiography_database(root: Path, *, first_seed: int = 0, count: int = 3) -> 
 
 
 def covidx(root: Path, *, four_columns: bool = True, classes: Sequence[str] = ()) -> Path:
-    """Train and test lists and their folders; a patient of `cohen` and one of `rsna` are both 1."""
+    """Make train and test lists with folders; `cohen` and `rsna` both have a patient 1."""
     of = classes or ("COVID-19", "normal", "pneumonia")
     rows = [
         ("train", "1", "a.png", of[0], "cohen"),
@@ -122,7 +123,7 @@ def covidx(root: Path, *, four_columns: bool = True, classes: Sequence[str] = ()
 
 
 def cohen(root: Path, rows: Iterable[Mapping[str, object]], **how: str) -> Path:
-    """Cohen's collection of the given rows, with a film for each that is an X-ray."""
+    """Make Cohen's collection from rows, with an image for each X-ray."""
     filled = [{"modality": "X-ray", "folder": "images", "view": "PA"} | dict(row) for row in rows]
     write_csv(root / "metadata.csv", COHEN_COLUMNS, filled, **how)
     films(root, [f"images/{row['filename']}" for row in filled if row["modality"] == "X-ray"])
@@ -130,7 +131,7 @@ def cohen(root: Path, rows: Iterable[Mapping[str, object]], **how: str) -> Path:
 
 
 def cohen_rows() -> list[dict[str, object]]:
-    """Five of COVID-19, four of SARS, and what is to be left out."""
+    """Return five rows of COVID-19, four of SARS, and some that are to be left out."""
     covid, sars = "Pneumonia/Viral/COVID-19", "Pneumonia/Viral/SARS"
     rows: list[dict[str, object]] = [
         {"patientid": f"{number // 2}", "finding": covid, "filename": f"c{number}.jpeg"}
@@ -152,7 +153,7 @@ def cohen_rows() -> list[dict[str, object]]:
 
 
 def actualmed(root: Path) -> Path:
-    """Three films of each finding, and an inconclusive one; the notes are Latin-1."""
+    """Make three images of each finding, and an inconclusive one; the notes are Latin-1."""
     rows = [
         {
             "patientid": f"ANON{number // 2}",
@@ -171,7 +172,7 @@ def actualmed(root: Path) -> Path:
 
 
 def figure1(root: Path) -> Path:
-    """Images are named after patients; 00003a and 00003b are one person."""
+    """Make images named after patients; 00003a and 00003b are one person."""
     ids = ("COVID-00001", "COVID-00003a", "COVID-00003b", "COVID-00004", "COVID-00005", "N-1")
     findings = ("COVID-19", "COVID-19", "COVID-19", "No finding", "No finding", "No finding")
     rows = [
@@ -184,7 +185,7 @@ def figure1(root: Path) -> Path:
 
 
 def nih(root: Path, *, scattered: bool = False) -> Path:
-    """Three Cardiomegaly, three No Finding, one of two findings; in images/ or images_0NN/."""
+    """Make three Cardiomegaly, three No Finding, one of two others; in images/ or images_0NN/."""
     labels = ["Cardiomegaly"] * 3 + ["No Finding"] * 3 + ["Infiltration|Mass"]
     lines = [NIH_HEADER]
     for number, label in enumerate(labels):
@@ -197,7 +198,7 @@ def nih(root: Path, *, scattered: bool = False) -> Path:
 
 
 def rsna(root: Path, *, mapped: bool = False, images: bool = True) -> Path:
-    """Nine images of three classes, two rows for those with two boxes."""
+    """Make nine images of three classes, two rows for those with two boxes."""
     classes = ("Lung Opacity", "Normal", "No Lung Opacity / Not Normal")
     names = [UID.format(number) for number in range(9)]
     of = {name: classes[number // 3] for number, name in enumerate(names)}
@@ -225,9 +226,9 @@ def rsna(root: Path, *, mapped: bool = False, images: bool = True) -> Path:
 
 
 def medmnist(path: Path, *, side: int = 32, several: bool = False) -> Path:
-    """Twelve rows in three parts; of PneumoniaMNIST's two labels or ChestMNIST's fourteen."""
+    """Make twelve rows in three parts, with PneumoniaMNIST's 2 or ChestMNIST's 14 labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays: dict[str, NDArray[np.uint8]] = {}
     for seed, (part, count) in enumerate({"train": 8, "val": 2, "test": 2}.items()):
         images = np.stack([film(100 * seed + number, side) for number in range(count)])
         labels = np.arange(count, dtype=np.uint8)[:, None] % 2

@@ -1,10 +1,11 @@
-"""DICOM files of drawn films, with whatever tags a test wants."""
+"""DICOM files of drawn images, with chosen tags."""
 
 import io
 import warnings
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -12,8 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 
 
-def dataset(pixels: np.ndarray, **tags: object) -> Dataset:
-    """An image of uint8 or uint16 (H, W), or uint8 (H, W, 3), with tags by their keywords."""
+def dataset(pixels: NDArray[np.uint8] | NDArray[np.uint16], **tags: object) -> Dataset:
+    """Make an image, uint8 or uint16 (H, W) or uint8 (H, W, 3), with tags by their keywords."""
     made = Dataset()
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -33,7 +34,7 @@ def dataset(pixels: np.ndarray, **tags: object) -> Dataset:
     made.BurnedInAnnotation = "NO"
     made.PixelData = pixels.tobytes()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what pydicom thinks of the text that tests put in
+        warnings.simplefilter("ignore")  # pydicom warns of the values of some tests
         for name, value in tags.items():
             if value is None:
                 del made[name]
@@ -43,7 +44,7 @@ def dataset(pixels: np.ndarray, **tags: object) -> Dataset:
 
 
 def content(made: Dataset) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -51,7 +52,8 @@ def content(made: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, pixels: np.ndarray, **tags: object) -> Path:
+def write(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], **tags: object) -> Path:
+    """Write an image to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content(dataset(pixels, **tags)))
     return path

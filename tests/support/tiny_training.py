@@ -8,12 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import classifier
 from classifier.config import ClassifierConfig
 from classifier.module import ClassifierModule
 from classifier.tables import ArrayTable
-from classifier.train import FitResult, fit
+from classifier.trainer import TrainingHardware
+from classifier.training import ClassifierResult
 
-CPU = {"accelerator": "cpu", "enable_progress_bar": False}
+CPU = TrainingHardware("cpu")
 TINY = ClassifierConfig(
     model="bam-cnn",
     input_size=16,
@@ -34,32 +36,34 @@ def table(n: int, seed: int) -> ArrayTable:
     for image, label in zip(images, labels, strict=True):
         image[:, :8] += np.uint8(60 * label)
         image[:, 8:] += np.uint8(60 * (1 - label))
-    return ArrayTable(images, labels)
+    return ArrayTable.of(images, labels)
 
 
-def train(out: Path, config: ClassifierConfig = TINY, **changes: Any) -> FitResult:
+def train(out: Path, config: ClassifierConfig = TINY, **changes: Any) -> ClassifierResult:
     options: dict[str, Any] = {
         "class_names": ["right", "left"],
         "n_steps": 6,
         "steps_per_epoch": 3,
         "seed": 0,
         "out_dir": out,
-        "trainer_options": CPU,
+        "hardware": CPU,
         "provenance": {"split": "abc"},
     }
     tables = {"train": table(20, 1), "val": table(10, 2)}
     tables = {name: changes.pop(name, value) for name, value in tables.items()}
-    return fit(config, tables["train"], tables["val"], **{**options, **changes})
+    return classifier.train(tables["train"], tables["val"], config, **{**options, **changes})
 
 
-def weights(result: FitResult) -> dict[str, torch.Tensor]:
+def weights(result: ClassifierResult) -> dict[str, torch.Tensor]:
     stored = load_file(result.checkpoint / "classifier.safetensors")
     return {name.removeprefix("0."): value for name, value in stored.items()}
 
 
 def skewed(n: int = 20) -> ArrayTable:
     """Three images of class 0 for one of class 1."""
-    return ArrayTable(table(n, 1).images, (np.arange(n, dtype=np.int64) % 4 == 3).astype(np.int64))
+    return ArrayTable.of(
+        table(n, 1).sources[0], (np.arange(n, dtype=np.int64) % 4 == 3).astype(np.int64)
+    )
 
 
 def spied_batches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:

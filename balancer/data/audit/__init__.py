@@ -1,1 +1,1 @@
-"""What is wrong, or suspicious, with the images before anything is trained on them."""
+"""Checks of the images before training: faults, copies, suspicious images and shortcuts."""

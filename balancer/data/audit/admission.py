@@ -1,4 +1,4 @@
-"""Which images enter an index: what is refused, what is set apart, what is dropped."""
+"""Admission of images to an index: refusals, conflicts that are set apart, dropped copies."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from balancer.errors import DataError, IntegrityError
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file whose bytes another file of its class has too; only `kept` enters the index."""
+    """File with the same bytes as another file of its class; only `kept` enters the index."""
 
     dropped: str
     kept: str
 
 
 def refuse_synthetic(images: Sequence[Examined]) -> None:
-    """Keep generated images out of the real ones.
+    """Stop at generated images among the real ones.
 
     Raises:
         IntegrityError: An image is marked as generated.
@@ -32,16 +32,16 @@ def refuse_synthetic(images: Sequence[Examined]) -> None:
 
 
 def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
-    """Stop at files that are no usable images.
+    """Stop at unusable files.
 
     Raises:
-        DataError: There is one; the first is named.
+        DataError: There is an unusable file; the first is named.
     """
     if unusable:
         first = unusable[0]
         raise DataError(
-            f"Every image should be a readable PNG, JPEG or DICOM film, but {len(unusable)} of "
-            f"{total} are not, first {first.path!r}: {first.reason}; mend or remove them, or pass "
+            f"Every image should be a readable PNG, JPEG or DICOM file, but {len(unusable)} of "
+            f"{total} are not, first {first.path!r}: {first.reason}; fix or remove them, or pass "
             "--skip-bad to set them aside."
         )
 
@@ -49,10 +49,10 @@ def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
 def set_apart_conflicts(
     images: Sequence[Examined],
 ) -> tuple[list[Examined], list[list[Examined]]]:
-    """Leave out images that stand in two classes, by their bytes or their pixels.
+    """Set apart images that are in two classes, by their bytes or pixels.
 
     Returns:
-        The others, and those left out, each image with its equals.
+        The other images, and the groups of equal images that are set apart.
     """
     equals: dict[str, list[Examined]] = {}
     for image in images:
@@ -63,7 +63,7 @@ def set_apart_conflicts(
 
 
 def as_unusable(conflicts: Sequence[Sequence[Examined]]) -> list[Unusable]:
-    """Why each of these images is set aside."""
+    """Return each of these images with the reason for setting it aside."""
     return [
         Unusable(
             image.path,
@@ -98,7 +98,7 @@ def refuse_small_classes(
     min_images: int,
     ignored: Mapping[str, int],
 ) -> None:
-    """Stop at a class that is too small to split and learn from.
+    """Stop at a class that is too small to split and train on.
 
     Raises:
         DataError: A class has fewer than `min_images` images.
@@ -116,7 +116,7 @@ def refuse_small_classes(
 
 
 def _refuse_two_labels(images: Sequence[Examined]) -> None:
-    # Bytes first: equal bytes make equal pixels, and the plainer finding should be told.
+    # Bytes first: equal bytes imply equal pixels, and are the simpler finding.
     for what, key in (("bytes", "image_id"), ("pixels", "pixel_hash")):
         found: dict[str, Examined] = {}
         pairs = []
@@ -126,7 +126,7 @@ def _refuse_two_labels(images: Sequence[Examined]) -> None:
                 pairs.append((first.path, image.path))
         if pairs:
             raise IntegrityError(
-                f"An image should have one class, but {len(pairs)} stand in two with the same "
+                f"An image should have one class, but {len(pairs)} are in two with the same "
                 f"{what}, first {pairs[0][0]!r} and {pairs[0][1]!r}; remove the wrong ones, or "
                 "pass --skip-bad to set all of them aside."
             )
@@ -138,7 +138,7 @@ def class_table(
     unusable: Sequence[Unusable],
     copies: Sequence[Copy],
 ) -> dict[str, Mapping[str, int]]:
-    """Files, usable images, quarantined files and dropped copies of every class."""
+    """Count files, usable images, quarantined files and dropped copies of every class."""
     usable = Counter(image.label for image in kept)
     bad = Counter(file.label for file in unusable)
     label_of = {image.path: image.label for image in kept}

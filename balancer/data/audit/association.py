@@ -1,4 +1,4 @@
-"""How well something known of the images, such as their source, predicts the class."""
+"""Association of a property of the images, such as their source, with the class."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +11,13 @@ _GIVES_AWAY = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """How well something known of the images, such as their source, predicts the class.
+    """Association of a property of the images with their class.
 
     Attributes:
         table: Value to class to number of images.
-        cramers_v: 0 (independent) to 1 (one decides the other); None with fewer than two values.
-        gives_label_away: A classifier could read the class off this alone.
+        cramers_v: Cramer's V, 0 (independent) to 1 (one determines the other); None with fewer than
+            two values.
+        gives_label_away: A classifier could predict the class from this property alone.
     """
 
     table: dict[str, dict[str, int]]
@@ -25,14 +26,14 @@ class Association:
 
 
 def associate(values: Sequence[str], labels: Sequence[str]) -> Association | None:
-    """Cross a property of the images with their class.
+    """Cross-tabulate a property of the images with their class.
 
     Args:
-        values: Source or view of each image, empty where unknown.
+        values: Source or view of each image, empty if unknown.
         labels: Class of each image.
 
     Returns:
-        None where nothing is known of any image.
+        The association; None if the property is unknown for all images.
     """
     if not any(values):
         return None
@@ -45,7 +46,7 @@ def associate(values: Sequence[str], labels: Sequence[str]) -> Association | Non
     known = [list(row.values()) for value, row in table.items() if value != "(unknown)"]
     grid = np.array(known, dtype=np.float64)
     strength = _cramers_v(grid)
-    # With two values and two classes at least; a property known in one class only tells nothing.
+    # Needs two values and two classes; a property known in one class only means nothing.
     one_class_each = strength is not None and bool(np.all((grid > 0).sum(axis=1) == 1))
     away = one_class_each or (strength is not None and strength > _GIVES_AWAY)
     return Association(table, strength, away)

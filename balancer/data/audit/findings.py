@@ -1,6 +1,6 @@
-"""The findings of an audit: what it is, in words, and the images that show it.
+"""The findings of an audit, in words, with the images that show them.
 
-A finding counts, for `--strict`, if somebody should act on it: see `docs/audit.md`.
+A finding counts for `--strict` if it needs action: see `docs/audit.md`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from balancer.data.film.examine import COLOUR, DOUBTFUL_LUNGS, LOW_CONTRAST, OTH
 _TITLES = {
     BROKEN: (
         "broken",
-        "Broken, it seems",
+        "Broken, probably",
         "A band does not fit the rest, as where a damaged file was decoded.",
     ),
     INVERTED: ("inverted", "Negatives", "They look like the reverse of a radiograph."),
     UPSIDE_DOWN: ("upside-down", "Upside down", "Their abdomen is where the neck should be."),
     LATERAL: (
         "lateral",
-        "Not frontal, it seems",
-        "Lateral films, other parts of the body, or films that are badly off centre.",
+        "Not frontal, probably",
+        "Lateral images, other parts of the body, or images that are far off centre.",
     ),
     TEXT_HEAVY: (
         "text",
@@ -33,8 +33,8 @@ _TITLES = {
     DOUBTFUL_LUNGS: (
         "doubtful-lungs",
         "Lungs found with doubt",
-        "What the view of the lungs shows of them may be wrong. balancer lungs apply draws the "
-        "outlines; masks of your own, or a U-Net trained on some, do better.",
+        "Their lung view may show the wrong part. `balancer lungs apply` draws the outlines; your "
+        "own masks, or a U-Net trained on some, are better.",
     ),
     OTHER_FORMAT: ("format", "Misnamed files", "Their content is not what their name says."),
 }
@@ -89,8 +89,7 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
             "same-image-in-two-classes",
             "The same image in two classes",
             f"{count(len(torn), 'image')} with equal pixels in different classes: one label is "
-            "wrong, and nobody here can say which. All of them are set aside; quarantine.csv lists "
-            "them.",
+            "wrong, but it is unknown which. All of them are set aside; quarantine.csv lists them.",
             True,
             torn,
             [count(len(paths), "file") for paths in torn],
@@ -102,7 +101,7 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
             "One film in two classes",
             f"{count(len(across), 'pair')} of near duplicates in different classes: one label is "
             "wrong, or the classes are one (data.classes joins them). They are kept in one split, "
-            "but a network is still taught both.",
+            "but a network still learns both.",
             True,
             [[pair["first"], pair["second"]] for pair in across],
             [how(pair) for pair in across],
@@ -164,7 +163,7 @@ def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(
                 f"{name}-gives-class-away",
                 f"The {name} gives the class away",
-                f"Whoever knows the {name} of an image knows its class; the table below shows it.",
+                f"The {name} of an image predicts its class; the table below shows it.",
                 True,
             )
     masks = audit["masks"]
@@ -176,7 +175,7 @@ def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "masks-give-class-away",
             "The origin of the lung masks gives the class away",
-            f"Masks of different origin differ in shape, and so then do the classes ({table}).",
+            f"Masks of different origin differ in shape, and so do the classes ({table}).",
             True,
         )
     told: set[str] = set()
@@ -212,5 +211,5 @@ def _caption(paths: Sequence[str], pairs: Mapping[tuple[str, str], Mapping[str, 
 
 
 def count(number: int, singular: str, plural: str = "") -> str:
-    """A number with its noun."""
+    """Return a number with its noun."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"

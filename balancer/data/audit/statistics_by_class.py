@@ -1,4 +1,4 @@
-"""Do size, exposure, borders or text alone tell the classes apart? If so, any classifier can."""
+"""Separation of the classes by size, exposure, borders or text alone, without the disease."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from balancer.data.film.examine import Examined
 
 GIVES_AWAY = 0.80
-"""AUROC from which on a statistic alone is said to give a class away."""
+"""Least AUROC of a statistic that gives a class away."""
 _SURE = 0.70
-"""The lower end of its 95 % interval has to be above this."""
+"""The lower end of its 95 % interval must be above this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A number per image.
+    """Statistic of an image, one number.
 
     Attributes:
-        name: Of the column in `audit.json`.
-        title: In plain words, as in "The sharpness alone ...".
+        name: Name of the column in `audit.json`.
+        title: Plain words, as in "The sharpness alone ...".
         of_the_lungs: A disease of the lungs can change it, so a difference need be no shortcut.
     """
 
@@ -49,12 +49,12 @@ STATISTICS = (
 
 
 def by_class(images: Sequence[Examined]) -> dict[str, Any]:
-    """Median and AUROC of every statistic for every class against the others.
+    """Compute median and AUROC of every statistic for every class against the others.
 
     Returns:
-        JSON types: `table`, of each statistic its `title`, `of_the_lungs`, and by class `median`
-        and `auroc`, above 0.5 where the class has the larger values; `strongest`, the statistic and
-        class whose AUROC is farthest from 0.5, or None where nothing varies; and `gives_away`, all
+        JSON types: `table`, for each statistic its `title`, `of_the_lungs`, and by class `median`
+        and `auroc`, above 0.5 if the class has the larger values; `strongest`, the statistic and
+        class whose AUROC is farthest from 0.5, or None if nothing varies; and `gives_away`, all
         that reach 0.80 with a lower end of the 95 % interval above 0.70.
     """
     labels = np.array([image.label for image in images])
@@ -63,18 +63,18 @@ def by_class(images: Sequence[Examined]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for statistic in STATISTICS:
         values = np.array([value_of(image, statistic.name) for image in images])
-        told: dict[str, Any] = {}
+        by_label: dict[str, Any] = {}
         for label in classes:
             inside = labels == label
             area = auroc(values[inside], values[~inside])
-            told[label] = {"median": round(float(np.median(values[inside])), 4), "auroc": area}
+            by_label[label] = {"median": round(float(np.median(values[inside])), 4), "auroc": area}
             if area is not None:
                 n = int(inside.sum()), int((~inside).sum())
                 found.append(_strength(statistic, label, area, *n))
         table[statistic.name] = {
             "title": statistic.title,
             "of_the_lungs": statistic.of_the_lungs,
-            "classes": told,
+            "classes": by_label,
         }
     found.sort(key=lambda one: (-one["strength"], one["statistic"], one["class"]))
     strong = [one for one in found if one["gives_class_away"]]
@@ -87,7 +87,7 @@ def by_class(images: Sequence[Examined]) -> dict[str, Any]:
 
 
 def value_of(image: Examined, name: str) -> float:
-    """One statistic of one image."""
+    """Return one statistic of one image."""
     if name in ("width", "height"):
         return float(getattr(image, name))
     if name == "aspect":

@@ -1,4 +1,4 @@
-"""Which films look wrong by what was measured on them: negatives, laterals, text, colour."""
+"""Suspicious images by their measurements: negatives, laterals, damage, text, colour."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _SEAM = 0.45
 
 
 def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
-    """Paths of the images that a reader should look at, by reason."""
+    """Return the paths of images that a person should check, by reason."""
     flags: dict[str, list[str]] = defaultdict(list)
     for image in images:
         for flag in image.flags:
@@ -42,7 +42,7 @@ def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
 
 
 def are_chests(facts: Sequence[ImageFacts]) -> bool:
-    """Whether most images show a chest from the front, so that the others stand out."""
+    """Return whether most images show a frontal chest, so that the others are suspicious."""
     shown = [max(abs(fact.frontal), fact.upside_down) >= _CHEST for fact in facts]
     return sum(shown) >= _MOST * len(shown)
 
@@ -63,7 +63,7 @@ def _pose(facts: ImageFacts, unlike: bool, posed: bool) -> str:
 
 
 def _reversed(images: Sequence[Examined]) -> list[bool]:
-    """The reverse of what most films here look like, whatever that is."""
+    """Return whether each image resembles the negative of the mean image."""
     thumbnails = np.stack([image.thumbnail[::2, ::2] for image in images])
     flat = thumbnails.reshape(len(images), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)

@@ -36,7 +36,7 @@ def _statistics(found: Mapping[str, Any]) -> str:
         }
         for row in found["table"].values()
     }
-    title = "## What tells the classes apart without the lungs\n\n"
+    title = "## Statistics that separate the classes without the lungs\n\n"
     return title + "Median, and AUROC against the other classes.\n\n" + _table("statistic", rows)
 
 
@@ -57,10 +57,10 @@ def _finding(finding: Mapping[str, Any]) -> str:
 
 
 def refuse_findings(directory: Path) -> None:
-    """Refuse what an audit in a folder found, as far as it counts.
+    """Stop at the findings of an audit that count.
 
     Raises:
-        IntegrityError: There is such a finding, or `audit.json` cannot be read.
+        IntegrityError: A finding counts, or `audit.json` cannot be read.
     """
     path = directory / "audit.json"
     try:
@@ -73,8 +73,8 @@ def refuse_findings(directory: Path) -> None:
         ) from None
     if counting:
         raise IntegrityError(
-            f"The images should give no cause for findings with --strict, but {len(counting)} "
-            f"count: {'; '.join(counting)}; look at {directory / 'audit.html'} and mend the data."
+            f"The images should have no findings that count with --strict, but {len(counting)} "
+            f"count: {'; '.join(counting)}; see {directory / 'audit.html'} and correct the data."
         )
 
 

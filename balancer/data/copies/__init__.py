@@ -1,1 +1,1 @@
-"""Copies of a film under other names, and the groups that no split may part."""
+"""Search for copies of a film under other names, and groups that stay in one split."""

@@ -1,14 +1,20 @@
-"""Join images that must stay in one split: those of a patient, and copies of one film."""
+"""Groups of images that stay in one split: by patient, by copies, and by pairs in a table."""
 
+import csv
 import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from balancer.errors import ConfigurationError, DataError
+
 _DIGITS = 12
+_COLUMNS = ["first", "second"]
 
 
 def group_images(
@@ -16,17 +22,17 @@ def group_images(
 ) -> list[str]:
     """Name the group of every image.
 
-    Patients and copies are joined together: a film filed under two patient ids makes one group of
-    all images of both, else one patient's film would stand in two splits.
+    Patients and copies are joined: if a film has two patient ids, all images of both are one
+    group; otherwise one patient's film would be in two splits.
 
     Args:
         image_ids: Content hashes; equal ones are in one group.
-        patient_ids: As given, empty where unknown.
+        patient_ids: Patient ids, empty if unknown.
         links: Pairs of positions that show the same film.
 
     Returns:
-        `patient-`, or `cluster-` where no patient is known, and a hash of the smallest image id in
-        the group: from the name of a group nobody can look up a patient's id.
+        `patient-`, or `cluster-` if no patient is known, and a hash of the smallest image id in
+        the group, so that the name does not reveal a patient's id.
     """
     edges = [
         *_equal(image_ids),
@@ -47,7 +53,7 @@ def group_images(
 
 
 def clusters_of(links: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Positions that are joined by links, directly or through others."""
+    """Return clusters of positions that links join directly or through others."""
     places = sorted({place for link in links for place in link})
     number = {place: row for row, place in enumerate(places)}
     component = _components(len(places), [(number[a], number[b]) for a, b in links])
@@ -55,6 +61,40 @@ def clusters_of(links: Sequence[tuple[int, int]]) -> list[list[int]]:
     for place, name in zip(places, component, strict=True):
         clusters.setdefault(name, []).append(place)
     return list(clusters.values())
+
+
+def read_pairs(path: Path, images: Sequence[str]) -> list[tuple[int, int]]:
+    """Read pairs of images of one film, from a table that `balancer audit` wrote, edited by hand.
+
+    Args:
+        path: Path to a CSV table with columns `first` and `second`: paths as in `index.csv`.
+        images: Paths of the usable images; a pair with any other path is skipped.
+
+    Returns:
+        Pairs of positions in `images`.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+        DataError: The file has other columns.
+    """
+    place = {name: number for number, name in enumerate(images)}
+    with _opened(path) as file:
+        rows = csv.reader(file)
+        if next(rows, []) != _COLUMNS:
+            raise DataError(
+                f"{path} should begin with the line 'first,second', but does not; pass the table "
+                "that `balancer audit` wrote."
+            )
+        pairs = [(row[0], row[1]) for row in rows if len(row) == len(_COLUMNS)]
+    return [(place[a], place[b]) for a, b in pairs if a in place and b in place]
+
+
+def pairs_hash(path: Path | None) -> dict[str, str]:
+    """Return the hash of the table, as an input of the index; empty without a table."""
+    if path is None:
+        return {}
+    with _opened(path) as file:
+        return {"same_film_sha256": hashlib.sha256(file.read().encode()).hexdigest()}
 
 
 def _equal(values: Sequence[str]) -> list[tuple[int, int]]:
@@ -70,3 +110,13 @@ def _components(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
 
 def _short_hash(image_id: str) -> str:
     return hashlib.sha256(f"balancer group:{image_id}".encode()).hexdigest()[:_DIGITS]
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open(encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConfigurationError(
+            f"data.same_film should be a table of pairs, but {path} cannot be read "
+            f"({error.strerror}); name an existing file or leave the setting out."
+        ) from None

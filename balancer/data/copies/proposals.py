@@ -1,7 +1,7 @@
-"""Which pairs of films may be copies: all are compared, and three looks leave the likely ones.
+"""Pairs of films that may be copies, found in three steps among all pairs.
 
-A sieve of few directions compares every film with every other in every flip; what passes is
-compared under sixteen crops, first by the sieve, then in full.
+A sieve with few directions compares every film with every other in every flip; the pairs that pass
+are compared under sixteen crops, first by the sieve, then with all coefficients.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,21 +22,21 @@ _BLOCK, _ACROSS, _AT_A_TIME = 512, 4096, 4096
 _ENDS = ((0.0, 0.0), (0.04, 0.0), (0.0, 0.04), (0.04, 0.04))
 _CUTS = np.array([(*columns, *rows) for columns in _ENDS for rows in _ENDS])
 _LIKELY = 0.62
-"""Least similarity in full, under the best of the crops."""
+"""Least similarity by all coefficients, under the best crop."""
 _NEAREST = 64
-"""A film is held against this many others at most, the likeliest."""
+"""Most candidates of a film; the most similar ones are kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """Proposed pairs.
+class CandidatePairs:
+    """Pairs that may be copies.
 
     Attributes:
-        first: Positions, (P,).
-        second: Positions, (P,).
-        flip: How the second is mirrored against the first, places in `FLIPS`, (P,).
-        similarity: In [-1, 1], (P,).
-        cuts: What the second lacks of the first, (P, 4); see `Cuts`.
+        first: Positions of the first films, (P,).
+        second: Positions of the second films, (P,).
+        flip: Flips of the second against the first, indices of `FLIPS`, (P,).
+        similarity: Similarity in [-1, 1], (P,).
+        cuts: Parts of the first that the second lacks, (P, 4); see `Cuts`.
     """
 
     first: Places
@@ -45,9 +45,9 @@ class Pairs:
     similarity: Floats
     cuts: Cuts
 
-    def take(self, chosen: Places) -> "Pairs":
-        """Some of them, in the order given."""
-        return Pairs(
+    def take(self, chosen: Places) -> "CandidatePairs":
+        """Select pairs, in the given order."""
+        return CandidatePairs(
             self.first[chosen],
             self.second[chosen],
             self.flip[chosen],
@@ -56,44 +56,44 @@ class Pairs:
         )
 
 
-def propose_pairs(thumbnails: Pixels, coefficients: Floats, space: Space) -> Pairs:
+def propose_pairs(thumbnails: Pixels, coefficients: Floats, space: Space) -> CandidatePairs:
     """Compare every film with every other, in every flip.
 
     Args:
-        thumbnails: uint8 (N, S, S), N >= 2.
-        coefficients: Theirs, of the band `SEARCH`, (N, F).
-        space: Of all of them.
+        thumbnails: Thumbnails, uint8 (N, S, S), N >= 2.
+        coefficients: Their coefficients in the band `SEARCH`, (N, F).
+        space: Space of all films.
 
     Returns:
-        Every pair and flip once, `first < second`, with the crop to begin with.
+        Every pair and flip once, `first < second`, with the initial crop for registration.
     """
     search = _Search(thumbnails, coefficients, space)
     starts = range(0, len(thumbnails), _BLOCK)
-    task = f"Comparing {len(thumbnails)} films, {_BLOCK} at a time, with each other"
-    return _unordered(_joined(map_threaded(search.beside, starts, task=task)))
+    task = f"Comparing {len(thumbnails)} images with each other, {_BLOCK} at a time"
+    return _drop_reversed(_concatenate(map_threaded(search.candidates_of, starts, task=task)))
 
 
 class _Search:
-    """All films as they are in every flip, against which blocks of cropped ones are held."""
+    """All uncropped films in every flip, with which blocks of cropped films are compared."""
 
     def __init__(self, thumbnails: Pixels, coefficients: Floats, space: Space) -> None:
         self._thumbnails, self._coefficients, self._space = thumbnails, coefficients, space
         self._sieve = Sieve.of(thumbnails, coefficients, space)
         self._signs = np.stack([SEARCH.flip_signs(flip) for flip in range(4)])
-        # Flip by flip: place `flip * N + film`.
+        # Flip by flip: position `flip * N + film`.
         self._flipped = np.concatenate(
             [self._sieve.embed(coefficients * signs) for signs in self._signs]
         )
 
-    def beside(self, start: int) -> Pairs:
-        """The likely copies of the films of a block, or of parts of them."""
+    def candidates_of(self, start: int) -> CandidatePairs:
+        """Find the likely copies of the films of a block, or of crops of these films."""
         block = slice(start, start + _BLOCK)
         uncut = self._sieve.embed(self._coefficients[block])
-        row, place = self._alike(uncut, start)
+        row, place = self._passing(uncut, start)
         if not len(row):
             return _no_pairs()
         cropped = SEARCH.coefficients_of_ends(even_contrast(self._thumbnails[block]), _ENDS)
-        # One crop after another, so that each is looked up in little memory.
+        # Crops in the outer order, so that each look-up touches little memory.
         cropped = np.ascontiguousarray(cropped.swapaxes(0, 1))
         best, _ = _under_best_crop(
             self._sieve.embed(cropped), row, lambda part: self._flipped[place[part]]
@@ -105,11 +105,11 @@ class _Search:
             return self._space.embed(self._coefficients[second[part]] * self._signs[flip[part]])
 
         best, crop = _under_best_crop(self._space.embed(cropped), row, whole)
-        pairs = Pairs(row + start, second, flip, best, _CUTS[crop])
+        pairs = CandidatePairs(row + start, second, flip, best, _CUTS[crop])
         return pairs.take(_nearest(pairs))
 
-    def _alike(self, uncut: Floats, start: int) -> tuple[Places, Places]:
-        """Row in the block, and place among all flips of all films, of what the sieve lets by."""
+    def _passing(self, uncut: Floats, start: int) -> tuple[Places, Places]:
+        """Return row in the block and position in `_flipped` of the pairs that pass the sieve."""
         rows, places = [], []
         for left in range(0, len(self._flipped), _ACROSS):
             across = self._flipped[left : left + _ACROSS]
@@ -125,12 +125,12 @@ class _Search:
 def _under_best_crop(
     cropped: Floats, row: Places, others: Callable[[slice], Floats]
 ) -> tuple[Floats, Places]:
-    """Best similarity of pairs over the crops of their first films, and which crop that is.
+    """Return the best similarity of each pair over the crops of its first film, and that crop.
 
     Args:
-        cropped: Of the films of a block under every crop, (C, B, D).
-        row: The first film of each pair, (P,).
-        others: The second films of some of the pairs, (p, D).
+        cropped: Vectors of the films of a block under every crop, (C, B, D).
+        row: Row of the first film of each pair, (P,).
+        others: Function from a slice of the pairs to vectors of their second films, (p, D).
     """
     best, crop = np.empty(len(row), np.float32), np.empty(len(row), np.intp)
     for start in range(0, len(row), _AT_A_TIME):
@@ -144,7 +144,7 @@ def _under_best_crop(
     return best, crop
 
 
-def _nearest(pairs: Pairs) -> Places:
+def _nearest(pairs: CandidatePairs) -> Places:
     order = np.lexsort((-pairs.similarity, pairs.first))
     order = order[pairs.similarity[order] >= _LIKELY]
     first = pairs.first[order]
@@ -152,13 +152,13 @@ def _nearest(pairs: Pairs) -> Places:
     return order[rank < _NEAREST]
 
 
-def _no_pairs() -> Pairs:
+def _no_pairs() -> CandidatePairs:
     none = np.empty(0, np.intp)
-    return Pairs(none, none, none, np.empty(0, np.float32), np.empty((0, 4)))
+    return CandidatePairs(none, none, none, np.empty(0, np.float32), np.empty((0, 4)))
 
 
-def _joined(parts: Sequence[Pairs]) -> Pairs:
-    return Pairs(
+def _concatenate(parts: Sequence[CandidatePairs]) -> CandidatePairs:
+    return CandidatePairs(
         *(
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("first", "second", "flip", "similarity", "cuts")
@@ -166,8 +166,8 @@ def _joined(parts: Sequence[Pairs]) -> Pairs:
     )
 
 
-def _unordered(pairs: Pairs) -> Pairs:
-    """Every pair and flip once, the smaller position first, the better crop of the two."""
+def _drop_reversed(pairs: CandidatePairs) -> CandidatePairs:
+    """Keep every pair and flip once, the smaller position first, with the better crop."""
     swapped = pairs.first > pairs.second
     cuts = pairs.cuts.copy()
     for flip in range(4):
@@ -179,4 +179,4 @@ def _unordered(pairs: Pairs) -> Pairs:
     keys = np.stack([first, second, pairs.flip], axis=1)[order]
     new = np.ones(len(order), bool)
     new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    return Pairs(first, second, pairs.flip, pairs.similarity, cuts).take(order[new])
+    return CandidatePairs(first, second, pairs.flip, pairs.similarity, cuts).take(order[new])

@@ -1,4 +1,4 @@
-"""Bring two thumbnails of one film to cover each other, where either may be cropped."""
+"""Registration of two thumbnails of one film, of which either may be cropped."""
 
 import cv2
 import numpy as np
@@ -19,14 +19,14 @@ from balancer.data.io import Pixels
 
 Cuts = NDArray[np.float64]
 """Shares (P, 4) of the left, right, top and bottom of the first film that the second lacks;
-negative: of the second that the first lacks."""
+negative: shares of the second that the first lacks."""
 
 _STEP, _FARTHEST = 0.03, 0.15
 _DAMPING = 1e-3
 
 
 def flip_cuts(cuts: Cuts, flip: int) -> Cuts:
-    """The same cuts for films that were both mirrored."""
+    """Return the cuts after both films are mirrored."""
     order = [1, 0, 2, 3] if flip & 1 else [0, 1, 2, 3]
     cuts = cuts[..., order]
     return cuts[..., [0, 1, 3, 2]] if flip & 2 else cuts
@@ -38,64 +38,63 @@ def register(
     """Find the cuts that make pairs of films most alike, by Gauss-Newton steps.
 
     Args:
-        first: With even contrast, float32 (P, S, S).
-        second: The same, flipped to fit.
-        cuts: Where to begin.
-        space: Of the band `SEARCH`.
-        steps: How many.
+        first: First films with even contrast, float32 (P, S, S).
+        second: Second films, flipped like the first.
+        cuts: Initial cuts.
+        space: Space of the band `SEARCH`.
+        steps: Number of steps.
 
     Returns:
-        The best similarity on the way, (P,) in [-1, 1], and its cuts.
+        The best similarity of all steps, (P,) in [-1, 1], and its cuts.
     """
     best, at = np.full(len(first), -np.inf, np.float32), cuts
     for _ in range(steps):
-        one, slope_one = _with_slopes(first, np.maximum(cuts, 0), space)
-        other, slope_other = _with_slopes(second, np.maximum(-cuts, 0), space)
+        one, slope_one = _embed_with_slopes(first, np.maximum(cuts, 0), space)
+        other, slope_other = _embed_with_slopes(second, np.maximum(-cuts, 0), space)
         best, at = _better_of(best, at, one, other, cuts)
-        # What is cut off the second film counts downwards, and it stands on the other side of
-        # the difference: the signs cancel.
+        # Cuts of the second film are negative, and it is subtracted: the signs cancel.
         slope = np.where((cuts >= 0)[:, :, None], slope_one, slope_other)
-        cuts = np.clip(cuts - _solved(slope, one - other), -_FARTHEST, _FARTHEST)
-    one = _embedded(first, np.maximum(cuts, 0), space)
-    return _better_of(best, at, one, _embedded(second, np.maximum(-cuts, 0), space), cuts)
+        cuts = np.clip(cuts - _newton_step(slope, one - other), -_FARTHEST, _FARTHEST)
+    one = _embed(first, np.maximum(cuts, 0), space)
+    return _better_of(best, at, one, _embed(second, np.maximum(-cuts, 0), space), cuts)
 
 
-def refined(first: Pixels, second: Pixels, cuts: Cuts, space: Space, *, rounds: int) -> Cuts:
-    """Cut the films themselves and register what is left, again and again.
+def refine_cuts(first: Pixels, second: Pixels, cuts: Cuts, space: Space, *, rounds: int) -> Cuts:
+    """Cut the films themselves and register the rest, in several rounds.
 
-    Contrast was made even with what lies beyond a cut, which draws the cut towards none; here it is
-    made even anew each time.
+    Contrast that was evened with pixels outside a cut biases the cut towards zero; here it is
+    evened again after each cut.
 
     Args:
-        first: Thumbnails, uint8 (P, S, S).
-        second: The same, flipped to fit.
-        cuts: Nearly right.
-        space: Of the band `SEARCH`.
-        rounds: How many.
+        first: First thumbnails, uint8 (P, S, S).
+        second: Second thumbnails, flipped like the first.
+        cuts: Approximate cuts.
+        space: Space of the band `SEARCH`.
+        rounds: Number of rounds.
     """
     for _ in range(rounds):
-        one = even_contrast(_cropped(first, np.maximum(cuts, 0)))
-        other = even_contrast(_cropped(second, np.maximum(-cuts, 0)))
+        one = even_contrast(_crop(first, np.maximum(cuts, 0)))
+        other = even_contrast(_crop(second, np.maximum(-cuts, 0)))
         _, further = register(one, other, np.zeros_like(cuts), space, steps=2)
-        kept = 1 - np.abs(cuts.reshape(-1, 2, 2)).sum(axis=2)  # of width and height
+        kept = 1 - np.abs(cuts.reshape(-1, 2, 2)).sum(axis=2)  # shares of width and height
         cuts = np.clip(cuts + np.repeat(kept, 2, axis=1) * further, -_FARTHEST, _FARTHEST)
     return cuts
 
 
 def similarity_of(first: Pixels, second: Pixels, cuts: Cuts, space: Space) -> Floats:
-    """How alike pairs of films are in what both of them show.
+    """Compute the similarity of pairs of films in the part that both show.
 
     Args:
-        first: Thumbnails, uint8 (P, S, S).
-        second: The same, flipped to fit.
-        cuts: See `Cuts`.
-        space: Of the band `DECIDE`.
+        first: First thumbnails, uint8 (P, S, S).
+        second: Second thumbnails, flipped like the first.
+        cuts: Cuts of each pair.
+        space: Space of the band `DECIDE`.
 
     Returns:
-        In [-1, 1], (P,).
+        Similarity in [-1, 1], (P,).
     """
-    one = even_contrast(_cropped(first, np.maximum(cuts, 0)))
-    other = even_contrast(_cropped(second, np.maximum(-cuts, 0)))
+    one = even_contrast(_crop(first, np.maximum(cuts, 0)))
+    other = even_contrast(_crop(second, np.maximum(-cuts, 0)))
     embedded = [space.embed(DECIDE.coefficients(films)) for films in (one, other)]
     return np.asarray(np.einsum("pf,pf->p", *embedded), np.float32)
 
@@ -108,15 +107,15 @@ def _better_of(
     return np.where(better, similarity, best), np.where(better[:, None], cuts, at)
 
 
-def _embedded(films: Floats, cuts: Cuts, space: Space) -> Floats:
-    """Unit vectors (P, F) of cut films."""
+def _embed(films: Floats, cuts: Cuts, space: Space) -> Floats:
+    """Compute unit vectors (P, F) of cut films."""
     left, right, top, bottom = cuts.T
     across, down = waves(SEARCH.n_waves, left, right), waves(SEARCH.n_waves, top, bottom)
     return space.embed(SEARCH.choose(down @ (films @ across.transpose(0, 2, 1))))
 
 
-def _with_slopes(films: Floats, cuts: Cuts, space: Space) -> tuple[Floats, Floats]:
-    """The same, and their derivatives (P, 4, F) by the cuts."""
+def _embed_with_slopes(films: Floats, cuts: Cuts, space: Space) -> tuple[Floats, Floats]:
+    """Compute unit vectors and their derivatives (P, 4, F) by the cuts."""
     left, right, top, bottom = cuts.T
     across, across_slopes = waves_with_slopes(SEARCH.n_waves, left, right)
     down, down_slopes = waves_with_slopes(SEARCH.n_waves, top, bottom)
@@ -130,7 +129,7 @@ def _with_slopes(films: Floats, cuts: Cuts, space: Space) -> tuple[Floats, Float
     return vectors, (slope - along * vectors[:, None]) / length[:, None]
 
 
-def _solved(slope: Floats, difference: Floats) -> Cuts:
+def _newton_step(slope: Floats, difference: Floats) -> Cuts:
     normal = (slope @ slope.transpose(0, 2, 1)).astype(np.float64)
     trace = np.trace(normal, axis1=1, axis2=2)[:, None, None]
     normal += np.eye(4) * (_DAMPING * trace + 1e-9)
@@ -138,7 +137,7 @@ def _solved(slope: Floats, difference: Floats) -> Cuts:
     return np.clip(step[:, :, 0], -_STEP, _STEP)
 
 
-def _cropped(thumbnails: Pixels, cuts: Cuts) -> Pixels:
+def _crop(thumbnails: Pixels, cuts: Cuts) -> Pixels:
     cropped = np.empty_like(thumbnails)
     for place, (left, right, top, bottom) in enumerate(cuts):
         wide, tall = 1 - left - right, 1 - top - bottom

@@ -1,4 +1,4 @@
-"""A first, cheap comparison of all films: along the few directions that a crop moves least."""
+"""First, cheap comparison of all films: along the few directions that a crop changes least."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,23 @@ from balancer.data.io import Pixels
 
 _DIRECTIONS = 48
 _CROP = 0.08
-"""Most that a side loses in the crops from which the directions are learnt."""
+"""Largest share of a side that is cut off in the crops for fitting the directions."""
 _FILMS, _CROPS = 512, 16
 _FEW = 128
-"""Too few films to learn from, and few enough to compare each with each in full."""
+"""Number of films below which the sieve is not fitted, and all pairs are compared fully."""
 _LEAST, _LEAST_CROPPED = 0.48, 0.70
 
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """Where a film and a part of it are near, by linear discriminant analysis (Fisher 1936).
+    """Projection in which a film and its crops are near, by linear discriminants (Fisher 1936).
 
     Attributes:
-        mean: float32 (F,), of the coefficients.
-        weights: float32 (F, D): variance among films over variance among crops of one film.
-        least: Cosine that a pair needs as it is.
-        least_cropped: Cosine that it needs under the best of some crops.
+        mean: Mean of the coefficients, float32 (F,).
+        weights: Directions with large variance among films and small variance among crops of
+            one film, float32 (F, D).
+        least: Least cosine of an uncropped pair.
+        least_cropped: Least cosine of a pair under the best of some crops.
     """
 
     mean: Floats
@@ -36,12 +37,12 @@ class Sieve:
 
     @classmethod
     def of(cls, thumbnails: Pixels, coefficients: Floats, space: Space) -> "Sieve":
-        """Learn from crops of some of the films; of few films, all pairs pass.
+        """Fit to crops of some of the films; with few films, all pairs pass.
 
         Args:
-            thumbnails: uint8 (N, S, S).
-            coefficients: Theirs, of the band `SEARCH`, (N, F).
-            space: Of all of them.
+            thumbnails: Thumbnails, uint8 (N, S, S).
+            coefficients: Their coefficients in the band `SEARCH`, (N, F).
+            space: Space of all films.
         """
         if len(thumbnails) < _FEW:
             return cls(space.mean, space.whitening, -1.0, -1.0)
@@ -49,13 +50,13 @@ class Sieve:
         among_crops = _scatter_of_crops(thumbnails, coefficients, space)
         values, vectors = scipy.linalg.eigh(among_films, among_crops + among_films)
         values, vectors = values[-_DIRECTIONS:], vectors[:, -_DIRECTIONS:]
-        # Unit variance among films, times the root of its ratio to that among crops.
+        # Unit variance among films, times the root of its ratio to the variance among crops.
         scale = (values / np.maximum(1 - values, 1e-3)) ** 0.25 / np.sqrt(values)
         weights = space.whitening @ (vectors * scale)
         return cls(space.mean, np.asarray(weights, np.float32), _LEAST, _LEAST_CROPPED)
 
     def embed(self, coefficients: Floats) -> Floats:
-        """Unit vectors (..., D) of coefficients (..., F)."""
+        """Project coefficients (..., F) to unit vectors (..., D)."""
         return unit(np.asarray((coefficients - self.mean) @ self.weights, np.float32))[0]
 
 

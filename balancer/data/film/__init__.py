@@ -1,1 +1,1 @@
-"""What is told of one film from its bytes: its hash, size, exposure, lettering, pose, print."""
+"""Metadata of an image from its bytes: hash, size, exposure, text, pose and fingerprint."""

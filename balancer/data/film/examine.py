@@ -1,4 +1,4 @@
-"""Look at one file: its hash, its size, what is told of it, and whether it can be used."""
+"""Examination of one file: its hash and size, the facts of its pixels, whether it is usable."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,16 +37,16 @@ class Examined:
     """A usable image.
 
     Attributes:
-        path: Relative to the data folder, POSIX form.
-        label: Its class.
+        path: Path relative to the data folder, in POSIX form.
+        label: Name of its class.
         image_id: SHA-256 of the file, in hex.
         pixel_hash: SHA-256 of the decoded pixels and their shape, in hex.
-        width: In pixels, upright.
-        height: In pixels, upright.
+        width: Width of the upright image in pixels.
+        height: Height of the upright image in pixels.
         thumbnail: uint8 (64, 64), see `thumbnail_of`.
         synthetic: The file is marked as generated.
-        flags: What a reader should look at; no reason to refuse the image.
-        facts: Measured on the pixels.
+        flags: Peculiarities to be checked by a person; no reason to refuse the image.
+        facts: Measurements of the pixels.
     """
 
     path: str
@@ -62,70 +62,70 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one look at a file found.
+class FileResult:
+    """Result of reading and examining one file.
 
     Attributes:
         digest: SHA-256 of its bytes, in hex, or why they could not be read.
-        result: The image, or why it is none.
-        pixels: As decoded, uint8 (H, W); None where it is no image.
+        outcome: The image, or why the file is not usable.
+        pixels: Decoded pixels, uint8 (H, W); None for an unusable file.
     """
 
     digest: str
-    result: Examined | Unusable
+    outcome: Examined | Unusable
     pixels: Pixels | None = field(default=None, repr=False)
 
 
 def examine_images(
     roots: Roots, images: Sequence[FoundImage], config: DataConfig
 ) -> tuple[list[Examined], list[Unusable]]:
-    """Decode every image once and sort the usable from the unusable; both keep the given order."""
+    """Decode every image once; return the usable and the unusable ones, each in the given order."""
 
-    def result_of(image: FoundImage) -> Examined | Unusable:
-        return look_at(roots, image, config).result
+    def outcome_of(image: FoundImage) -> Examined | Unusable:
+        return examine_file(roots, image, config).outcome
 
-    results = map_threaded(result_of, images, task=f"Reading {len(images)} images")
-    return usable_of(results), unusable_of(results)
-
-
-def usable_of(results: Sequence[Examined | Unusable]) -> list[Examined]:
-    """The images among the results."""
-    return [result for result in results if isinstance(result, Examined)]
+    outcomes = map_threaded(outcome_of, images, task=f"Reading {len(images)} images")
+    return usable_of(outcomes), unusable_of(outcomes)
 
 
-def unusable_of(results: Sequence[Examined | Unusable]) -> list[Unusable]:
-    """The others."""
-    return [result for result in results if isinstance(result, Unusable)]
+def usable_of(outcomes: Sequence[Examined | Unusable]) -> list[Examined]:
+    """Return the usable images."""
+    return [outcome for outcome in outcomes if isinstance(outcome, Examined)]
 
 
-def look_at(roots: Roots, found: FoundImage, config: DataConfig) -> Seen:
+def unusable_of(outcomes: Sequence[Examined | Unusable]) -> list[Unusable]:
+    """Return the unusable files."""
+    return [outcome for outcome in outcomes if isinstance(outcome, Unusable)]
+
+
+def examine_file(roots: Roots, found: FoundImage, config: DataConfig) -> FileResult:
     """Read and examine one file of the archives."""
     path = roots.locate(found.path)
     try:
         data = read_bytes(path)
     except UnusableImageError as error:
-        return Seen(error.reason, Unusable(found.path, found.label, error.reason))
-    return look_at_bytes(data, path, found, config)
+        return FileResult(error.reason, Unusable(found.path, found.label, error.reason))
+    return examine_bytes(data, path, found, config)
 
 
-def look_at_bytes(data: bytes, path: Path, found: FoundImage, config: DataConfig) -> Seen:
-    """Examine one file whose bytes were read.
+def examine_bytes(data: bytes, path: Path, found: FoundImage, config: DataConfig) -> FileResult:
+    """Examine one file from its bytes.
 
     Args:
-        data: The whole file.
-        path: Its place, for errors only.
-        found: Its name in the tables.
-        config: What makes an image usable.
+        data: Bytes of the whole file.
+        path: Path to the file; only its name matters.
+        found: Path in the archive, and label.
+        config: Limits for usable images.
     """
     digest = hashlib.sha256(data).hexdigest()
     try:
         image = decode_radiograph(data, path, max_megapixels=config.max_megapixels)
     except UnusableImageError as error:
-        return Seen(digest, Unusable(found.path, found.label, error.reason))
+        return FileResult(digest, Unusable(found.path, found.label, error.reason))
     reason = why_unusable(image.pixels, config)
-    # A generated image is no data, however small or dull: it must reach the check that refuses it.
+    # A generated image, even a small or dull one, must reach the check that refuses it.
     if reason and not image.synthetic:
-        return Seen(digest, Unusable(found.path, found.label, reason))
+        return FileResult(digest, Unusable(found.path, found.label, reason))
     height, width = image.pixels.shape
     pixel_hash = hashlib.sha256(f"{width}x{height}:".encode())
     pixel_hash.update(np.ascontiguousarray(image.pixels).data)
@@ -141,11 +141,11 @@ def look_at_bytes(data: bytes, path: Path, found: FoundImage, config: DataConfig
         flags=(*image.flags, *_flags(found.path, image.file_format, image.colour, image.pixels)),
         facts=measure(image.pixels, image.colour),
     )
-    return Seen(digest, examined, image.pixels)
+    return FileResult(digest, examined, image.pixels)
 
 
 def why_unusable(pixels: Pixels, config: DataConfig) -> str:
-    """Why an image, uint8 (H, W), is no usable film; empty where it is one."""
+    """Return why an image, uint8 (H, W), is not usable; empty if it is."""
     height, width = pixels.shape
     short, long = sorted((width, height))
     if short < config.min_side:

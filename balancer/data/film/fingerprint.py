@@ -1,6 +1,6 @@
-"""What is kept of a film to recognise copies of it, and how near two films are by it.
+"""Fingerprint of a film by which its copies are recognised, and the similarity of two films.
 
-`thumbnail_of` runs once per file, where the file is decoded; everything else works on the
+`thumbnail_of` runs once per file, where the file is decoded; all other functions work on the
 thumbnails of many films at once.
 """
 
@@ -22,17 +22,17 @@ Grey = TypeVar("Grey", np.uint8, np.float32)
 
 SIDE = 64
 FLIPS = ("", "mirrored", "upside down", "turned by half")
-"""What bit 0, left to right, and bit 1, top to bottom, of a flip do."""
+"""Names of the flips; bit 0 mirrors left to right, bit 1 top to bottom."""
 _LOCAL_MEAN, _LOCAL_CONTRAST, _FLAT = 4.0, 6.0, 3.0
 _NOISE = 0.1
 _PRIOR_FILMS = 200
 
 
 def thumbnail_of(pixels: Pixels) -> Pixels:
-    """Shrink a film to what is compared.
+    """Shrink a film to the thumbnail that is compared.
 
     Args:
-        pixels: uint8 (H, W).
+        pixels: Pixels, uint8 (H, W).
 
     Returns:
         uint8 (64, 64): stretched to a square, each pixel the mean of its area.
@@ -40,17 +40,17 @@ def thumbnail_of(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def flipped(images: NDArray[Grey], flip: int) -> NDArray[Grey]:
-    """Mirror (..., H, W) by one of the four flips."""
+def flip_images(images: NDArray[Grey], flip: int) -> NDArray[Grey]:
+    """Mirror images (..., H, W) by one of the four flips."""
     images = images[..., ::-1] if flip & 1 else images
     return images[..., ::-1, :] if flip & 2 else images
 
 
 def even_contrast(thumbnails: Pixels) -> Floats:
-    """Take away what all chests share and what depends on exposure: uint8 (N, S, S) -> float32.
+    """Remove the common shape of chests and the exposure: uint8 (N, S, S) -> float32.
 
-    The local mean is subtracted and the local contrast divided out, or the edge of a black border
-    would outweigh all that is inside it.
+    The local mean is subtracted and the result divided by the local contrast; otherwise the edge
+    of a black border would outweigh everything inside it.
     """
     even = np.empty(thumbnails.shape, np.float32)
     for place, thumbnail in enumerate(thumbnails):
@@ -61,12 +61,12 @@ def even_contrast(thumbnails: Pixels) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """Cosine waves of a film, by how often they swing along a side.
+class WaveBand:
+    """Band of cosine waves, by their number of cycles along a side.
 
     Attributes:
-        lowest: Fewest swings; slower waves are the outline that all chests share.
-        highest: Most swings; faster ones do not survive a crop that is known to a pixel only.
+        lowest: Fewest cycles; slower waves are the outline that all chests share.
+        highest: Most cycles; faster waves do not survive a crop that is known to one pixel only.
     """
 
     lowest: float
@@ -74,26 +74,26 @@ class Band:
 
     @property
     def n_waves(self) -> int:
-        """Waves along one side."""
+        """Number of waves along one side."""
         return int(2 * self.highest) + 1
 
-    def swings(self) -> NDArray[np.float64]:
-        """Of every coefficient: (F,)."""
-        found: NDArray[np.float64] = _swings(self)[_chosen(self)]
-        return found
+    def cycles(self) -> NDArray[np.float64]:
+        """Return the number of cycles of each coefficient, (F,)."""
+        cycles: NDArray[np.float64] = _cycles(self)[_in_band(self)]
+        return cycles
 
     def choose(self, waves: Floats) -> Floats:
-        """Coefficients (..., W, W) -> (..., F)."""
-        return np.ascontiguousarray(waves[..., _chosen(self)])
+        """Select the coefficients of the band: (..., W, W) -> (..., F)."""
+        return np.ascontiguousarray(waves[..., _in_band(self)])
 
     def coefficients(
         self, even: Floats, cut: tuple[float, float, float, float] = (0,) * 4
     ) -> Floats:
-        """Coefficients of films, as if a share of each side were cut off: (N, S, S) -> (N, F).
+        """Compute the coefficients of films under a cut: (N, S, S) -> (N, F).
 
         Args:
-            even: See `even_contrast`.
-            cut: Which.
+            even: Films from `even_contrast`.
+            cut: Share of the side to cut off: left, right, top, bottom.
         """
         left, right, top, bottom = cut
         across = waves(self.n_waves, np.array([left]), np.array([right]))
@@ -101,15 +101,15 @@ class Band:
         return self.choose(down[0] @ even @ across[0].T)
 
     def coefficients_of_ends(self, even: Floats, ends: Sequence[tuple[float, float]]) -> Floats:
-        """Coefficients under many cuts at once.
+        """Compute the coefficients under many cuts at once.
 
         Args:
-            even: See `even_contrast`, (N, S, S).
-            ends: What is cut off at both ends of a side, E times; every pair of columns goes with
-                every pair of rows.
+            even: Films from `even_contrast`, (N, S, S).
+            ends: E pairs of shares to cut off at both ends of a side; every pair of columns is
+                combined with every pair of rows.
 
         Returns:
-            float32 (N, E * E, F), the columns in the outer order.
+            float32 (N, E * E, F); the pairs of columns are the outer order.
         """
         begin, end = np.array(ends).T
         cosines = waves(self.n_waves, begin, end).reshape(-1, SIDE)  # (E * W, S)
@@ -120,41 +120,41 @@ class Band:
         return chosen.reshape(len(even), len(ends) ** 2, -1)
 
     def flip_signs(self, flip: int) -> Floats:
-        """What a flip does to the coefficients: float32 (F,) of +1 and -1."""
-        down, across = np.nonzero(_chosen(self))
+        """Return the factors by which a flip changes the coefficients: float32 (F,), +1 or -1."""
+        down, across = np.nonzero(_in_band(self))
         signs = (1 - 2 * (across % 2 * (flip & 1))) * (1 - 2 * (down % 2 * (flip >> 1)))
         return signs.astype(np.float32)
 
 
-SEARCH = Band(1.5, 6.0)
-"""Bears a crop that is off by a few per cent."""
-DECIDE = Band(1.5, 8.0)
-"""For films that were brought to cover each other."""
+SEARCH = WaveBand(1.5, 6.0)
+"""Band that tolerates an error of a few per cent in the crop."""
+DECIDE = WaveBand(1.5, 8.0)
+"""Band for films that are registered to each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where copies are near and strangers far: coefficients, whitened.
+    """Space of whitened coefficients, where copies are near and other films are far.
 
-    What differs much from film to film in general says little about two of them.
+    Whitening gives less weight to coefficients that vary much from film to film.
 
     Attributes:
-        mean: float32 (F,), of the films that it was made for.
-        whitening: float32 (F, F).
+        mean: Mean of the coefficients of the films it was fitted to, float32 (F,).
+        whitening: Whitening matrix, float32 (F, F).
     """
 
     mean: Floats
     whitening: Floats
 
     @classmethod
-    def of(cls, coefficients: Floats, band: Band) -> "Space":
-        """Fit to the coefficients of all films, (N, F); few films lean on a prior.
+    def of(cls, coefficients: Floats, band: WaveBand) -> "Space":
+        """Fit to the coefficients of all films, (N, F), with a prior that matters for few films.
 
-        The prior says that amplitudes fall with the frequency, as in nearly all pictures.
+        The prior is that amplitudes fall with the frequency, as in nearly all pictures.
         """
         mean = coefficients.mean(axis=0)
         around = (coefficients - mean).astype(np.float64)
-        prior = 1 / np.square(band.swings())
+        prior = 1 / np.square(band.cycles())
         power = float(np.square(around).sum()) / len(around) / float(prior.sum())
         covariance = around.T @ around + np.diag(_PRIOR_FILMS * max(power, 1e-6) * prior)
         values, vectors = np.linalg.eigh(covariance / (len(around) + _PRIOR_FILMS))
@@ -162,33 +162,33 @@ class Space:
         return cls(mean.astype(np.float32), whitening.astype(np.float32))
 
     def whiten(self, coefficients: Floats) -> Floats:
-        """Coefficients (..., F) -> (..., F)."""
+        """Whiten coefficients: (..., F) -> (..., F)."""
         return np.asarray((coefficients - self.mean) @ self.whitening, np.float32)
 
     def embed(self, coefficients: Floats) -> Floats:
-        """Unit vectors (..., F) whose dot product is the similarity of two films."""
+        """Return unit vectors (..., F) whose dot product is the similarity of two films."""
         return unit(self.whiten(coefficients))[0]
 
 
 def unit(vectors: Floats) -> tuple[Floats, Floats]:
-    """Vectors (..., F) at length 1, and their lengths (..., 1)."""
+    """Scale vectors (..., F) to length 1; return them and their lengths (..., 1)."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     length = np.maximum(length, 1e-9).astype(np.float32)
     return np.asarray(vectors / length, np.float32), length
 
 
 def waves(n_waves: int, begin: NDArray[np.float64], end: NDArray[np.float64]) -> Floats:
-    """Cosines over sides that are cut at both ends.
+    """Compute cosines over sides that are cut at both ends.
 
     Args:
-        n_waves: W.
-        begin: Shares that are cut off at the beginning, (P,).
-        end: The same at the end.
+        n_waves: Number of waves, W.
+        begin: Shares to cut off at the beginning, (P,).
+        end: Shares to cut off at the end, (P,).
 
     Returns:
         float32 (P, W, S).
     """
-    weight, along = _kept(begin, end)
+    weight, along = _weights_and_positions(begin, end)
     angle = np.pi * along[:, None] * np.arange(n_waves)[:, None]
     cosines: Floats = np.cos(angle.astype(np.float32)) * weight[:, None].astype(np.float32)
     return cosines
@@ -197,8 +197,8 @@ def waves(n_waves: int, begin: NDArray[np.float64], end: NDArray[np.float64]) ->
 def waves_with_slopes(
     n_waves: int, begin: NDArray[np.float64], end: NDArray[np.float64]
 ) -> tuple[Floats, Floats]:
-    """The same, and their derivatives by `begin` and by `end`, float32 (2, P, W, S)."""
-    weight, along = _kept(begin, end)
+    """Return `waves` and their derivatives by `begin` and `end`, float32 (2, P, W, S)."""
+    weight, along = _weights_and_positions(begin, end)
     number = np.arange(n_waves)[:, None]
     angle = (np.pi * along[:, None] * number).astype(np.float32)
     cosines = np.cos(angle) * weight[:, None].astype(np.float32)
@@ -208,10 +208,10 @@ def waves_with_slopes(
     return cosines, np.stack([slope * by.astype(np.float32) for by in (by_begin, by_end)])
 
 
-def _kept(
+def _weights_and_positions(
     begin: NDArray[np.float64], end: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights of the pixels of sides that are cut, and where they lie in what is left: (P, S)."""
+    """Weights of the pixels of cut sides, and their positions in the rest, both (P, S)."""
     edges = np.arange(SIDE + 1) / SIDE
     kept = (1 - begin - end)[:, None]
     low = np.maximum(edges[:-1], begin[:, None])
@@ -221,14 +221,14 @@ def _kept(
 
 
 @cache
-def _swings(band: Band) -> NDArray[np.float64]:
+def _cycles(band: WaveBand) -> NDArray[np.float64]:
     half = np.arange(band.n_waves) / 2
     return np.hypot(half[:, None], half)
 
 
 @cache
-def _chosen(band: Band) -> NDArray[np.bool_]:
-    return (_swings(band) >= band.lowest) & (_swings(band) <= band.highest)
+def _in_band(band: WaveBand) -> NDArray[np.bool_]:
+    return (_cycles(band) >= band.lowest) & (_cycles(band) <= band.highest)
 
 
 def _blurred(image: Floats, sigma: float) -> Floats:

@@ -1,7 +1,7 @@
-"""How much of a film is covered by lines of text: dates, names of days, captions.
+"""Share of an image that is covered by lines of text: dates, names of days, captions.
 
-A letter is a small patch of thin strokes that stands out from what lies around it; a line of text
-is three or more of them, equally tall, close to each other and level. A lone R or L is none.
+A letter is a small patch of thin strokes that contrasts with its surroundings; a line of text is
+three or more letters of equal height, close to each other and level. A single R or L is no line.
 """
 
 from typing import NamedTuple
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from balancer.data.io import Pixels
 
 _LONG_SIDE = 320
-_STANDS_OUT = 60
+_CONTRAST = 60
 _STROKE = 7
 _SMALLEST, _TALLEST = 4, 28
 _LEAST_LETTERS = 3
 _LEAST_SIDE = 96
-"""Smaller images cannot be read, by nobody."""
+"""Smallest side at which text can be read."""
 
 
 class _Box(NamedTuple):
@@ -29,7 +29,7 @@ class _Box(NamedTuple):
 
 
 def text_share(pixels: Pixels) -> float:
-    """Share of a film, uint8 (H, W), inside the boxes of its lines of text, in [0, 1]."""
+    """Return the share of an image, uint8 (H, W), inside its lines of text, in [0, 1]."""
     height, width = pixels.shape
     if min(height, width) < _LEAST_SIDE:
         return 0.0
@@ -41,15 +41,15 @@ def text_share(pixels: Pixels) -> float:
     covered = 0
     for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
         contrast = cv2.morphologyEx(pixels, kind, kernel)
-        _, stands_out = cv2.threshold(contrast, _STANDS_OUT, 1, cv2.THRESH_BINARY)
-        marks = np.asarray(stands_out, np.uint8)
+        _, strokes = cv2.threshold(contrast, _CONTRAST, 1, cv2.THRESH_BINARY)
+        marks = np.asarray(strokes, np.uint8)
         covered += sum(_area(line) for line in _lines(_letters(marks)))
     return covered / pixels.size
 
 
 def _letters(marks: NDArray[np.uint8]) -> list[_Box]:
-    """What could be letters, from left to right."""
-    # Contours cost a tenth of labelled components.
+    """Return the boxes of possible letters, from left to right."""
+    # Contours take a tenth of the time of labelled components.
     outlines, _ = cv2.findContours(marks, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     boxes = (_Box(*cv2.boundingRect(outline)) for outline in outlines)
     return sorted(box for box in boxes if _is_letter(marks, box))

@@ -1,10 +1,11 @@
-"""Does a film look like a frontal chest, upright and positive? A few correlations say so.
+"""Similarity of an image to an upright, positive, frontal chest, by a few correlations.
 
-What it is held against is drawn by a formula: two dark lungs, a bright spine that widens into a
-bright abdomen, dark beside the neck. `docs/audit.md` says how real films score.
+The reference is drawn by a formula: two dark lungs, a bright spine that widens into a bright
+abdomen, dark beside the neck. `docs/audit.md` shows the values of real radiographs.
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,28 +22,38 @@ _MIDDLES, _APART = np.arange(5, 10)[:, None], np.array([3, 4, 5])
 Grid = NDArray[np.float64]
 
 
-def looks(film: Pixels) -> tuple[float, float, float, float]:
-    """Hold a film, uint8 (H, W) without borders, against a drawing of a frontal chest.
+class Pose(NamedTuple):
+    """Similarity to a frontal chest.
 
-    Returns:
-        Correlations in [-1, 1]: with the drawing (a negative gives the reverse), with the drawing
-        upside down, and of the film with its own mirror image at the best axis near the middle;
-        and by how many standard deviations the middle is brighter than the darker half-width to
-        both of its sides, at the height of the lungs: from the side there is one dark field only.
+    Attributes:
+        frontal: Correlation with the drawing of a chest, in [-1, 1]; negative for a negative.
+        upside_down: Correlation with the drawing upside down, in [-1, 1].
+        symmetry: Correlation with the mirrored image, about the best axis near the middle.
+        two_lungs: Number of standard deviations by which the middle is brighter than the dark
+            fields on both sides, at the height of the lungs; a lateral has one dark field only.
     """
+
+    frontal: float
+    upside_down: float
+    symmetry: float
+    two_lungs: float
+
+
+def measure_pose(film: Pixels) -> Pose:
+    """Compare a film, uint8 (H, W) without borders, with a drawing of a frontal chest."""
     small = cv2.resize(film, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     grid = small.astype(np.float64)
     deviation = max(float(grid.std()), 1e-9)
-    # The drawings are of mean 0 and length 1, so that the mean of the film falls out.
+    # The drawings have mean 0 and length 1, so the mean of the film has no effect.
     frontal, upside_down = _drawings() @ grid.ravel() / (deviation * _SIDE)
-    return float(frontal), float(upside_down), _symmetry(grid), _ridge(grid) / deviation
+    return Pose(float(frontal), float(upside_down), _symmetry(grid), _ridge(grid) / deviation)
 
 
 def _symmetry(grid: Grid) -> float:
-    """Of the columns that have a mirror image, about each of the axes."""
+    """Best correlation over the axes, of the columns that have a mirror image."""
     inside, mirrored = _axes()
     numbers = inside.sum(axis=1) * _SIDE
-    products = (grid.T @ grid).ravel()  # of every column with every other
+    products = (grid.T @ grid).ravel()  # each column with each
     squared_mean = np.square(inside @ grid.sum(axis=0)) / numbers
     variance = inside @ products[:: _SIDE + 1] - squared_mean
     return float(((mirrored @ products - squared_mean) / np.maximum(variance, 1e-9)).max())
@@ -68,7 +79,7 @@ def _axes() -> tuple[Grid, Grid]:
 
 @cache
 def _drawings() -> Grid:
-    """Upright and upside down, float64 (2, S*S), of mean 0 and length 1."""
+    """Return the drawing upright and upside down, float64 (2, S*S), mean 0 and length 1."""
     drawn = _drawing()
     return np.stack([drawn.ravel(), drawn[::-1].ravel()])
 

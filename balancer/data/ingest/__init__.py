@@ -1,1 +1,1 @@
-"""Every file read once: in threads, in processes or on Spark, with the same result."""
+"""Reading of all files once, in threads, in processes or on Spark, with equal results."""

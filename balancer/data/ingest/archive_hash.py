@@ -1,4 +1,4 @@
-"""One hash of everything that an index depends on: names, bytes, and what archives tell."""
+"""Hash of everything in the archives that an index depends on: names, bytes and metadata."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,11 +11,14 @@ from balancer.manifest import fingerprint
 
 
 def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
-    """SHA-256 over what a scan found.
+    """Return one SHA-256 over a scan.
+
+    It covers the reasons of unusable files and the kinds of ignored ones too: another wording of
+    either makes existing indexes out of date.
 
     Args:
-        scan: Files, and what is known of them.
-        digests: Of every image of the scan: SHA-256 of its bytes, or why they cannot be read.
+        scan: Files and their metadata.
+        digests: For each image of the scan: SHA-256 of its bytes, or why they cannot be read.
     """
     parts = [
         f"{image.path}\0{image.label}\0{digest}"
@@ -29,7 +32,7 @@ def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
 
 
 def digests_of(roots: Roots, images: Sequence[FoundImage]) -> list[str]:
-    """Hash the bytes of files without decoding any."""
+    """Hash the bytes of files without decoding them."""
 
     def digest(image: FoundImage) -> str:
         try:

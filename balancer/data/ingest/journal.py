@@ -1,16 +1,16 @@
-"""What a pass over many files has finished, so that one that was killed goes on where it was.
+"""Journal of the finished chunks of a pass, so that a killed pass can be resumed.
 
-A line of JSON per finished chunk: its number, a key that holds the size and the times of its files,
-and what was seen. A torn last line is no line. Thumbnails lie in a file of rows beside it.
+Each finished chunk is a line of JSON: its number, a key made of the sizes and times of its files,
+and the results. An incomplete last line is ignored. Thumbnails are in a row file beside it.
 """
 
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from balancer.data.film.examine import Examined, Seen
+from balancer.data.film.examine import Examined, FileResult
 from balancer.data.film.facts import ImageFacts
 from balancer.data.io import Pixels
 from balancer.data.scan import Unusable
@@ -18,17 +18,33 @@ from balancer.data.scan import Unusable
 JOURNAL_NAME = "journal.jsonl"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
+Row = list[Any]
+"""JSON types of a `FileResult`; see `as_row`."""
+
+
+class JournalEntry(NamedTuple):
+    """Finished chunk.
+
+    Attributes:
+        chunk: Number of the chunk.
+        key: Hash of the sizes and times of its files.
+        rows: Results of its files.
+    """
+
+    chunk: int
+    key: str
+    rows: Sequence[Row]
+
 
 class Journal:
     """Finished chunks of one pass.
 
-    Pixels of finished chunks may still be on their way to the disk when a machine goes down, so
-    a journal counts only while the system that it was begun on runs; where a system does not tell
-    that, as on macOS, it never counts.
+    When a machine crashes, pixels of finished chunks may not be on the disk yet. So a journal is
+    valid only until the next boot, and never on systems without a boot id, such as macOS.
 
     Args:
-        path: The file.
-        settings: All that decides what is seen in a file, in words.
+        path: Path to the journal.
+        settings: Text of all settings that affect the results.
     """
 
     def __init__(self, path: Path, settings: str) -> None:
@@ -37,10 +53,10 @@ class Journal:
         self._head = json.dumps({"settings": settings, "boot": boot})
         self._resumable = bool(boot)
 
-    def read(self) -> Iterator[tuple[int, str, list[list[Any]]]]:
-        """Number, key and rows of finished chunks; none where the settings were others.
+    def read(self) -> Iterator[JournalEntry]:
+        """Yield the finished chunks; none if the settings differ.
 
-        What is torn is cut off, so that `add` can go on.
+        An incomplete end is cut off, so that `add` can append.
         """
         whole = 0
         if self._resumable and self._path.is_file():
@@ -58,43 +74,43 @@ class Journal:
             if not whole:
                 file.write(f"{self._head}\n".encode())
 
-    def add(self, chunk: int, key: str, rows: Sequence[list[Any]]) -> None:
-        """Note a finished chunk."""
+    def add(self, chunk: int, key: str, rows: Sequence[Row]) -> None:
+        """Append a finished chunk."""
         line = json.dumps([chunk, key, rows], separators=(",", ":"))
         with self._path.open("ab") as file:
             file.write(f"{line}\n".encode())
 
 
-def as_row(seen: Seen) -> list[Any]:
-    """JSON types of all but pixels and thumbnail."""
-    result = seen.result
-    if isinstance(result, Unusable):
-        return [seen.digest, result.path, result.label, result.reason]
-    values = {name: getattr(result, name) for name in _EXAMINED}
-    values["facts"] = [getattr(result.facts, name) for name in _FACTS]
-    return [seen.digest, values]
+def as_row(result: FileResult) -> Row:
+    """Return JSON types of everything but pixels and thumbnail."""
+    outcome = result.outcome
+    if isinstance(outcome, Unusable):
+        return [result.digest, outcome.path, outcome.label, outcome.reason]
+    values = {name: getattr(outcome, name) for name in _EXAMINED}
+    values["facts"] = [getattr(outcome.facts, name) for name in _FACTS]
+    return [result.digest, values]
 
 
-def from_row(row: list[Any], thumbnail: Pixels) -> Seen:
-    """Read back what `as_row` gave; the thumbnail is of no meaning for a file that is no image."""
+def from_row(row: Row, thumbnail: Pixels) -> FileResult:
+    """Rebuild a result from `as_row`; the thumbnail is ignored for an unusable file."""
     digest, *rest = row
     if len(rest) > 1:
-        return Seen(digest, Unusable(*rest))
+        return FileResult(digest, Unusable(*rest))
     values = dict(rest[0])
     values["facts"] = ImageFacts(*values["facts"])
     values["flags"] = tuple(values["flags"])
-    return Seen(digest, Examined(thumbnail=thumbnail, **values))
+    return FileResult(digest, Examined(thumbnail=thumbnail, **values))
 
 
 _FACTS = [field.name for field in dataclasses.fields(ImageFacts)]
 _EXAMINED = [field.name for field in dataclasses.fields(Examined) if field.name != "thumbnail"]
 
 
-def _entry(line: bytes) -> tuple[int, str, list[list[Any]]] | None:
+def _entry(line: bytes) -> JournalEntry | None:
     if not line.endswith(b"\n"):
         return None
     try:
         chunk, key, rows = json.loads(line)
     except (ValueError, TypeError):
         return None
-    return chunk, key, rows
+    return JournalEntry(chunk, key, rows)

@@ -1,7 +1,7 @@
-"""One pass over all files: read once, hashed, decoded, examined, and cached at the sizes wanted.
+"""One pass over all files: each is read once, hashed, decoded, examined and cached at all sizes.
 
-Memory does not grow with pixels: they go to files of rows in the order of the scan, and what is
-kept of an image is a thumbnail and a few numbers. A pass that was killed goes on where it was.
+Memory does not grow with the pixels: these go to row files in the order of the scan; only a
+thumbnail and a few numbers of each image stay in memory. A killed pass can be resumed.
 """
 
 import hashlib
@@ -9,17 +9,17 @@ import logging
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.data.cache import cache_key, cached_pixels
-from balancer.data.film.examine import THUMBNAIL, Examined, Seen, unusable_of, usable_of
+from balancer.data.film.examine import THUMBNAIL, Examined, FileResult, unusable_of, usable_of
 from balancer.data.ingest.journal import JOURNAL_NAME, Journal, as_row, from_row
-from balancer.data.ingest.look import Look
 from balancer.data.ingest.pool import run_bounded
-from balancer.data.ingest.rows import RowFile
+from balancer.data.ingest.reader import FileReader
+from balancer.data.ingest.row_file import RowFile
 from balancer.data.masks.of_index import LungMasks
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
@@ -30,37 +30,37 @@ from balancer.manifest import ImageRecord
 log = logging.getLogger(__name__)
 
 _CHUNK = 64
-_WORTH_TELLING = 500
+_WORTH_LOGGING = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a pass found.
+class PassResult:
+    """Results of a pass, each in the order of the scan.
 
     Attributes:
-        digests: Of every file, in the order of the scan: SHA-256, or why it could not be read.
-        results: Of every file, in the order of the scan.
-        squares: Side to pixels, uint8 (N, side, side) in the order of the scan; of a film that is
-            such a square itself, only those.
-        stored: Per file, the side that its own pixels have among those; 0: none.
-        directory: Where all that lies.
+        digests: SHA-256 of each file, or why it could not be read.
+        outcomes: Each file as a usable image, or why it is none.
+        squares: Side to pixels, uint8 (N, side, side). An image that already is such a square is
+            in the file of that side only.
+        stored: For each file, the side of `squares` that it has itself; 0: none.
+        directory: Folder of the row files.
     """
 
     digests: list[str]
-    results: list[Examined | Unusable] = field(repr=False)
+    outcomes: list[Examined | Unusable] = field(repr=False)
     squares: dict[int, RowFile] = field(repr=False)
     stored: list[int] = field(repr=False)
     directory: Path
 
     @property
     def images(self) -> list[Examined]:
-        """The usable files."""
-        return usable_of(self.results)
+        """Usable images."""
+        return usable_of(self.outcomes)
 
     @property
     def unusable(self) -> list[Unusable]:
-        """The others."""
-        return unusable_of(self.results)
+        """Unusable files."""
+        return unusable_of(self.outcomes)
 
     def keep_pixels(
         self,
@@ -69,22 +69,22 @@ class Looked:
         preprocessor: Preprocessor | None = None,
         masks: LungMasks | None = None,
     ) -> None:
-        """Leave the pixels of an index where `open_cache` finds them; ends the pass.
+        """Move the pixels of an index to the cache that `open_cache` reads; ends the pass.
 
         Args:
             index_dir: Folder of the index.
-            records: Its rows.
-            preprocessor: That of the pass.
-            masks: Of the lungs, of all records.
+            records: Rows of the index.
+            preprocessor: Preprocessing of the pass.
+            masks: Lung masks of all records.
         """
-        # From here on rows move, so that a journal would speak of others.
+        # Rows move from here on, so the journal becomes invalid.
         (self.directory / JOURNAL_NAME).unlink(missing_ok=True)
-        row_of = {result.path: row for row, result in enumerate(self.results)}
+        row_of = {outcome.path: row for row, outcome in enumerate(self.outcomes)}
         rows = [row_of[record.path] for record in records]
         sides = {self.stored[row] for row in rows}
-        # From one other side `open_cache` makes a size without any file.
+        # `open_cache` makes a size from one other side without reading any file.
         kept = [size for size in self.squares if len(sides) != 1 or sides & {0, size}]
-        for size in kept:  # all of them before any is closed up: they are made from one another
+        for size in kept:  # complete all before compacting any: they are made from each other
             self._complete(size, rows)
         place = index_dir / "cache"
         for size, pixels in self.squares.items():
@@ -105,10 +105,10 @@ class Looked:
 
 
 class Store:
-    """Files of rows that a pass fills.
+    """Row files that a pass fills.
 
     Args:
-        directory: Where they lie.
+        directory: Folder of the row files.
         sizes: Sides at which pixels are kept.
         n_images: Number of files of the scan.
     """
@@ -124,11 +124,11 @@ class Store:
 
     @property
     def is_new(self) -> bool:
-        """Whether a file was missing, so that no journal speaks of these."""
+        """Whether a file is new, so that an existing journal does not describe it."""
         return any(rows.is_new for rows in (self.thumbnails, *self.squares.values()))
 
     def close(self) -> None:
-        """Give the files back to the system."""
+        """Close all files."""
         for rows in (self.thumbnails, *self.squares.values()):
             rows.close()
 
@@ -142,115 +142,117 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    look: Look
+    reader: FileReader
     store: Store
 
-    def __call__(self, chunk: _Chunk) -> tuple[_Chunk, str, list[Seen]]:
-        key = _key(self.look, chunk)  # before the files are read: what changes meanwhile differs
-        seen = []
+    def __call__(self, chunk: _Chunk) -> tuple[_Chunk, str, list[FileResult]]:
+        key = _key(self.reader, chunk)  # before reading, so that a later change invalidates it
+        results = []
         for place, image in zip(chunk.places, chunk.images, strict=True):
-            one, squares = self.look.at(image)
-            if isinstance(one.result, Examined):
-                self.store.thumbnails.write(place, one.result.thumbnail)
+            result, squares = self.reader.read(image)
+            if isinstance(result.outcome, Examined):
+                self.store.thumbnails.write(place, result.outcome.thumbnail)
             for side, pixels in squares.items():
                 self.store.squares[side].write(place, pixels)
-            seen.append(one)
-        return chunk, key, seen
+            results.append(result)
+        return chunk, key, results
 
 
-def look_at_all(look: Look, images: Sequence[FoundImage], directory: Path) -> Looked:
-    """Look once at every file that no earlier, killed pass has finished.
+def read_all(reader: FileReader, images: Sequence[FoundImage], directory: Path) -> PassResult:
+    """Read every file that an earlier, killed pass did not finish.
 
     Args:
-        look: What is done with a file.
-        images: The files, in the order of the scan.
-        directory: Where rows and journal lie until `keep_pixels`; see `unfinished`.
+        reader: Reader of one file.
+        images: Files, in the order of the scan.
+        directory: Folder of row files and journal until `keep_pixels`; see `pass_folder`.
 
     Raises:
         IntegrityError: A lung mask has changed since it was chosen.
         OSError: The disk has no room for the pixels.
     """
-    store = Store(directory, look.sizes, len(images))
+    store = Store(directory, reader.sizes, len(images))
     if store.is_new:
         (directory / JOURNAL_NAME).unlink(missing_ok=True)
-    journal = Journal(directory / JOURNAL_NAME, f"{look.settings} {_CHUNK} {_names(images)}")
+    journal = Journal(directory / JOURNAL_NAME, f"{reader.settings} {_CHUNK} {_names(images)}")
     chunks = [
         _Chunk(number, range(start, start + len(part)), part)
         for number, start in enumerate(range(0, len(images), _CHUNK))
         if (part := images[start : start + _CHUNK])
     ]
-    seen = _finished(look, store, journal, chunks)
-    left = [chunk for chunk in chunks if chunk.places.start not in seen]
-    before, started = len(seen), time.monotonic()
+    results = _finished_results(reader, store, journal, chunks)
+    left = [chunk for chunk in chunks if chunk.places.start not in results]
+    before, started = len(results), time.monotonic()
     if before:
-        log.info("Going on: %d of %d images were read before.", before, len(images))
+        log.info("Resuming: %d of %d images are already read.", before, len(images))
     with progress(len(images), f"Reading {len(images)} images") as advance:
         advance(before)
-        for chunk, key, found in run_bounded(_Worker(look, store), left, len(images) - before):
-            seen |= dict(zip(chunk.places, found, strict=True))
+        for chunk, key, found in run_bounded(_Worker(reader, store), left, len(images) - before):
+            results |= dict(zip(chunk.places, found, strict=True))
             journal.add(chunk.number, key, [as_row(one) for one in found])
             advance(len(found))
     seconds = max(time.monotonic() - started, 1e-9)
-    if len(images) - before >= _WORTH_TELLING:
+    if len(images) - before >= _WORTH_LOGGING:
         rate = (len(images) - before) / seconds
         log.info("Read %d images in %.1f s, %.0f a second.", len(images) - before, seconds, rate)
-    return collected(look, store, seen)
+    return collect_results(reader, store, results)
 
 
-def collected(look: Look, store: Store, seen: dict[int, Seen]) -> Looked:
-    """What a pass found, in the order of the scan.
+def collect_results(
+    reader: FileReader, store: Store, results: Mapping[int, FileResult]
+) -> PassResult:
+    """Put the results of a pass into the order of the scan.
 
     Args:
-        look: How the files were looked at.
-        store: Its pixels.
-        seen: Place in the scan to what was found there.
+        reader: Reader that made them.
+        store: Pixels of the pass.
+        results: Position in the scan to result.
     """
     store.thumbnails.close()
-    in_order = [seen[place] for place in range(len(seen))]
-    return Looked(
+    in_order = [results[place] for place in range(len(results))]
+    return PassResult(
         [one.digest for one in in_order],
-        [one.result for one in in_order],
+        [one.outcome for one in in_order],
         store.squares,
-        [look.stored_side(one) for one in in_order],
+        [reader.stored_side(one) for one in in_order],
         store.directory,
     )
 
 
 @contextmanager
-def unfinished(directory: Path) -> Iterator[Path]:
-    """A folder for a pass, which only a pass that was stopped or killed leaves behind.
+def pass_folder(directory: Path) -> Iterator[Path]:
+    """Provide the folder of a pass; it stays only after a pass that was stopped or killed.
 
-    A fault of the data or the disk is no reason to go on where the pass was.
+    After a fault of the data or the disk, the next pass starts from the beginning.
     """
     try:
         yield directory
     except EnvironmentFault:
-        raise  # what was read is not at fault
-    except Exception:  # whatever it was, it is raised again; Ctrl-C and SIGTERM are none of these
+        raise  # the files already read are not at fault
+    except Exception:  # raised again below; Ctrl-C and SIGTERM are not an `Exception`
         shutil.rmtree(directory, ignore_errors=True)
         raise
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _finished(
-    look: Look, store: Store, journal: Journal, chunks: Sequence[_Chunk]
-) -> dict[int, Seen]:
-    seen: dict[int, Seen] = {}
+def _finished_results(
+    reader: FileReader, store: Store, journal: Journal, chunks: Sequence[_Chunk]
+) -> dict[int, FileResult]:
+    results: dict[int, FileResult] = {}
     for number, key, rows in journal.read():
         chunk = chunks[number]
-        if _key(look, chunk) == key:
+        if _key(reader, chunk) == key:
             for place, row in zip(chunk.places, rows, strict=True):
-                seen[place] = from_row(row, store.thumbnails.read(place))
-    return seen
+                results[place] = from_row(row, store.thumbnails.read(place))
+    return results
 
 
-def _key(look: Look, chunk: _Chunk) -> str:
-    times = [_times(look.roots.locate(image.path)) for image in chunk.images]
+def _key(reader: FileReader, chunk: _Chunk) -> str:
+    times = [_times(reader.roots.locate(image.path)) for image in chunk.images]
     return hashlib.sha256("\n".join(times).encode()).hexdigest()[:32]
 
 
 def _times(path: Path) -> str:
-    """Size and times of a file, or of the one that holds it."""
+    """Return size and times of a file, or of the archive file that holds it."""
     place = path
     while True:
         try:
@@ -262,7 +264,7 @@ def _times(path: Path) -> str:
             continue
         if not stat.S_ISREG(found.st_mode):
             return "missing"
-        # With the time of the last change of the entry: a tool that sets mtime leaves it.
+        # ctime too, because a tool that sets mtime does not change ctime back.
         return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 

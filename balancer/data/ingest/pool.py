@@ -1,4 +1,4 @@
-"""Work in all cores, in the order it was given, with a bounded part of it in memory."""
+"""Parallel work on all cores, in the given order, with a bounded number of items in memory."""
 
 import multiprocessing
 import os
@@ -17,27 +17,27 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 4
-"""Items per worker that are begun or wait to be collected."""
+"""Number of items per worker that are running or wait to be collected."""
 _WORTH_PROCESSES = 4_000
-"""Files from which on the start of processes, about a second, counts less than the interpreter
-lock, which keeps two threads from being more than 1.4 times as fast as one."""
+"""Number of files above which processes are worth their start, about a second: the interpreter
+lock limits two threads to 1.4 times the speed of one."""
 
 
 def run_bounded(
     function: Callable[[Item], Result], items: Iterable[Item], n_files: int
 ) -> Iterator[Result]:
-    """Apply a function to every item, in threads, or in processes where that is worth their start.
+    """Apply a function to every item, in threads, or in processes if there are many files.
 
     Args:
-        function: Called once per item; can be pickled.
-        items: The work; taken as it is needed.
-        n_files: Files behind all items.
+        function: Function of one item; must be picklable.
+        items: Items, taken as they are needed.
+        n_files: Number of files in all items.
 
     Yields:
         The results in the order of the items. The first exception stops the rest.
 
     Raises:
-        EnvironmentFault: The system ended a process.
+        EnvironmentFault: The system ended a worker process.
     """
     workers = cores()
     pool: Executor
@@ -59,15 +59,14 @@ def run_bounded(
     except BrokenProcessPool:
         raise EnvironmentFault(
             "Every worker process should live until the last file is read, but the system ended "
-            "one, mostly for lack of memory; free some and run the same command, which goes on "
-            "where it was."
+            "one, mostly for lack of memory; free some and run the same command again to resume."
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 _of_this_process: list[Callable[[Any], Any]] = []
-"""What is done with items, so that it does not travel with every one."""
+"""The function, sent once to each process rather than with every item."""
 
 
 def _start(function: Callable[[Any], Any]) -> None:
@@ -80,7 +79,7 @@ def _start(function: Callable[[Any], Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed leaves children that would wait for work for ever."""
+    """End this process with its parent; children of a killed parent would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

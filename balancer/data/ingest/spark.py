@@ -1,9 +1,8 @@
-"""The pass over all files on Spark: the same functions, on the executors of a cluster.
+"""The pass over all files on Spark: the same functions on the executors of a cluster.
 
-Files of a folder that every executor sees are read there by path. Those of a URL (object store,
-HDFS) come through Spark's `binaryFile` source. Either way a row per file comes back, with a
-thumbnail and the pixels of the sizes wanted, and the driver writes what the local pass would have
-written.
+If every executor can see the folder, it reads the files by path. Files at a URL (object store,
+HDFS) come through Spark's `binaryFile` source. Both ways return a row per file, with a thumbnail
+and the pixels at all sizes, and the driver writes the same files as the local pass.
 """
 
 import hashlib
@@ -14,14 +13,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from balancer.data.config import DataConfig
-from balancer.data.film.examine import Seen, look_at_bytes
+from balancer.data.film.examine import FileResult, examine_bytes
 from balancer.data.ingest.archive_hash import digests_of
-from balancer.data.ingest.look import Look
-from balancer.data.ingest.passes import Looked, Store, collected
-from balancer.data.ingest.spark_rows import as_batches, contents, one_row, relative, schema, stored
+from balancer.data.ingest.passes import PassResult, Store, collect_results
+from balancer.data.ingest.reader import FileReader
+from balancer.data.ingest.spark_rows import (
+    as_batches,
+    contents,
+    one_row,
+    relative,
+    schema,
+    unpack_row,
+)
 from balancer.data.ingest.spark_session import begin_session, one_sentence
 from balancer.data.ingest.urls import url_of
-from balancer.data.layouts.registry import read_archives
+from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
 from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan
 from balancer.data.threads import progress
@@ -33,16 +39,16 @@ if TYPE_CHECKING:
 
 _PER_PARTITION = 256
 _TABLE_BYTES = 64 * 2**20
-"""Largest file that is copied to the driver for a layout to read, such as metadata.csv."""
+"""Largest file that is copied to the driver for a layout, such as metadata.csv."""
 
 Batches = Iterator["pyarrow.RecordBatch"]
 
 
 class SparkEngine:
-    """Reads archives with Spark; a session is begun when it is first needed.
+    """Engine that reads archives with Spark; the session starts when it is first needed.
 
     Args:
-        master: Of Spark; None: all cores of this machine, or what `spark-submit` was given.
+        master: Spark master; None: all cores of this machine, or what `spark-submit` was given.
     """
 
     def __init__(self, master: str | None) -> None:
@@ -64,16 +70,16 @@ class SparkEngine:
 
     @property
     def session(self) -> "SparkSession":
-        """The running session, or a new one, which ends with the engine."""
+        """Running session, or a new one, which ends with the engine."""
         if self._session is None:
             self._session, self._is_own = begin_session(self._master)
         return self._session
 
     def scan(self, roots: Roots, config: DataConfig) -> Scan:
-        """List the files of the archives; those of a URL as an empty copy of its tree says.
+        """List the files of the archives; for a URL, from an empty copy of its tree.
 
         Raises:
-            ConfigurationError: Several archives, one of them at a URL.
+            ConfigurationError: There are several archives, one of them at a URL.
             DataError: See `read_archives`.
         """
         urls = [url for place in roots.archives.values() if (url := url_of(place))]
@@ -81,7 +87,7 @@ class SparkEngine:
             return read_archives(roots, config)
         if len(roots.archives) > 1:
             raise ConfigurationError(
-                f"--data wants one URL or several folders of this machine, not {roots}; prepare "
+                f"--data should be one URL or folders of this machine, not {roots}; prepare "
                 "the URL alone."
             )
         with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +101,7 @@ class SparkEngine:
                 raise type(error)(str(error).replace(str(tree), urls[0])) from None
 
     def digests(self, roots: Roots, images: Sequence[FoundImage]) -> list[str]:
-        """Hash the bytes of files without decoding any."""
+        """Hash the bytes of files without decoding them."""
         url = url_of(next(iter(roots.archives.values())))
         if not url:
             return digests_of(roots, images)
@@ -112,58 +118,60 @@ class SparkEngine:
         _refuse_unseen(url, images, digest_of)
         return [digest_of[image.path] for image in images]
 
-    def look(self, look: Look, images: Sequence[FoundImage], directory: Path) -> Looked:
-        """Look at every file on the executors, and write what they send."""
-        url = url_of(next(iter(look.roots.archives.values())))
-        store = Store(directory, look.sizes, len(images))
-        seen: dict[int, Seen] = {}
-        with one_sentence(url or str(look.roots)):
-            rows = self._look_at_url(look, images, url) if url else self._look_at(look, images)
-            # All executors work, and keep what they find; rows then come one partition at a time.
+    def read(self, reader: FileReader, images: Sequence[FoundImage], directory: Path) -> PassResult:
+        """Read every file on the executors, and write the results that they send."""
+        url = url_of(next(iter(reader.roots.archives.values())))
+        store = Store(directory, reader.sizes, len(images))
+        results: dict[int, FileResult] = {}
+        with one_sentence(url or str(reader.roots)):
+            rows = self._read_url(reader, images, url) if url else self._read_paths(reader, images)
+            # All executors work and keep their results; then rows come one partition at a time.
             from pyspark import StorageLevel
 
             rows = rows.persist(StorageLevel.DISK_ONLY)
             rows.count()
             with progress(len(images), f"Collecting {len(images)} images") as advance:
                 for row in rows.toLocalIterator(prefetchPartitions=True):
-                    seen[row["place"]] = stored(row.asDict(), store)
+                    results[row["place"]] = unpack_row(row.asDict(), store)
                     advance(1)
             rows.unpersist()
-        _refuse_unseen(url, images, {images[place].path: "" for place in seen})
-        return collected(look, store, seen)
+        _refuse_unseen(url, images, {images[place].path: "" for place in results})
+        return collect_results(reader, store, results)
 
-    def _look_at(self, look: Look, images: Sequence[FoundImage]) -> "DataFrame":
-        told = self.session.sparkContext.broadcast((look, list(images)))
+    def _read_paths(self, reader: FileReader, images: Sequence[FoundImage]) -> "DataFrame":
+        shared = self.session.sparkContext.broadcast((reader, list(images)))
 
-        def look_at_all(batches: Batches) -> Batches:
-            look, images = told.value
+        def read_all(batches: Batches) -> Batches:
+            reader, images = shared.value
             places = (place for batch in batches for place in batch.column("id").to_pylist())
-            yield from as_batches(((place, *look.at(images[place])) for place in places), look)
+            yield from as_batches(
+                ((place, *reader.read(images[place])) for place in places), reader
+            )
 
         parts = max(1, -(-len(images) // _PER_PARTITION))
         places = self.session.range(0, len(images), 1, parts)
-        return places.mapInArrow(look_at_all, schema(look.sizes))
+        return places.mapInArrow(read_all, schema(reader.sizes))
 
-    def _look_at_url(self, look: Look, images: Sequence[FoundImage], url: str) -> "DataFrame":
+    def _read_url(self, reader: FileReader, images: Sequence[FoundImage], url: str) -> "DataFrame":
         prefix = self._prefix(url)
-        told = self.session.sparkContext.broadcast(
-            (look, {image.path: (place, image) for place, image in enumerate(images)})
+        shared = self.session.sparkContext.broadcast(
+            (reader, {image.path: (place, image) for place, image in enumerate(images)})
         )
 
-        def look_at_all(batches: Batches) -> Batches:
-            look, places = told.value
+        def read_all(batches: Batches) -> Batches:
+            reader, places = shared.value
             known = (
                 (Path(path), content, *places[name])
                 for path, content in contents(batches)
                 if (name := relative(path, prefix)) in places
             )
-            looked = (
-                (place, *look.squares_of(look_at_bytes(content, path, image, look.config)))
+            results = (
+                (place, *reader.squares_of(examine_bytes(content, path, image, reader.config)))
                 for path, content, place, image in known
             )
-            yield from as_batches(looked, look)
+            yield from as_batches(results, reader)
 
-        return self._files(url, images).mapInArrow(look_at_all, schema(look.sizes))
+        return self._files(url, images).mapInArrow(read_all, schema(reader.sizes))
 
     def _files(self, url: str, images: Sequence[FoundImage]) -> "DataFrame":
         folders = sorted({image.path.rpartition("/")[0] for image in images})
@@ -173,7 +181,7 @@ class SparkEngine:
         )
 
     def _copy_tree(self, url: str, tree: Path) -> None:
-        """Make an empty file for every image, and copy tables, so that any layout can be read."""
+        """Make an empty file for every image, and copy tables, so that layouts can be read."""
         prefix = self._prefix(url)
         files = self.session.read.format("binaryFile").option("recursiveFileLookup", "true")
         listed = files.load(_escaped(url)).select("path", "length").toArrow().to_pydict()
@@ -189,7 +197,7 @@ class SparkEngine:
                 (tree / relative(row["path"], prefix)).write_bytes(bytes(row["content"]))
 
     def _prefix(self, url: str) -> str:
-        """The URL as Spark writes it before the paths of files."""
+        """Return the URL in the form that Spark puts before the paths of files."""
         jvm: Any = self.session.sparkContext._jvm
         hadoop: Any = self.session.sparkContext._jsc
         path = jvm.org.apache.hadoop.fs.Path(url)
@@ -198,7 +206,7 @@ class SparkEngine:
 
 
 def _escaped(url: str) -> str:
-    """Characters that Hadoop would take for a pattern."""
+    """Escape characters that Hadoop would read as a pattern."""
     return "".join(f"\\{char}" if char in "*?[]{}\\" else char for char in url)
 
 

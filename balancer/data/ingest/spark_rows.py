@@ -1,4 +1,4 @@
-"""What travels between the executors and the driver of Spark, as Arrow."""
+"""Rows that Spark's executors and driver exchange, as Arrow."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,62 +7,62 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from balancer.data.film.examine import Examined, Seen
+from balancer.data.film.examine import Examined, FileResult
 from balancer.data.ingest.journal import as_row, from_row
-from balancer.data.ingest.look import Look
 from balancer.data.ingest.passes import Store
+from balancer.data.ingest.reader import FileReader
 from balancer.data.io import Pixels
 
 if TYPE_CHECKING:
     import pyarrow
 
 _PER_BATCH = 32
-"""Rows that an executor holds before it sends them."""
+"""Number of rows that an executor collects before it sends them."""
 
 
 def schema(sizes: Sequence[int]) -> str:
-    """Columns of a row per file: its place in the scan, what was seen, thumbnail and pixels."""
+    """Return the columns of a row: position in the scan, result, thumbnail and pixels."""
     columns = "".join(f", pixels_{size} binary" for size in sizes)
     return f"place long, row string, thumbnail binary{columns}"
 
 
 def as_batches(
-    looked: Iterable[tuple[int, Seen, Mapping[int, Pixels]]], look: Look
+    results: Iterable[tuple[int, FileResult, Mapping[int, Pixels]]], reader: FileReader
 ) -> Iterator["pyarrow.RecordBatch"]:
-    """Pack what an executor saw.
+    """Pack the results of an executor.
 
     Args:
-        looked: Place in the scan, what was seen there, and pixels by side.
-        look: How it was looked at.
+        results: Position in the scan, result, and pixels by side.
+        reader: Reader that made them.
     """
     import pyarrow
 
-    rows = (_packed(place, seen, squares, look.sizes) for place, seen, squares in looked)
+    rows = (_packed(place, result, squares, reader.sizes) for place, result, squares in results)
     while part := list(islice(rows, _PER_BATCH)):
         yield pyarrow.RecordBatch.from_pylist(part)
 
 
 def one_row(**values: str) -> "pyarrow.RecordBatch":
-    """A row of text."""
+    """Make a row of text."""
     import pyarrow
 
     return pyarrow.RecordBatch.from_pylist([values])
 
 
 def contents(batches: Iterable["pyarrow.RecordBatch"]) -> Iterator[tuple[str, bytes]]:
-    """Path and bytes of every file of a `binaryFile` source, one in memory at a time."""
+    """Yield path and bytes of each file of a `binaryFile` source, one in memory at a time."""
     for batch in batches:
         for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
             yield path.as_py(), content.as_py()
 
 
 def relative(path: str, prefix: str) -> str:
-    """A path of Spark as those of a scan are: from the folder of the archive on."""
+    """Make a path from Spark relative to the folder of the archive, as in a scan."""
     return path.removeprefix(prefix).lstrip("/")
 
 
-def stored(row: Mapping[str, Any], store: Store) -> Seen:
-    """Unpack a row and put its thumbnail and pixels where the local pass puts them."""
+def unpack_row(row: Mapping[str, Any], store: Store) -> FileResult:
+    """Unpack a row and write its pixels where the local pass writes them."""
     place, thumbnail = row["place"], np.frombuffer(row["thumbnail"], np.uint8)
     if len(thumbnail):
         thumbnail = thumbnail.reshape(store.thumbnails.shape)
@@ -72,13 +72,13 @@ def stored(row: Mapping[str, Any], store: Store) -> Seen:
 
 
 def _packed(
-    place: int, seen: Seen, squares: Mapping[int, Pixels], sizes: Sequence[int]
+    place: int, result: FileResult, squares: Mapping[int, Pixels], sizes: Sequence[int]
 ) -> dict[str, Any]:
-    result = seen.result
+    outcome = result.outcome
     pixels = [squares[size].tobytes() if size in squares else b"" for size in sizes]
     return {
         "place": place,
-        "row": json.dumps(as_row(seen)),
-        "thumbnail": result.thumbnail.tobytes() if isinstance(result, Examined) else b"",
+        "row": json.dumps(as_row(result)),
+        "thumbnail": outcome.thumbnail.tobytes() if isinstance(outcome, Examined) else b"",
         **{f"pixels_{size}": one for size, one in zip(sizes, pixels, strict=True)},
     }

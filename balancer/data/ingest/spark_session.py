@@ -1,4 +1,4 @@
-"""The session of Spark: begun with what a pass over files wants, ended with one sentence."""
+"""Spark session with the settings for a pass over files; its faults become one sentence."""
 
 import os
 import shutil
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _PER_BATCH = 32
-"""Files whose bytes are in memory of a Python worker at a time."""
+"""Number of files whose bytes a Python worker holds at a time."""
 _OPEN_COST = 64 * 2**10
-"""Bytes that opening a file counts for; films are small, and the default makes a task of 30."""
+"""Cost of opening a file, in bytes; images are small, and the default puts only 30 in a task."""
 
 
 def begin_session(master: str | None) -> tuple["SparkSession", bool]:
-    """The session that runs, or a new one.
+    """Return the running session, or start a new one.
 
     Args:
-        master: Such as `local[4]` or `spark://host:7077`; None: all cores of this machine, or what
-            `spark-submit` was given.
+        master: Spark master, such as `local[4]` or `spark://host:7077`; None: all cores of this
+            machine, or what `spark-submit` was given.
 
     Returns:
         The session, and whether it is new.
@@ -36,18 +36,18 @@ def begin_session(master: str | None) -> tuple["SparkSession", bool]:
         from pyspark.sql import SparkSession
     except ImportError:
         raise EnvironmentFault(
-            "--engine spark wants the package pyspark, which is not installed; "
+            "--engine spark needs the package pyspark, which is not installed; "
             "`pip install 'balancer[spark]'`."
         ) from None
     if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
         raise EnvironmentFault(
-            "--engine spark wants Java 17 or later, but there is no `java` here; install it, or "
+            "--engine spark needs Java 17 or later, but there is no `java` here; install it, or "
             "set JAVA_HOME."
         )
     running = SparkSession.getActiveSession()
     if running is not None:
         return running, False
-    # Else its workers are whatever `python3` is on the path.
+    # Otherwise its workers run the first `python3` on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = (
         SparkSession.builder.appName("balancer prepare")
@@ -70,27 +70,27 @@ def begin_session(master: str | None) -> tuple["SparkSession", bool]:
 
 @contextmanager
 def one_sentence(what: str) -> Iterator[None]:
-    """Tell a fault of Spark, whose traces fill screens, in a sentence.
+    """Turn a fault of Spark, with its long traces, into a sentence.
 
     Args:
-        what: Was asked of Spark.
+        what: Archive or master that Spark works on.
 
     Raises:
-        EnvironmentFault: In place of whatever Spark raised.
+        EnvironmentFault: Spark raised an exception.
     """
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         with warnings.catch_warnings():
-            # Of pandas, which nothing here uses: rows travel as Arrow.
+            # The warning is about pandas, which is not used here: rows are Arrow.
             warnings.filterwarnings("ignore", "PySpark does not yet fully support", FutureWarning)
             yield
     except (PySparkException, Py4JError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # The last line of a Python trace says what happened; a Java trace begins with it.
+        # The reason is in the last line of a Python trace, in the first of a Java trace.
         raised = [line for line in lines if line.startswith("balancer.errors.")]
-        told = sentence_of(Exception((raised or lines or [type(error).__name__])[0]))[:300]
+        reason = sentence_of(Exception((raised or lines or [type(error).__name__])[0]))[:300]
         raise EnvironmentFault(
-            f"Spark should have worked on {what}, but: {told}; mend that, or use --engine local."
+            f"Spark should have worked on {what}, but: {reason}; fix that, or use --engine local."
         ) from error

@@ -1,14 +1,17 @@
-"""Archives that lie at a URL, such as an object store; a configuration holds them as paths."""
+"""URLs of archives, such as in an object store, which a configuration stores as paths.
+
+Small, but needed by the settings, the command line and both engines.
+"""
 
 import re
 from pathlib import Path
 
-# pathlib makes one slash of two. A letter alone would be a drive of Windows.
+# pathlib turns `//` into `/`. A single letter would be a Windows drive.
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def url_of(place: Path) -> str:
-    """The URL that a path was made from; empty where it is a plain path."""
+    """Return the URL that a path was made from; empty for a plain path."""
     found = _URL.fullmatch(str(place))
     if found is None:
         return ""
@@ -17,9 +20,9 @@ def url_of(place: Path) -> str:
 
 
 def resolved(place: Path) -> Path:
-    """The absolute path of a place on this machine; a URL of another stays what it is.
+    """Return the absolute path of a local folder or file; a remote URL stays unchanged.
 
-    `file:///folder` is the folder.
+    `file:///folder` becomes the folder.
     """
     url = url_of(place)
     if url.startswith("file:///"):

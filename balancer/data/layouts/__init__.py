@@ -1,1 +1,1 @@
-"""Readers of the public archives, one module per layout; `registry` knows them all."""
+"""Readers of image archives, one module per layout; `recognition` lists them all."""

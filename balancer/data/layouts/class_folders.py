@@ -1,4 +1,4 @@
-"""A folder per class, with an optional `metadata.csv`: the plainest archive."""
+"""A folder per class, with an optional `metadata.csv`: the simplest archive."""
 
 import re
 from collections import defaultdict
@@ -27,7 +27,7 @@ _DARKCOVID = ({"covid-19", "no_findings"}, {"covid-19", "no_findings", "pneumoni
 
 
 def recognise(place: Path) -> str:
-    """Name the class folders: one holds images, and not all have names of parts of an archive."""
+    """Name the class folders, if one holds images and not all are just parts of an archive."""
     names = class_folder_names(place)
     if {name.lower() for name in names} <= _PARTS:
         return ""
@@ -38,7 +38,7 @@ def recognise(place: Path) -> str:
 
 
 def read(place: Path) -> Scan:
-    """List the images of all class folders, with what `metadata.csv` knows of them.
+    """List the images of all class folders, with their rows of `metadata.csv`.
 
     Raises:
         DataError: A folder or the table cannot be used.
@@ -53,12 +53,12 @@ def read(place: Path) -> Scan:
 
 
 def count(place: Path) -> int:
-    """Number of folders that hold images, and so could be classes."""
+    """Count the folders that hold images, and so could be classes."""
     return sum(_holds_images(place / name) for name in class_folder_names(place))
 
 
 def why_not(place: Path) -> str:
-    """What keeps a folder from being listed by classes, as an error; empty where nothing does."""
+    """Return the error that prevents a listing by class folders; empty if there is none."""
     if not place.is_dir():
         return ""
     try:
@@ -76,7 +76,7 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _take_patients_from_names(scan: Scan) -> None:
-    """`00001234_005.png` is image 5 of patient 1234 of NIH, where a class is of nothing else."""
+    """Read `00001234_005.png` as image 5 of NIH patient 1234, in classes of such names only."""
     names: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path, label in scan.files():
         match = _NIH_NAME.match(PurePosixPath(path).stem)
@@ -94,7 +94,7 @@ LAYOUT = Layout(
     marks="folders of PNG or JPEG files",
     recognise=recognise,
     read=read,
-    notes="names such as 00001234_005.png tell the patient where a class has no others",
+    notes="names such as 00001234_005.png give the patient if a class has no other names",
 )
 
 
@@ -114,7 +114,7 @@ DARKCOVIDNET = Layout(
     citation=(
         "Ozturk et al. 2020, Comput. Biol. Med. 121:103792, doi:10.1016/j.compbiomed.2020.103792"
     ),
-    licence="none stated; the images are of Cohen's collection and of NIH ChestX-ray8",
+    licence="none stated; the images are from Cohen's collection and NIH ChestX-ray8",
     url="https://github.com/muhammedtalo/COVID-19",
-    notes="NIH file names tell patients of two classes; those of Covid-19 need Cohen's table",
+    notes="NIH file names give the patients of two classes; those of Covid-19 need Cohen's table",
 )

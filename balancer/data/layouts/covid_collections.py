@@ -1,4 +1,4 @@
-"""Cohen's collection and the two in its form, Actualmed and Figure 1: a `metadata.csv` each."""
+"""Cohen's collection and two of the same form, Actualmed and Figure 1: a `metadata.csv` each."""
 
 import re
 from collections import Counter
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.listed import ListedImage, scan_listed
-from balancer.data.layouts.tables import TableRow, columns_of, read_csv
+from balancer.data.layouts.match_rows import TableImage, scan_table
+from balancer.data.layouts.table_rows import TableRow, columns_of, read_csv
 from balancer.data.metadata import ImageMetadata
 from balancer.data.scan import METADATA_NAME, Scan, member
 
@@ -21,7 +21,7 @@ SEVERAL = ", "
 
 
 def leaf(finding: str) -> str:
-    """The last step of a hierarchy of findings.
+    """Return the last level of a hierarchy of findings.
 
     >>> leaf("Pneumonia/Viral/COVID-19")
     'COVID-19'
@@ -30,9 +30,9 @@ def leaf(finding: str) -> str:
 
 
 def one_person(patient: str) -> str:
-    """Patients 3a and 3b as one: in these tables letters part the films or cases of a report.
+    """Return patients 3a and 3b as one: in these tables, letters separate the films of a report.
 
-    Whether two letters are two people is not told everywhere; together they cannot leak.
+    Not every table says whether two letters are two people; joined, they cannot leak.
 
     >>> one_person("COVID-00003b")
     'COVID-00003'
@@ -55,7 +55,7 @@ def _read_cohen(place: Path) -> Scan:
         _image(row, row["filename"], (row["folder"] or "images", "images", ""))
         for row in _radiographs(rows, ignored)
     ]
-    return scan_listed(ArchiveFiles(place), images, ignored)
+    return scan_table(ArchiveFiles(place), images, ignored)
 
 
 def _recognise_actualmed(place: Path) -> str:
@@ -73,7 +73,7 @@ def _read_actualmed(place: Path) -> Scan:
     )
     ignored: Counter[str] = Counter()
     images = [_image(row, row["imagename"], ("images", "")) for row in _radiographs(rows, ignored)]
-    return scan_listed(ArchiveFiles(place), images, ignored)
+    return scan_table(ArchiveFiles(place), images, ignored)
 
 
 def _recognise_figure1(place: Path) -> str:
@@ -92,11 +92,11 @@ def _read_figure1(place: Path) -> Scan:
         _image(row, row["patientid"], ("images", ""), _ANY_SUFFIX[1:])
         for row in _radiographs(rows, ignored)
     ]
-    return scan_listed(ArchiveFiles(place), images, ignored)
+    return scan_table(ArchiveFiles(place), images, ignored)
 
 
 def _radiographs(rows: list[TableRow], ignored: Counter[str]) -> Iterator[TableRow]:
-    """Rows of X-rays with a finding; the oldest tables write CT into the column of views."""
+    """Yield rows of X-rays with a finding; the oldest tables have CT in the column of views."""
     for row in rows:
         modality = row["modality"].lower()
         if modality not in _XRAY or (not modality and row["view"].lower() == "ct"):
@@ -109,8 +109,8 @@ def _radiographs(rows: list[TableRow], ignored: Counter[str]) -> Iterator[TableR
 
 def _image(
     row: TableRow, written: str, folders: tuple[str, ...], suffixes: tuple[str, ...] = ("",)
-) -> ListedImage:
-    return ListedImage(
+) -> TableImage:
+    return TableImage(
         where=row.where,
         written=written,
         label=leaf(row["finding"]),
@@ -144,7 +144,7 @@ ACTUALMED = Layout(
     citation="Chung 2020, Actualmed COVID-19 Chest X-ray Dataset Initiative (GitHub)",
     licence="for research only, by its README; no licence file",
     url="https://github.com/agchung/Actualmed-COVID-chestxray-dataset",
-    notes="the view alone tells 80 % of the labels; inconclusive films have no finding",
+    notes="the view alone gives 80 % of the labels; inconclusive images have no finding",
 )
 FIGURE1 = Layout(
     name="figure1",
@@ -157,5 +157,5 @@ FIGURE1 = Layout(
     citation="Chung 2020, Figure 1 COVID-19 Chest X-ray Dataset Initiative (GitHub)",
     licence="for research only, by its README; no licence file",
     url="https://github.com/agchung/Figure1-COVID-chestxray-dataset",
-    notes="ids that differ by a final letter are films of one person",
+    notes="ids that differ by a final letter are one person",
 )

@@ -7,13 +7,13 @@ from pathlib import Path
 from balancer.data.layouts.covid_collections import one_person
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.listed import ListedImage, scan_listed
+from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.metadata import ImageMetadata
 from balancer.data.scan import Scan, member
 from balancer.errors import DataError
 
 CLASSES = ("normal", "pneumonia", "covid-19", "positive", "negative", "viral", "bacteria")
-"""In the lists of all releases, in lower case."""
+"""Labels in the lists of all releases, in lower case."""
 _LISTS = ("train", "val", "test")
 _FOLDERS = ("", "data", "images")
 _LETTERED = ("cohen", "fig1")
@@ -21,22 +21,22 @@ _LETTERED = ("cohen", "fig1")
 
 
 def recognise(place: Path) -> str:
-    """Name the lists."""
+    """Name the text lists."""
     lists = _lists(place)
     return f"the lists {', '.join(path.name for path in lists)}" if lists else ""
 
 
 def read(place: Path) -> Scan:
-    """Everything that the lists name, whichever of them does.
+    """Read all images of all lists.
 
-    The division into train, val and test is the authors', not the one of this index.
+    The authors' division into train, val and test is not used for this index.
 
     Raises:
         DataError: A line does not fit, or two lists give an image different classes.
     """
     files = ArchiveFiles(place)
     rows = [row for path in _lists(place) for row in _read_list(path, files)]
-    return scan_listed(files, rows, Counter())
+    return scan_table(files, rows, Counter())
 
 
 def _lists(place: Path) -> list[Path]:
@@ -63,7 +63,7 @@ def _begins_as_list(path: Path) -> bool:
     return len(words) >= 3 and (words[-1] in CLASSES or words[-2] in CLASSES)
 
 
-def _read_list(path: Path, files: ArchiveFiles) -> Iterator[ListedImage]:
+def _read_list(path: Path, files: ArchiveFiles) -> Iterator[TableImage]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -82,12 +82,12 @@ def _read_list(path: Path, files: ArchiveFiles) -> Iterator[ListedImage]:
         place = next((at for at in (-1, -2) if words[at:] and _is_class(words, at)), None)
         if place is None or len(words) + place < 2:
             raise DataError(
-                f"{path}, row {number}, should tell patient, file, class and perhaps source, such "
-                f"as '3 film.png pneumonia cohen', but is {line.strip()!r:.80}; mend the row."
+                f"{path}, row {number}, should have patient, file, class and perhaps source, such "
+                f"as '3 film.png pneumonia cohen', but is {line.strip()!r:.80}; correct the row."
             )
         source = words[-1] if place == -2 else ""
         patient, written = _part(words[:place], files, folders)
-        yield ListedImage(
+        yield TableImage(
             where=where,
             written=written,
             label=words[place],
@@ -101,7 +101,7 @@ def _is_class(words: list[str], place: int) -> bool:
 
 
 def _part(words: list[str], files: ArchiveFiles, folders: tuple[str, ...]) -> tuple[str, str]:
-    """Patient and file: either may hold spaces, so the archive is asked which file there is."""
+    """Separate patient and file by an existing file name, because both may hold spaces."""
     for start in range(len(words) - 1, 0, -1):
         written = " ".join(words[start:])
         try:
@@ -113,7 +113,7 @@ def _part(words: list[str], files: ArchiveFiles, folders: tuple[str, ...]) -> tu
 
 
 def _patient(patient: str, source: str) -> str:
-    """Sources number their patients independently of each other."""
+    """Make a patient unique, because each source numbers its own."""
     if source in _LETTERED:
         patient = one_person(patient)
     return f"{source}-{patient}" if source else patient
@@ -128,6 +128,6 @@ LAYOUT = Layout(
     citation="Wang, Lin & Wong 2020, Sci. Rep. 10:19549, doi:10.1038/s41598-020-76550-z",
     licence="as stated on its Kaggle page; the images keep the terms of their sources",
     url="https://www.kaggle.com/datasets/andyczhao/covidx-cxr2",
-    notes="its own train and test lists are joined: they share no index with this one; "
+    notes="its own train and test lists are joined and divided anew; "
     "give lists of one release and one labelling (A or B)",
 )

@@ -17,15 +17,15 @@ from balancer.data.scan import (
     scan_folder,
 )
 
-_LOOKED_AT = 200
-"""Files of a class folder that decide what it holds."""
+_PROBED = 200
+"""Number of files of a class folder that are probed for DICOM."""
 
 
 def recognise(place: Path) -> str:
     """Name the first DICOM file, if no class folder holds other images."""
     first = ""
     for name in class_folder_names(place):
-        for entry in _files(place / name)[:_LOOKED_AT]:
+        for entry in _files(place / name)[:_PROBED]:
             if named_like_image(entry):
                 return ""
             if not first and is_dicom_entry(entry):
@@ -34,7 +34,7 @@ def recognise(place: Path) -> str:
 
 
 def read(place: Path) -> Scan:
-    """All DICOM files below the class folders; patients from `metadata.csv`, else from their tags.
+    """Read all DICOM files below the class folders; patients from `metadata.csv` or the tags.
 
     Raises:
         DataError: A folder or the table cannot be used.
@@ -48,13 +48,14 @@ def read(place: Path) -> Scan:
 
 
 def note_headers(place: Path, scan: Scan, paths: Sequence[str], *, patients: bool) -> None:
-    """Add what the tags of DICOM files tell where no table does.
+    """Fill gaps in the metadata from the tags of DICOM files.
 
     Args:
-        place: Where the paths start.
-        scan: Its metadata is filled.
-        paths: Of the DICOM files.
-        patients: Whether the tag PatientID names one; an id that all files share is a placeholder.
+        place: Folder of the archive.
+        scan: Scan whose metadata is filled.
+        paths: Paths to the DICOM files, relative to `place`.
+        patients: Read patients from the tag PatientID; an id that all files share is a
+            placeholder.
     """
     headers = read_headers([place / path for path in paths])
     take = patients and len({header.patient for header in headers} - {""}) > 1
@@ -68,11 +69,11 @@ def note_headers(place: Path, scan: Scan, paths: Sequence[str], *, patients: boo
 
 
 def is_dicom_entry(entry: os.DirEntry[str]) -> bool:
-    """Whether a file is DICOM: by its name, or by its content where the name says nothing."""
+    """Decide whether a file is DICOM by its name, or by its content if the name is no help."""
     suffix = Path(entry.name).suffix.lower()
     if suffix in DICOM_SUFFIXES:
         return True
-    # Devices name files IM0001 or by a UID, whose last number looks like a suffix.
+    # Devices name files IM0001 or by a UID, which ends in a number like a suffix.
     if suffix and not suffix[1:].isdigit():
         return False
     try:
@@ -83,7 +84,7 @@ def is_dicom_entry(entry: os.DirEntry[str]) -> bool:
 
 
 def _files(folder: Path) -> list[os.DirEntry[str]]:
-    """Files of a folder, or of the first folder inside it that has any."""
+    """List the files of a folder, or of its first folder, and so on down, that has any."""
     for _ in range(8):
         found = [entry for entry in entries(folder) if not entry.name.startswith(".")]
         files = [entry for entry in found if entry.is_file()]
@@ -100,5 +101,5 @@ LAYOUT = Layout(
     marks="DICOM files in class folders, and no PNG or JPEG",
     recognise=recognise,
     read=read,
-    notes="needs the extra [dicom]; no text of a tag is kept, patients only as hashes",
+    notes="needs the extra [dicom]; no text of a tag is stored, patients only as hashes",
 )

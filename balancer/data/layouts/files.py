@@ -1,4 +1,4 @@
-"""The files of an archive, found once, and the ways in which tables name them."""
+"""The files of an archive, listed once, and how tables name them."""
 
 import os
 import re
@@ -24,12 +24,12 @@ class OutsideError(ValueError):
 
 
 class ArchiveFiles:
-    """All files below a folder; links are taken only where they stay inside.
+    """All files below a folder; a link is followed only if it stays inside.
 
     Attributes:
         root: The folder.
         paths: Relative POSIX paths of the files, sorted.
-        strange: Path of a link that cannot be followed to why not.
+        strange: Path of each link that cannot be followed, with the reason.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,15 +44,18 @@ class ArchiveFiles:
     def find(
         self, written: str, *, folders: Sequence[str] = ("",), suffixes: Sequence[str] = ("",)
     ) -> str | None:
-        """The file that a table means: as written, else in another case, slash or Unicode form.
+        """Find the file that a table names, as written or in another case, slash or Unicode form.
 
         Args:
-            written: Path or name.
-            folders: Where it may lie, in order.
-            suffixes: What may be missing at its end, in order.
+            written: Path or name of the file.
+            folders: Folders that may hold it, in order.
+            suffixes: Suffixes that the name may lack, in order.
+
+        Returns:
+            Its path; None if there is no such file.
 
         Raises:
-            OutsideError: It leads out of the archive.
+            OutsideError: The path leads out of the archive.
         """
         plain = self.plain(written)
         names = [plain + suffix for suffix in suffixes]
@@ -66,10 +69,10 @@ class ArchiveFiles:
         return None
 
     def plain(self, written: str) -> str:
-        """A path as written, in POSIX form and relative to the archive.
+        """Convert a path to POSIX form, relative to the archive.
 
         Raises:
-            OutsideError: It leads out of the archive.
+            OutsideError: The path leads out of the archive.
         """
         text = written.strip()
         if text not in self._exact:
@@ -85,7 +88,7 @@ class ArchiveFiles:
         return "/".join(parts)
 
     def images(self, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
-        """Files named like images, outside folders of masks."""
+        """List files that are named like images and are not in a folder of masks."""
         return [
             path
             for path in self.paths

@@ -33,10 +33,10 @@ def recognise(place: Path) -> str:
 
 
 def read(place: Path) -> Scan:
-    """Every row of every part; the division into parts is MedMNIST's, not the one of this index.
+    """Read all rows of all parts; MedMNIST's division into parts is not used for this index.
 
     Raises:
-        DataError: There is not exactly one file, or an array is none of images or labels.
+        DataError: There is not exactly one file, or an array does not hold images or labels.
     """
     files = _files(place)
     if len(files) != 1:
@@ -66,7 +66,7 @@ def read(place: Path) -> Scan:
 
 
 def why_not(place: Path) -> str:
-    """What is wrong with the `.npz` file of a place, as an error; empty where it has none."""
+    """Return the error of an `.npz` file that is not MedMNIST's; empty if there is none."""
     files = [place] if place.is_file() else sorted(place.glob("*" + SUFFIX))
     for file in files:
         if file.suffix.lower() == SUFFIX and not _parts(file):
@@ -99,7 +99,7 @@ def _refuse_half_parts(file: Path) -> None:
         if (images in names) != (labels in names):
             there, missing = (images, labels) if images in names else (labels, images)
             raise DataError(
-                f"{file} should have {missing} beside {there}, but has not; download it again."
+                f"{file} should have {missing} beside {there}, but lacks it; download it again."
             )
 
 
@@ -115,8 +115,8 @@ def _labels(file: Path, part: str) -> list[str]:
     whole = labels.dtype.kind in "biuf" and (labels >= 0).all() and (labels % 1 == 0).all()
     if not whole or (labels.shape[1] > 1 and (labels > 1).any()):
         raise ValueError(
-            f"its {part}_labels are not all numbers of classes (0, 1 and so on), or 0 and 1 where "
-            "an image has several"
+            f"its {part}_labels are not all class numbers (0, 1 and so on), or 0 and 1 for images "
+            "with several labels"
         )
     names = _NAMES.get(file.stem.lower().replace("-", "_").partition("_")[0], ())
     if labels.shape[1] == 1:
@@ -133,7 +133,7 @@ def _name(names: tuple[str, ...], number: int) -> str:
 
 LAYOUT = Layout(
     name="medmnist",
-    title="MedMNIST v2 and MedMNIST+ (PneumoniaMNIST, ChestMNIST and others in two dimensions)",
+    title="MedMNIST v2 and MedMNIST+ (PneumoniaMNIST, ChestMNIST and other 2D sets)",
     marks="one .npz file with train_images, train_labels and so on",
     recognise=recognise,
     read=read,
@@ -141,6 +141,6 @@ LAYOUT = Layout(
     citation="Yang et al. 2023, Sci. Data 10:41, doi:10.1038/s41597-022-01721-8",
     licence="CC BY 4.0 (a few of the other sets CC BY-NC 4.0)",
     url="https://zenodo.org/records/10519652",
-    notes="no patients; its train, val and test parts are joined; the 28 px files want "
+    notes="no patients; its train, val and test parts are joined; the 28 px files need "
     "data.min_side=28",
 )

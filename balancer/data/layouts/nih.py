@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14 and the RSNA Pneumonia Challenge, whose films are of it."""
+"""NIH ChestX-ray14 and the RSNA Pneumonia Challenge, which uses its images."""
 
 import json
 from collections import Counter
@@ -7,8 +7,8 @@ from pathlib import Path
 from balancer.data.layouts.dicom_folders import note_headers
 from balancer.data.layouts.files import DICOM_SUFFIXES, ArchiveFiles
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.listed import ListedImage, scan_listed
-from balancer.data.layouts.tables import columns_of, read_csv
+from balancer.data.layouts.match_rows import TableImage, scan_table
+from balancer.data.layouts.table_rows import columns_of, read_csv
 from balancer.data.metadata import ImageMetadata
 from balancer.data.scan import IMAGE_SUFFIXES, Scan
 from balancer.errors import DataError
@@ -22,7 +22,7 @@ _RSNA_IMAGES = ("stage_2_train_images", "train", "images", "")
 _MAPPINGS = "pneumonia-challenge-dataset-mappings_2018.json"
 _NO_OPACITY = "No Lung Opacity / Not Normal"
 _RSNA_NAMES = {_NO_OPACITY: "No Lung Opacity - Not Normal"}
-"""A class names folders, so it holds no slash."""
+"""A class names folders, so it must not hold a slash."""
 
 
 def _recognise_nih(place: Path) -> str:
@@ -38,7 +38,7 @@ def _read_nih(place: Path) -> Scan:
             "neither; give the folder above images/."
         )
     images = [
-        ListedImage(
+        TableImage(
             where=row.where,
             written=row["image index"],
             label=SEVERAL.join(part.strip() for part in row["finding labels"].split(SEVERAL)),
@@ -47,7 +47,7 @@ def _read_nih(place: Path) -> Scan:
         )
         for row in read_csv(table, _NIH_COLUMNS)
     ]
-    return scan_listed(ArchiveFiles(place), images, Counter())
+    return scan_table(ArchiveFiles(place), images, Counter())
 
 
 def _entries(place: Path) -> Path | None:
@@ -75,7 +75,7 @@ def _read_rsna(place: Path) -> Scan:
     labels = _rsna_classes(place) if (place / _RSNA_CLASSES).is_file() else _rsna_targets(place)
     patients = _rsna_patients(place / _MAPPINGS)
     images = [
-        ListedImage(
+        TableImage(
             where=where,
             written=name,
             label=label,
@@ -86,7 +86,7 @@ def _read_rsna(place: Path) -> Scan:
         for name, (label, where) in labels.items()
     ]
     suffixes = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
-    scan = scan_listed(ArchiveFiles(place), images, Counter(), suffixes=suffixes)
+    scan = scan_table(ArchiveFiles(place), images, Counter(), suffixes=suffixes)
     paths = [image.path for image in scan.images if image.path.lower().endswith(DICOM_SUFFIXES)]
     if paths:
         note_headers(place, scan, paths, patients=False)  # PatientID is the image's id again
@@ -94,7 +94,7 @@ def _read_rsna(place: Path) -> Scan:
 
 
 def _rsna_classes(place: Path) -> dict[str, tuple[str, str]]:
-    """Image to class and row; an image has a row per box, and all name one class."""
+    """Map each image to class and row; an image has a row per box, all with the same class."""
     found: dict[str, tuple[str, str]] = {}
     for row in read_csv(place / _RSNA_CLASSES, ("patientid", "class")):
         label = _RSNA_NAMES.get(row["class"], row["class"])
@@ -102,7 +102,7 @@ def _rsna_classes(place: Path) -> dict[str, tuple[str, str]]:
         if first[0] != label:
             raise DataError(
                 f"{row.where}, gives {row['patientid']!r} the class {label!r}, but {first[1]}, the "
-                f"class {first[0]!r}; keep one of them."
+                f"class {first[0]!r}; keep one of the rows."
             )
     return found
 
@@ -112,8 +112,8 @@ def _rsna_targets(place: Path) -> dict[str, tuple[str, str]]:
     for row in read_csv(place / _RSNA_LABELS, ("patientid", "target")):
         if row["target"] not in ("0", "1"):
             raise DataError(
-                f"{row.where}, should have the Target 0 or 1, but has {row['target']!r}; mend the "
-                "row."
+                f"{row.where}, should have the Target 0 or 1, but has {row['target']!r}; "
+                "correct the row."
             )
         label = "Pneumonia" if row["target"] == "1" else "No Pneumonia"
         found.setdefault(row["patientid"], (label, row.where))
@@ -121,9 +121,9 @@ def _rsna_targets(place: Path) -> dict[str, tuple[str, str]]:
 
 
 def _rsna_patients(path: Path) -> dict[str, str]:
-    """Image to NIH patient, where the mapping that the RSNA offers lies beside the tables.
+    """Map each image to its NIH patient, if the RSNA's mapping is beside the tables.
 
-    What the tables call patientId names an image: one person has several.
+    The column patientId of the tables names an image; a person has several.
     """
     if not path.is_file():
         return {}
@@ -147,7 +147,7 @@ NIH = Layout(
     citation="Wang et al. 2017, CVPR, arXiv:1705.02315",
     licence="free to use with attribution to the NIH Clinical Center and a link to the download",
     url="https://nihcc.app.box.com/v/ChestXray-NIHCC",
-    notes="labels were mined from reports by text search; films with several findings are left "
+    notes="labels were mined from reports by text search; images with several findings are left "
     "out, unless data.classes names the combination",
 )
 RSNA = Layout(

@@ -8,17 +8,17 @@ from zipfile import BadZipFile
 
 from balancer.data.layouts import class_folders
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.tables import TableRow, require_columns, table_row
+from balancer.data.layouts.table_rows import TableRow, require_columns, table_row
 from balancer.data.metadata import UNKNOWN
 from balancer.data.scan import METADATA_NAME, Scan, Unusable, member
 from balancer.errors import DataError
 
 NOT_LISTED = "image that no row of its metadata.xlsx lists, kept without a source"
 _ENDINGS = (".metadata.xlsx", ".matadata.xlsx")
-"""The second stands so in an early release."""
+"""The misspelling occurs in an early release."""
 _WANTED = ("file name", "url")
 _WITH_OWNER = ("github.com", "kaggle.com")
-"""Hosts of many collections; two parts of the path name one."""
+"""Hosts of many collections, which are named by two parts of the path."""
 
 
 def recognise(place: Path) -> str:
@@ -28,7 +28,7 @@ def recognise(place: Path) -> str:
 
 
 def read(place: Path) -> Scan:
-    """Class folders with masks; the sources come from the URLs of the workbooks.
+    """Read class folders with masks; the sources come from the URLs in the workbooks.
 
     Raises:
         DataError: A folder or a workbook cannot be used, or lists no image of its class.
@@ -50,7 +50,7 @@ def read(place: Path) -> Scan:
 
 
 def source_of(url: str) -> str:
-    """The collection behind an address: its host, and for hosts of many the owner and name.
+    """Return the collection behind an address: its host, and for shared hosts owner and name.
 
     >>> source_of("https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data")
     'kaggle.com/c/rsna-pneumonia-detection-challenge'
@@ -69,13 +69,13 @@ def _workbooks(place: Path) -> list[Path]:
     return [
         path
         for path in place.iterdir()
-        # Excel's lock files and those of macOS end like workbooks too.
+        # Lock files of Excel and hidden files of macOS end like workbooks too.
         if path.name.lower().endswith(_ENDINGS) and not path.name.startswith(("~$", "."))
     ]
 
 
 def _class_of(workbook: Path, labels: Sequence[str]) -> str | None:
-    """`Lung_Opacity.metadata.xlsx` is of `Lung_Opacity`, `Lung Opacity` or `lung_opacity`."""
+    """Match `Lung_Opacity.metadata.xlsx` with `Lung_Opacity`, `Lung Opacity` or `lung_opacity`."""
     name = _plain(workbook.name[: -len(_ENDINGS[0])])
     return next((label for label in labels if _plain(label) == name), None)
 
@@ -83,7 +83,7 @@ def _class_of(workbook: Path, labels: Sequence[str]) -> str | None:
 def _note_sources(
     scan: Scan, label: str, rows: Sequence[TableRow], known: Sequence[tuple[str, str]]
 ) -> list[Unusable]:
-    """Enter the sources of a class's images; files that are listed and missing come back."""
+    """Add the sources of a class's images; return the files that are listed but missing."""
     paths = {_plain(PurePosixPath(path).stem): path for path, its in known if its == label}
     listed: Mapping[str, TableRow] = {_plain(_stem(row["file name"])): row for row in rows}
     folder = f"{label}/images" if any("/images/" in path for path in paths.values()) else label
@@ -136,7 +136,7 @@ def _stem(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Names differ between folder and workbook in case, spaces and brackets: `COVID (1)`."""
+    """Reduce a name to letters and digits: folder and workbook differ in case and brackets."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
@@ -152,5 +152,5 @@ LAYOUT = Layout(
     ),
     licence="as stated on its Kaggle page; the images keep the terms of their sources",
     url="https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database",
-    notes="no patients are told; the source gives the class away almost everywhere",
+    notes="patients are unknown; the source gives the class away for almost all images",
 )

@@ -1,5 +1,6 @@
-"""Which layout an archive has, or what keeps it from having one."""
+"""All layouts, and recognition of the one that an archive has."""
 
+import textwrap
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ from balancer.data.layouts import (
     covid_collections,
     covidx,
     dicom_folders,
-    manifest,
     medmnist,
     nih,
+    path_table,
     radiography,
 )
 from balancer.data.layouts.layout import Layout
@@ -29,32 +30,33 @@ ARCHIVES = (
     nih.NIH,
     medmnist.LAYOUT,
 )
-_GENERAL = (manifest.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
-"""Asked only where none of the archives is recognised."""
+_GENERAL = (path_table.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
+"""Layouts that are tried only if none of the archives is recognised."""
 LAYOUTS = (*ARCHIVES, *_GENERAL)
-_LEVELS, _LOOKED_AT = 2, 20
-"""How far down, and at how many folders of a level, an archive is looked for."""
+_LEVELS, _FOLDERS_PER_LEVEL = 2, 20
+"""Number of levels below a folder, and of folders per level, that are searched for archives."""
+_WIDTH = 98
 OF_FOLDERS = (
     class_folders.LAYOUT,
     class_folders.DARKCOVIDNET,
     radiography.LAYOUT,
     dicom_folders.LAYOUT,
 )
-"""Their classes are folders, so a class that is too small can be removed by hand."""
+"""Layouts whose classes are folders, so that a class that is too small can be removed by hand."""
 
 
 def recognise(place: Path) -> tuple[Layout, str]:
-    """The layout of an archive, and what shows it.
+    """Return the layout of an archive, and the evidence for it.
 
     Raises:
-        DataError: It is of none that is known, or of several.
+        DataError: No layout fits, or several do.
     """
     if not place.is_file():
-        entries(place)  # says what is wrong with a place that cannot be listed
+        entries(place)  # raises if the folder cannot be listed
     found = _recognised(place, ARCHIVES) or _recognised(place, _GENERAL)
     only_folders = [layout for layout, _ in found] == [class_folders.LAYOUT]
-    # One folder of images beside a table that cannot be read: the table is meant.
-    if only_folders and class_folders.count(place) < 2 and (fault := manifest.why_not(place)):
+    # Beside a single folder of images, a table that cannot be read is the archive.
+    if only_folders and class_folders.count(place) < 2 and (fault := path_table.why_not(place)):
         raise DataError(fault)
     if len(found) == 1:
         return found[0]
@@ -62,54 +64,63 @@ def recognise(place: Path) -> tuple[Layout, str]:
         raise DataError(_unknown(place))
     both = "; ".join(f"{layout.name} because of {evidence}" for layout, evidence in found)
     raise DataError(
-        f"{str(place)!r} should be of one layout, but could be of {len(found)} ({both}); say which "
+        f"{str(place)!r} should have one layout, but could have {len(found)} ({both}); choose one "
         "by --layout."
     )
+
+
+def layout_page() -> str:
+    """Return the text of `balancer prepare --list-layouts`: all layouts, a paragraph each."""
+    head = (
+        "Archives that `balancer prepare --data` reads. Repeat --data to merge several; use "
+        "--layout NAME if one is not recognised. See docs/layouts.md for details."
+    )
+    return "\n\n".join([textwrap.fill(head, _WIDTH), *(layout.describe() for layout in LAYOUTS)])
 
 
 def _recognised(place: Path, layouts: Sequence[Layout]) -> list[tuple[Layout, str]]:
     found = [(layout, layout.recognise(place)) for layout in layouts]
     found = [(layout, evidence) for layout, evidence in found if evidence]
     if any(layout is dicom_folders.LAYOUT for layout, _ in found):
-        # DICOM files lie in class folders too; the content is the stronger sign.
+        # DICOM files are in class folders too; their content is the stronger evidence.
         found = [one for one in found if one[0] is not class_folders.LAYOUT]
     for one in found:
-        # A table that lists what lies in the folders says more than their names do.
-        if one[0] is manifest.LAYOUT and (
-            class_folders.count(place) < 2 or manifest.lists_folders(place)
+        # A table that lists the files of the folders is stronger evidence than their names.
+        if one[0] is path_table.LAYOUT and (
+            class_folders.count(place) < 2 or path_table.lists_folders(place)
         ):
             return [one]
     return found
 
 
 def _unknown(place: Path) -> str:
-    """What keeps a place from being an archive, and what to give instead."""
+    """Say why a folder or file is no archive, and what to give instead."""
     if place.is_file() and zipfile.is_zipfile(place) and place.suffix.lower() == ".zip":
         return (
             f"{str(place)!r} should be a folder, but is a zip file; unpack it and give the folder."
         )
-    known = medmnist.why_not(place) or manifest.why_not(place) or class_folders.why_not(place)
+    known = medmnist.why_not(place) or path_table.why_not(place) or class_folders.why_not(place)
     if known:
         return known
-    wanted = f"{str(place)!r} should be an archive of a known layout, but "
+    wanted = f"{str(place)!r} should be an archive with a known layout, but "
     better = _archives_below(place)
     if len(better) == 1:
-        return f"{wanted}is none itself; give {str(better[0])!r}, which looks like one."
+        return f"{wanted}is not one itself; give {str(better[0])!r}, which looks like one."
     if better:
         named = ", ".join(repr(str(folder)) for folder in better[:4])
         more = f" and {len(better) - 4} more" if len(better) > 4 else ""
         return (
-            f"{wanted}is none itself; {named}{more} look like archives: give those that are "
-            "wanted, each by a --data of its own, which merges them."
+            f"{wanted}is not one itself; {named}{more} look like archives: give each that you want "
+            "with its own --data to merge them."
         )
     return (
-        f"{wanted}{_held(place)}; give the folder that holds the class folders or the table, or a "
-        "table of paths and labels (`balancer prepare --list-layouts` shows what is recognised)."
+        f"{wanted}{_content(place)}; give the folder that holds the class folders or the table, or "
+        "a table of paths and labels (`balancer prepare --list-layouts` shows all layouts)."
     )
 
 
 def _archives_below(place: Path) -> list[Path]:
-    """Folders one or two levels down that are recognised, the higher ones first."""
+    """Find folders one or two levels down that are recognised; stop at the first such level."""
     level = [place]
     for _ in range(_LEVELS):
         level = [
@@ -118,15 +129,15 @@ def _archives_below(place: Path) -> list[Path]:
             if folder.is_dir()
             for entry in entries(folder)
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
-        ][:_LOOKED_AT]
+        ][:_FOLDERS_PER_LEVEL]
         if better := [folder for folder in level if _recognised(folder, LAYOUTS)]:
             return better
     return []
 
 
-def _held(place: Path) -> str:
+def _content(place: Path) -> str:
     if place.is_file():
-        return "is one file that is no table"
+        return "is a file but not a table"
     found = entries(place)
     if not found:
         return "is empty"

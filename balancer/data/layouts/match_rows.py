@@ -1,4 +1,4 @@
-"""From the rows of an archive's table to a scan: which file each means, and what is left over."""
+"""Matching of the rows of an archive's tables with its files."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,17 +14,17 @@ REPEATED = "row that repeats an image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedImage:
-    """One image as a table tells of it; texts are empty where unknown.
+class TableImage:
+    """One image as a table describes it; texts are empty if unknown.
 
     Attributes:
         where: Table and row, for errors.
-        written: Path or name of the file.
-        label: The archive's own.
-        folders: Where the file may lie, in order.
-        suffixes: What may be missing at the end of its name.
+        written: Path or name of the file, as in the table.
+        label: Label of the archive.
+        folders: Folders that may hold the file, in order.
+        suffixes: Suffixes that the name may lack, in order.
         known: Patient, source and view.
-        mask: Path of its lung mask.
+        mask: Path to its lung mask.
     """
 
     where: str
@@ -36,27 +36,27 @@ class ListedImage:
     mask: str = ""
 
 
-def scan_listed(
+def scan_table(
     files: ArchiveFiles,
-    rows: Iterable[ListedImage],
+    rows: Iterable[TableImage],
     ignored: Counter[str],
     *,
     suffixes: Sequence[str] = IMAGE_SUFFIXES,
 ) -> Scan:
-    """Match rows with files.
+    """Match the rows of tables with files.
 
     Args:
-        files: Of the archive.
-        rows: Of its tables.
-        ignored: What was left out before; is added to.
-        suffixes: Of files that count as images where no row lists them.
+        files: Files of the archive.
+        rows: Rows of its tables.
+        ignored: Counts of rows left out already; increased here.
+        suffixes: Suffixes of files that count as images if no row lists them.
 
     Raises:
-        DataError: A row leads out of the archive, gives an image another label or patient than an
-            earlier one, or names a mask that is not there.
+        DataError: A row leads out of the archive, contradicts the label or patient of an earlier
+            row, or names a missing mask.
     """
     scan = Scan(labels=(), ignored=ignored)
-    first: dict[str, ListedImage] = {}
+    first: dict[str, TableImage] = {}
     for listed_row in rows:
         row = replace(listed_row, known=_without_placeholders(listed_row.known))
         path, reason = _locate(files, row)
@@ -93,8 +93,8 @@ def _without_placeholders(known: ImageMetadata) -> ImageMetadata:
     )
 
 
-def _locate(files: ArchiveFiles, row: ListedImage) -> tuple[str, str]:
-    """Path of the image, and why it cannot be used; empty where it can."""
+def _locate(files: ArchiveFiles, row: TableImage) -> tuple[str, str]:
+    """Return the path of an image, and why it cannot be used; empty if it can."""
     try:
         path = files.find(row.written, folders=row.folders, suffixes=row.suffixes)
         if path is None:
@@ -109,21 +109,21 @@ def _locate(files: ArchiveFiles, row: ListedImage) -> tuple[str, str]:
     return path, files.strange.get(path, "")
 
 
-def _refuse_contradiction(row: ListedImage, earlier: ListedImage) -> None:
+def _refuse_contradiction(row: TableImage, earlier: TableImage) -> None:
     if row.label != earlier.label:
         raise DataError(
             f"{row.where}, gives {row.written!r} the label {row.label!r}, but {earlier.where}, the "
-            f"label {earlier.label!r}; keep one of them."
+            f"label {earlier.label!r}; keep one of the rows."
         )
     patients = {row.known.patient_id, earlier.known.patient_id} - {""}
-    if len(patients) > 1:  # which are not quoted
+    if len(patients) > 1:  # patient ids are not shown
         raise DataError(
-            f"{row.where}, gives {row.written!r} to another patient than {earlier.where}, does; "
-            "keep the row that is right."
+            f"{row.where}, gives {row.written!r} another patient than {earlier.where}; keep the "
+            "correct row."
         )
 
 
-def _mask(files: ArchiveFiles, row: ListedImage) -> str:
+def _mask(files: ArchiveFiles, row: TableImage) -> str:
     try:
         mask = files.find(row.mask)
     except OutsideError:
@@ -131,6 +131,6 @@ def _mask(files: ArchiveFiles, row: ListedImage) -> str:
     if mask is None or mask in files.strange:
         raise DataError(
             f"{row.where}, should name a mask inside {str(files.root)!r}, but {row.mask!r} is "
-            "none; correct it or leave the cell empty."
+            "no file there; correct it or leave the cell empty."
         )
     return mask

@@ -1,4 +1,4 @@
-"""Tables of archives: their header in any case and order, their rows with numbers for errors."""
+"""Tables of archives: header in any case and order, rows with their numbers for errors."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from balancer.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row.
+    """One row of a table.
 
     Attributes:
-        where: File name and row number, the header being row 1.
-        cells: Column name, in lower case, to the stripped text.
+        where: File name and row number; the header is row 1.
+        cells: Column name, in lower case, to stripped text.
     """
 
     where: str
@@ -31,19 +31,19 @@ def read_csv(
     once: Sequence[str] = (),
     encodings: Sequence[str] = ("utf-8-sig",),
 ) -> list[TableRow]:
-    """Read a CSV table whose header may be in any case and order.
+    """Read a CSV table with a header in any case and order.
 
-    A byte-order mark, Windows line ends, further columns and empty cells at the end of a row are
-    accepted; of two columns of one name the first counts.
+    A byte-order mark, Windows line ends, more columns and empty cells at the end of a row are
+    accepted; of two columns with one name the first is used.
 
     Args:
-        path: The file.
-        wanted: Columns that it must have, in lower case.
-        once: Columns that it may not have twice.
-        encodings: Tried in order.
+        path: Path to the file.
+        wanted: Required columns, in lower case.
+        once: Columns that must not occur twice.
+        encodings: Encodings to try, in order.
 
     Raises:
-        DataError: It cannot be read, lacks a column or has it twice, or a row does not fit.
+        DataError: The file cannot be read, lacks a column or has it twice, or a row does not fit.
     """
     header, rows = read_rows(path, encodings=encodings)
     names = [name.lower() for name in header]
@@ -57,14 +57,14 @@ def read_csv(
         if len(cells) != len(names) and any(names[len(cells) :] + cells[len(names) :]):
             raise DataError(
                 f"{path}, row {number}, should have {len(names)} cells like the header but has "
-                f"{len(row)}; mend the row."
+                f"{len(row)}; correct the row."
             )
         found.append(table_row(f"{path.name}, row {number}", names, cells))
     return found
 
 
 def table_row(where: str, names: Sequence[str], cells: Iterable[str]) -> TableRow:
-    """A row by its columns' names; the first of two equal names counts."""
+    """Make a row from the names of its columns; of two equal names the first is used."""
     values: dict[str, str] = {}
     for name, cell in zip(names, cells, strict=False):
         values.setdefault(name, cell)
@@ -75,7 +75,7 @@ def require_columns(table: str, found: Sequence[str], wanted: Sequence[str]) -> 
     """Stop at a table that lacks a column.
 
     Raises:
-        DataError: One is missing.
+        DataError: A column is missing.
     """
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -86,21 +86,21 @@ def require_columns(table: str, found: Sequence[str], wanted: Sequence[str]) -> 
 
 
 def refuse_double_columns(table: str, names: Sequence[str], once: Sequence[str]) -> None:
-    """Stop at a table in which a column that matters stands twice.
+    """Stop at a table that has a column twice, since the right one is unknown.
 
     Raises:
-        DataError: One does; which of them counts is not for a reader to guess.
+        DataError: A column of `once` occurs twice.
     """
     double = [name for name in once if names.count(name) > 1]
     if double:
         raise DataError(
             f"{table} should have the column {double[0]} once, but has {names.count(double[0])} "
-            "of that name in any case; remove or rename the others."
+            "of that name (in any case); remove or rename the others."
         )
 
 
 def columns_of(path: Path, encodings: Sequence[str] = ("utf-8-sig", "latin-1")) -> list[str]:
-    """Names of the columns in lower case; none where the file is no CSV table."""
+    """Return the names of the columns in lower case; none if the file is no CSV table."""
     for encoding in encodings:
         try:
             with path.open(encoding=encoding, newline="") as file:

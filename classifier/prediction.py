@@ -16,47 +16,62 @@ from classifier.checkpoint import LoadedClassifier
 from classifier.config import ClassifierConfig
 from classifier.data import EvaluationSet, evaluation_loader
 from classifier.models import GreyClassifier
-from classifier.tables import ImageTable, check_table
+from classifier.tables import ArrayTable, Image, check_table
 
 _ZOOM = 0.07
-"""Share of the side that the zoomed views crop, or frame in black, all edges together."""
+"""Share of the side that zoomed views crop or add in black, both edges together."""
 _TURN = 5.0
-"""Degrees of the turned views; what moves in is black."""
+"""Degrees of the turned views; pixels from outside are black."""
 
 
-def predict_probabilities(loaded: LoadedClassifier, table: ImageTable) -> NDArray[np.float64]:
-    """Classify images, in the table's order: the mean over networks and views, at the temperature.
+def predict(loaded: LoadedClassifier, images: ArrayTable | Image) -> NDArray[np.float64]:
+    """Return class probabilities: the mean over networks and views, at the temperature.
+
+    Example:
+        >>> import numpy as np
+        >>> from classifier import ArrayTable, ClassifierConfig, load, predict, train
+        >>> images = np.random.default_rng(0).integers(0, 256, (16, 32, 32), dtype=np.uint8)
+        >>> table = ArrayTable.of(images, labels=[0, 1] * 8)
+        >>> config = ClassifierConfig(model="bam-cnn", batch_size=8, epochs=1, members=1)
+        >>> loaded = load(train(table, table, config, out_dir="predicting").checkpoint)
+        >>> predict(loaded, images).sum(axis=1).round(6).tolist() == [1.0] * 16
+        True
 
     Args:
-        loaded: The classifier, on the device where it shall run.
-        table: The images; their labels are not used.
+        loaded: The classifier, on its device.
+        images: uint8 (N, S, S), or a table, whose labels are not used.
 
     Returns:
-        float64 (N, C), rows that sum to 1.
+        float64 (N, C), in the order of the images; rows sum to 1.
 
     Raises:
-        ValueError: The table is empty, or the network gives no finite logits.
+        ValueError: There are no images, they have another shape or dtype, or a network gives
+            logits that are not finite.
     """
+    if isinstance(images, ArrayTable):
+        table = images
+    else:
+        table = ArrayTable.of(images, np.zeros(len(images), np.int64))
     check_table(table, len(loaded.class_names), "prediction")
     logarithms = log_probabilities(loaded.networks, loaded.config, table)
     return np.asarray(softmax(logarithms / loaded.temperature, axis=1), np.float64)
 
 
 def log_probabilities(
-    networks: Sequence[GreyClassifier], config: ClassifierConfig, table: ImageTable
+    networks: Sequence[GreyClassifier], config: ClassifierConfig, table: ArrayTable
 ) -> NDArray[np.float64]:
-    """Logarithms of mean probabilities over networks and views, before any temperature.
+    """Return logarithms of mean probabilities over networks and views, without a temperature.
 
     Args:
-        networks: In eval mode, on the device where they shall run.
+        networks: Networks in eval mode, on their device.
         config: The recipe; `views` and `contrast` are used.
-        table: The images, at least one.
+        table: At least one image.
 
     Returns:
         float64 (N, C).
 
     Raises:
-        ValueError: A network gives no finite logits.
+        ValueError: A network gives logits that are not finite.
     """
     device = next(networks[0].parameters()).device
     images = EvaluationSet(table, networks[0].preprocessing.input_size, config.contrast)

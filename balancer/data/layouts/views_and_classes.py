@@ -1,4 +1,4 @@
-"""Which images of an archive are wanted: their view, and the class that their label stands for."""
+"""Choice of images of an archive by view and label, and the class of each label."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from balancer.errors import DataError
 SEVERAL_FINDINGS = "image with several findings"
 _YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off")
 _SIDES = {"l", "r"}
-"""A film from the side where they stand alone; in `PA (L)` a mark on the film."""
+"""Lateral views if the letter is alone; in `PA (L)` it is a marker on the image."""
 _NOT_FRONTAL = {
     *("ll", "rl", "lat", "llat", "rlat", "lateral", "latero", "laterolateral", "profile"),
     *("oblique", "obl", "lao", "rao", "lpo", "rpo", "llo", "rlo"),
@@ -21,7 +21,7 @@ _NOT_FRONTAL = {
 
 
 def is_frontal(view: str) -> bool:
-    """Whether a view is not known to be another one; what is unknown may be frontal.
+    """Return whether a view may be frontal; an unknown one may.
 
     >>> is_frontal("AP(supine)"), is_frontal("N/A"), is_frontal("L"), is_frontal("Left Lateral")
     (True, True, False, False)
@@ -33,13 +33,13 @@ def is_frontal(view: str) -> bool:
 def select(
     scan: Scan, *, frontal: bool, classes: Mapping[str, str] | None, several: str = ""
 ) -> Scan:
-    """Keep the wanted images, under the names of their classes; the others are counted.
+    """Keep the images with the chosen views and labels, under their classes; count the others.
 
     Args:
-        scan: As a layout reads it.
-        frontal: Leave out other views, where they are known.
-        classes: Label to class; labels that are not named are left out. None: all, as they are.
-        several: What joins several findings in a label.
+        scan: Scan from a layout.
+        frontal: Leave out images that are known not to be frontal.
+        classes: Label to class; other labels are left out. None: all labels, unchanged.
+        several: Separator of several findings in a label.
     """
     ignored: Counter[str] = Counter()
     wanted: dict[str, str] = {}
@@ -84,19 +84,19 @@ def refuse_strange_labels(scan: Scan) -> None:
     """Stop at a label that cannot be the name of a class.
 
     Raises:
-        DataError: There is one.
+        DataError: There is such a label.
     """
     for label in scan.labels:
         reason = why_no_class(label)
         if reason:
             raise DataError(
-                f"Every label should be able to name a class, but {label!r} is not: {reason}; "
+                f"Every label should be a valid class name, but {label!r} is not: {reason}; "
                 "give it another name in data.classes."
             )
 
 
 def refuse_small_labels(scan: Scan, fewest: int) -> None:
-    """Stop early at labels of a table that are too rare, with all counts to choose from.
+    """Stop early at labels of a table that are too rare, and show all counts.
 
     Raises:
         DataError: A label has fewer images than `fewest`.
@@ -119,7 +119,7 @@ def refuse_small_labels(scan: Scan, fewest: int) -> None:
 
 
 def _quoted(label: str) -> str:
-    """A label as YAML reads it back, inside the single quotes of a shell: `0` is a number."""
+    """Quote a label for YAML inside single quotes of a shell: a plain `0` would be a number."""
     if re.fullmatch(r"[A-Za-z][\w .+-]*", label) and label.lower() not in _YAML_WORDS:
         return label
     return json.dumps(label, ensure_ascii=False).replace("'", "\\u0027")

@@ -1,4 +1,4 @@
-"""What archives hold together, each read by its layout."""
+"""Reading of one or several archives, each by its layout, into one scan."""
 
 import logging
 import re
@@ -14,7 +14,11 @@ from balancer.data.layouts import (
 )
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.recognition import ARCHIVES, LAYOUTS, OF_FOLDERS, recognise
-from balancer.data.layouts.selection import refuse_small_labels, refuse_strange_labels, select
+from balancer.data.layouts.views_and_classes import (
+    refuse_small_labels,
+    refuse_strange_labels,
+    select,
+)
 from balancer.data.metadata import UNKNOWN
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable, entries
@@ -28,21 +32,21 @@ AUTO = "auto"
 def read_archives(
     roots: Roots, config: DataConfig, *, min_classes: int = 2, setting: str = "data.classes"
 ) -> Scan:
-    """Read archives, keep what is wanted of them, and merge them into one.
+    """Read archives, choose images by view and label, and merge all into one scan.
 
-    Of several archives, paths begin with the name of theirs, patients of different archives are
-    different, and an image without a source has its archive's name.
+    With several archives, a path begins with the name of its archive, patients of different
+    archives are different, and an image without a source gets the name of its archive.
 
     Args:
         roots: The archives.
-        config: `layout`, `classes`, `views` and `min_images` are used.
-        min_classes: Fewest classes; one is enough to test on.
-        setting: Where `classes` comes from, for errors.
+        config: Settings, of which `layout`, `classes`, `views` and `min_images` are used.
+        min_classes: Least number of classes; 1 is enough for a test set.
+        setting: Name of the setting of `classes`, for errors.
 
     Raises:
         DataError: An archive cannot be recognised or read, or has too few classes.
-        ConfigurationError: There is no such layout, they are not as many as the archives, or
-            `classes` names a label that no image has.
+        ConfigurationError: A layout is unknown, the number of layouts differs from that of the
+            archives, or `classes` names a label that no image has.
         EnvironmentFault: An extra is missing.
     """
     layouts = _layouts(config.layout, list(roots.archives.values()))
@@ -75,27 +79,27 @@ def _layouts(wanted: str | tuple[str, ...], places: Sequence[Path]) -> list[Layo
         names *= len(places)
     if len(names) != len(places):
         raise ConfigurationError(
-            f"--layout wants one name, or one for each of {len(places)} archives, not {len(names)}."
+            f"--layout needs one name, or one for each of {len(places)} archives, not {len(names)}."
         )
     known = {layout.name: layout for layout in LAYOUTS}
     chosen = []
     for name, place in zip(names, places, strict=True):
         if name == AUTO:
             layout, evidence = recognise(place)
-            log.info("%s: took it for %s because of %s.", place, layout.name, evidence)
+            log.info("%s: read as %s because of %s.", place, layout.name, evidence)
         elif name in known:
             layout = known[name]
             _refuse_without_marks(layout, place)
         else:
             raise ConfigurationError(
-                f"--layout wants auto or one of {', '.join(known)}, not {name!r}."
+                f"--layout should be auto or one of {', '.join(known)}, not {name!r}."
             )
         chosen.append(layout)
     return chosen
 
 
 def _refuse_without_marks(layout: Layout, place: Path) -> None:
-    """The general layouts, which any folder may be forced into, tell themselves what they lack."""
+    """Stop if the given layout does not fit; general layouts check this when they read."""
     if layout not in ARCHIVES or layout in (class_folders.DARKCOVIDNET, medmnist.LAYOUT):
         return
     if not place.is_file():
@@ -103,7 +107,7 @@ def _refuse_without_marks(layout: Layout, place: Path) -> None:
     tables = any((place / name).is_file() for name in layout.tables)
     if not tables and not layout.recognise(place):
         raise DataError(
-            f"{str(place)!r} should be of the layout {layout.name}, which is marked by "
+            f"{str(place)!r} should have the layout {layout.name}, which is recognised by "
             f"{layout.marks}, but has none of these; give another folder or --layout auto."
         )
 
@@ -143,7 +147,7 @@ def _refuse_unknown_labels(
         listed = ", ".join(found[:30]) + (f" and {len(found) - 30} more" if found[30:] else "")
         raise ConfigurationError(
             f"{setting} should name labels of the archives, but {unknown[0]!r} is none of them; "
-            f"they are {listed}."
+            f"the labels are {listed}."
         )
 
 
@@ -154,8 +158,8 @@ def _warn_of_similar(labels: Sequence[str]) -> None:
     for names in alike.values():
         if len(names) > 1:
             log.warning(
-                "%s are %d classes, though their names differ only in case, spaces or hyphens; "
-                "data.classes joins them.",
+                "%s are %d classes, although their names differ only in case, spaces or hyphens; "
+                "data.classes can join them.",
                 " and ".join(map(repr, names)),
                 len(names),
             )
@@ -170,7 +174,7 @@ def _refuse_few_classes(roots: Roots, scan: Scan, min_classes: int, *, folders: 
     option = "--data" if min_classes > 1 else "--external"
     advice = f"give the folder above the class folders to {option}"
     if not folders:
-        advice = "add rows of other labels, or take more of those left out"
+        advice = "add rows with other labels, or include more of those left out"
     raise DataError(
         f"{str(roots)!r} should hold a folder of images for {wanted}, or a table of them, but has "
         f"{found}; {advice}."

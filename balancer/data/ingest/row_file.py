@@ -1,4 +1,4 @@
-"""Pixels of many images in one file, written row by row while they are read, closed up later."""
+"""Pixels of many images in one file, written row by row and compacted later."""
 
 import os
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ class RowFile:
     Rows go through `pwrite`: a memory map would count every written page to this process.
 
     Args:
-        path: The file; it is made where there is none of this kind.
-        rows: N.
-        shape: Of a row.
+        path: Path to the file; created unless it already has this shape.
+        rows: Number of rows, N.
+        shape: Shape of a row.
 
     Attributes:
-        shape: As above.
-        is_new: The file was made, and holds nothing yet.
+        shape: Shape of a row.
+        is_new: The file was created and holds no pixels yet.
     """
 
     def __init__(self, path: Path, rows: int, shape: tuple[int, ...]) -> None:
@@ -36,12 +36,12 @@ class RowFile:
         if self.is_new:
             with path.open("wb") as file:
                 file.write(_header((rows, *shape)))
-                # A full disk should say so now, not in the middle.
+                # Find a full disk now, not in the middle.
                 _reserve(file.fileno(), self._place(rows))
         self._descriptor = os.open(path, os.O_RDWR)
 
     def write(self, row: int, pixels: Rows) -> None:
-        """Put one row at its place, or several that lie one after another from there on."""
+        """Write one row, or several consecutive rows that begin at `row`."""
         content = np.ascontiguousarray(pixels, np.uint8).data.cast("B")
         place = self._place(row)
         while content:
@@ -49,16 +49,16 @@ class RowFile:
             content, place = content[done:], place + done
 
     def read(self, row: int) -> Rows:
-        """One row."""
+        """Read one row."""
         content = os.pread(self._descriptor, self._row_bytes, self._place(row))
         return np.frombuffer(content, np.uint8).reshape(self.shape)
 
     def keep(self, rows: Sequence[int], target: Path) -> None:
-        """Close up the chosen rows and move the file; this object is of no use afterwards.
+        """Keep only the chosen rows and move the file; this object cannot be used afterwards.
 
         Args:
-            rows: Which, and in which order.
-            target: Where the file goes, on the same disk.
+            rows: Rows to keep, in the order wanted.
+            target: New path, on the same disk.
         """
         if list(rows) == sorted(rows):
             self._close_up(rows)
@@ -73,18 +73,18 @@ class RowFile:
             self._path.unlink()
 
     def close(self) -> None:
-        """Give the file back to the system."""
+        """Close the file."""
         os.close(self._descriptor)
-        self._descriptor = -1  # the number may soon be that of another file
+        self._descriptor = -1  # the system may reuse the number for another file
 
     def __getstate__(self) -> tuple[Path, int, tuple[int, ...]]:
         return self._path, self._rows, self.shape
 
     def __setstate__(self, state: tuple[Path, int, tuple[int, ...]]) -> None:
-        self.__init__(*state)  # type: ignore[misc]  # in another process, which opens it anew
+        self.__init__(*state)  # type: ignore[misc]  # reopens the file in another process
 
     def _close_up(self, rows: Sequence[int]) -> None:
-        """Move rows forward in place: none moves to a later place, so none is lost."""
+        """Move rows towards the start, in place; no row moves to a later position."""
         step = max(1, _BLOCK_BYTES // self._row_bytes)
         first = next((place for place, row in enumerate(rows) if row != place), len(rows))
         for start in range(first, len(rows), step):
@@ -103,7 +103,7 @@ class RowFile:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """What `numpy.save` puts before uint8 of a shape, at one length for every number of rows."""
+    """Return the `.npy` header for uint8 of a shape, with a length independent of N."""
     described = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
     length = _HEADER_BYTES - len(npy.magic(1, 0)) - 2
     text = described.ljust(length - 1) + "\n"

@@ -1,4 +1,4 @@
-"""Backbones from torchvision and timm, with random weights and one input channel."""
+"""Backbones of torchvision and timm, with random weights and one input channel."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,17 @@ from torchvision.models import VGG, DenseNet, MobileNetV2, SqueezeNet
 
 from classifier.cards import ModelCard, ModelError
 from classifier.config import ClassifierConfig
-from classifier.heads import remove_head
-from classifier.pooling import GlobalPool, PooledFeatures
+from classifier.heads import GlobalPool, PooledFeatures, remove_head
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignNetwork:
-    """A library's network without its head.
+class HeadlessNetwork:
+    """Network without its head.
 
     Attributes:
-        network: Normalised grey images (N, 1, S, S) to features (N, F).
-        stem: Name of its first convolution, which the library has for three channels.
-        dropped: Names of what the library's network has beside, such as its head.
+        network: Network from normalised grey images (N, 1, S, S) to features (N, F).
+        stem: Name of its first convolution, which has three input channels in the library.
+        dropped: Names of the parts that were removed, such as the head.
     """
 
     network: nn.Module
@@ -30,16 +29,16 @@ class ForeignNetwork:
     dropped: tuple[str, ...]
 
 
-def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> ForeignNetwork:
-    """A classification network of torchvision without its last layer.
+def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> HeadlessNetwork:
+    """Build a classification network of torchvision without its last layer.
 
     Args:
-        card: Of the network.
-        config: The recipe; of it, pooling and dropout are used.
-        side: Of the images, for networks that are made for one size.
+        card: Card of the network.
+        config: The recipe; its `pooling` and `dropout` are used.
+        side: Side of the images, for networks that are made for one size.
 
     Raises:
-        ModelError: The input size or the pooling does not fit.
+        ModelError: The network does not fit the input size or the pooling.
     """
     options: dict[str, object] = {}
     if card.architecture.startswith("vit_"):
@@ -54,20 +53,20 @@ def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -
     auxiliary = ("AuxLogits", "aux1", "aux2")
     dense_vgg = isinstance(network, VGG) and card.keeps_dense
     if isinstance(network, VGG | DenseNet | MobileNetV2 | SqueezeNet) and not dense_vgg:
-        # Their forward pools in passing; here the pool is a module that can be another.
+        # Their forward pools with a function; here the pool is a module that can be replaced.
         network = PooledFeatures(
             network.features, config.pooling, activate=isinstance(network, DenseNet)
         )
-        return ForeignNetwork(network, stem, ("classifier", *auxiliary))
+        return HeadlessNetwork(network, stem, ("classifier", *auxiliary))
     head = remove_head(network)
     _set_dropout(network, head, config.dropout)
     if config.pooling != "average":
         _replace_pool(network, card, config)
-    return ForeignNetwork(network, stem, (head, *auxiliary))
+    return HeadlessNetwork(network, stem, (head, *auxiliary))
 
 
-def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> ForeignNetwork:
-    """A network of timm without its last layer; arguments and errors as above."""
+def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> HeadlessNetwork:
+    """Build a network of timm without its last layer; see `torchvision_backbone`."""
     options: dict[str, Any] = {}
     recipe = timm.get_pretrained_cfg(card.architecture)
     if recipe is not None and recipe.fixed_input_size:
@@ -84,7 +83,7 @@ def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> Forei
         raise unfit(card.name, side, error) from None
     about = cast(dict[str, Any], network.pretrained_cfg)
     stems, heads = about.get("first_conv") or "", about.get("classifier") or ()
-    return ForeignNetwork(
+    return HeadlessNetwork(
         network,
         stems if isinstance(stems, str) else stems[0],
         (heads,) if isinstance(heads, str) else tuple(heads),
@@ -92,7 +91,7 @@ def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> Forei
 
 
 def unfit(name: str, side: int, error: Exception) -> ModelError:
-    """What to say of a network that cannot take images of a size."""
+    """Return the error of a network that cannot read images of a size."""
     reason = " ".join(str(error).split())
     return ModelError(
         f"{name} cannot read images of {side} px ({reason:.120}); "
@@ -116,7 +115,7 @@ def _make_grey(network: nn.Module) -> str:
 
 
 def _set_dropout(network: nn.Module, head: str, dropout: float) -> None:
-    """Dropout between hidden dense layers as in the recipe; none at the end: our head has its."""
+    """Set the dropout between hidden dense layers; none at the end, because our head has it."""
     names = [name for name, layer in network.named_modules() if layer is not network]
     for name in reversed(names[: names.index(head)]):
         layer = network.get_submodule(name)
@@ -138,6 +137,6 @@ def _replace_pool(network: nn.Module, card: ModelCard, config: ClassifierConfig)
 
 def _no_global_pool(card: ModelCard) -> ModelError:
     return ModelError(
-        f"classifier.pooling (average+max) wants a network with a global pool that can be "
-        f"replaced, which {card.name} has not; leave it out or change classifier.model."
+        f"classifier.pooling (average+max) needs a network with a global pool that can be "
+        f"replaced, but {card.name} has none; leave it out or change classifier.model."
     )

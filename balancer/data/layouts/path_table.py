@@ -1,4 +1,4 @@
-"""Any table of paths and labels, as CSV or Parquet."""
+"""Any table of paths and labels, as CSV or Parquet; its layout is called `manifest`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from balancer.data.layouts.files import DICOM_SUFFIXES, ArchiveFiles
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.listed import ListedImage, scan_listed
-from balancer.data.layouts.tables import (
+from balancer.data.layouts.match_rows import TableImage, scan_table
+from balancer.data.layouts.table_rows import (
     TableRow,
     columns_of,
     read_csv,
@@ -22,7 +22,7 @@ from balancer.errors import DataError, EnvironmentFault
 
 _WANTED = ("path", "label")
 _ONCE = (*_WANTED, "patient_id", "source", "view", "mask")
-_LOOKED_AT = 50
+_PROBED_ROWS = 50
 _PARQUET = ".parquet"
 _PARQUET_MAGIC = b"PAR1"
 
@@ -34,11 +34,11 @@ def recognise(place: Path) -> str:
 
 
 def read(place: Path) -> Scan:
-    """The images of the table.
+    """Read the images of the table.
 
     Raises:
-        DataError: There is not one table, or a row of it does not fit.
-        EnvironmentFault: A Parquet table, without the extra.
+        DataError: There is not exactly one table, or a row does not fit.
+        EnvironmentFault: The table is Parquet, and the extra is missing.
     """
     tables = _tables(place)
     if len(tables) != 1:
@@ -57,7 +57,7 @@ def read(place: Path) -> Scan:
                 f"{row['label']!r}; fill or remove it."
             )
         images.append(
-            ListedImage(
+            TableImage(
                 where=row.where,
                 written=row["path"],
                 label=row["label"],
@@ -67,26 +67,26 @@ def read(place: Path) -> Scan:
         )
     files = ArchiveFiles(base_folder(tables[0]))
     suffixes = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
-    return scan_listed(files, images, Counter(), suffixes=suffixes)
+    return scan_table(files, images, Counter(), suffixes=suffixes)
 
 
 def why_not(place: Path) -> str:
-    """What is wrong with tables that seem to be meant, as an error; empty where there are none."""
+    """Return the error of a table that cannot be used; empty if there is none."""
     if len(tables := _tables(place)) > 1:
         return (
             f"{str(place)!r} should hold one table of paths and labels, but has "
-            f"{', '.join(table.name for table in tables)}; give the one that is meant to --data."
+            f"{', '.join(table.name for table in tables)}; give the one that you want to --data."
         )
     places = [place] if place.is_file() else sorted(place.iterdir()) if place.is_dir() else []
     for path in places:
         is_table = path.suffix.lower() in (".csv", ".tsv", ".tab") and path.is_file()
-        if is_table and (how := _written_with(path)):
-            return f"{path} should be CSV text in UTF-8 with commas, but {how}; save it so."
+        if is_table and (fault := _wrong_form(path)):
+            return f"{path} should be CSV text in UTF-8 with commas, but {fault}; save it as such."
     return ""
 
 
-def _written_with(path: Path) -> str:
-    """How a table of paths and labels is written otherwise; empty where it is none."""
+def _wrong_form(path: Path) -> str:
+    """Describe a wrong encoding or separator of a table of paths and labels; else empty."""
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -101,20 +101,20 @@ def _written_with(path: Path) -> str:
 
 
 def lists_folders(place: Path) -> bool:
-    """Whether the table of a folder lists files in folders beside it, by its first rows."""
+    """Decide by its first rows whether the table of a folder lists files in folders beside it."""
     tables = _tables(place)
     if len(tables) != 1 or _is_parquet(tables[0]):
         return len(tables) == 1
     folders = {name.lower() for name in class_folder_names(tables[0].parent)}
     header, rows = read_rows(tables[0])
     column = [name.lower() for name in header].index("path")
-    written = [row[column] for _, row in rows[:_LOOKED_AT] if len(row) > column]
+    written = [row[column] for _, row in rows[:_PROBED_ROWS] if len(row) > column]
     parts = [path.strip().replace("\\", "/").removeprefix("./").split("/") for path in written]
     return any(path[0].lower() in folders for path in parts)
 
 
 def _tables(place: Path) -> list[Path]:
-    """The table given, whatever its name; in a folder not `metadata.csv`, which knows folders."""
+    """List the tables of a folder, except `metadata.csv`, or the table itself."""
     if place.is_file():
         return [place] if place.suffix.lower() in TABLE_SUFFIXES else []
     if not place.is_dir():
@@ -138,7 +138,7 @@ def _read_parquet(path: Path) -> list[TableRow]:
         from pyarrow import ArrowException, parquet
     except ImportError:
         raise EnvironmentFault(
-            f"{path} wants the extra [parquet], which is not installed: "
+            f"{path} needs the extra [parquet], which is not installed: "
             "pip install 'balancer[parquet]', or save the table as CSV."
         ) from None
     try:
@@ -162,8 +162,8 @@ def _texts(values: Sequence[object]) -> list[str]:
 LAYOUT = Layout(
     name="manifest",
     title="Any CSV or Parquet table",
-    marks="columns path and label; patient_id, source, view, mask where known",
+    marks="columns path and label; optional patient_id, source, view, mask",
     recognise=recognise,
     read=read,
-    notes="paths start in the folder of the table and may not leave it; Parquet needs [parquet]",
+    notes="paths are relative to the folder of the table and stay inside; Parquet needs [parquet]",
 )

@@ -1,0 +1,298 @@
+"""Training of a classifier, from tables to files."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from classifier.checkpoint import save_classifier
+from classifier.config import ClassifierConfig, StepPlan, plan_steps
+from classifier.data import Loaders, Pretraining
+from classifier.decision import fit_temperature
+from classifier.history import plot_learning_curves, write_history
+from classifier.losses import ClassLoss, loss_function, remedies
+from classifier.models import build, model_card
+from classifier.module import ClassifierModule
+from classifier.phases import plan_phases
+from classifier.prediction import log_probabilities
+from classifier.tables import ArrayTable, check_table
+from classifier.trainer import TrainingHardware, run_trainer
+from classifier.transforms import Mixup
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierResult:
+    """Result of a training; made by `train`.
+
+    Example:
+        >>> import numpy as np
+        >>> from classifier import ArrayTable, ClassifierConfig, train
+        >>> table = ArrayTable.of(np.zeros((16, 32, 32), np.uint8), labels=[0, 1] * 8)
+        >>> config = ClassifierConfig(model="bam-cnn", batch_size=8, epochs=2, members=1)
+        >>> result = train(table, table, config, out_dir="result")
+        >>> result.best_epoch, result.n_steps, [row["step"] for row in result.history]
+        (2, 4, [2, 4])
+
+    Attributes:
+        checkpoint: Path to the folder, for `load`.
+        best_epoch: Number of the validation, from 1, whose weights were kept (first network).
+        n_steps: Number of optimizer steps taken, the most of any network.
+        seconds: Wall-clock time.
+        history: Rows of `history.csv`.
+    """
+
+    checkpoint: Path
+    best_epoch: int
+    n_steps: int
+    seconds: float
+    history: tuple[dict[str, Any], ...]
+
+
+def train(
+    train_table: ArrayTable,
+    val_table: ArrayTable,
+    config: ClassifierConfig = ClassifierConfig(),  # noqa: B008 - frozen
+    *,
+    out_dir: str | Path,
+    class_names: Sequence[str] | None = None,
+    seed: int = 0,
+    n_steps: int | None = None,
+    steps_per_epoch: int | None = None,
+    rarest: int | None = None,
+    pretrain: Pretraining | None = None,
+    hardware: TrainingHardware = TrainingHardware(),  # noqa: B008 - frozen
+    progress: bool = False,
+    provenance: Mapping[str, object] | None = None,
+) -> ClassifierResult:
+    """Train a classifier and save it.
+
+    Training takes exactly `n_steps` optimizer steps, regardless of the number of images; only
+    `patience` ends it earlier. The weights kept are those of the last validation or, with
+    `keep: best`, of the validation with the greatest AUROC; if AUROCs are equal, or undefined
+    because validation has a single class, the lowest validation loss decides. If phases have
+    several image sizes, only validations at the last size count.
+    With a pretraining, only validations after it count; steps, schedule and validations are the
+    same as without. The loss of the pretraining counts the classes of its own table.
+
+    With several `members`, that many networks are trained, one after another, each for all steps.
+
+    The same arguments give the same weights on CPU, regardless of `num_workers`. Nothing is
+    printed.
+
+    Example:
+        >>> import numpy as np
+        >>> from classifier import ArrayTable, ClassifierConfig, train
+        >>> images = np.random.default_rng(0).integers(0, 256, (24, 32, 32), dtype=np.uint8)
+        >>> table = ArrayTable.of(images, labels=[0, 0, 1] * 8)
+        >>> config = ClassifierConfig(model="bam-cnn", batch_size=8, epochs=1, batches="balanced")
+        >>> result = train(table, table, config, out_dir="trained")
+        >>> sorted(path.name for path in result.checkpoint.iterdir())
+        ['classifier.json', 'classifier.safetensors', 'history.csv', 'learning-curves.png']
+
+    Args:
+        train_table: Training images.
+        val_table: Validation images; they choose the weights and fit the temperature.
+        config: The recipe.
+        out_dir: Path to the folder of `classifier.safetensors`, `classifier.json`, `history.csv`
+            and `learning-curves.png`; created if missing, written when training has ended.
+        class_names: Name of each class number; None: the numbers.
+        seed: Seed for initial weights, order, transforms, mixup and dropout.
+        n_steps: Number of optimizer steps; None: `config.n_epochs` times `steps_per_epoch`.
+        steps_per_epoch: Number of steps between two validations; None: as many as read each
+            training image once. The last validation may come sooner.
+        rarest: Number of the rare class; None: the class with the fewest images in `train_table`.
+            Needed where images were added to fill the rare class.
+        pretrain: Images that the first steps read instead of `train_table`; None: no such steps.
+        hardware: Device and precision.
+        progress: True shows a progress bar, in a notebook or on stderr.
+        provenance: Facts to store with the weights, of JSON types.
+
+    Raises:
+        ValueError: A table is empty or has a label without a name, a class to balance has no
+            images, pretraining leaves no step, or the model cannot be built (`ModelError`).
+        ClassifierDiverged: The loss is not finite.
+        KeyboardInterrupt: Ctrl-C was pressed; nothing is written.
+    """
+    started = time.monotonic()
+    names = _class_names(class_names, train_table, val_table)
+    n_classes, out_dir = len(names), Path(out_dir)
+    check_table(train_table, n_classes, "training")
+    check_table(val_table, n_classes, "validation")
+    if pretrain is not None:
+        check_table(pretrain.table, n_classes, "pretraining")
+    plan = _plan(config, len(train_table), n_steps, steps_per_epoch)
+    losses = _losses(config, train_table, pretrain, n_classes, rarest)
+    if len(remedies(config)) > 1:
+        logger.warning(
+            "%s each balance the classes; all but the first have no effect.",
+            " and ".join(remedies(config)),
+        )
+    config = config.with_sizes(model_card(config.model).input_size)
+    members = []
+    for number in range(config.members or 1):
+        if config.members and config.members > 1:
+            logger.info("Training network %d of %d", number + 1, config.members)
+        module = _train_member(
+            config,
+            train_table,
+            val_table,
+            n_classes=n_classes,
+            plan=plan,
+            seed=member_seed(seed, number),
+            hardware=hardware,
+            progress=progress,
+            losses=losses,
+            pretrain=pretrain,
+            rarest=rarest,
+        )
+        members.append(module)
+    networks = [member.network for member in members]
+    best = [member.best for member in members if member.best is not None]
+    if len(best) < len(members):
+        raise ValueError("Lightning ended the training before its first validation.")
+    if best[0].val_auroc is None:
+        logger.warning("Validation has one class only: its loss chose the weights, not AUROC.")
+    taken = max(member.history[-1].step for member in members)
+    facts: dict[str, object] = {
+        "seed": seed,
+        "n_steps": taken,
+        "best": [asdict(record) for record in best],
+    }
+    if pretrain is not None:
+        facts["pretraining"] = {
+            "steps": pretrain.n_steps(plan.n_steps),
+            "images": len(pretrain.table),
+        }
+    temperature = 1.0
+    if config.calibration == "temperature":
+        logarithms = log_probabilities(networks, config, val_table)
+        temperature = fit_temperature(logarithms, val_table.labels)
+    save_classifier(
+        out_dir,
+        networks,
+        config,
+        class_names=names,
+        temperature=temperature,
+        provenance={**(provenance or {}), **facts},
+    )
+    histories = [member.history for member in members]
+    write_history(out_dir / "history.csv", histories)
+    plot_learning_curves(out_dir / "learning-curves.png", histories, best)
+    rows = tuple(
+        {"member": number, **asdict(record)}
+        for number, history in enumerate(histories)
+        for record in history
+    )
+    return ClassifierResult(out_dir, best[0].epoch, taken, time.monotonic() - started, rows)
+
+
+def _class_names(given: Sequence[str] | None, *tables: ArrayTable) -> list[str]:
+    if given is not None:
+        return list(given)
+    usable = [table for table in tables if isinstance(table, ArrayTable) and len(table)]
+    highest = max([1, *(int(table.labels.max()) for table in usable)])
+    return [str(number) for number in range(highest + 1)]
+
+
+def _plan(
+    config: ClassifierConfig, n_images: int, n_steps: int | None, steps_per_epoch: int | None
+) -> StepPlan:
+    if steps_per_epoch is None:
+        steps_per_epoch = plan_steps(config, n_images).steps_per_epoch
+    if n_steps is None:
+        n_steps = config.n_epochs * steps_per_epoch
+    if min(n_steps, steps_per_epoch) < 1:
+        raise ValueError(
+            f"Training takes at least 1 step, not n_steps={n_steps} and "
+            f"steps_per_epoch={steps_per_epoch}; ask for more."
+        )
+    return StepPlan(n_steps, steps_per_epoch)
+
+
+def _losses(
+    config: ClassifierConfig,
+    train_table: ArrayTable,
+    pretrain: Pretraining | None,
+    n_classes: int,
+    rarest: int | None,
+) -> tuple[ClassLoss, ClassLoss | None]:
+    """Build the losses of the training and of its pretraining."""
+
+    def loss(table: ArrayTable) -> ClassLoss:
+        counts = np.bincount(table.labels, minlength=n_classes)
+        return loss_function(config, counts, rarest=rarest)
+
+    return loss(train_table), None if pretrain is None else loss(pretrain.table)
+
+
+def member_seed(seed: int, number: int) -> int:
+    """Return the seed of one network of several; the first has the seed of the training."""
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def _train_member(
+    config: ClassifierConfig,
+    train_table: ArrayTable,
+    val_table: ArrayTable,
+    *,
+    n_classes: int,
+    plan: StepPlan,
+    seed: int,
+    hardware: TrainingHardware,
+    progress: bool,
+    losses: tuple[ClassLoss, ClassLoss | None],
+    pretrain: Pretraining | None,
+    rarest: int | None,
+) -> ClassifierModule:
+    """Train one network; its module returns with the weights to keep, in eval mode."""
+    # Initial weights and dropout draw from torch's global state, which the fork restores.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        network = build(config, n_classes)
+        phases = plan_phases(
+            config,
+            n_steps=plan.n_steps,
+            steps_per_epoch=plan.steps_per_epoch,
+            pretrained=network.pretrained,
+        )
+        loaders = Loaders(
+            config,
+            train_table,
+            val_table,
+            n_classes=n_classes,
+            phases=phases,
+            steps_per_epoch=plan.steps_per_epoch,
+            seed=seed,
+            pretrain=pretrain,
+            rarest=rarest,
+        )
+        if loaders.batch_size < config.batch_size:
+            logger.warning(
+                "Batches hold %d images instead of %d, because there are no more.",
+                loaders.batch_size,
+                config.batch_size,
+            )
+        module = ClassifierModule(
+            network,
+            config,
+            phases=phases,
+            steps_per_epoch=plan.steps_per_epoch,
+            loss=losses[0],
+            mixup=Mixup(config.mixup_alpha, n_classes, seed) if config.mixup_alpha else None,
+            pretraining_steps=loaders.pretraining_steps,
+            pretraining_loss=losses[1],
+        )
+        run_trainer(module, loaders, plan.n_steps, config, hardware, progress=progress)
+    if module.best_weights:
+        network.load_state_dict(module.best_weights)
+    network.eval()
+    return module

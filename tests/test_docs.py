@@ -1,0 +1,56 @@
+"""Pages of docs/ that are made from, or held against, the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from balancer.cli import main
+from test_house_rules import LEVELS
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def test_the_settings_page_is_what_the_models_say() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "settings.py")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert (ROOT / "docs" / "settings.md").read_text() == done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_and_settings_in_pages_exist(page: Path) -> None:
+    from balancer.config import load_config
+
+    text = page.read_text()
+    if page.name != "CHANGELOG.md":
+        for command in re.findall(r"`balancer ([a-z][a-z-]+)[ `]", text):
+            assert command in main.commands, f"{page.name} names the command {command}"
+    for assignment in re.findall(r"--set ([a-z_]+\.[a-z_.]+)=", text):
+        default = load_config()
+        for part in assignment.split("."):
+            assert hasattr(default, part), f"{page.name} sets {assignment}"
+            default = getattr(default, part)
+
+
+def test_the_architecture_page_shows_the_levels_of_the_house_rules() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    block = text.partition("```\ncli\n")[2].partition("```")[0]
+    assert ["cli", *block.split("\n")[:-1]] == [", ".join(level) for level in LEVELS]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
