@@ -24,10 +24,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
 import classifier
-import gan.train
+import gan
 from balancer.ablation.folds import derived_seed
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import Index, load_index
@@ -36,8 +35,6 @@ from balancer.results import installed_versions
 from balancer.stages import prepare
 from balancer.workspace import Workspace
 from classifier.tables import ArrayTable
-from gan.checkpoint import load_generator
-from gan.sample import generate
 
 RATIO = 1366 / 634  # normal to COVID, real and generated
 GAN_SHARE = 161 / 255  # of the COVID images that the paper's GAN saw
@@ -169,17 +166,9 @@ def everything(config: BalancerConfig, index: Index, rare: str) -> tuple[np.ndar
 
 def dcgan_images(config: BalancerConfig, real: np.ndarray, wanted: int, folder: Path) -> np.ndarray:
     """Train the paper's DCGAN and draw from it."""
-    gan.train.fit(
-        config.gan,
-        torch.from_numpy(real)[:, None],
-        out_dir=folder,
-        seed=config.seed,
-        provenance={"class_name": "rare", "index_hash": "", "training_ids": []},
-        trainer_options=config.hardware.model_dump() | CPU,
-    )
-    loaded = load_generator(folder)
-    drawn = generate(loaded, start=0, count=wanted, seed=config.seed)
-    return np.concatenate([batch for _, batch in drawn])
+    options = gan.GANTrainerOptions(**config.hardware.model_dump() | CPU)
+    gan.train(real, config.gan, out_dir=folder, seed=config.seed, trainer_options=options)
+    return gan.sample(gan.load(folder), wanted, seed=config.seed)
 
 
 def trained_accuracy(

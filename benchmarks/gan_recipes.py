@@ -17,6 +17,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+import gan
 from balancer.config import load_config
 from balancer.data.index import load_index
 from balancer.quality.extractors import load_extractor
@@ -24,8 +25,6 @@ from balancer.quality.measure import measure
 from balancer.quality.memorization import CopyDetector
 from balancer.stages import gan_train, prepare
 from balancer.workspace import Workspace
-from gan.checkpoint import load_generator
-from gan.sample import generate
 
 IMAGES_SHOWN = 96_000
 CLASSIC = [
@@ -91,9 +90,7 @@ def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str,
     size = config.gan.image_size
     index = load_index(workspace.index_dir)
     training, test = index.pixels(size, "train", rare), index.pixels(size, "test", rare)
-    loaded = load_generator(workspace.gan_dir(rare))
-    batches = generate(loaded, start=0, count=GENERATED, seed=seed)
-    made = np.concatenate([images for _, images in batches])
+    made = gan.sample(gan.load(workspace.gan_dir(rare)), GENERATED, seed=seed)
     extractor = load_extractor("lite0")
     measured = measure(made, test, extractor=extractor, stand_in=training, seed=seed)
     at_same_n = {

@@ -22,10 +22,9 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets, transforms
 
-from gan.config import GANConfig
+from gan import GANConfig, GANTrainerOptions, train
 from gan.losses import discriminator_loss, generator_loss
 from gan.networks import Discriminator, Generator
-from gan.train import fit
 
 
 def classic_networks(config: GANConfig) -> tuple[Generator, Discriminator]:
@@ -93,15 +92,8 @@ def train_ours(config: GANConfig, root: Path, out_dir: Path) -> int:
         with Image.open(path) as image:
             resized = image.convert("L").resize((side, side), Image.Resampling.BILINEAR)
         pixels.append(np.asarray(resized))
-    images = torch.from_numpy(np.stack(pixels)).unsqueeze(1)
-    return fit(
-        config,
-        images,
-        out_dir=out_dir,
-        seed=0,
-        provenance={"class_name": "benchmark", "index_hash": "", "training_ids": []},
-        trainer_options={"accelerator": "cpu"},
-    ).images_shown
+    options = GANTrainerOptions(accelerator="cpu")
+    return train(np.stack(pixels), config, out_dir=out_dir, trainer_options=options).images_shown
 
 
 def draw_noise(directory: Path, count: int, side: int) -> None:

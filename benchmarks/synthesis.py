@@ -13,8 +13,8 @@ import torch
 
 from balancer.synthetic.dcgan import DcganSource
 from balancer.synthetic.write import write_images
-from gan.checkpoint import LoadedGenerator, Provenance, load_generator, save_generator
-from gan.config import GANConfig
+from gan import GANConfig, LoadedGenerator, Provenance, load
+from gan.checkpoint import save_generator
 from gan.networks import Generator, initialise
 
 BATCH = 64
@@ -27,7 +27,7 @@ def untrained(config: GANConfig, directory: Path) -> LoadedGenerator:
     provenance = Provenance(class_name="benchmark", index_hash="", training_ids=())
     directory.mkdir()
     save_generator(directory, generator.eval(), provenance=provenance, seed=0, images_shown=0)
-    return load_generator(directory)
+    return load(directory)
 
 
 def bare_rate(loaded: LoadedGenerator, images: int) -> float:

@@ -1,1 +1,59 @@
-"""DCGAN for small sets of grey medical images: networks, losses, training, sampling."""
+"""Train a DCGAN on a small set of grey medical images, and sample from it.
+
+>>> import numpy as np, gan
+>>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+>>> config = gan.GANConfig(image_size=32, images_shown=256)
+>>> result = gan.train(images, config, out_dir="noise-gan")
+>>> gan.sample(gan.load(result.directory), 4).shape
+(4, 32, 32)
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gan.checkpoint import GeneratorCheckpointError, LoadedGenerator, Provenance, load
+    from gan.config import GANConfig, GANTrainerOptions
+    from gan.module import GANDiverged
+    from gan.sampling import sample
+    from gan.selection import SnapshotEvaluation, SnapshotScores, Validation
+    from gan.training import GANResult, train
+else:
+    # Importing `gan.config` runs this file, so it must not import torch: each name is imported
+    # when it is first used. Type checkers read the imports above.
+    _MODULES = {
+        "checkpoint": ("GeneratorCheckpointError", "LoadedGenerator", "Provenance", "load"),
+        "config": ("GANConfig", "GANTrainerOptions"),
+        "module": ("GANDiverged",),
+        "sampling": ("sample",),
+        "selection": ("SnapshotEvaluation", "SnapshotScores", "Validation"),
+        "training": ("GANResult", "train"),
+    }
+
+    def __getattr__(name: str) -> object:
+        for module, names in _MODULES.items():
+            if name in names:
+                value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "GANConfig",
+    "GANDiverged",
+    "GANResult",
+    "GANTrainerOptions",
+    "GeneratorCheckpointError",
+    "LoadedGenerator",
+    "Provenance",
+    "SnapshotEvaluation",
+    "SnapshotScores",
+    "Validation",
+    "load",
+    "sample",
+    "train",
+]

@@ -1,6 +1,6 @@
 """DiffAugment (Zhao 2020, arXiv 2006.10738): the same random changes for real and fake images.
 
-The strengths are the paper's. There is no vertical flip: no radiograph stands on its head.
+The strengths are the paper's. There is no vertical flip, because radiographs are never upside down.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ CUTOUT_SHARE = 1 / 2
 def diff_augment(
     images: Tensor, policy: Sequence[Augmentation], generator: torch.Generator
 ) -> Tensor:
-    """Change each image at random, differentiably.
+    """Apply random differentiable changes to each image.
 
     Args:
         images: float (N, 1, S, S) in [-1, 1].
-        policy: Transforms in their order; empty: the images come back as they are.
-        generator: Source of the randomness, on the device of the images.
+        policy: Names of transforms in their order; empty: the images are unchanged.
+        generator: Random stream, on the device of the images.
 
     Returns:
         float (N, 1, S, S); brightness and contrast may leave [-1, 1].
@@ -39,12 +39,12 @@ def diff_augment(
 
 
 def _uniform(images: Tensor, generator: torch.Generator) -> Tensor:
-    """One number per image in [0, 1): (N, 1, 1, 1)."""
+    """Draw one number per image in [0, 1): (N, 1, 1, 1)."""
     return torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device)
 
 
 def _integers(images: Tensor, low: int, high: int, generator: torch.Generator) -> Tensor:
-    """One integer per image in [low, high]: (N, 1, 1)."""
+    """Draw one integer per image in [low, high]: (N, 1, 1)."""
     return torch.randint(
         low, high + 1, (len(images), 1, 1), generator=generator, device=images.device
     )
@@ -60,21 +60,21 @@ def _contrast(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _translation(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift by whole pixels; what comes in from outside is 0, mid-grey."""
+    """Shift by whole pixels; new pixels at the border are 0, mid-grey."""
     side = images.shape[-1]
     reach = round(side * SHIFT_SHARE)
     pixel = torch.arange(side, device=images.device)
     down = _integers(images, -reach, reach, generator)
     right = _integers(images, -reach, reach, generator)
     # Row y of the result is row y - down. Products with 0/1 matrices copy pixels exactly, and
-    # their gradient is a product too, where that of indexing is a slow scatter.
+    # their gradient is a product too, while that of indexing is a slow scatter.
     rows = (pixel[:, None] - down == pixel).to(images.dtype)  # (N, S, S), [n, out, in]
     columns = (pixel[:, None] == pixel - right).to(images.dtype)  # (N, S, S), [n, in, out]
     return (rows @ images.squeeze(1) @ columns).unsqueeze(1)
 
 
 def _cutout(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Blank a square of half the side; its centre may lie anywhere, so it may be clipped."""
+    """Blank a square of half the side; its centre may be at the border, so it may be clipped."""
     side = images.shape[-1]
     size = round(side * CUTOUT_SHARE)
     pixel = torch.arange(side, device=images.device)

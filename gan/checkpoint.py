@@ -1,4 +1,4 @@
-"""A trained generator as files: `generator.safetensors` and `generator.json`, never a pickle."""
+"""Files of a trained generator: `generator.safetensors` and `generator.json`, never a pickle."""
 
 import hashlib
 import importlib.metadata
@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import safetensors.torch
 import torch
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
-from gan.config import GANConfig
+from gan.config import CheckedModel, GANConfig
 from gan.networks import Generator
 
 WEIGHTS_NAME = "generator.safetensors"
@@ -30,32 +24,44 @@ KIND: Literal["gan-generator"] = "gan-generator"
 FORMAT: Literal[2] = 2
 
 
-class CheckpointError(ValueError):
-    """A checkpoint is missing, damaged, or not what was asked for."""
+class GeneratorCheckpointError(ValueError):
+    """A checkpoint is missing, damaged, or of another training or format.
 
-
-class Provenance(BaseModel):
-    """What a generator was trained on.
-
-    Attributes:
-        class_name: The class of all training images.
-        index_hash: Fingerprint of the table that the images were chosen from.
-        training_ids: Content hash of each training image.
-        companion_ids: The same of the images of another class that shared its training.
-        preprocessing: What was done to all images before, as its maker notes it; empty: nothing.
+    Example:
+        >>> import gan
+        >>> try:
+        ...     loaded = gan.load("missing-gan")
+        ... except gan.GeneratorCheckpointError as error:
+        ...     print(error)  # doctest: +ELLIPSIS
+        missing-gan/generator.json should be ...
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Provenance(CheckedModel):
+    """Source of the training images, as written to `generator.json`.
+
+    Attributes:
+        class_name: Name of the class of all training images.
+        index_hash: Fingerprint of the table that lists the images; empty: unknown.
+        training_ids: Content hash of each training image; empty: unknown.
+        companion_ids: Content hash of each image of another class that shared the training.
+        preprocessing: Record of the preprocessing of all images; empty: none.
+
+    Example:
+        >>> from gan import Provenance
+        >>> Provenance(class_name="COVID", index_hash="", training_ids=()).class_name
+        'COVID'
+    """
 
     class_name: str
     index_hash: str
     training_ids: tuple[str, ...]
     companion_ids: tuple[str, ...] = ()
-    preprocessing: dict[str, Any] = {}
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a preprocessing of nothing, so that trainings from before it still go on."""
+        """Leave out an empty preprocessing, so that trainings from before the field can resume."""
         values: dict[str, Any] = serialize(self)
         if not self.preprocessing:
             del values["preprocessing"]
@@ -63,11 +69,15 @@ class Provenance(BaseModel):
 
 
 class GeneratorMetadata(Provenance):
-    """The content of `generator.json`.
+    """Content of `generator.json`.
 
     Attributes:
-        images_shown: Real images that the discriminator had seen when these weights were, all
-            devices together.
+        kind: Kind of the file.
+        format: Version of the format.
+        config: Recipe.
+        seed: Seed for the run.
+        images_shown: Number of real images shown before these weights, all devices together.
+        versions: Versions of the packages that trained it.
         weights_sha256: SHA-256 of the weights file, hex; it identifies the checkpoint.
     """
 
@@ -82,10 +92,21 @@ class GeneratorMetadata(Provenance):
 
 @dataclass(frozen=True, slots=True)
 class LoadedGenerator:
-    """A generator read from disk, in eval mode, on the CPU.
+    """Generator read from disk, in eval mode, on the CPU.
 
     Attributes:
+        generator: Network from latents to images.
+        config: Recipe.
+        metadata: Content of `generator.json`.
         checkpoint_hash: SHA-256 of the weights, hex.
+
+    Example:
+        >>> import gan, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+        >>> config = gan.GANConfig(image_size=32, images_shown=256)
+        >>> result = gan.train(images, config, out_dir="noise-gan")
+        >>> gan.load("noise-gan").metadata.images_shown
+        256
     """
 
     generator: Generator
@@ -102,20 +123,20 @@ def save_generator(
     seed: int,
     images_shown: int,
 ) -> Path:
-    """Write the two files; each is whole or absent whenever the process dies.
+    """Write the two files; after a kill, each is complete or unchanged.
 
     Args:
-        directory: Made if missing.
-        generator: Its weights and statistics are saved.
-        provenance: What it was trained on.
-        seed: The run's seed.
-        images_shown: Length of the training so far.
+        directory: Path to the folder; created if missing.
+        generator: Network whose weights and statistics are saved.
+        provenance: Source of the training images.
+        seed: Seed for the run.
+        images_shown: Number of real images shown before these weights.
 
     Returns:
-        Path of the weights.
+        Path to the weights.
 
     Raises:
-        CheckpointError: A weight is not finite.
+        GeneratorCheckpointError: A weight is not finite.
         OSError: The files cannot be written.
     """
     # Contiguous copies in the default memory format: safetensors stores no strides.
@@ -123,7 +144,7 @@ def save_generator(
         name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()
     }
     _require_finite(weights, directory / WEIGHTS_NAME)
-    content = save(weights)
+    content = safetensors.torch.save(weights)
     metadata = GeneratorMetadata(
         **provenance.model_dump(),
         config=generator.config,
@@ -139,55 +160,54 @@ def save_generator(
     return path
 
 
-def load_generator(directory: Path) -> LoadedGenerator:
-    """Read what `save_generator` wrote, checking all of it.
+def load(directory: str | Path) -> LoadedGenerator:
+    """Read a trained generator, with all checks.
 
     Args:
-        directory: Folder of the two files.
+        directory: Path to the folder of `generator.safetensors` and `generator.json`.
 
     Raises:
-        CheckpointError: A file is missing, damaged, of another kind or format, or the weights do
-            not fit the configuration.
+        GeneratorCheckpointError: A file is missing, damaged, of another kind or format, or the
+            weights do not fit the recipe.
+
+    Example:
+        >>> import gan, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+        >>> config = gan.GANConfig(image_size=32, images_shown=256)
+        >>> result = gan.train(images, config, out_dir="noise-gan")
+        >>> gan.load("noise-gan").config.image_size
+        32
     """
-    metadata = _read_metadata(directory / METADATA_NAME)
-    path = directory / WEIGHTS_NAME
-    content = _read(path)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != metadata.weights_sha256:
-        raise CheckpointError(
-            f"{path} should have the SHA-256 {metadata.weights_sha256[:12]}... of {METADATA_NAME}, "
-            f"but has {digest[:12]}... ({len(content)} bytes): it is damaged or belongs "
-            "elsewhere; restore it or train the generator again."
-        )
-    try:
-        weights = load(content)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} should be a safetensors file, but: {error}; train the generator again."
-        ) from None
-    # Without storage, so that a forged configuration cannot ask for memory before it is checked.
+    folder = Path(directory)
+    metadata = _read_metadata(folder / METADATA_NAME)
+    # Without memory, so that a forged recipe cannot ask for any before it is checked.
     with torch.device("meta"):
         generator = Generator(metadata.config)
-    _require_fit(weights, generator.state_dict(), path)
-    _require_finite(weights, path)
+    weights = _read_weights(
+        folder / WEIGHTS_NAME, sha256=metadata.weights_sha256, wanted=generator.state_dict()
+    )
     generator.load_state_dict(weights, strict=True, assign=True)
     generator.eval().requires_grad_(False)
     if metadata.config.channels_last:
         generator.to(memory_format=torch.channels_last)
-    return LoadedGenerator(generator, metadata.config, metadata, digest)
+    return LoadedGenerator(generator, metadata.config, metadata, metadata.weights_sha256)
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the packages that shape a training run."""
+    """Return the versions of the packages that the result of a training depends on."""
     names = ("torch", "lightning", "numpy", "safetensors")
     return {name: importlib.metadata.version(name) for name in names}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by way of a temporary one, flushed to the disk before it takes the name.
+    """Replace a file through a temporary one, flushed to the disk before it takes the name.
+
+    Args:
+        path: Path to the file; its folder is created if missing.
+        content: New content.
 
     Raises:
-        OSError: The file cannot be written; what stood there is untouched.
+        OSError: The file cannot be written; an existing one is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -204,52 +224,66 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(
+        raise GeneratorCheckpointError(
             f"{path} should be a file of a trained generator, but: {error.strerror}; "
-            "train the generator first or name its folder."
+            "train the generator first or give its folder."
         ) from None
-    if not content:
-        raise CheckpointError(f"{path} is empty; restore it or train the generator again.")
-    return content
 
 
 def _read_metadata(path: Path) -> GeneratorMetadata:
     try:
         values = json.loads(_read(path))
     except ValueError as error:
-        if isinstance(error, CheckpointError):
+        if isinstance(error, GeneratorCheckpointError):
             raise
-        raise CheckpointError(
+        raise GeneratorCheckpointError(
             f"{path} should be JSON, but: {error}; restore it or train the generator again."
         ) from None
     found = values if isinstance(values, dict) else {}
     for field, wanted in (("kind", KIND), ("format", FORMAT)):
         if found.get(field) != wanted:
-            raise CheckpointError(
-                f"{path} should have {field} {wanted!r}, but has {found.get(field)!r}; name a "
-                "folder with a generator that this version trained."
+            raise GeneratorCheckpointError(
+                f"{path} should have {field} {wanted!r}, but has {found.get(field)!r}; give a "
+                "folder with a generator of this version."
             )
     try:
         return GeneratorMetadata.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(
+        raise GeneratorCheckpointError(
             f"{path} has an unusable field {field}: {first['msg'].lower()}; restore it or train "
             "the generator again."
         ) from None
 
 
-def _require_fit(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+def _read_weights(path: Path, *, sha256: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read tensors; check their hash, names, dtypes, shapes, and that all values are finite."""
+    content = _read(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise GeneratorCheckpointError(
+            f"{path} should have the SHA-256 {sha256[:12]}... of {METADATA_NAME}, but has "
+            f"{digest[:12]}... ({len(content)} bytes): it is damaged or from another training; "
+            "restore it or train the generator again."
+        )
+    try:
+        weights = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise GeneratorCheckpointError(
+            f"{path} should be a safetensors file, but: {error}; train the generator again."
+        ) from None
     for name in sorted(weights.keys() | wanted.keys()):
         has, needs = _describe(weights.get(name)), _describe(wanted.get(name))
         if has != needs:
-            raise CheckpointError(
+            raise GeneratorCheckpointError(
                 f"{path}, tensor {name}, should be {needs} by the configuration beside it, but is "
                 f"{has}; restore both files or train the generator again."
             )
+    _require_finite(weights, path)
+    return weights
 
 
 def _describe(tensor: Tensor | None) -> str:
@@ -259,7 +293,7 @@ def _describe(tensor: Tensor | None) -> str:
 def _require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     for name, value in weights.items():
         if not bool(torch.isfinite(value).all()):
-            raise CheckpointError(
-                f"{path}, tensor {name}, holds NaN or infinity; train the generator again, with "
-                "lower learning rates if this happened in training."
+            raise GeneratorCheckpointError(
+                f"{path}, tensor {name}, should be finite, but has NaN or infinity; train the "
+                "generator again, with lower learning rates if this happened in training."
             )

@@ -1,7 +1,7 @@
 """Non-saturating GAN losses on logits (Goodfellow 2014, arXiv 1406.2661).
 
 With D = sigmoid(logit), binary cross-entropy against 1 is softplus(-logit), against 0 it is
-softplus(logit).
+softplus(logit). A module of its own, so that the objective can be checked against the paper.
 """
 
 from torch import Tensor
@@ -9,25 +9,25 @@ from torch.nn import functional as F
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))), each averaged over its batch.
+    """Return -log D(x) - log(1 - D(G(z))), each averaged over its batch.
 
     Args:
         real_logits: float32 (N,), of real images.
         fake_logits: float32 (M,), of generated images.
 
     Returns:
-        float32 scalar, at least 0; 2 log 2 where D cannot tell.
+        float32 scalar, at least 0; 2 log 2 if D is 1/2 for all images.
     """
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
-    """-log D(G(z)), averaged: the form whose gradient does not vanish while D wins.
+    """Return the mean of -log D(G(z)), whose gradient does not vanish when D is certain.
 
     Args:
         fake_logits: float32 (N,), of generated images.
 
     Returns:
-        float32 scalar, at least 0; log 2 where D cannot tell.
+        float32 scalar, at least 0; log 2 if D is 1/2 for all images.
     """
     return F.softplus(-fake_logits).mean()

@@ -1,6 +1,8 @@
 """The training step of a DCGAN with DiffAugment and an averaged generator."""
 
 import copy
+import math
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -14,14 +16,29 @@ from gan.config import GANConfig
 from gan.losses import discriminator_loss, generator_loss
 from gan.networks import Discriminator, Generator, initialise
 from gan.randomness import Purpose, random_stream
+from gan.selection import SnapshotEvaluation
 from gan.transforms import to_unit_range
 
 RAMP_UP = 0.05
-"""The half-life of the average is at most this share of the images shown so far."""
+"""Maximum half-life of the average, as a share of the images shown so far."""
 LEAST_LEARNING_RATE = 0.05
-"""Share of the learning rate that is left at the end of a decay."""
+"""Share of the learning rate that remains at the end of the decay."""
 STATISTICS_LATENTS = 512
-"""Latents behind the batch-norm statistics of the averaged generator."""
+"""Number of latents to measure the batch-norm statistics of the averaged generator on."""
+
+
+class GANDiverged(RuntimeError):
+    """A loss or weight became NaN or infinite in training.
+
+    Example:
+        >>> import gan, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+        >>> config = gan.GANConfig(image_size=32, images_shown=256)
+        >>> try:
+        ...     result = gan.train(images, config, out_dir="noise-gan")
+        ... except gan.GANDiverged as error:
+        ...     print(error)  # "... lower the learning rates"
+    """
 
 
 class LitDCGAN(LightningModule):
@@ -31,15 +48,15 @@ class LitDCGAN(LightningModule):
     the whole random state.
 
     Attributes:
-        config: The recipe.
-        images_shown: Real images shown to the discriminator so far, all devices together.
+        config: Recipe.
+        images_shown: Number of real images shown to the discriminator, all devices together.
         ema: Exponential moving average of the generator's weights (Yazici 2018, 1806.04498); its
-            statistics are valid after `averaged_generator()` only.
+            statistics are valid only after `averaged_generator()`.
         losses: float32 (2,), discriminator and generator loss of the last step.
         window: float32 (2,), sum of the discriminator losses of the images since the last
-            evaluation, and their number.
-        evaluations: What was noted of the training so far, oldest first.
-        stop_reason: Why the training ended before its time; None where it did not.
+            evaluation, and the number of these images.
+        evaluations: Evaluations so far, oldest first.
+        stop_reason: Reason for an early end of the training; None: no early end.
     """
 
     def __init__(self, config: GANConfig, *, seed: int) -> None:
@@ -50,7 +67,7 @@ class LitDCGAN(LightningModule):
         self.images_shown = 0
         self.losses = torch.zeros(2)
         self.window = torch.zeros(2)
-        self.evaluations: list[dict[str, Any]] = []
+        self.evaluations: list[SnapshotEvaluation] = []
         self.stop_reason: str | None = None
         self._best: dict[str, Tensor] | None = None
         self._restored: dict[str, Any] | None = None
@@ -64,7 +81,7 @@ class LitDCGAN(LightningModule):
             self.to(memory_format=torch.channels_last)
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Adam for the discriminator and for the generator, in this order."""
+        """Return one Adam for the discriminator and one for the generator, in this order."""
         config = self.config
         betas = (config.beta1, config.beta2)
         rates = (config.learning_rate_discriminator, config.learning_rate_generator)
@@ -75,53 +92,67 @@ class LitDCGAN(LightningModule):
         ]
 
     def passed_multiple(self, every: int, step: int) -> bool:
-        """Whether the last step, of `step` images, passed a multiple of `every` images shown.
+        """Return True if the last `step` images passed a multiple of `every` images shown.
 
-        The end of the training counts as one; `every` = 0 has none.
+        The end of the training counts as a multiple. With `every` = 0 there are none.
         """
         if not every:
             return False
         ended = self.images_shown >= self.config.images_shown
         return ended or self.images_shown // every > (self.images_shown - step) // every
 
-    def note_evaluation(self, evaluation: dict[str, Any]) -> None:
-        """Keep an evaluation, and the averaged weights if no KID was as low before.
-
-        Args:
-            evaluation: Plain values, among them `kid`.
-        """
-        if all(evaluation["kid"] < earlier["kid"] for earlier in self.evaluations):
+    def note_evaluation(self, evaluation: SnapshotEvaluation) -> None:
+        """Keep an evaluation, and the averaged weights if its KID is the lowest so far."""
+        if all(evaluation.kid < earlier.kid for earlier in self.evaluations):
             self._best = {name: value.clone() for name, value in self.ema.state_dict().items()}
         self.evaluations = [*self.evaluations, evaluation]
         self.window = torch.zeros(2)
 
     def has_just_improved(self) -> bool:
-        """Whether the last step was evaluated, and no evaluation before had as low a KID."""
-        if not self.evaluations or self.evaluations[-1]["images_shown"] != self.images_shown:
+        """Return True if the last step was evaluated and its KID is the lowest so far."""
+        if not self.evaluations or self.evaluations[-1].images_shown != self.images_shown:
             return False
-        return all(self.evaluations[-1]["kid"] < before["kid"] for before in self.evaluations[:-1])
+        return all(self.evaluations[-1].kid < before.kid for before in self.evaluations[:-1])
 
-    def select(self) -> dict[str, Any] | None:
-        """Take the averaged weights that the recipe keeps.
+    def select(self) -> SnapshotEvaluation | None:
+        """Load the averaged weights that the recipe keeps.
 
         Returns:
-            Their evaluation; None where there was none and the weights are the last ones.
+            Their evaluation; None without one, if the weights are the last ones.
         """
         if not self.evaluations:
             return None
         if self.config.keep == "last":
-            ended = self.evaluations[-1]["images_shown"] == self.images_shown
+            ended = self.evaluations[-1].images_shown == self.images_shown
             return self.evaluations[-1] if ended else None
         if self._best is not None:
             self.ema.load_state_dict(self._best)
-        return min(self.evaluations, key=lambda evaluation: float(evaluation["kid"]))
+        return min(self.evaluations, key=lambda evaluation: evaluation.kid)
+
+    def require_finite(self) -> None:
+        """Check the losses and the weights.
+
+        Raises:
+            GANDiverged: A loss or a weight is NaN or infinite.
+        """
+        finite = all(bool(torch.isfinite(weight).all()) for weight in self.parameters())
+        if not (finite and all(map(math.isfinite, self.losses.tolist()))):
+            raise self.divergence()
+
+    def divergence(self) -> GANDiverged:
+        """Return the error for a loss or weight that is not finite."""
+        loss_d, loss_g = self.losses.tolist()
+        return GANDiverged(
+            f"after {self.images_shown} images a loss or weight is not finite "
+            f"(loss_d {loss_d:g}, loss_g {loss_g:g}); lower the learning rates"
+        )
 
     def training_step(self, images: Tensor, batch_idx: int) -> None:
-        """One step of the discriminator and one of the generator.
+        """Train the discriminator and then the generator for one step.
 
         Args:
             images: uint8 (N, 1, S, S), real; the last ones are companions if the recipe has any.
-            batch_idx: Not used: steps are counted by images shown.
+            batch_idx: Not used; progress is counted in images shown.
         """
         random = random_stream(
             Purpose.STEP, self.seed, self.images_shown, self.global_rank, device=images.device
@@ -158,7 +189,7 @@ class LitDCGAN(LightningModule):
         self.window = self.window.to(images.device) + torch.stack((loss_d.detach() * count, count))
 
     def on_train_start(self) -> None:
-        """Take up the optimizers and the loss scale where a restored run left them."""
+        """Restore the optimizers and the loss scale of a resumed training."""
         if self._restored is None:
             return
         states = self._restored["optimizers"]
@@ -169,11 +200,11 @@ class LitDCGAN(LightningModule):
 
     @torch.no_grad()
     def averaged_generator(self) -> Generator:
-        """The averaged generator in eval mode, its statistics made to fit its weights.
+        """Return the averaged generator in eval mode, with statistics that fit its weights.
 
-        Running statistics belong to the weights that they ran with, so neither those of the
-        training generator nor their average fit the averaged weights. They are measured on fixed
-        latents instead, and nothing of an earlier measurement remains.
+        Running statistics fit only the weights they were measured with, so neither those of the
+        training generator nor their average fit the averaged weights. They are measured again, on
+        fixed latents and from zero.
         """
         latents = torch.randn(
             STATISTICS_LATENTS,
@@ -187,31 +218,31 @@ class LitDCGAN(LightningModule):
             layer.momentum = None  # a plain mean over the batches
         self.ema.train()
         for batch in torch.split(latents, 64):
-            # Companions too, for the statistics of training are those of mixed batches.
+            # Companions too, because training measures its statistics on mixed batches.
             self.ema(batch, self._labels(len(batch), batch.device))
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
         return self.ema.eval()
 
     def training_state(self) -> dict[str, Any]:
-        """Everything that the next step depends on, as tensors and plain values."""
+        """Return everything that the next step depends on, as tensors and plain values."""
         return {
             "images_shown": self.images_shown,
             "networks": self.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.trainer.optimizers],
             "precision": self.trainer.precision_plugin.state_dict(),
             "window": self.window,
-            "evaluations": self.evaluations,
+            "evaluations": [asdict(evaluation) for evaluation in self.evaluations],
             "best": self._best,
             "stop_reason": self.stop_reason,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a `training_state()`; the optimizers follow when the training starts."""
+        """Restore a `training_state()`; the optimizers follow when the training starts."""
         self.images_shown = state["images_shown"]
         self.load_state_dict(state["networks"])
         self.window = state["window"]
-        self.evaluations = state["evaluations"]
+        self.evaluations = [SnapshotEvaluation(**entry) for entry in state["evaluations"]]
         self.stop_reason = state["stop_reason"]
         self._best = state["best"]
         self._restored = state
@@ -222,14 +253,14 @@ class LitDCGAN(LightningModule):
         return logits
 
     def _labels(self, count: int, device: torch.device) -> Tensor | None:
-        """The class of each image of a batch; None where there is one class."""
+        """Return the class of each image of a batch; None with one class."""
         companions = self.config.n_companions(count)
         if not companions:
             return None
         return (torch.arange(count, device=device) >= count - companions).long()
 
     def _set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
-        """Constant, then falling to 0 over the last `decay_share`, but never below a twentieth."""
+        """Keep the rates constant, then let them fall linearly to `LEAST_LEARNING_RATE`."""
         config = self.config
         left = 1 - self.images_shown / config.images_shown
         factor = min(1.0, left / config.decay_share) if config.decay_share else 1.0

@@ -1,4 +1,4 @@
-"""DCGAN for grey images (Radford 2015, arXiv 1511.06434), and what later work found better."""
+"""Networks of a DCGAN for grey images (Radford 2015, arXiv 1511.06434), with later improvements."""
 
 import math
 from collections.abc import Iterator
@@ -12,26 +12,26 @@ from gan.config import GANConfig
 SMALLEST_SIDE = 4
 GROUPS = 8
 FEWEST = 8
-"""Feature maps at full resolution, at least."""
+"""Minimum number of feature maps at full resolution."""
 
 
 class Generator(nn.Module):
-    """Latents to images: a dense layer to 4 x 4, then doublings.
+    """Network from latents to images: a dense layer to 4 x 4, then doublings.
 
-    A doubling is a transposed convolution (the paper) or, free of its checkerboards, nearest
-    neighbours and a convolution (Odena 2016, doi 10.23915/distill.00003). The last one gives the
-    image itself (the paper), or feature maps that a convolution turns into the image (as in Karras
-    2018, arXiv 1710.10196): grain and edges of single pixels need more than one linear layer.
+    A doubling is a transposed convolution (the paper), or nearest neighbour and a convolution, to
+    avoid checkerboards (Odena 2016, doi 10.23915/distill.00003). The last one gives the image
+    itself (the paper), or feature maps for one more convolution (Karras 2018, arXiv 1710.10196):
+    grain and edges of single pixels need more than one linear layer.
 
     Attributes:
-        config: The recipe that fixes all shapes.
+        config: Recipe; it determines all shapes.
     """
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
         widths = _widths(config, config.generator_filters)[::-1]
-        # The paper's first transposed convolution sees one pixel, so it is this dense layer.
+        # The input of the paper's first transposed convolution is one pixel: a dense layer.
         self.project = nn.Linear(_inputs(config), SMALLEST_SIDE**2 * widths[0], bias=False)
         self.start = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         self.grow = nn.Sequential(
@@ -55,7 +55,7 @@ class Generator(nn.Module):
 
         Args:
             latents: float32 (N, latent_dim), standard normal.
-            labels: int64 (N,), 0 for the own class and 1 for the companion's; None: the own.
+            labels: int64 (N,), 0 for the training class, 1 for companions; None: all 0.
 
         Returns:
             float32 (N, 1, S, S) in [-1, 1].
@@ -76,13 +76,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits: halvings by strided convolutions down to 4 x 4, then a dense layer.
+    """Network from images to logits: strided convolutions to 4 x 4, then a dense layer.
 
-    The paper's batch norm mixes the images of a batch, and real with real and fake with fake; group
-    norm (Wu and He 2018, arXiv 1803.08494) looks at each image alone and serves small batches.
+    The paper's batch norm makes an image's score depend on its batch, all real or all fake; group
+    norm (Wu and He 2018, arXiv 1803.08494) treats each image alone and suits small batches.
 
     Attributes:
-        config: The recipe that fixes all shapes.
+        config: Recipe; it determines all shapes.
     """
 
     def __init__(self, config: GANConfig) -> None:
@@ -104,18 +104,18 @@ class Discriminator(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Score images; sigmoid of a score is the probability of being real.
+        """Score images; the sigmoid of a score is the probability that the image is real.
 
         Args:
             images: float32 (N, 1, S, S), about [-1, 1].
-            labels: int64 (N,), the class that each is said to be of; None: the own.
+            labels: int64 (N,), 0 for the training class, 1 for companions; None: all 0.
 
         Returns:
             float32 (N,), logits.
         """
         if self.config.channels_last:
-            # With one channel both memory formats look alike and the convolution would answer in
-            # the default one, and each later layer would convert: these strides say which is meant.
+            # With one channel the two memory formats are ambiguous, and the convolution would
+            # return the default one, which each later layer would convert. These strides are not.
             images = images.squeeze(1).unsqueeze(3).permute(0, 3, 1, 2)
         x = self.look(images)  # (N, filters, S / 2, S / 2)
         x = self.shrink(x)  # (N, W, 4, 4), W = filters * S / 8
@@ -125,7 +125,7 @@ class Discriminator(nn.Module):
 
 
 def _inputs(config: GANConfig) -> int:
-    """Numbers behind an image: the latent, and the class where there are several."""
+    """Return the number of inputs per image: the latent, and the classes if there are several."""
     return config.latent_dim + (config.n_classes if config.n_classes > 1 else 0)
 
 
@@ -144,11 +144,11 @@ def _norm(config: GANConfig, channels: int) -> nn.Module:
 
 
 def initialise(network: nn.Module, random: torch.Generator | None = None) -> None:
-    """Draw all weights anew: N(0, 0.02), batch norm scales N(1, 0.02), offsets 0.
+    """Draw all weights again: N(0, 0.02), batch norm scales N(1, 0.02), offsets 0.
 
     Args:
-        network: Changed in place.
-        random: Source of the randomness; None: torch's global one.
+        network: Network, changed in place.
+        random: Random stream; None: torch's global one.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
@@ -159,7 +159,7 @@ def initialise(network: nn.Module, random: torch.Generator | None = None) -> Non
 
 
 def _first_layers(config: GANConfig, widths: list[int]) -> Iterator[nn.Module]:
-    """Pixels to features at half the side, without a norm (the paper)."""
+    """Yield the layers from pixels to features at half the side, without a norm (the paper)."""
     channels = 1
     if config.full_resolution:
         yield nn.Conv2d(1, widths[0], 3, padding=1)
@@ -170,7 +170,7 @@ def _first_layers(config: GANConfig, widths: list[int]) -> Iterator[nn.Module]:
 
 
 def _widths(config: GANConfig, filters: int) -> list[int]:
-    """Feature maps at sides S (at full resolution only), S / 2, S / 4, ..., 4."""
+    """Return the feature maps at sides S (at full resolution only), S / 2, S / 4, ..., 4."""
     halvings = (config.image_size // SMALLEST_SIDE).bit_length() - 1
     halved = [filters * 2**k for k in range(halvings)]
     return [max(FEWEST, filters // 2), *halved] if config.full_resolution else halved

@@ -1,7 +1,7 @@
 """Random streams that are functions of their key.
 
-Nothing here has a state to save: what step 17 draws depends on the seed and on 17 alone, so a run
-that was killed and resumed draws what an uninterrupted one draws.
+There is no state to save: the numbers of step 17 depend only on the seed and on 17, so a run that
+was killed and resumed draws the same numbers as an uninterrupted one.
 """
 
 from enum import IntEnum
@@ -11,7 +11,7 @@ import torch
 
 
 class Purpose(IntEnum):
-    """What a stream is for; streams of different purposes are independent."""
+    """Purpose of a stream; streams of different purposes are independent."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -26,13 +26,13 @@ class Purpose(IntEnum):
 def random_stream(
     purpose: Purpose, seed: int, *key: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """A generator whose draws depend on the arguments alone.
+    """Return a generator whose numbers depend only on the arguments.
 
     Args:
-        purpose: Separates the uses of one seed.
-        seed: The run's seed, at least 0.
+        purpose: Purpose of the numbers.
+        seed: Seed for the run, at least 0.
         *key: Counters such as step and rank, each at least 0.
-        device: Where the numbers are drawn.
+        device: Device of the numbers.
     """
     word = np.random.SeedSequence([purpose, seed, *key]).generate_state(1, np.uint32)[0]
     return torch.Generator(device=device).manual_seed(int(word))

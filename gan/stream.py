@@ -1,4 +1,4 @@
-"""The endless sequence of training images, of which each step takes the next batch."""
+"""Endless sequence of training images; each step takes the next batch."""
 
 from collections.abc import Iterator
 
@@ -10,22 +10,21 @@ from gan.randomness import Purpose, random_stream
 
 
 class ImageStream(LightningDataModule):
-    """Epoch after epoch in a fresh order, cut into full batches that may span two epochs.
+    """Epochs in random order, cut into full batches that may span two epochs.
 
     Position p of the sequence is image order(p // n)[p % n], so the position is the sampler's
     whole state. A step of all ranks together takes `batch_size * ranks` positions.
 
-    Each step takes full batches. Where there are companions, they are the last images of each
-    batch, and have a sequence of their own.
+    Companions are the last images of each batch, and have their own sequence.
 
     Args:
         images: uint8 (n, 1, S, S).
-        seed: Chooses the orders.
-        batch_size: Images per step and rank, at most n / ranks.
-        start: First position, the images shown so far.
-        stop: The stream ends with the step that reaches this position.
+        seed: Seed for the orders.
+        batch_size: Number of images per step and rank, at most n / ranks.
+        start: First position, the number of images shown so far.
+        stop: Position that the last step reaches.
         companions: uint8 (m, 1, S, S), images of another class.
-        n_companions: How many of them each batch holds.
+        n_companions: Number of companions per batch.
     """
 
     def __init__(
@@ -49,13 +48,13 @@ class ImageStream(LightningDataModule):
         self.n_companions = n_companions
 
     def train_dataloader(self) -> "_Batches":
-        """The batches of this rank."""
+        """Return the batches of this rank."""
         if self.trainer is None:
             return _Batches(self, rank=0, ranks=1)
         return _Batches(self, rank=self.trainer.global_rank, ranks=self.trainer.world_size)
 
     def batch(self, position: int) -> Tensor:
-        """The `batch_size` images from a position on: uint8 (B, 1, S, S)."""
+        """Return the `batch_size` images from a position: uint8 (B, 1, S, S)."""
         if self.companions is None:
             return self._take(self.images, position, self.batch_size)
         step, own = position // self.batch_size, self.batch_size - self.n_companions
@@ -79,7 +78,7 @@ class ImageStream(LightningDataModule):
 
 
 class _Batches:
-    """What Lightning iterates over; not a DataLoader, since the images are in memory."""
+    """Batches of one rank; not a DataLoader, because the images are in memory."""
 
     def __init__(self, stream: ImageStream, *, rank: int, ranks: int) -> None:
         self._stream = stream

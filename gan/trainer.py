@@ -1,31 +1,36 @@
-"""The Lightning Trainer of a GAN: its options, its strategy, and its silence."""
+"""The Lightning Trainer of a GAN: strategy, quiet logging, work after a step, stop by a signal."""
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self, cast
 
 import torch
-from lightning.pytorch import Callback, Trainer
-from pydantic import BaseModel, ConfigDict
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from gan.config import GANTrainerOptions
+from gan.module import LitDCGAN
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STEPS_BETWEEN_VOTES = 10
+"""Number of steps between two votes of several devices on stopping; each vote makes them wait."""
 
 
-class TrainerOptions(BaseModel):
-    """What reaches the Lightning Trainer, in its own words."""
+def make_trainer(options: GANTrainerOptions, out_dir: Path, callbacks: list[Callback]) -> Trainer:
+    """Return a Trainer that runs the steps; the callbacks write records and checkpoints.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    accelerator: str = "auto"
-    devices: int | str = 1
-    precision: str = "32-true"
-    strategy: str = "auto"
-    num_nodes: int = 1
-
-
-def make_trainer(options: TrainerOptions, out_dir: Path, callbacks: list[Callback]) -> Trainer:
-    """A Trainer that runs the steps; records, bar and checkpoints are ours."""
+    Args:
+        options: Device, precision and strategy.
+        out_dir: Root folder of the Trainer.
+        callbacks: Callbacks in their order.
+    """
     return Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
@@ -43,10 +48,10 @@ def make_trainer(options: TrainerOptions, out_dir: Path, callbacks: list[Callbac
     )
 
 
-def _strategy(options: TrainerOptions) -> str:
-    """The strategy by Lightning's name, made to fit two losses that each use half of the weights.
+def _strategy(options: GANTrainerOptions) -> str:
+    """Return Lightning's name of a strategy for two losses that each use half of the weights.
 
-    On one machine, further processes are spawned from this call: Lightning's own choice would run
+    On one machine, further processes are spawned from this call: by default, Lightning would run
     the whole command again in each of them.
     """
     devices = options.devices
@@ -66,7 +71,7 @@ def _strategy(options: TrainerOptions) -> str:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advertisements and notes on devices out; its warnings stay."""
+    """Hide Lightning's advertisements and notes on devices, but not its warnings."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -79,3 +84,101 @@ def quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+class AfterStep(Callback):
+    """Callback that calls `after_step` in the first process alone."""
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: Tensor,
+        batch_idx: int,
+    ) -> None:
+        """Call `after_step`."""
+        if trainer.is_global_zero:
+            self.after_step(cast(LitDCGAN, pl_module), len(batch) * trainer.world_size)
+
+    def after_step(self, module: LitDCGAN, step: int) -> None:
+        """Act on a finished step of `step` images, all devices together."""
+
+
+class StopRequest(Callback):
+    """Context that catches SIGINT and SIGTERM and ends the training after the current step.
+
+    A second Ctrl-C aborts at once. Outside the main thread, where Python allows no handlers, it
+    catches nothing.
+
+    Attributes:
+        number: Number of the signal received; None: none.
+        trainer: Trainer to stop; set before training, so that its other processes get the signal.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.trainer: Trainer | None = None
+        self._previous: dict[signal.Signals, object] = {}
+        self._owner = os.getpid()
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+            self._install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            # None: a handler that was not installed from Python and cannot be put back.
+            signal.signal(number, handler or signal.SIG_DFL)  # type: ignore[arg-type]
+        self._previous = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state for a process of another device, without the old handlers."""
+        return {"number": self.number, "trainer": None, "_previous": {}, "_owner": self._owner}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Replace Lightning's handlers, which would end the process with unsaved work.
+
+        Runs in each process; Lightning restores the handlers before its own at the end.
+        """
+        if threading.current_thread() is threading.main_thread():
+            self._install()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Stop after a signal; all devices stop after the same step."""
+        wanted = self.number is not None
+        if trainer.world_size > 1:
+            if (batch_idx + 1) % STEPS_BETWEEN_VOTES:
+                return
+            wanted = trainer.strategy.reduce_boolean_decision(wanted, all=False)
+        if wanted:
+            trainer.should_stop = True
+
+    def _install(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        is_owner = os.getpid() == self._owner
+        if is_owner and self.number == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = self.number or number
+        if is_owner:
+            launcher = None if self.trainer is None else self.trainer.strategy.launcher
+            if launcher is not None:
+                # The processes of other devices; a terminal signals them too, which is harmless.
+                launcher.kill(signal.Signals(number))

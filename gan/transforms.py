@@ -1,4 +1,4 @@
-"""8-bit images to the range of the networks and back; the round trip is exact."""
+"""Conversion of 8-bit images to the range of the networks and back; the round trip is exact."""
 
 import torch
 from torch import Tensor
@@ -22,10 +22,10 @@ def to_unit_range(images: Tensor) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Map [-1, 1] to 0..255, rounding to nearest; values outside the range are clipped.
+    """Map [-1, 1] to 0..255, rounded to nearest and clipped.
 
     Args:
-        images: Floating point, any shape.
+        images: float, any shape.
 
     Returns:
         uint8 of the same shape.

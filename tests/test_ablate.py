@@ -17,7 +17,8 @@ from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
 from balancer.evaluation.ledger import read_ledger
 from balancer.evaluation.predictions import read_predictions
-from balancer.results import UntypedResult, new_result
+from balancer.report.summary import ReportMetrics
+from balancer.results import StageResult, new_result
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
@@ -50,9 +51,10 @@ def no_page(
     """The page takes seconds to draw; that of `ablated` is drawn, and the report has its tests."""
     request.getfixturevalue("ablated")
 
-    def written(config: BalancerConfig, workspace: Workspace) -> UntypedResult:
-        page = {"page": str(workspace.report_dir / "report.html")}
-        return new_result("report", settings={}, inputs={}, seconds=0, metrics=page)
+    def written(config: BalancerConfig, workspace: Workspace) -> StageResult[ReportMetrics]:
+        page = str(workspace.report_dir / "report.html")
+        metrics = ReportMetrics(ablation=None, page=page)
+        return new_result("report", settings={}, inputs={}, seconds=0, metrics=metrics)
 
     monkeypatch.setattr(ablate.report, "run", written)
 

@@ -73,7 +73,7 @@ def test_a_data_set_named_test_is_not_the_test_split(tmp_path: Path) -> None:
             tmp_path, what=what, fold="f", seed=0, arm="real", images=3, images_sha256="0" * 64
         )
     found = ledger_summary(read_ledger(tmp_path))
-    assert (found["reads"], found["runs"]) == (1, 1)
-    assert found["most_reads_of_a_case_per_arm_and_seed"] == 1
-    assert found["reads_elsewhere"] == {"test": 1}
-    assert "once per classifier" in found["sentence"]
+    assert (found.reads, found.runs) == (1, 1)
+    assert found.most_reads_of_a_case_per_arm_and_seed == 1
+    assert found.reads_elsewhere == {"test": 1}
+    assert "once per classifier" in found.sentence

@@ -207,7 +207,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
     assert not (tmp_path / "work" / "gan" / "COVID").exists()
     done = invoke("gan-train", *words)
     assert done.exit_code == 0, done.stderr
-    assert "going on after" in done.stderr
+    assert "resuming after" in done.stderr
     final = tmp_path / "work" / "gan" / "COVID" / "generator.safetensors"
     assert final.read_bytes() == uninterrupted
     assert not state.parent.exists()

@@ -7,16 +7,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gan.checkpoint import CheckpointError, Provenance, load_generator, save_generator
+from gan import GeneratorCheckpointError, load
+from gan.checkpoint import save_generator
 from gan.networks import Generator
 from support.tiny_gan import PROVENANCE, recipe
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    provenance = Provenance.model_validate(PROVENANCE)
     save_generator(
-        tmp_path, Generator(recipe()).eval(), provenance=provenance, seed=7, images_shown=96
+        tmp_path, Generator(recipe()).eval(), provenance=PROVENANCE, seed=7, images_shown=96
     )
     return tmp_path
 
@@ -36,7 +36,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -
 
 
 def test_round_trip(folder: Path) -> None:
-    loaded = load_generator(folder)
+    loaded = load(folder)
     assert loaded.config == recipe()
     assert loaded.metadata.training_ids == ("01", "02")
     assert loaded.metadata.images_shown == 96
@@ -74,57 +74,57 @@ def test_damaged_files_are_refused_by_name(folder: Path, name: str, fault: str) 
                 "text": b"<html>",
             }[fault]
         )
-    with pytest.raises(CheckpointError, match=name):
-        load_generator(folder)
+    with pytest.raises(GeneratorCheckpointError, match=name):
+        load(folder)
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "name"),
     [
-        ({"kind": "classifier"}, "kind 'gan-generator', but has 'classifier'"),
-        ({"format": 1}, "format 2, but has 1"),
-        ({"seed": "seven"}, "field seed"),
-        ({"note": "hello"}, "field note"),
-        ({"config": recipe(image_size=64).model_dump()}, "by the configuration"),
+        ({"kind": "classifier"}, "kind"),
+        ({"format": 1}, "format"),
+        ({"seed": "seven"}, "seed"),
+        ({"note": "hello"}, "note"),
+        ({"config": recipe(image_size=64).model_dump()}, "tensor"),
         ({"config": recipe(latent_dim=9).model_dump()}, "project.weight"),
-        ({"config": {"image_size": 48}}, "field config.image_size"),
+        ({"config": {"image_size": 48}}, "config.image_size"),
     ],
 )
 def test_metadata_of_something_else_is_refused(
-    folder: Path, changes: dict[str, object], sentence: str
+    folder: Path, changes: dict[str, object], name: str
 ) -> None:
     edit(folder, **changes)
-    with pytest.raises(CheckpointError, match=sentence):
-        load_generator(folder)
+    with pytest.raises(GeneratorCheckpointError, match=name):
+        load(folder)
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "name"),
     [
-        (lambda w: w.pop("draw.bias"), "draw.bias.* but is absent"),
-        (lambda w: w.update(extra=torch.zeros(1)), "extra, should be absent"),
-        (lambda w: w.update({"draw.bias": torch.zeros(2)}), r"torch.float32 \(2,\)"),
-        (lambda w: w.update({"draw.bias": torch.zeros(1).double()}), "torch.float64"),
-        (lambda w: w["draw.bias"].fill_(float("nan")), "draw.bias, holds NaN"),
+        (lambda w: w.pop("draw.bias"), "draw.bias"),
+        (lambda w: w.update(extra=torch.zeros(1)), "extra"),
+        (lambda w: w.update({"draw.bias": torch.zeros(2)}), r"draw.bias.* \(2,\)"),
+        (lambda w: w.update({"draw.bias": torch.zeros(1).double()}), "draw.bias.*float64"),
+        (lambda w: w["draw.bias"].fill_(float("nan")), "draw.bias.*NaN"),
     ],
 )
 def test_foreign_tensors_are_refused_though_the_checksum_fits(
-    folder: Path, change: Callable[[dict[str, torch.Tensor]], object], sentence: str
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], object], name: str
 ) -> None:
     rewrite(folder, change)
-    with pytest.raises(CheckpointError, match=sentence):
-        load_generator(folder)
+    with pytest.raises(GeneratorCheckpointError, match=name):
+        load(folder)
 
 
 def test_nan_weights_are_not_saved_and_the_old_files_stay(folder: Path) -> None:
     before = (folder / "generator.safetensors").read_bytes()
     generator = Generator(recipe())
     torch.nn.init.constant_(generator.draw.bias, float("inf"))
-    with pytest.raises(CheckpointError, match="NaN or infinity"):
+    with pytest.raises(GeneratorCheckpointError, match=r"draw\.bias"):
         save_generator(
             folder,
             generator,
-            provenance=Provenance.model_validate(PROVENANCE),
+            provenance=PROVENANCE,
             seed=0,
             images_shown=1,
         )

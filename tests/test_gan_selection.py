@@ -6,17 +6,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import gan.module
-from gan.checkpoint import load_generator
+from gan import GANDiverged, SnapshotEvaluation, load, sample
+from gan.evaluator import membership_auroc
 from gan.module import LitDCGAN
-from gan.sample import generate
-from gan.selection import Evaluation, membership_auroc, reason_to_stop
-from gan.train import TrainingDiverged
+from gan.selection import reason_to_stop
 from support.tiny_gan import noise, recipe, train, watched
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,8 +33,8 @@ def test_the_best_snapshot_is_exported(tmp_path: Path) -> None:
     result = train(tmp_path / "best", validation=watched(0.9, 0.4, 0.7, 0.8))
     train(tmp_path / "until then", images_shown=48, decay_share=0, ema_half_life=2000)
     assert result.selected is not None
-    assert (result.selected["images_shown"], result.selected["kid"]) == (48, 0.4)
-    assert load_generator(tmp_path / "best").metadata.images_shown == 48
+    assert (result.selected.images_shown, result.selected.kid) == (48, 0.4)
+    assert load(tmp_path / "best").metadata.images_shown == 48
     assert result.images_shown == 96
     assert result.stop_reason is None
     assert [(row["images_shown"], row["kid"]) for row in rows(tmp_path / "best")] == [
@@ -52,12 +50,12 @@ def test_the_exported_weights_are_those_of_a_training_that_ended_there(tmp_path:
     assert weights(tmp_path / "best") == weights(tmp_path / "short")
 
 
-def test_keep_last_exports_the_last_all_the_same(tmp_path: Path) -> None:
+def test_keep_last_exports_the_last_snapshot(tmp_path: Path) -> None:
     kept = train(tmp_path / "kept", validation=watched(0.9, 0.4, 0.7, 0.8), keep="last")
     train(tmp_path / "plain")
     assert weights(tmp_path / "kept") == weights(tmp_path / "plain")
     assert kept.selected is not None
-    assert kept.selected["images_shown"] == 96
+    assert kept.selected.images_shown == 96
 
 
 def test_stopped_and_resumed_chooses_the_same(
@@ -81,7 +79,7 @@ def test_stopped_and_resumed_chooses_the_same(
     assert stopped.interrupted_by == signal.SIGINT
     finished = train(tmp_path / "parts", validation=again)
     assert finished.selected is not None
-    assert finished.selected["images_shown"] == 48
+    assert finished.selected.images_shown == 48
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
 
@@ -90,10 +88,9 @@ def test_patience_ends_the_training(tmp_path: Path) -> None:
     result = train(tmp_path, validation=watched(0.3, 0.4, 0.5), patience=2)
     assert result.images_shown == 72
     assert result.interrupted_by is None
-    assert result.stop_reason == (
-        "KID has not improved for 2 evaluations when 72 images were shown"
-    )
-    assert load_generator(tmp_path).metadata.images_shown == 24
+    assert result.stop_reason is not None
+    assert "KID" in result.stop_reason
+    assert load(tmp_path).metadata.images_shown == 24
     again = train(tmp_path, validation=watched(), patience=2)
     assert (again.images_shown, again.stop_reason) == (72, result.stop_reason)
 
@@ -104,7 +101,7 @@ def test_a_collapse_ends_the_training(tmp_path: Path) -> None:
     assert result.images_shown == 96
     assert result.stop_reason is not None
     assert "collapsed" in result.stop_reason
-    assert load_generator(tmp_path).metadata.images_shown == 24
+    assert load(tmp_path).metadata.images_shown == 24
 
 
 def test_a_training_that_comes_to_its_end_was_not_stopped(tmp_path: Path) -> None:
@@ -128,15 +125,14 @@ def test_companions_share_the_training_and_only_the_own_class_is_drawn(tmp_path:
         grid_every=2400,
         checkpoint_every=2400,
     )
-    loaded = load_generator(tmp_path)
-    made = np.concatenate([batch for _, batch in generate(loaded, start=0, count=64, seed=0)])
+    made = sample(load(tmp_path), 64)
     assert abs(made.mean() - 40) < abs(made.mean() - 220) / 2
 
 
 def test_companions_and_their_share_belong_together(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="companion_share"):
         train(tmp_path, companions=noise(9))
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="companion_share"):
         train(tmp_path, companion_share=0.5)
 
 
@@ -152,23 +148,21 @@ def test_nan_after_a_good_snapshot_keeps_it(
         return original(logits) * (float("nan") if steps > 8 else 1)
 
     monkeypatch.setattr(gan.module, "generator_loss", loss)
-    with pytest.raises(TrainingDiverged):
+    with pytest.raises(GANDiverged):
         train(tmp_path / "none", checkpoint_every=40)
     steps = 0
     result = train(tmp_path / "some", validation=watched(0.5, 0.3, 0.1), checkpoint_every=24)
     assert result.stop_reason is not None
     assert "not finite" in result.stop_reason
     assert result.selected is not None
-    assert result.selected["images_shown"] == 48
-    assert "the last good snapshot is kept" in caplog.text
-    assert all(
-        torch.isfinite(w).all() for w in load_generator(tmp_path / "some").generator.parameters()
-    )
+    assert result.selected.images_shown == 48
+    assert result.stop_reason in caplog.text
+    assert all(torch.isfinite(w).all() for w in load(tmp_path / "some").generator.parameters())
 
 
-def entry(**changes: Any) -> dict[str, Any]:
+def entry(**changes: Any) -> SnapshotEvaluation:
     values = {"images_shown": 8, "kid": 1.0, "diversity": 0.8, "closer_to_training": 0.5}
-    return values | {"loss_d": 1.0, "membership_auroc": 0.5} | changes
+    return SnapshotEvaluation(**values | {"loss_d": 1.0, "membership_auroc": 0.5} | changes)
 
 
 @pytest.mark.parametrize(
@@ -187,10 +181,9 @@ def entry(**changes: Any) -> dict[str, Any]:
         ([entry(), entry(kid=0.5), *[entry()] * 3], None),
     ],
 )
-def test_reasons_to_stop(evaluations: list[dict[str, Any]], words: str | None) -> None:
+def test_reasons_to_stop(evaluations: list[SnapshotEvaluation], words: str | None) -> None:
     found = reason_to_stop(evaluations, patience=4)
     assert (found is None) if words is None else (found is not None and words in found)
-    assert set(evaluations[0]) == set(Evaluation.__dataclass_fields__)
 
 
 def test_membership_is_the_area_under_the_curve() -> None:

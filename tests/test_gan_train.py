@@ -15,10 +15,9 @@ import torch
 from PIL import Image
 
 import gan.module
-from gan.checkpoint import CheckpointError, load_generator
+from gan import GANDiverged, GeneratorCheckpointError, load
 from gan.module import LitDCGAN
 from gan.stream import ImageStream
-from gan.train import TrainingDiverged
 from support.tiny_gan import PROVENANCE, noise, recipe, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,7 +69,7 @@ def test_files_of_a_finished_training(finished: Path) -> None:
     assert float(rows[0]["gan/loss_d"]) == pytest.approx(2 * np.log(2), abs=0.2)
     assert any((finished / "tensorboard").glob("events.out.tfevents.*"))
     assert not list(finished.rglob("*.partial"))
-    metadata = load_generator(finished).metadata
+    metadata = load(finished).metadata
     assert metadata.class_name == "covid"
     assert metadata.images_shown == 96
 
@@ -99,7 +98,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert first.interrupted_by == number
     assert first.images_shown == 8 * steps
     assert handlers == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    assert load_generator(tmp_path).metadata.images_shown == 8 * steps
+    assert load(tmp_path).metadata.images_shown == 8 * steps
 
     second = train(tmp_path)
     assert second.interrupted_by is None
@@ -150,19 +149,22 @@ def test_a_finished_training_is_not_repeated_and_a_lost_export_is_made_again(
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "name"),
     [
-        ({"seed": 4}, "seed is 3 there and 4 here"),
-        ({"learning_rate_generator": 1e-3}, "config.learning_rate_generator is 0.0005"),
-        ({"provenance": PROVENANCE | {"index_hash": "x"}}, "provenance.index_hash"),
+        ({"seed": 4}, "seed"),
+        ({"learning_rate_generator": 1e-3}, r"config\.learning_rate_generator"),
+        (
+            {"provenance": PROVENANCE.model_copy(update={"index_hash": "x"})},
+            r"provenance\.index_hash",
+        ),
         ({"images": noise().flip(0)}, "images_sha256"),
     ],
 )
-def test_another_training_is_not_taken_up(
-    finished: Path, changes: dict[str, Any], sentence: str
+def test_another_training_is_not_resumed(
+    finished: Path, changes: dict[str, Any], name: str
 ) -> None:
     before = (finished / "last.ckpt").read_bytes()
-    with pytest.raises(CheckpointError, match=sentence):
+    with pytest.raises(GeneratorCheckpointError, match=name):
         train(finished, **changes)
     assert (finished / "last.ckpt").read_bytes() == before
 
@@ -179,7 +181,7 @@ def test_a_damaged_checkpoint_is_refused(finished: Path, tmp_path: Path, fault: 
             "text": b"hello",
         }[fault]
     )
-    with pytest.raises(CheckpointError, match=r"last.ckpt should be the checkpoint of a training"):
+    with pytest.raises(GeneratorCheckpointError, match=r"last\.ckpt"):
         train(tmp_path)
 
 
@@ -196,33 +198,33 @@ def test_nan_stops_the_training_and_keeps_the_last_good_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(gan.module, "generator_loss", poisoned)
-        with pytest.raises(TrainingDiverged, match="after 56 images a loss or weight"):
+        with pytest.raises(GANDiverged, match="56"):
             train(tmp_path)
     assert not (tmp_path / "generator.safetensors").exists()
-    train(tmp_path)  # goes on from 40 images
+    train(tmp_path)  # resumes after 40 images
     assert weights(tmp_path) == weights(finished)
 
 
 def test_unwritable_folder_is_an_error_not_a_silent_success(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").mkdir()
-    with pytest.raises((OSError, CheckpointError), match=r"last.ckpt"):
+    with pytest.raises((OSError, GeneratorCheckpointError), match=r"last.ckpt"):
         train(tmp_path, images_shown=16)
 
 
-def test_few_images_make_a_smaller_batch_and_a_sentence(
+def test_few_images_make_a_smaller_batch_and_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         result = train(tmp_path, images=noise(3), images_shown=7)
     assert result.images_shown == 9
-    assert "the batch is 3 images in place of 8" in caplog.text
+    assert "batch_size" in caplog.text
 
 
 @pytest.mark.parametrize(
     "images", [noise(side=64), noise().float(), noise(0), noise().expand(-1, 3, -1, -1)]
 )
 def test_images_that_do_not_fit_are_refused(tmp_path: Path, images: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"uint8 images of shape \(N, 1, 32, 32\)"):
+    with pytest.raises(ValueError, match="image_size"):
         train(tmp_path, images=images)
 
 
@@ -239,12 +241,12 @@ def test_two_processes_count_all_images(tmp_path: Path) -> None:
     result = train(tmp_path, batch_size=4, images_shown=24, trainer_options={"devices": 2})
     assert result.images_shown == 24
     assert result.interrupted_by is None
-    assert load_generator(tmp_path).metadata.images_shown == 24
+    assert load(tmp_path).metadata.images_shown == 24
     with (tmp_path / "metrics.csv").open() as file:
         assert [row["images_shown"] for row in csv.DictReader(file)] == ["8", "16", "24"]
 
 
-def test_stream_shows_each_image_once_per_epoch_whatever_the_batch() -> None:
+def test_stream_shows_each_image_once_per_epoch_at_any_batch_size() -> None:
     images = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1)
     stream = ImageStream(images, seed=0, batch_size=4, start=0, stop=40)
     shown = [int(image) for batch in stream.train_dataloader() for image in batch]
@@ -253,7 +255,7 @@ def test_stream_shows_each_image_once_per_epoch_whatever_the_batch() -> None:
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
-def test_stream_goes_on_at_any_position() -> None:
+def test_stream_resumes_at_any_position() -> None:
     images = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1)
     whole = ImageStream(images, seed=0, batch_size=4, start=0, stop=40)
     rest = ImageStream(images, seed=0, batch_size=4, start=12, stop=40)
@@ -266,7 +268,7 @@ def test_stream_goes_on_at_any_position() -> None:
 def test_average_without_half_life_is_the_generator_and_its_statistics_fit(tmp_path: Path) -> None:
     train(tmp_path, images_shown=32, ema_half_life=0)
     networks = torch.load(tmp_path / "last.ckpt", weights_only=True)["state"]["networks"]
-    exported = load_generator(tmp_path).generator.state_dict()
+    exported = load(tmp_path).generator.state_dict()
     for name, value in exported.items():
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(value, networks[f"generator.{name}"])

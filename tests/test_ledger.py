@@ -52,7 +52,7 @@ def test_a_second_training_is_told_that_the_test_images_were_read(
     section = next(part for part in told["sections"] if part["id"] == "ledger")
     assert "more than once" in str(section)
     summary = ledger_summary(read_ledger(copied.ledger_dir))
-    assert summary["read_again"] == {"real, index, seed 0": 2}
+    assert summary.read_again == {"real, index, seed 0": 2}
 
 
 def test_a_read_that_cannot_be_written_is_not_taken(
@@ -75,10 +75,10 @@ def test_maps_of_test_images_are_a_look_of_their_own(
     pytest.importorskip("pytorch_grad_cam")
     explain.run(config, copied, per_class=1)
     summary = ledger_summary(read_ledger(copied.ledger_dir))
-    assert summary["explained"] == {"real": 1, "real+synthetic": 1}
-    assert summary["most_reads_of_a_case_per_arm_and_seed"] == 1
-    assert "Maps of test images by `balancer explain`: real 1, real+synthetic 1." in str(
-        summary["sentence"]
+    assert summary.explained == {"real": 1, "real+synthetic": 1}
+    assert summary.most_reads_of_a_case_per_arm_and_seed == 1
+    assert (
+        "Maps of test images by `balancer explain`: real 1, real+synthetic 1." in summary.sentence
     )
     explain.run(config, copied, per_class=1)  # what stands is not drawn again
     assert ledger_summary(read_ledger(copied.ledger_dir)) == summary

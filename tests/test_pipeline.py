@@ -190,7 +190,7 @@ def test_fewer_images_than_a_batch_train_with_a_smaller_one(
     config, workspace = config_for(root, "gan.batch_size=32"), Workspace(tmp_path / "work")
     prepare.run(config, workspace)
     gan_train.run(config, workspace)
-    assert "in place of 32" in caplog.text
+    assert "batch_size is reduced from 32" in caplog.text
 
 
 def test_several_classes_below_the_target_each_get_their_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from balancer.errors import IntegrityError
 from balancer.quality.records import QualityMetrics
 from balancer.results import MissingStage, read_result, result_json
 from balancer.stages import quality, report
-from balancer.stages.gan_train import SnapshotScorer
+from balancer.stages.gan_train import Lite0Scorer
 from balancer.workspace import Workspace
 from support.tiny_pipeline import config_for, metrics_of
 
@@ -129,7 +129,7 @@ def test_the_report_shows_a_failed_gate(copied: Workspace, data: Path) -> None:
     hopeless = config_for(data, ONE, "gate.min_coverage=1", "gate.max_similarity=0")
     quality.run(hopeless, copied, force=True)
     result = report.run(hopeless, copied, force=True)
-    assert "fail the quality gate" in result.metrics["sentence"]
+    assert "fail the quality gate" in result.metrics.sentence
     page = (copied.report_dir / "report.html").read_text()
     assert "fails the gate" in page
     assert page.count("data:image/png") > 8
@@ -152,7 +152,7 @@ def smooth(n: int, seed: int) -> np.ndarray:
 
 def test_the_scores_of_snapshots_depend_on_quality_collapse_and_copies() -> None:
     training, validation = smooth(30, 0), smooth(20, 1)
-    scorer = SnapshotScorer(training, validation)
+    scorer = Lite0Scorer(training, validation)
     honest = scorer(smooth(40, 2))
     noise = scorer(np.random.default_rng(3).integers(0, 256, (40, 32, 32), dtype=np.uint8))
     collapsed = scorer(smooth(2, 4).repeat(20, axis=0))

@@ -153,7 +153,7 @@ def _find(study: Study, folder: Path) -> dict[str, Any]:
             for unit in plan.units
             if unit.name in study.failures
         ],
-        "ledger": ledger_summary(reads),
+        "ledger": ledger_summary(reads).model_dump(mode="json"),
         "probes": probes,
         "sources": sources,
         "external": elsewhere,

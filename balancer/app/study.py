@@ -12,7 +12,7 @@ from balancer.app.pictures import png_uri
 from balancer.errors import BalancerError, sentence_of
 from balancer.manifest import fingerprint
 from balancer.report.blocks import Block, Figure, Paragraph
-from balancer.report.material import Study
+from balancer.report.records import Study
 from balancer.report.sections.arms import arms_section
 from balancer.results import UntypedResult, read_result
 from balancer.workspace import Workspace

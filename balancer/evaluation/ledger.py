@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field
 
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
+from balancer.results import Record
 
 TEST, EXPLAIN = "test", "explain"
 
@@ -39,6 +41,28 @@ class Read:
     arm: str
     images: int
     images_sha256: str
+
+
+class LedgerFacts(Record):
+    """Counts of the reads in a ledger.
+
+    Attributes:
+        reads: Number of reads of test splits.
+        runs: Number of classifiers that read one.
+        most_reads_of_a_case_per_arm_and_seed: Largest number of reads by one classifier.
+        read_again: Classifiers with more than one read, and how many.
+        explained: Arm to the number of maps of test images by `explain`.
+        reads_elsewhere: Name of another data set to the number of its reads.
+        sentence: The same in words.
+    """
+
+    reads: int
+    runs: int
+    most_reads_of_a_case_per_arm_and_seed: int
+    read_again: dict[str, int]
+    explained: dict[str, int] = Field(default_factory=dict)
+    reads_elsewhere: dict[str, int] = Field(default_factory=dict)
+    sentence: str
 
 
 def note_read(
@@ -101,8 +125,8 @@ def ledger_table(reads: Sequence[Read]) -> str:
     return text.getvalue()
 
 
-def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
-    """How often each classifier's test images were looked at."""
+def ledger_summary(reads: Sequence[Read]) -> LedgerFacts:
+    """Count how often each classifier's test images were read."""
     of_test = [read for read in reads if read.what == TEST]
     times = Counter((read.fold, read.seed, read.arm) for read in of_test)
     most = max(times.values(), default=0)
@@ -126,12 +150,12 @@ def ledger_summary(reads: Sequence[Read]) -> dict[str, Any]:
     if elsewhere:
         told = ", ".join(f"{name} {n}" for name, n in sorted(elsewhere.items()))
         sentence += f" Reads of other data sets: {told}."
-    return {
-        "reads": len(of_test),
-        "runs": len(times),
-        "most_reads_of_a_case_per_arm_and_seed": most,
-        "read_again": again,
-        "explained": dict(sorted(explained.items())),
-        "reads_elsewhere": dict(sorted(elsewhere.items())),
-        "sentence": sentence,
-    }
+    return LedgerFacts(
+        reads=len(of_test),
+        runs=len(times),
+        most_reads_of_a_case_per_arm_and_seed=most,
+        read_again=again,
+        explained=dict(sorted(explained.items())),
+        reads_elsewhere=dict(sorted(elsewhere.items())),
+        sentence=sentence,
+    )

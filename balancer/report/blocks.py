@@ -1,6 +1,6 @@
-"""What a report is made of: one content, which the page, the Markdown and the JSON all show.
+"""Building blocks of a report: one content for the page, the Markdown and the JSON.
 
-Every text is plain: whoever renders it escapes it, and nothing in it is markup.
+Every text is plain, without markup; the renderers escape it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list without order."""
+    """An unordered list."""
 
     items: Sequence[str]
 
@@ -39,9 +39,9 @@ class Table:
     Attributes:
         caption: What the table shows.
         columns: Headings.
-        rows: As many cells each as there are columns.
-        text_columns: Numbers of the columns to be read rather than compared.
-        word_column: The column of verdict words, drawn as badges.
+        rows: Cells of each row, one per column.
+        text_columns: Numbers of the columns that hold text, aligned to the left.
+        word_column: Number of the column of words that are drawn as badges.
         note: How to read it.
     """
 
@@ -55,13 +55,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture that lies beside the page.
+    """A picture in the folder of the page.
 
     Attributes:
         name: File name without `.png`.
-        alt: What one would have to see in it, for those who cannot.
+        alt: Description for readers who cannot see it.
         caption: How to read it.
-        narrow: Name of the same picture for narrow screens, if there is one.
+        narrow: File name of the same picture for narrow screens; None without one.
         kind: `chart`, `wide` for the full width, or `pixels` for images to be shown unsmoothed.
     """
 
@@ -74,14 +74,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Text to be copied, such as commands or settings."""
+    """Text to copy, such as commands or settings."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Parts that a reader opens if wanted."""
+    """Blocks that are hidden until a reader opens them."""
 
     title: str
     blocks: Sequence["Block"]
@@ -92,7 +92,7 @@ Block = Paragraph | Heading | Bullets | Table | Figure | Code | Folded
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page that the table of contents names."""
+    """A part of the page with an entry in the table of contents."""
 
     anchor: str
     title: str
@@ -107,7 +107,7 @@ class Answer:
         question: The title of the page.
         word: The verdict in a word; None where only two classifiers were compared.
         sentence: The verdict with its numbers.
-        blocks: What supports it.
+        blocks: Evidence for it.
         limits: What it does not say.
     """
 
@@ -127,12 +127,12 @@ class Report:
 
 
 def kind(block: Block) -> str:
-    """The name under which templates and JSON know a block."""
+    """Return the name of a block in templates and in JSON."""
     return type(block).__name__.lower()
 
 
 def as_json(block: Block) -> dict[str, Any]:
-    """A block for `report.json`."""
+    """Return a block as in `report.json`."""
     if isinstance(block, Folded):
         inner = [as_json(part) for part in block.blocks]
         return {"kind": kind(block), "title": block.title, "blocks": inner}
@@ -140,7 +140,7 @@ def as_json(block: Block) -> dict[str, Any]:
 
 
 def figures(blocks: Sequence[Block]) -> Iterator[Figure]:
-    """All pictures, those of folded parts included."""
+    """Yield all pictures, those in folded parts included."""
     for block in blocks:
         if isinstance(block, Figure):
             yield block

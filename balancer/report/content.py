@@ -1,4 +1,4 @@
-"""The whole report as content: which sections there are, in which order, and the raw numbers."""
+"""The content of a report: its sections in order, and the raw numbers."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from typing import Any
 
 from balancer.drawing.wording import printable, without_machine_paths
 from balancer.report.blocks import Code, Report, Section, as_json
-from balancer.report.material import Material, Study
 from balancer.report.plots.arms import (
     Panel,
     save_balance,
@@ -14,6 +13,7 @@ from balancer.report.plots.arms import (
     save_forest,
     save_variance,
 )
+from balancer.report.records import ReportRecords, Study
 from balancer.report.sections.answer import answer
 from balancer.report.sections.arms import arms_section, control_section
 from balancer.report.sections.checklist import checklist, checklist_section
@@ -25,58 +25,60 @@ from balancer.report.sections.spread import balance_section, variance_section
 from balancer.report.sections.two_arms import comparison_section
 
 
-def compose(material: Material) -> tuple[Report, dict[str, Any]]:
-    """Draw the pictures of an ablation, write every section, and gather the raw numbers.
+def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
+    """Draw the pictures of an ablation, write every section, and collect the raw numbers.
 
     Args:
-        material: What the stages left; pictures of other stages lie in its folder already.
+        records: Records of the stages; their folder already has the pictures of other stages.
 
     Returns:
-        The content, its texts in one line and free of this machine's folders; and `report.json`.
+        The content, its texts on one line and without folders of this machine; and `report.json`.
     """
-    study = None if material.ablation is None else Study(material.ablation["metrics"])
+    study = None if records.ablation is None else Study(records.ablation["metrics"])
     curves: dict[str, Any] = {}
     if study is not None:
-        _draw(material, study)
-        curves = draw_curves(material, study)
-    rows = checklist(material)
+        _draw(records, study)
+        curves = draw_curves(records, study)
+    rows = checklist(records)
     sections = [
-        *(_study_sections(material, study, curves) if study is not None else []),
-        *(() if study is not None else _alone(material)),
-        images_section(material),
+        *(_study_sections(records, study, curves) if study is not None else []),
+        *(() if study is not None else _alone(records)),
+        images_section(records),
         *([] if study is None else [shortcuts_section(study)]),
-        audit_section(material),
-        *_kept(ledger_section(material)),
-        *(_kept(comparison_section(material)) if study is not None else []),
+        audit_section(records),
+        *_kept(ledger_section(records)),
+        *(_kept(comparison_section(records)) if study is not None else []),
         checklist_section(rows),
-        recipe_section(material),
+        recipe_section(records),
     ]
-    report = Report(answer(material), sections)
+    report = Report(answer(records), sections)
     cleaned: Report = _clean(report)
-    return cleaned, without_machine_paths(_json(material, cleaned, curves, rows))
+    return cleaned, without_machine_paths(_json(records, cleaned, curves, rows))
 
 
-def _study_sections(material: Material, study: Study, curves: Mapping[str, Any]) -> list[Section]:
+def _study_sections(
+    records: ReportRecords, study: Study, curves: Mapping[str, Any]
+) -> list[Section]:
     return [
         arms_section(study),
         *_kept(control_section(study)),
-        variance_section(material, study),
-        *_kept(balance_section(material, study)),
-        curves_section(material, study, curves),
-        calibration_section(material, study),
+        variance_section(records, study),
+        *_kept(balance_section(records, study)),
+        curves_section(records, study, curves),
+        calibration_section(records, study),
     ]
 
 
-def _alone(material: Material) -> list[Section]:
-    return _kept(comparison_section(material))
+def _alone(records: ReportRecords) -> list[Section]:
+    return _kept(comparison_section(records))
 
 
 def _kept(section: Section | None) -> list[Section]:
     return [] if section is None else [section]
 
 
-def _draw(material: Material, study: Study) -> None:
-    folder, arms = material.folder, study.arms
+def _draw(records: ReportRecords, study: Study) -> None:
+    folder, arms = records.folder, study.arms
     panels = _panels(study)
     if panels:
         margin = float(study.question["margin"])
@@ -113,20 +115,20 @@ def _panels(study: Study) -> list[Panel]:
 
 
 def _json(
-    material: Material, report: Report, curves: Mapping[str, Any], rows: list[dict[str, str]]
+    records: ReportRecords, report: Report, curves: Mapping[str, Any], rows: list[dict[str, str]]
 ) -> dict[str, Any]:
     return {
         "question": report.answer.question,
         "verdict": {"word": report.answer.word, "sentence": report.answer.sentence},
         "limits": list(report.answer.limits),
-        "ablation": material.ablation,
+        "ablation": records.ablation,
         "curves": dict(curves),
-        "comparison": material.comparison,
-        "classifiers": dict(material.arms),
-        "synthetic": material.synthetic,
-        "quality": material.quality,
-        "index": material.index,
-        "audit": material.audit,
+        "comparison": records.comparison,
+        "classifiers": dict(records.arms),
+        "synthetic": records.synthetic,
+        "quality": records.quality,
+        "index": records.index,
+        "audit": records.audit,
         "checklist": rows,
         "sections": [
             {"id": section.anchor, "title": section.title,
@@ -137,7 +139,7 @@ def _json(
 
 
 def _clean(value: Any) -> Any:
-    """The same content, its texts made printable and free of this machine's folders."""
+    """Return the content with printable texts, without folders of this machine."""
     if isinstance(value, Code):
         lines = value.text.splitlines()
         return Code("\n".join(printable(without_machine_paths(line)) for line in lines))
@@ -147,7 +149,7 @@ def _clean(value: Any) -> Any:
             **{
                 field.name: _clean(getattr(value, field.name))
                 for field in dataclasses.fields(value)
-                # File names must stay what they are; they are shown nowhere.
+                # File names stay as they are, since they are not shown.
                 if field.name not in ("name", "narrow")
             },
         )

@@ -7,44 +7,44 @@ from typing import Any
 from balancer.drawing.numbers import METRICS
 from balancer.quality.records import ClassQuality, QualityMetrics
 from balancer.quality.summary import NOT_ASKED
-from balancer.report.material import Material
+from balancer.report.records import ReportRecords
 
 FOLDER = "metrics"
 _SHOWN = (
     *("auroc", "average_precision", "balanced_accuracy"),
     *("sensitivity", "specificity", "ece"),
 )
-"""Few enough for a line."""
+"""Metrics that fit on one line."""
 Figures = dict[str, float | str]
 
 
-def write_metric_files(material: Material) -> None:
+def write_metric_files(records: ReportRecords) -> None:
     """Write `metrics/NAME.json` into the folder of the report.
 
-    A file per classifier (`real`, `real+synthetic`), one of their `difference`, one per arm of the
-    ablation (`ablation-ARM`, means of its runs) and one per class of generated images
-    (`images-CLASS`). What has no value is left out.
+    One file per classifier (`real`, `real+synthetic`), one of their `difference`, one per arm of
+    the ablation (`ablation-ARM`, means of its runs) and one per class of generated images
+    (`images-CLASS`). Figures without a value are left out.
 
     Args:
-        material: What the report is written from.
+        records: Records of the run.
     """
-    folder = material.folder / FOLDER
+    folder = records.folder / FOLDER
     folder.mkdir()
-    for name, figures in _files(material).items():
+    for name, figures in _files(records).items():
         text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False)
         (folder / f"{name.replace('/', '_')}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _files(material: Material) -> dict[str, Figures]:
-    files = {arm: _scores(result["metrics"]["test"]) for arm, result in material.arms.items()}
-    if material.comparison is not None:
-        rows = {row["metric"]: row["difference"] for row in material.comparison["rows"]}
+def _files(records: ReportRecords) -> dict[str, Figures]:
+    files = {arm: _scores(result["metrics"]["test"]) for arm, result in records.arms.items()}
+    if records.comparison is not None:
+        rows = {row["metric"]: row["difference"] for row in records.comparison["rows"]}
         files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
-    arms = {} if material.ablation is None else material.ablation["metrics"]["arms"]
+    arms = {} if records.ablation is None else records.ablation["metrics"]["arms"]
     for name, arm in arms.items():
         files[f"ablation-{name}"] = _scores(arm["metrics"]) | {"verdict": arm["verdict"]["word"]}
-    if material.quality is not None:
-        metrics = QualityMetrics.model_validate(material.quality["metrics"])
+    if records.quality is not None:
+        metrics = QualityMetrics.model_validate(records.quality["metrics"])
         for label, quality in metrics.classes.items():
             files[f"images-{label}"] = _of_images(quality)
     return files

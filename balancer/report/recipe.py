@@ -1,53 +1,152 @@
-"""One file of settings that repeats a run: what the stages recorded, as a configuration."""
+"""One file of settings that repeats a run: the records of the stages as a configuration."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from balancer.config import BalancerConfig
-from balancer.report.material import Material, Record
+from balancer.drawing.wording import printable, without_machine_paths
+from balancer.imaging.preprocess import from_record
+from balancer.quality.config import GateConfig
+from balancer.report.records import INDEX, LUNGS, SYNTHETIC, Json, ReportRecords
 
-# Where things lay, and what only this machine has; whoever repeats the run names their own.
-_LEFT_OUT = {"data": ("root",), "ablation": ("masks",), "quality": ("inception_weights",)}
+RECIPE_NAME = "recipe.yaml"
+_WEIGHTS = ("auto", "none", "torchvision", "timm")
+"""Values of `classifier.weights` that are not paths."""
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Characters that JSON allows in a string and YAML does not."""
+Sections = dict[str, Any]
 
 
-def recipe_text(material: Material) -> str:
-    """The settings as JSON, which is YAML too, for `--config`."""
-    return json.dumps(recipe(material), indent=2, ensure_ascii=False, allow_nan=False)
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A configuration from records.
 
-
-def recipe(material: Material) -> dict[str, Any]:
-    """Sections of the configuration, from the records of the stages; later ones add to earlier.
-
-    Returns:
-        Values that `BalancerConfig` takes; keys that it does not know are left out.
+    Attributes:
+        values: Settings that `BalancerConfig` takes, by section.
+        files: Settings that name a file of the machine, such as `data.same_film`, to the name of
+            the file; not in `values`.
+        unlike: Settings of a record that differ from those in `values`, one per line.
+        missing: Settings in no record, which have their defaults; a section that is missing as a
+            whole is listed by its name.
     """
-    found: dict[str, Any] = {}
-    for record in _records(material):
-        settings = dict(record["settings"])
-        for key, value in settings.items():
-            if key in BalancerConfig.model_fields and key not in found:
-                found[key] = _kept(key, value)
-        if "ratio" in settings:
-            found["synthesis"] = {"ratio": settings["ratio"]} | found.get("synthesis", {})
-        if "screen" in settings:
-            screen = {"screen": settings["screen"]["reasons"]}
-            found["synthesis"] = screen | found.get("synthesis", {})
+
+    values: Sections
+    files: Mapping[str, str]
+    unlike: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def recipe_text(records: ReportRecords) -> str:
+    """Return the settings as JSON, which is YAML too, below comments on what they lack."""
+    found = recipe(records)
+    lines = [f"Settings of a finished run. Repeat it with --config {RECIPE_NAME} --data DIR."]
+    if found.files:
+        named = ", ".join(f"{key} ({name})" for key, name in found.files.items())
+        lines.append(f"Files that the run used; add your own paths: {named}.")
+    lines += [f"Another stage had other settings: {line}." for line in found.unlike]
+    if found.missing:
+        lines.append(f"Not recorded, so the defaults apply: {', '.join(found.missing)}.")
+    comments = [
+        f"# {part}"
+        for line in lines
+        for part in textwrap.wrap(printable(line), 96, break_on_hyphens=False)
+    ]
+    text = json.dumps(found.values, indent=2, ensure_ascii=False, allow_nan=False)
+    return "\n".join([*comments, _UNPRINTABLE.sub(_escape, text)])
+
+
+def recipe(records: ReportRecords) -> Recipe:
+    """Join the settings of all records; where two differ, the earlier in `by_file` counts."""
+    values: Sections = {}
+    files: dict[str, str] = {}
+    unlike: list[str] = []
+    for file, settings in _settings(records):
+        for key, value in _flat(settings):
+            section, _, name = key.partition(".")
+            if key == "data.root":
+                continue
+            if value is not None and _is_path(section, name, value):
+                files.setdefault(key, Path(str(value)).name)
+                continue
+            place = values.setdefault(section, {}) if name else values
+            kept = place.setdefault(name or section, value)
+            if kept != value:
+                found, here = (json.dumps(without_machine_paths(v)) for v in (value, kept))
+                unlike.append(f"{file} has {key}={found}, not {here}")
+    ordered = {name: values[name] for name in BalancerConfig.model_fields if name in values}
+    return Recipe(ordered, files, tuple(unlike), tuple(_missing(values, files)))
+
+
+def _settings(records: ReportRecords) -> Iterator[tuple[str, Sections]]:
+    """Yield the file of each record and its settings as sections of the configuration."""
+    for file, record in records.by_file.items():
+        if "settings" in record:
+            yield file, _sections(file, record)
+    if records.unit is not None:
+        precision = records.unit["settings"].get("precision")
+        yield "a run of the ablation", {"hardware": {"precision": precision}} if precision else {}
+
+
+def _sections(file: str, record: Json) -> Sections:
+    """Map the settings that a stage records to the sections they were read from."""
+    settings = record["settings"]
+    found = {key: settings[key] for key in BalancerConfig.model_fields if key in settings}
+    if "precision" in settings:
+        found["hardware"] = {"precision": settings["precision"]}
+    if file == INDEX:
+        # Left out of the settings of an index; files were set aside only if it was on.
+        found["data"] = {**found["data"], "skip_bad": bool(record["metrics"].get("quarantined"))}
+        done = from_record(settings.get("preprocessing", {}), file)
+        found["preprocessing"] = done.model_dump(mode="json")
+    if file == SYNTHETIC:
+        screen = dict(settings["screen"])
+        found["synthesis"] = {"ratio": settings["ratio"], "screen": screen["reasons"]}
+        if "max_attempts" in screen:
+            found["synthesis"]["max_attempts"] = screen["max_attempts"]
+        found["gate"] = {key: screen[key] for key in GateConfig.model_fields if key in screen}
+    if file == LUNGS:
+        found["lungs"] = {"method": settings["method"]}
     return found
 
 
-def _records(material: Material) -> list[Record]:
-    wanted = [
-        material.ablation,
-        *material.arms.values(),
-        material.quality,
-        material.synthetic,
-        material.index,
-    ]
-    return [record for record in wanted if record is not None]
+def _flat(sections: Sections) -> Iterator[tuple[str, Any]]:
+    """Yield `section.setting`, or `seed`, and its value."""
+    for section, value in sections.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{section}.{name}", inner) for name, inner in value.items())
+        else:
+            yield section, value
 
 
-def _kept(section: str, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    return {key: inner for key, inner in value.items() if key not in _LEFT_OUT.get(section, ())}
+def _is_path(section: str, name: str, value: object) -> bool:
+    """Return whether a setting names a file or folder of the machine."""
+    if (section, name) == ("classifier", "weights"):
+        return value not in _WEIGHTS
+    model = BalancerConfig.model_fields[section].annotation
+    if not (name and isinstance(model, type) and issubclass(model, BaseModel)):
+        return False
+    field = model.model_fields.get(name)
+    return field is not None and Path in get_args(field.annotation)
+
+
+def _missing(values: Sections, files: Mapping[str, str]) -> Iterator[str]:
+    for section, field in BalancerConfig.model_fields.items():
+        model = field.annotation
+        if section not in values:
+            yield section
+        elif isinstance(model, type) and issubclass(model, BaseModel):
+            for name in model.model_fields:
+                key = f"{section}.{name}"
+                if name not in values[section] and key not in files and key != "data.root":
+                    yield key
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

@@ -104,7 +104,7 @@ def run(
         external=others,
     )
     result = publish(study, force=force)
-    page = report.run(config, workspace).metrics["page"]
+    page = report.run(config, workspace).metrics.page
     return result.model_copy(update={"metrics": result.metrics | {"page": page}})
 
 

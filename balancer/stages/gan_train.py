@@ -3,16 +3,16 @@
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-import gan.train
+import gan
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.data.io import Pixels
@@ -28,15 +28,13 @@ from balancer.results import StageResult, new_result, standing_result, write_res
 from balancer.synthetic.dcgan import load_dcgan
 from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
 from balancer.workspace import Workspace
-from gan.checkpoint import CheckpointError
-from gan.selection import Scores
 
 log = logging.getLogger(__name__)
 
 _SCORER_DRAWS = 10
 
 
-class SnapshotScorer:
+class Lite0Scorer:
     """Scores a GAN's snapshots against features of real images, which are computed once.
 
     Always with EfficientNet-Lite0: training must not depend on weights that may be missing.
@@ -57,13 +55,13 @@ class SnapshotScorer:
         """Leave out the network, which each process loads by itself."""
         return self.__dict__ | {"_extractor": None}
 
-    def __call__(self, images: Pixels, /) -> Scores:
+    def __call__(self, images: Pixels, /) -> gan.SnapshotScores:
         """Score generated images, uint8 (N, S, S)."""
         if self._extractor is None:
             self._extractor = load_extractor("lite0")
         made = features_of(self._extractor, images)
         rng = np.random.default_rng(0)  # the same draws at every evaluation
-        return Scores(
+        return gan.SnapshotScores(
             kid=kid_of_all(Kernels.of(made, self._validation)),
             diversity=_spread(made) / max(self._spread, 1e-12),
             closer_to_training=closer_to_first(
@@ -180,7 +178,7 @@ def _train(
     ids = [record.image_id for record in records]
     try:
         fit = _fit(label, config, workspace, index, ids)
-    except CheckpointError as error:
+    except gan.GeneratorCheckpointError as error:
         if not force:
             raise IntegrityError(
                 f"The unfinished training in {unfinished} cannot be resumed: {error} "
@@ -195,7 +193,7 @@ def _train(
             f"Stopped after {fit.images_shown:,} of {config.gan.images_shown:,} images; "
             "run the same command again to resume.",
         )
-    selected = None if fit.selected is None else Snapshot.model_validate(dict(fit.selected))
+    selected = None if fit.selected is None else Snapshot(**asdict(fit.selected))
     result = new_result(
         "gan-train",
         settings=settings,
@@ -231,30 +229,31 @@ def _fit(
     workspace: Workspace,
     index: Index,
     training_ids: list[str],
-) -> gan.train.FitResult:
+) -> gan.GANResult:
     size = config.gan.image_size
     training = index.pixels(size, "train", label)
     companion = _companion(label, config, index)
     companions = index.select("train", companion) if companion else []
     unfinished = workspace.unfinished_gan_dir(label)
     try:
-        return gan.train.fit(
+        return gan.train(
+            training,
             config.gan,
-            _tensor(training),
             out_dir=unfinished,
             seed=config.seed,
-            provenance={
-                "class_name": label,
-                "index_hash": index.index_hash,
-                "training_ids": training_ids,
-                "companion_ids": [record.image_id for record in companions],
-                "preprocessing": recorded(index.preprocessing),
-            },
-            trainer_options=config.hardware.model_dump(),
+            provenance=gan.Provenance(
+                class_name=label,
+                index_hash=index.index_hash,
+                training_ids=tuple(training_ids),
+                companion_ids=tuple(record.image_id for record in companions),
+                preprocessing=recorded(index.preprocessing),
+            ),
+            trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
             validation=_validation(label, training, config, workspace, index),
-            companions=_tensor(index.pixels(size, "train", companion)) if companion else None,
+            companions=index.pixels(size, "train", companion) if companion else None,
+            progress=logging.getLogger("gan").isEnabledFor(logging.INFO),
         )
-    except gan.train.TrainingDiverged as error:
+    except gan.GANDiverged as error:
         raise Diverged(f"Training the GAN of {label} diverged: {error}") from error
 
 
@@ -268,7 +267,7 @@ def _companion(label: str, config: BalancerConfig, index: Index) -> str | None:
 
 def _validation(
     label: str, training: Pixels, config: BalancerConfig, workspace: Workspace, index: Index
-) -> gan.train.Validation | None:
+) -> gan.Validation | None:
     held_out = index.pixels(config.gan.image_size, "val", label)
     if not config.gan.evaluate_every:
         return None
@@ -279,13 +278,8 @@ def _validation(
             len(held_out),
         )
         return None
-    scorer = SnapshotScorer(training, held_out, cache=workspace.feature_cache_dir)
-    return gan.train.Validation(_tensor(held_out), scorer)
-
-
-def _tensor(pixels: Pixels) -> torch.Tensor:
-    """Reshape uint8 (N, S, S) to (N, 1, S, S)."""
-    return torch.from_numpy(pixels)[:, None]
+    scorer = Lite0Scorer(training, held_out, cache=workspace.feature_cache_dir)
+    return gan.Validation(held_out, scorer)
 
 
 def _spread(features: Features) -> float:

@@ -1,10 +1,10 @@
-"""`balancer report`: the ablation, or two classifiers, as a page, as Markdown and as JSON."""
+"""`balancer report`: an ablation, or two classifiers, as a page, as Markdown and as JSON."""
 
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ from rich.console import RenderableType
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import IntegrityError
+from balancer.evaluation.ledger import ledger_summary, read_ledger
 from balancer.evaluation.trained import ARMS
 from balancer.manifest import fingerprint
 from balancer.report.content import compose
-from balancer.report.material import Material, Study
 from balancer.report.metric_files import write_metric_files
-from balancer.report.recipe import recipe_text
+from balancer.report.recipe import RECIPE_NAME, recipe_text
+from balancer.report.records import ReportRecords
 from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.render.terminal import arms_table
-from balancer.report.sections.recipe import RECIPE_NAME
+from balancer.report.summary import ReportMetrics, summarize
 from balancer.report.tables import comparison_table
 from balancer.report.two_arms import (
     Arms,
@@ -34,7 +35,15 @@ from balancer.report.two_arms import (
     write_rows,
 )
 from balancer.report.units import Unit, read_units, units_fingerprint
-from balancer.results import MissingStage, UntypedResult, perform, read_result, standing_result
+from balancer.results import (
+    MissingStage,
+    StageResult,
+    UntypedResult,
+    perform,
+    read_result,
+    result_json,
+    standing_result,
+)
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 
@@ -43,7 +52,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What stands in the workspace."""
+    """Results in the workspace.
+
+    Attributes:
+        index: The verified index.
+        ablation: Result of `ablate`.
+        units: Predictions of its runs, per arm.
+        arms: Both classifiers, or none.
+        quality: Result of `quality`.
+        synthetic: Result of `synthesize`.
+        fold: The first split of the ablation whose images were measured.
+    """
 
     index: Index
     ablation: UntypedResult | None
@@ -52,23 +71,26 @@ class _Found:
     quality: UntypedResult | None
     synthetic: UntypedResult | None
     fold: str | None
-    """The first split of the ablation whose images were measured."""
 
 
-def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> UntypedResult:
-    """Tell what an ablation found, and how the two classifiers compare, where each was made.
+def run(
+    config: BalancerConfig, workspace: Workspace, *, force: bool = False
+) -> StageResult[ReportMetrics]:
+    """Write what an ablation found, and how the two classifiers compare, where each exists.
 
     Args:
         config: Section `evaluation` and `seed` are used.
-        workspace: Reads `index/`, and where they stand `ablation/`, `runs/`, `classify/`,
-            `synthetic/`, `quality/` and `gan/`; writes `report/`.
-        force: Write again whatever stands there.
+        workspace: Reads `index/`, and if they exist `ablation/`, `runs/`, `classify/`,
+            `synthetic/`, `quality/`, `gan/`, `lungs/`, `explain/` and `evaluate/`; writes
+            `report/`.
+        force: Write an existing report again.
 
     Raises:
         MissingStage: There is neither an ablation nor both classifiers.
-        IntegrityError: Results do not belong together, or were changed since.
+        IntegrityError: Results do not belong together, or were changed.
     """
     found = _find(workspace)
+    records = _records(config, workspace, found)
     settings = {"seed": config.seed, "evaluation": config.evaluation.model_dump(mode="json")}
     inputs = {
         "index": found.index.index_hash,
@@ -76,67 +98,66 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
         if found.ablation is None
         else fingerprint((workspace.ablation_dir / "result.json").read_bytes()),
         "predictions": units_fingerprint(found.units),
-        "arms": {arm: result.model_dump(mode="json") for arm, (result, _) in found.arms.items()},
+        "arms": dict(records.arms),
         "quality": None if found.quality is None else found.quality.metrics,
         "synthetic": None if found.synthetic is None else found.synthetic.metrics,
+        "records": fingerprint(json.dumps(records.by_file, sort_keys=True).encode()),
     }
     # Other settings need no --force: a page takes seconds, and nothing but the page is replaced.
-    old = read_result(workspace.report_dir)
+    old = None if force else read_result(workspace.report_dir, ReportMetrics)
     standing = standing_result(
         workspace.report_dir,
+        ReportMetrics,
         settings=settings,
         inputs=inputs,
         force=force or (old is not None and old.settings != settings),
     )
-    if standing is not None:
-        return _with_place(standing, workspace)
-    result = perform(
-        "report",
-        workspace,
-        workspace.report_dir,
-        settings=settings,
-        inputs=inputs,
-        work=lambda folder: _write(config, workspace, found, folder),
-    )
-    return _with_place(result, workspace)
-
-
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result of `report` or of `ablate`."""
-    metrics = result.metrics
-    columns = shutil.get_terminal_size((100, 24)).columns
-    told = _told(metrics) if "arms" in metrics else metrics.get("ablation")
-    parts: list[RenderableType] = []
-    if told:
-        parts += [f"{told['word'].upper()}: {told['sentence']}", arms_table(told, columns=columns)]
-        parts += [told["control"]] if told["control"] else []
-    if "rows" in metrics:
-        title = f"Test split: {metrics['n']} real images, {metrics['n_positive']} "
-        title += str(metrics["positive"])
-        parts += [comparison_table(metrics["rows"], title, columns=columns), metrics["sentence"]]
-    if "page" in metrics:
-        parts.append(f"The page: {metrics['page']}")
-    return parts
-
-
-def _with_place(result: UntypedResult, workspace: Workspace) -> UntypedResult:
-    """The result and where its page lies today; a workspace may be moved."""
+    if standing is None:
+        standing = perform(
+            "report",
+            workspace,
+            workspace.report_dir,
+            settings=settings,
+            inputs=inputs,
+            work=lambda folder: _write(config, workspace, found, replace(records, folder=folder)),
+        )
     page = {"page": str(workspace.report_dir / "report.html")}
-    return result.model_copy(update={"metrics": result.metrics | page})
+    metrics = standing.metrics.model_copy(update=page)
+    return standing.model_copy(update={"metrics": metrics})
+
+
+def summary(result: StageResult[ReportMetrics] | UntypedResult) -> list[RenderableType]:
+    """Return what the terminal shows of a result of `report` or of `ablate`."""
+    metrics = result.metrics
+    if not isinstance(metrics, ReportMetrics):
+        metrics = ReportMetrics(ablation=summarize(metrics), page=metrics.get("page", ""))
+    columns = shutil.get_terminal_size((100, 24)).columns
+    parts: list[RenderableType] = []
+    if metrics.ablation is not None:
+        ablation = metrics.ablation
+        parts += [f"{ablation.word.upper()}: {ablation.sentence}"]
+        parts += [arms_table(ablation, columns=columns)]
+        parts += [ablation.control] if ablation.control else []
+    if metrics.rows:
+        title = f"Test split: {metrics.n} real images, {metrics.n_positive} {metrics.positive}"
+        parts += [comparison_table(metrics.rows, title, columns=columns), metrics.sentence]
+    if metrics.page:
+        parts.append(f"The page: {metrics.page}")
+    return parts
 
 
 def _find(workspace: Workspace) -> _Found:
     index = load_index(workspace.index_dir)
     ablation = _ablation(workspace, index)
-    standing = [arm for arm in ARMS if workspace.classify_dir(arm).is_dir()]
+    existing = [arm for arm in ARMS if workspace.classify_dir(arm).is_dir()]
     arms: Arms = {}
-    if len(standing) == len(ARMS) or (ablation is None and standing):
+    if len(existing) == len(ARMS) or (ablation is None and existing):
         arms = {arm: load_arm(workspace.classify_dir(arm), arm, index) for arm in ARMS}
         refuse_unlike(arms)
     if ablation is None and not arms:
         raise MissingStage(
             "ablate",
-            f"The report tells of an ablation or of two classifiers, but {workspace.root} holds "
+            f"The report is of an ablation or of two classifiers, but {workspace.root} has "
             "neither; run `balancer ablate`, or `balancer classify` and `balancer classify "
             "--with-synthetic`, first.",
             cheap=False,
@@ -160,69 +181,83 @@ def _ablation(workspace: Workspace, index: Index) -> UntypedResult | None:
     return result
 
 
+def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> ReportRecords:
+    """Read every record that the report shows or takes a claim from."""
+    ledger = ledger_summary(read_ledger(workspace.ledger_dir))
+    unit = next((runs[0].path.parent for runs in found.units.values() if runs), None)
+    fold = None if found.fold is None else workspace.fold(found.fold).quality_dir
+    trained = {path.parent.name: path for path in sorted(workspace.root.glob("gan/*/result.json"))}
+    return ReportRecords(
+        index=_json(workspace.index_dir / "result.json"),
+        audit=_json(workspace.index_dir / "audit.json"),
+        ablation=_dumped(found.ablation),
+        units=found.units,
+        unit=None if unit is None else _dumped(read_result(unit)),
+        comparison=None,
+        arms={arm: result_json(result) for arm, (result, _) in found.arms.items()},
+        synthetic=_dumped(found.synthetic),
+        quality=_dumped(found.quality),
+        fold=found.fold,
+        fold_quality=None if fold is None else _dumped(read_result(fold)),
+        generators={
+            path.parent.name: _json(path)
+            for path in sorted(workspace.root.glob("gan/*/generator.json"))
+        },
+        trainings={label: _json(path) for label, path in trained.items()},
+        lungs=_dumped(read_result(workspace.lungs_dir)),
+        lung_model=_dumped(read_result(workspace.lungs_dir / "model")),
+        explain=_explained(workspace, found.index),
+        external=_external(workspace, found.arms),
+        ledger=ledger.model_dump(mode="json") if ledger.reads or ledger.explained else None,
+        seed=config.seed,
+        folder=workspace.report_dir,
+    )
+
+
+def _explained(workspace: Workspace, index: Index) -> dict[str, Any] | None:
+    """Return the result of `explain` for the images of this index."""
+    result = read_result(workspace.explain_dir)
+    of_index = result is not None and result.inputs.get("index") == index.index_hash
+    return _dumped(result) if of_index else None
+
+
+def _external(workspace: Workspace, arms: Arms) -> dict[str, dict[str, Any]]:
+    """Return the results of `evaluate` for these classifiers, by folder in the workspace."""
+    found = {}
+    for path in sorted(workspace.root.glob("evaluate/*/*/result.json")):
+        result, arm = read_result(path.parent), path.parent.name
+        if result is None or arm not in arms:
+            continue
+        classifier = (workspace.classify_dir(arm) / "result.json").read_bytes()
+        if result.inputs.get("classifier") == fingerprint(classifier):
+            found[path.parent.relative_to(workspace.root).as_posix()] = result_json(result)
+    return found
+
+
 def _write(
-    config: BalancerConfig, workspace: Workspace, found: _Found, folder: Path
-) -> dict[str, Any]:
+    config: BalancerConfig, workspace: Workspace, found: _Found, records: ReportRecords
+) -> ReportMetrics:
+    folder = records.folder
     comparison: dict[str, Any] | None = None
     if found.arms:
         comparison = compare_arms(config, found.arms, found.quality)
         draw_comparison(found.arms, comparison, folder)
         write_rows(comparison["rows"], folder / "comparison.csv")
     _copy_pictures(_pictures(workspace, found), folder)
-    material = Material(
-        index=_json(workspace.index_dir / "result.json"),
-        audit=_json(workspace.index_dir / "audit.json"),
-        ablation=_dumped(found.ablation),
-        units=found.units,
-        comparison=comparison,
-        arms={arm: result.model_dump(mode="json") for arm, (result, _) in found.arms.items()},
-        synthetic=_dumped(found.synthetic),
-        quality=_dumped(found.quality),
-        fold=found.fold,
-        fold_quality=None
-        if found.fold is None
-        else _dumped(read_result(workspace.fold(found.fold).quality_dir)),
-        generators={
-            path.parent.name: _json(path)
-            for path in sorted(workspace.root.glob("gan/*/generator.json"))
-        },
-        seed=config.seed,
-        folder=folder,
-    )
-    report, numbers = compose(material)
+    records = replace(records, comparison=comparison)
+    report, numbers = compose(records)
     (folder / "report.html").write_text(render_page(report, folder), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    (folder / RECIPE_NAME).write_text(recipe_text(material) + "\n", encoding="utf-8")
-    write_metric_files(material)
-    told = None if found.ablation is None else _told(found.ablation.metrics)
-    return {"ablation": told, **(comparison or {})}
-
-
-def _told(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the terminal shows of an ablation."""
-    study, control = Study(metrics), metrics.get("control")
-    return {
-        "word": metrics["verdict"]["word"],
-        "sentence": metrics["verdict"]["sentence"],
-        "control": control and control["sentence"],
-        "primary_title": study.title,
-        "rows": [
-            {
-                "arm": name,
-                "word": arm["verdict"]["word"],
-                "value": arm["metrics"].get(study.primary),
-                "to_real": study.difference(name, "real"),
-                "to_repeated": (other := study.repeated(name)) and study.difference(name, other),
-            }
-            for name, arm in study.arms.items()
-        ],
-    }
+    (folder / RECIPE_NAME).write_text(recipe_text(records) + "\n", encoding="utf-8")
+    write_metric_files(records)
+    answer = None if found.ablation is None else summarize(found.ablation.metrics)
+    return ReportMetrics(ablation=answer, **(comparison or {}))
 
 
 def _dumped(result: UntypedResult | None) -> dict[str, Any] | None:
-    return None if result is None else result.model_dump(mode="json")
+    return None if result is None else result_json(result)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -245,7 +280,7 @@ def _copy_pictures(pictures: Iterator[tuple[Path, str]], folder: Path) -> None:
             shutil.copy(source, folder / f"{name}.png")
         except FileNotFoundError as error:
             raise IntegrityError(
-                f"{error.filename} should stand where a stage wrote it, but is missing; run that "
+                f"{error.filename} should exist as a stage wrote it, but is missing; run that "
                 "stage again with --force."
             ) from None
 
@@ -256,10 +291,10 @@ def _pictures(workspace: Workspace, found: _Found) -> Iterator[tuple[Path, str]]
     for arm, prefix in (("real", "real"), ("real+synthetic", "with-synthetic")):
         for name in ("confusion", "learning-curves") if found.arms else ():
             yield workspace.classify_dir(arm) / f"{name}.png", f"{prefix}-{name}"
-    place = workspace if found.fold is None else workspace.fold(found.fold)
+    owner = workspace if found.fold is None else workspace.fold(found.fold)
     for name in ("losses", "selection"):
-        for picture in sorted(place.root.glob(f"gan/*/{name}.png")):
+        for picture in sorted(owner.root.glob(f"gan/*/{name}.png")):
             yield picture, f"{name}-{picture.parent.name}"
     if found.fold is not None:
-        for picture in sorted(place.quality_dir.glob("*.png")):
+        for picture in sorted(owner.quality_dir.glob("*.png")):
             yield picture, f"split-{picture.stem}"

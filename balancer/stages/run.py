@@ -7,14 +7,17 @@ from rich.console import RenderableType
 from balancer.config import BalancerConfig
 from balancer.errors import ConfigurationError
 from balancer.evaluation.sizes import refuse_patience
-from balancer.results import UntypedResult
+from balancer.report.summary import ReportMetrics
+from balancer.results import StageResult
 from balancer.stages import classify, gan_train, prepare, quality, report, synthesize
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
-def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) -> UntypedResult:
+def run(
+    config: BalancerConfig, workspace: Workspace, *, force: bool = False
+) -> StageResult[ReportMetrics]:
     """Answer the question: train with and without synthetic images and compare.
 
     Args:
@@ -48,6 +51,6 @@ def run(config: BalancerConfig, workspace: Workspace, *, force: bool = False) ->
     return report.run(config, workspace, force=force)
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
+def summary(result: StageResult[ReportMetrics]) -> list[RenderableType]:
     """What the terminal shows of a result."""
     return report.summary(result)

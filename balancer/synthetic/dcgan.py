@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-import gan.train
+import gan
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.data.io import Pixels
@@ -17,10 +17,9 @@ from balancer.results import MissingStage
 from balancer.synthetic.gates import check_training_ids
 from balancer.synthetic.source import Batches
 from balancer.workspace import Workspace
-from gan.checkpoint import WEIGHTS_NAME, CheckpointError, LoadedGenerator, load_generator
-from gan.config import GANConfig
+from gan.checkpoint import WEIGHTS_NAME
 from gan.networks import Generator
-from gan.sample import generate, interpolate
+from gan.sampling import generate, interpolate
 
 NAME = "dcgan"
 _TIMING_BATCHES = 24
@@ -34,7 +33,7 @@ class DcganSource:
         loaded: The generator, as `gan` reads it.
     """
 
-    loaded: LoadedGenerator
+    loaded: gan.LoadedGenerator
     name: str = NAME
 
     @property
@@ -84,7 +83,7 @@ class UntrainedSource:
         seed: Seed for the weights and the images.
     """
 
-    config: GANConfig
+    config: gan.GANConfig
     seed: int
     name: str = "untrained-dcgan"
     checkpoint: None = None
@@ -125,8 +124,8 @@ def load_dcgan(label: str, workspace: Workspace, index: Index) -> DcganSource:
             cheap=False,
         )
     try:
-        source = DcganSource(load_generator(directory))
-    except CheckpointError as error:
+        source = DcganSource(gan.load(directory))
+    except gan.GeneratorCheckpointError as error:
         raise IntegrityError(
             f"The generator in {directory} cannot be used: {error} "
             "Train it again with `balancer gan-train --force`."
@@ -154,13 +153,11 @@ def training_seconds_per_image(config: BalancerConfig) -> float:
     )
     images = torch.randint(0, 256, (config.gan.batch_size * 2, 1, size, size), dtype=torch.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        fit = gan.train.fit(
-            recipe,
+        fit = gan.train(
             images,
+            recipe,
             out_dir=Path(folder) / "gan",
-            seed=0,
-            provenance={"class_name": "noise", "index_hash": "", "training_ids": []},
-            trainer_options=config.hardware.model_dump(),
+            trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
         )
     return 1 / fit.images_per_second
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from balancer.data.io import Pixels
 from balancer.synthetic.dcgan import DcganSource
-from gan.sample import BLOCK, block_of_latents
+from gan.sampling import BLOCK, block_of_latents
 from gan.transforms import to_uint8
 
 N_DIRECTIONS = 4

@@ -8,14 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan.config import GANConfig
-from gan.selection import Scores, Validation
-from gan.train import FitResult, fit
+import gan
 
-PROVENANCE = {"class_name": "covid", "index_hash": "abc", "training_ids": ["01", "02"]}
+PROVENANCE = gan.Provenance(class_name="covid", index_hash="abc", training_ids=("01", "02"))
 
 
-def recipe(**changes: Any) -> GANConfig:
+def recipe(**changes: Any) -> gan.GANConfig:
     values: dict[str, Any] = {
         "image_size": 32,
         "latent_dim": 8,
@@ -29,7 +27,7 @@ def recipe(**changes: Any) -> GANConfig:
         "grid_every": 48,
         "checkpoint_every": 40,
     }
-    return GANConfig(**(values | changes))
+    return gan.GANConfig(**(values | changes))
 
 
 def noise(n: int = 20, side: int = 32) -> Tensor:
@@ -37,37 +35,37 @@ def noise(n: int = 20, side: int = 32) -> Tensor:
     return torch.randint(0, 256, (n, 1, side, side), dtype=torch.uint8, generator=random)
 
 
-def train(out_dir: Path, *, images: Tensor | None = None, **changes: Any) -> FitResult:
+def train(out_dir: Path, *, images: Tensor | None = None, **changes: Any) -> gan.GANResult:
     options = {"accelerator": "cpu"} | changes.pop("trainer_options", {})
     seed = changes.pop("seed", 3)
     provenance = changes.pop("provenance", PROVENANCE)
     extra = {key: changes.pop(key) for key in ("validation", "companions") if key in changes}
-    return fit(
-        recipe(**changes),
+    return gan.train(
         noise() if images is None else images,
+        recipe(**changes),
         out_dir=out_dir,
         seed=seed,
         provenance=provenance,
-        trainer_options=options,
+        trainer_options=gan.GANTrainerOptions(**options),
         **extra,
     )
 
 
 @dataclass(frozen=True)
-class ListedJudge:
-    """Gives the listed KIDs in turn, however often a training is taken up again."""
+class ListedScores:
+    """Scorer that returns the listed KIDs in turn, also across resumed trainings."""
 
     kids: tuple[float, ...]
     diversities: tuple[float, ...] = ()
     seen: list[int] = field(default_factory=list)
 
-    def __call__(self, images: NDArray[Any], /) -> Scores:
+    def __call__(self, images: NDArray[Any], /) -> gan.SnapshotScores:
         assert images.shape == (16, 32, 32)
         turn = len(self.seen)
         self.seen.append(turn)
         diversity = self.diversities[turn] if self.diversities else 1.0
-        return Scores(kid=self.kids[turn], diversity=diversity, closer_to_training=0.5)
+        return gan.SnapshotScores(kid=self.kids[turn], diversity=diversity, closer_to_training=0.5)
 
 
-def watched(*kids: float, diversities: tuple[float, ...] = ()) -> Validation:
-    return Validation(noise(9), ListedJudge(kids, diversities=diversities))
+def watched(*kids: float, diversities: tuple[float, ...] = ()) -> gan.Validation:
+    return gan.Validation(noise(9), ListedScores(kids, diversities=diversities))

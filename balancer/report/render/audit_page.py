@@ -1,4 +1,4 @@
-"""The audit as one HTML page with pictures of what was found; it loads nothing from anywhere."""
+"""The audit as one HTML page with pictures of the findings; it loads no other file."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,20 +15,20 @@ from balancer.report.render.page import page_templates
 _SIDE = 144
 _QUALITY = 80
 _GROUPS, _IMAGES = 16, 6
-"""Pictures are for the eye: so many groups per finding, so many images per group."""
+"""Largest number of groups shown per finding, and of images per group."""
 
 Picture = Callable[[str], Pixels | None]
 
 
 def pictures_of(roots: Roots) -> Picture:
-    """A function that reads the image of a path; None where that cannot be done."""
+    """Return a function that reads the image at a path, or gives None if it is unusable."""
 
     def read(path: str) -> Pixels | None:
-        place = roots.locate(path)
+        file = roots.locate(path)
         try:
-            return decode_radiograph(read_bytes(place), place).pixels
+            return decode_radiograph(read_bytes(file), file).pixels
         except UnusableImageError:
-            return None  # what makes it unusable stands beside the gap
+            return None  # the page names the fault beside the gap
 
     return read
 
@@ -40,8 +40,8 @@ def render_audit(
 
     Args:
         audit: Content of `audit.json`.
-        picture: Where the pictures come from.
-        title: Of the page.
+        picture: Function that reads an image.
+        title: Title of the page.
 
     Returns:
         HTML; every text from the data is escaped.

@@ -1,4 +1,4 @@
-"""The report as Markdown (GitHub's), its pictures as files beside it."""
+"""The report as GitHub Markdown, with its pictures as files in the same folder."""
 
 import html
 import re
@@ -22,7 +22,7 @@ _TONES = {"plain": "{}", "note": "{}", "warning": "**Warning:** {}", "strong": "
 
 
 def render_markdown(report: Report) -> str:
-    """Write the content; names from the data can neither be markup nor break a table."""
+    """Return the content as Markdown; names from the data are never markup."""
     answer = report.answer
     parts = [f"# {escape(answer.question)}"]
     verdict = "" if answer.word is None else f"**{escape(answer.word.upper())}** "
@@ -36,7 +36,7 @@ def render_markdown(report: Report) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it, on one line, inside a table or out of it."""
+    """Return Markdown that shows a plain text on one line, inside a table or outside."""
     line = " ".join(text.split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = _MARKUP.sub(r"\\\1", line)
@@ -67,7 +67,7 @@ def _block(block: Block, level: int) -> Iterator[str]:
         fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", block.text))])
         yield f"{fence}\n{block.text}\n{fence}"
     elif isinstance(block, Folded):
-        # Inside a block of HTML, Markdown's own escapes would be shown.
+        # Inside a block of HTML, the escapes of Markdown would be visible.
         yield f"<details>\n<summary>{html.escape(' '.join(block.title.split()))}</summary>"
         yield from _blocks(block.blocks, level=level + 1)
         yield "</details>"
@@ -89,5 +89,5 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _at_line_start(text: str) -> str:
-    """Text that must not begin a heading, a list or a quotation."""
+    """Escape text at the start of a line, so that it begins no heading, list or quotation."""
     return re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([#+>=-])", r"\\\1", text))

@@ -1,4 +1,4 @@
-"""The report page: one HTML file that loads nothing from anywhere."""
+"""The report page: one HTML file that loads no other file."""
 
 import base64
 import re
@@ -10,11 +10,11 @@ from PIL import Image
 from balancer.report.blocks import Report, figures, kind
 
 _CSS_DPI = 108
-"""Pixels of a page per inch of a picture: a little more than CSS's 96, for small type."""
+"""Pixels of a page per inch of a picture: more than the 96 of CSS, for small type."""
 
 
 def page_templates() -> jinja2.Environment:
-    """Templates of the package: every text is escaped, and a missing value is an error."""
+    """Return the templates: every text is escaped, and a missing value is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("balancer.report"),
         autoescape=True,
@@ -29,7 +29,7 @@ def render_page(report: Report, pictures: Path) -> str:
 
     Args:
         report: The content.
-        pictures: Folder of PNGs; those that the content names are put into the page.
+        pictures: Folder of PNGs; those that the content names are embedded in the page.
 
     Returns:
         HTML; every text from the data is escaped.
@@ -51,7 +51,7 @@ def render_page(report: Report, pictures: Path) -> str:
 
 
 def _image(path: Path) -> dict[str, str | int]:
-    """A picture as the page takes it, at a size where the text of all pictures is equally large."""
+    """Return a picture for the page, scaled so that all pictures have text of one size."""
     content = path.read_bytes()
     with Image.open(path, formats=("PNG",)) as image:
         width, height = image.size

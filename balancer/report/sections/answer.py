@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
-from balancer.report.material import Material, Study
+from balancer.report.records import ReportRecords, Study
 
 RESEARCH_ONLY = "For research only; not for diagnosis."
 
 
-def answer(material: Material) -> Answer:
+def answer(material: ReportRecords) -> Answer:
     """The first screen of an ablation, or of two classifiers where none was made."""
     if material.ablation is None:
         return _two_arms(material)
@@ -32,7 +32,7 @@ def _question(study: Study) -> str:
     return f"Does balancing the classes help a classifier to find {positive}?"
 
 
-def _forest(material: Material, study: Study) -> Figure:
+def _forest(material: ReportRecords, study: Study) -> Figure:
     said = []
     for name, arm in study.arms.items():
         against = [
@@ -54,7 +54,7 @@ def _forest(material: Material, study: Study) -> Figure:
     )
 
 
-def _limits(material: Material, study: Study) -> Iterator[str]:
+def _limits(material: ReportRecords, study: Study) -> Iterator[str]:
     question, design = study.question, study.design
     yield RESEARCH_ONLY
     n_runs = max((arm["n_runs"] for arm in study.arms.values()), default=0)
@@ -86,7 +86,7 @@ def _limits(material: Material, study: Study) -> Iterator[str]:
     yield from _gate(material, study)
 
 
-def _gate(material: Material, study: Study) -> Iterator[str]:
+def _gate(material: ReportRecords, study: Study) -> Iterator[str]:
     """How the images themselves fared: those of every split, or those of the workspace."""
     folds: dict[str, list[list[str]]] = {}
     for classes in (study.metrics.get("quality") or {}).values():
@@ -104,7 +104,7 @@ def _gate(material: Material, study: Study) -> Iterator[str]:
         yield "Whether the synthetic images are any good was not measured on the splits."
 
 
-def _two_arms(material: Material) -> Answer:
+def _two_arms(material: ReportRecords) -> Answer:
     comparison = material.comparison or {}
     limits = [
         RESEARCH_ONLY,

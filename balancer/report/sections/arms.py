@@ -6,7 +6,7 @@ from typing import Any
 from balancer.drawing.inks import KINDS
 from balancer.drawing.wording import TITLES, WORDS, number, probability, reasons, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Study
+from balancer.report.records import Study
 
 _AT_SPECIFICITY = "sensitivity_at_specificity"
 

@@ -9,13 +9,13 @@ import numpy as np
 from balancer.drawing.wording import listing, reasons, scalar
 from balancer.report import curves
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material, Study
 from balancer.report.plots.curves import (
     save_confusions,
     save_precision_recall_bands,
     save_reliability,
     save_roc_bands,
 )
+from balancer.report.records import ReportRecords, Study
 from balancer.report.units import Unit
 
 _FORMS = {"raw": "raw", "corrected": "prior-corrected"}
@@ -25,7 +25,7 @@ _BAND = (
 )
 
 
-def draw_curves(material: Material, study: Study) -> dict[str, Any]:
+def draw_curves(material: ReportRecords, study: Study) -> dict[str, Any]:
     """Compute and draw what the predictions show.
 
     Returns:
@@ -74,7 +74,7 @@ def draw_curves(material: Material, study: Study) -> dict[str, Any]:
     }
 
 
-def curves_section(material: Material, study: Study, data: Mapping[str, Any]) -> Section:
+def curves_section(material: ReportRecords, study: Study, data: Mapping[str, Any]) -> Section:
     """What the classifiers do at every threshold, and at the one that was chosen."""
     title = "ROC, precision-recall and confusion"
     if not data:
@@ -108,7 +108,7 @@ def curves_section(material: Material, study: Study, data: Mapping[str, Any]) ->
     return Section("curves", title, blocks)
 
 
-def calibration_section(material: Material, study: Study) -> Section:
+def calibration_section(material: ReportRecords, study: Study) -> Section:
     """Whether probabilities mean what they say, as given and after prior correction."""
     blocks: list[Block] = [Paragraph(
         "Balancing changes the class shares that a network sees, and with them its probabilities. "
@@ -131,7 +131,7 @@ def calibration_section(material: Material, study: Study) -> Section:
     return Section("calibration", "Calibration", blocks)
 
 
-def _units(material: Material, name: str) -> list[Unit]:
+def _units(material: ReportRecords, name: str) -> list[Unit]:
     return list(material.units.get(name, []))
 
 

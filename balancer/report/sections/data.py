@@ -6,7 +6,7 @@ from typing import Any
 from balancer.data.audit.findings import how
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material, Record, Study
+from balancer.report.records import Json, ReportRecords, Study
 
 _LISTED = 50
 _OF_SOURCES = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
@@ -33,7 +33,7 @@ def shortcuts_section(study: Study) -> Section:
     return Section("shortcuts", "Shortcuts, sources and other data", blocks)
 
 
-def audit_section(material: Material) -> Section:
+def audit_section(material: ReportRecords) -> Section:
     """What is known of the images before anything was trained."""
     audit, metrics = material.audit, material.index["metrics"]
     warnings = list(metrics["warnings"])
@@ -62,7 +62,7 @@ def audit_section(material: Material) -> Section:
     return Section("audit", "Audit of the data", blocks)
 
 
-def ledger_section(material: Material) -> Section | None:
+def ledger_section(material: ReportRecords) -> Section | None:
     """How often a test image was looked at; None where nothing was counted."""
     if material.ablation is None:
         return _reads_of_arms(material)
@@ -79,7 +79,7 @@ def ledger_section(material: Material) -> Section | None:
     ])  # fmt: skip
 
 
-def _reads_of_arms(material: Material) -> Section | None:
+def _reads_of_arms(material: ReportRecords) -> Section | None:
     reads = {
         name: record["metrics"]["test_reads"]
         for name, record in material.arms.items()
@@ -128,7 +128,7 @@ def _probes(study: Study, probes: Any) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _sources(study: Study, found: Record) -> Iterator[Block]:
+def _sources(study: Study, found: Json) -> Iterator[Block]:
     """Tests on a source that no training or validation image is from."""
     tested, reasons = found.get("tested") or {}, found.get("reasons") or {}
     if tested:
@@ -164,7 +164,7 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {label}" for label, n in counts.items())
 
 
-def _external(study: Study, name: str, found: Record) -> Iterator[Block]:
+def _external(study: Study, name: str, found: Json) -> Iterator[Block]:
     arms = found.get("arms") or {}
     keys = [k for k in TITLES if any(k in (arm.get("metrics") or {}) for arm in arms.values())]
     rows = []
@@ -184,7 +184,7 @@ def _external(study: Study, name: str, found: Record) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _to_real(entry: Record, key: str) -> str:
+def _to_real(entry: Json, key: str) -> str:
     difference = (entry.get("difference_to_real") or {}).get(key)
     return "-" if difference is None else scalar(difference, sign=True)
 
@@ -195,7 +195,7 @@ def _counts(caption: str, corner: str, rows: Mapping[str, Mapping[str, int]]) ->
     return Table(caption, [corner, *columns], cells)
 
 
-def _association(name: str, found: Record | None) -> Iterator[Block]:
+def _association(name: str, found: Json | None) -> Iterator[Block]:
     if found is None:
         yield Paragraph(
             f"{name.capitalize()} by class: not known, since the metadata do not tell the {name}.",
@@ -212,7 +212,7 @@ def _association(name: str, found: Record | None) -> Iterator[Block]:
 
 
 def _lists(
-    copies: Sequence[Record], pairs: Sequence[Record], flags: Mapping[str, Sequence[str]]
+    copies: Sequence[Json], pairs: Sequence[Json], flags: Mapping[str, Sequence[str]]
 ) -> Iterator[Block]:
     if copies:
         yield Heading("Exact copies, left out")

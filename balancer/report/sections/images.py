@@ -8,7 +8,7 @@ from balancer.quality.figures import Distance, SameN
 from balancer.quality.records import ClassQuality, GateResult, QualityMetrics
 from balancer.quality.summary import title_of, value_of
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material
+from balancer.report.records import ReportRecords
 
 _NOT_ASKED = "not asked"
 _GATE = {
@@ -18,7 +18,7 @@ _GATE = {
 }
 
 
-def images_section(material: Material) -> Section:
+def images_section(material: ReportRecords) -> Section:
     """Compose the pictures and the gate of each class that has synthetic images."""
     blocks: list[Block] = []
     folds = (material.ablation or {}).get("metrics", {}).get("quality") or {}
@@ -178,7 +178,7 @@ def _folds(folds: Mapping[str, Mapping[str, Any]]) -> Table:
                  word_column=2)  # fmt: skip
 
 
-def _training(material: Material) -> Iterator[Block]:
+def _training(material: ReportRecords) -> Iterator[Block]:
     figures: list[Block] = []
     for prefix, what in (("losses", "Losses"), ("selection", "Snapshots, against validation")):
         for path in sorted(material.folder.glob(f"{prefix}-*.png")):

@@ -1,68 +1,68 @@
-"""What it takes to do it again: settings, seeds, versions, hashes and commands."""
+"""The section on repeating a run: settings, seeds, versions, hashes and commands."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from balancer.report.blocks import Block, Code, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material, Record
-from balancer.report.recipe import recipe_text
-
-RECIPE_NAME = "recipe.yaml"
+from balancer.report.recipe import RECIPE_NAME, recipe_text
+from balancer.report.records import Json, ReportRecords
 
 
-def recipe_section(material: Material) -> Section:
-    """Every record that a stage left, and the commands in order."""
-    records = dict(_records(material))
+def recipe_section(records: ReportRecords) -> Section:
+    """Return the records of the stages and the commands in order."""
+    named = dict(_records(records))
     blocks: list[Block] = [
         Paragraph(
             "The same data, settings, versions and number of threads give the same files again. "
-            "Folders of the machine are cut to their last name; the hashes say which files were "
-            "read."
+            "Folders of the machine are cut to their last name; the hashes identify the files."
         ),
         Paragraph(
-            f"{RECIPE_NAME} beside this page has the settings in full; DIR is the folder with one "
-            "folder of images per class."
+            f"{RECIPE_NAME} beside this page has all settings on record; its comments name those "
+            "that no stage recorded. DIR is the archive of images (layout: "
+            f"{records.index['metrics'].get('layout', 'not known')})."
         ),
-        Code("\n".join(_commands(material))),
-        Folded(f"{RECIPE_NAME}", [Code(recipe_text(material))]),
-        _versions(records),
+        Code("\n".join(_commands(records))),
+        Folded(f"{RECIPE_NAME}", [Code(recipe_text(records))]),
+        _versions(named),
     ]
-    if material.generators:
-        blocks.append(_generators(material.generators))
+    if records.generators:
+        blocks.append(_generators(records.generators))
     blocks += [
         Folded(f"Settings and inputs: {name}", [
             Paragraph(f"Hash of the settings: {record['config_hash']}; "
                       f"{record['seconds']:.0f} seconds.", "note"),
             Heading("Settings"), Code(_text(record["settings"])),
-            Heading("Fingerprints of what was read"), Code(_text(record["inputs"])),
+            Heading("Hashes of the inputs"), Code(_text(record["inputs"])),
         ])
-        for name, record in records.items()
+        for name, record in named.items()
     ]  # fmt: skip
     return Section("recipes", "Recipes, versions and commands", blocks)
 
 
-def _records(material: Material) -> Iterator[tuple[str, Record]]:
-    yield "prepare", material.index
-    if material.ablation is not None:
-        yield "ablate", material.ablation
-    if material.synthetic is not None:
-        yield "synthesize", material.synthetic
-    yield from material.arms.items()
-    if material.quality is not None:
-        yield "quality", material.quality
+def _records(records: ReportRecords) -> Iterator[tuple[str, Json]]:
+    yield "prepare", records.index
+    if records.ablation is not None:
+        yield "ablate", records.ablation
+    if records.synthetic is not None:
+        yield "synthesize", records.synthetic
+    for label, record in records.trainings.items():
+        yield f"gan-train {label}", record
+    yield from records.arms.items()
+    if records.quality is not None:
+        yield "quality", records.quality
 
 
-def _commands(material: Material) -> Iterator[str]:
-    design = {} if material.ablation is None else material.ablation["metrics"].get("design") or {}
-    if material.ablation is not None:
+def _commands(records: ReportRecords) -> Iterator[str]:
+    design = {} if records.ablation is None else records.ablation["metrics"].get("design") or {}
+    if records.ablation is not None:
         plain = f"balancer ablate --config {RECIPE_NAME} --data DIR"
         yield str(design.get("command") or plain)
-    if material.arms:
+    if records.arms:
         yield f"balancer run --config {RECIPE_NAME} --data DIR"
 
 
-def _versions(records: Mapping[str, Record]) -> Table:
+def _versions(records: Mapping[str, Json]) -> Table:
     packages: list[str] = []
     for record in records.values():
         packages += [name for name in record["versions"] if name not in packages]
@@ -74,7 +74,7 @@ def _versions(records: Mapping[str, Record]) -> Table:
                  text_columns=tuple(range(1, len(records) + 1)))  # fmt: skip
 
 
-def _generators(generators: Mapping[str, Record]) -> Table:
+def _generators(generators: Mapping[str, Json]) -> Table:
     keys = ("training_ids", "images_shown")
     rows = []
     for label, card in generators.items():

@@ -5,10 +5,10 @@ from typing import Any
 
 from balancer.drawing.wording import TITLES, cell, number, probability, scalar
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material, Study
+from balancer.report.records import ReportRecords, Study
 
 
-def variance_section(material: Material, study: Study) -> Section:
+def variance_section(material: ReportRecords, study: Study) -> Section:
     """Training against test cases, DeLong, McNemar, and a row per run."""
     blocks: list[Block] = [Paragraph(_how_often(study))]
     if material.has_picture("variance"):
@@ -32,7 +32,7 @@ def variance_section(material: Material, study: Study) -> Section:
     return Section("variance", "Two sources of variance", blocks)
 
 
-def balance_section(material: Material, study: Study) -> Section | None:
+def balance_section(material: ReportRecords, study: Study) -> Section | None:
     """Training images before and after, per arm; None where they were not recorded."""
     before, after = study.design.get("before") or {}, study.design.get("after") or {}
     if not before or not after:

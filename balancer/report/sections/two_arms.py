@@ -5,12 +5,12 @@ from typing import Any
 
 from balancer.drawing.wording import scalar
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
-from balancer.report.material import Material
+from balancer.report.records import ReportRecords
 
 _ARMS = (("real", "real"), ("with-synthetic", "real + synthetic"))
 
 
-def comparison_section(material: Material) -> Section | None:
+def comparison_section(material: ReportRecords) -> Section | None:
     """Both classifiers of `balancer classify`; None without them."""
     found = material.comparison
     if found is None:
@@ -41,7 +41,7 @@ def comparison_section(material: Material) -> Section | None:
     return Section("comparison", "Two classifiers, with and without synthetic images", blocks)
 
 
-def _figures(material: Material) -> Iterator[Block]:
+def _figures(material: ReportRecords) -> Iterator[Block]:
     yield Figure("comparison-roc", "ROC curves of both classifiers.", "ROC, test split")
     yield Figure("comparison-precision-recall", "Precision-recall curves of both classifiers.",
                  "Precision-recall, test split")  # fmt: skip
@@ -59,7 +59,7 @@ def _figures(material: Material) -> Iterator[Block]:
     yield Folded("Learning curves", curves)
 
 
-def _plan(material: Material) -> Iterator[Block]:
+def _plan(material: ReportRecords) -> Iterator[Block]:
     if material.synthetic is None:
         return
     metrics: Any = material.synthetic["metrics"]

@@ -1,4 +1,4 @@
-"""Images by number: image n depends on the checkpoint, the seed and n alone."""
+"""Generated images by number: image n depends only on the checkpoint, the seed and n."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,45 @@ from gan.randomness import Purpose, random_stream
 from gan.transforms import to_uint8
 
 BLOCK = 64
-"""Images per forward pass, always: a product's last bit depends on the size of the batch."""
+"""Number of images per forward pass, fixed: the last bit of a product depends on the batch size."""
+
+
+def sample(
+    generator: LoadedGenerator | Generator,
+    n: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    device: torch.device | str = "cpu",
+) -> NDArray[np.uint8]:
+    """Generate n images in one array.
+
+    Args:
+        generator: Trained generator; moved to the device and set to eval mode.
+        n: Number of images, at least 0.
+        seed: Seed for the sequence of latents, at least 0.
+        start: Number of the first image, at least 0.
+        device: Device of the network.
+
+    Returns:
+        uint8 (n, S, S).
+
+    Raises:
+        ValueError: A number is negative.
+
+    Example:
+        >>> import gan, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+        >>> config = gan.GANConfig(image_size=32, images_shown=256)
+        >>> result = gan.train(images, config, out_dir="noise-gan")
+        >>> gan.sample(gan.load("noise-gan"), 100).shape
+        (100, 32, 32)
+    """
+    side = generator.config.image_size
+    images = np.empty((max(n, 0), side, side), np.uint8)
+    for first, batch in generate(generator, start=start, count=n, seed=seed, device=device):
+        images[first - start : first - start + len(batch)] = batch
+    return images
 
 
 def generate(
@@ -27,14 +65,14 @@ def generate(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Yielding[tuple[int, NDArray[np.uint8]], None, None]:
-    """Make images number start to start + count - 1.
+    """Generate images number start to start + count - 1, in batches.
 
     Args:
-        source: A generator; it is moved to the device and put in eval mode.
+        source: Generator; moved to the device and set to eval mode.
         start: Number of the first image, at least 0.
-        count: How many images, at least 0.
-        seed: Chooses the sequence of latents, at least 0.
-        device: Where the network runs.
+        count: Number of images, at least 0.
+        seed: Seed for the sequence of latents, at least 0.
+        device: Device of the network.
 
     Yields:
         Number of the first image of a batch, and the batch: uint8 (B, S, S), 1 <= B <= 64.
@@ -68,10 +106,10 @@ def generate(
 def _in_threads(
     make: Callable[[int], tuple[int, NDArray[np.uint8]]], blocks: Iterable[int]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Blocks in their order, each made by one thread.
+    """Generate blocks in their order, each in one thread.
 
-    A pass that shares its work between threads waits for the slowest of them after each layer, the
-    more so beside threads that encode; whole blocks do not wait for each other.
+    A pass that shares its work between threads waits for the slowest one after each layer, above
+    all when other threads encode files; whole blocks do not wait for each other.
     """
     threads = torch.get_num_threads()
     try:
@@ -84,13 +122,13 @@ def _in_threads(
             while waiting:
                 yield waiting.popleft().result()
     finally:
-        torch.set_num_threads(threads)  # the pool has lowered what further threads begin with
+        torch.set_num_threads(threads)  # the pool lowered the default of new threads
 
 
 def block_of_latents(latent_dim: int, seed: int, block: int) -> Tensor:
-    """Latents of images 64 * block to 64 * block + 63.
+    """Draw the latents of images 64 * block to 64 * block + 63.
 
-    Drawn on the CPU whatever the device, so that they are the same on all.
+    Always drawn on the CPU, so that they are the same on all devices.
 
     Returns:
         float32 (64, latent_dim), standard normal.
@@ -99,16 +137,16 @@ def block_of_latents(latent_dim: int, seed: int, block: int) -> Tensor:
 
 
 def interpolate(source: LoadedGenerator, *, walks: int, steps: int, seed: int) -> NDArray[np.uint8]:
-    """Walk from latent to latent, along great circles as White 2016 (arXiv 1609.04468) advises.
+    """Generate images between pairs of latents, on great circles (White 2016, arXiv 1609.04468).
 
-    A generator that has stored its training images jumps from one to the next; one that has learnt
-    what they share changes gradually.
+    A generator that memorized its training images jumps from one to the next; one that learnt their
+    common features changes gradually.
 
     Args:
-        source: The generator, on the CPU.
-        walks: How many walks.
-        steps: Images of a walk, ends included, at least 2.
-        seed: Chooses the ends.
+        source: Generator, on the CPU.
+        walks: Number of walks.
+        steps: Number of images per walk, ends included, at least 2.
+        seed: Seed for the ends.
 
     Returns:
         uint8 (walks * steps, S, S), one walk after another.

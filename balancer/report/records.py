@@ -1,4 +1,4 @@
-"""Everything that a report is written from, read once."""
+"""All records that a report is written from, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,68 +9,111 @@ import numpy as np
 
 from balancer.report.units import Floats, Unit
 
-Record = Mapping[str, Any]
+Json = Mapping[str, Any]
+INDEX, AUDIT = "index/result.json", "index/audit.json"
+ABLATION, QUALITY, SYNTHETIC = (
+    "ablation/result.json",
+    "quality/result.json",
+    "synthetic/result.json",
+)
+EXPLAIN, LUNGS, LUNG_MODEL = "explain/result.json", "lungs/result.json", "lungs/model/result.json"
+LEDGER, REPORT = "runs/ledger", "report/report.json"
 _MOST_CURVES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """Results of the stages as JSON, and where the pictures lie.
+class ReportRecords:
+    """Records of the stages as JSON, and the folder of the pictures.
 
     Attributes:
         index: `result.json` of `prepare`.
         audit: `audit.json` of `prepare`.
         ablation: `result.json` of `ablate`; None if it has not run.
-        units: Predictions of its runs, per arm; those that are still there.
+        units: Predictions of its runs, per arm; those that still exist.
+        unit: `result.json` of one of its runs; None without any.
         comparison: The comparison of the two classifiers; None without both.
         arms: `result.json` of both arms of `classify`; empty without both.
         synthetic: `result.json` of `synthesize`, if it has run.
-        quality: The same of `quality`.
-        fold: Name of the first split of the ablation whose images were measured; its pictures lie
-            in the folder under names that begin with `split-`.
+        quality: `result.json` of `quality`, if it has run.
+        fold: Name of the first split of the ablation whose images were measured; the names of its
+            pictures begin with `split-`.
         fold_quality: `result.json` of `quality` for that split; None if there is none.
         generators: Class to the provenance of its generator, `generator.json`.
-        seed: Of the resampling.
-        folder: Where pictures are written, and found.
+        trainings: Class to `result.json` of `gan-train`.
+        lungs: `result.json` of `lungs apply`, if it has run.
+        lung_model: `result.json` of `lungs train`, if it has run.
+        explain: `result.json` of `explain` for the images of this index, if it has run.
+        external: Folder in the workspace to `result.json` of `evaluate`, of the classifiers in
+            `arms`.
+        ledger: Facts of the ledger of test reads; None where it is empty.
+        seed: Seed for the resampling.
+        folder: Path to the pictures.
     """
 
-    index: Record
-    audit: Record
-    ablation: Record | None
+    index: Json
+    audit: Json
+    ablation: Json | None
     units: Mapping[str, list[Unit]]
-    comparison: Record | None
-    arms: Mapping[str, Record]
-    synthetic: Record | None
-    quality: Record | None
+    unit: Json | None
+    comparison: Json | None
+    arms: Mapping[str, Json]
+    synthetic: Json | None
+    quality: Json | None
     fold: str | None
-    fold_quality: Record | None
-    generators: Mapping[str, Record]
+    fold_quality: Json | None
+    generators: Mapping[str, Json]
+    trainings: Mapping[str, Json]
+    lungs: Json | None
+    lung_model: Json | None
+    explain: Json | None
+    external: Mapping[str, Json]
+    ledger: Json | None
     seed: int
     folder: Path
 
     def has_picture(self, name: str) -> bool:
-        """Whether a picture lies in the folder."""
+        """Return whether a picture exists in the folder."""
         return (self.folder / f"{name}.png").is_file()
+
+    @property
+    def by_file(self) -> dict[str, Json]:
+        """The records by their paths in the workspace, the main results first."""
+        found = {
+            ABLATION: self.ablation,
+            **{f"classify/{arm}/result.json": record for arm, record in self.arms.items()},
+            QUALITY: self.quality,
+            **{f"gan/{label}/result.json": record for label, record in self.trainings.items()},
+            **{f"gan/{label}/generator.json": card for label, card in self.generators.items()},
+            SYNTHETIC: self.synthetic,
+            LUNG_MODEL: self.lung_model,
+            LUNGS: self.lungs,
+            EXPLAIN: self.explain,
+            **{f"{place}/result.json": record for place, record in self.external.items()},
+            INDEX: self.index,
+            AUDIT: self.audit,
+            LEDGER: self.ledger,
+        }
+        return {name: record for name, record in found.items() if record is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
     """The metrics of an ablation, with the questions that every part of a report asks of them."""
 
-    metrics: Record
+    metrics: Json
 
     @property
-    def question(self) -> Record:
+    def question(self) -> Json:
         """What was asked, fixed before any run."""
         return dict(self.metrics["question"])
 
     @property
-    def arms(self) -> Mapping[str, Record]:
+    def arms(self) -> Mapping[str, Json]:
         """All arms in the order of the configuration."""
         return dict(self.metrics["arms"])
 
     @property
-    def design(self) -> Record:
+    def design(self) -> Json:
         """Splits, sizes and counts."""
         return dict(self.metrics.get("design") or {})
 
@@ -113,7 +156,7 @@ class Study:
         """The arm of repeated real images that an arm is compared with, count-matched."""
         return next((name for name in self.arms[arm]["against"] if name != "real"), None)
 
-    def difference(self, arm: str, reference: str, key: str | None = None) -> Record | None:
+    def difference(self, arm: str, reference: str, key: str | None = None) -> Json | None:
         """Arm minus reference on a metric, the primary one by default; None: not compared."""
         against = self.arms[arm]["against"].get(reference)
         if against is None:

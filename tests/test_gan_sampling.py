@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gan.checkpoint import Provenance, load_generator, save_generator
+from gan import load, sample
+from gan.checkpoint import save_generator
 from gan.networks import Generator
-from gan.sample import generate, interpolate
+from gan.sampling import generate, interpolate
 from support.tiny_gan import PROVENANCE, recipe
 
 
@@ -14,7 +15,7 @@ from support.tiny_gan import PROVENANCE, recipe
 def generator() -> Generator:
     torch.manual_seed(5)
     network = Generator(recipe())
-    torch.nn.init.normal_(network.draw.weight)  # an untrained one draws nothing but grey
+    torch.nn.init.normal_(network.draw.weight)  # an untrained one draws only grey
     for _ in range(3):  # so that the statistics are not the initial ones
         network(torch.randn(16, 8) * 3)
     return network
@@ -45,8 +46,16 @@ def test_images_and_seeds_differ(generator: Generator) -> None:
     assert len(set(one.values()) | set(other.values())) == 260
 
 
-def test_nothing_to_make(generator: Generator) -> None:
+def test_no_images(generator: Generator) -> None:
     assert list(generate(generator, start=70, count=0, seed=0)) == []
+
+
+@pytest.mark.parametrize(("start", "n"), [(0, 0), (0, 130), (63, 2)])
+def test_a_sample_is_the_batches_in_one_array(generator: Generator, start: int, n: int) -> None:
+    images = sample(generator, n, seed=1, start=start)
+    assert (images.dtype, images.shape) == (np.uint8, (n, 32, 32))
+    batches = collect(generator, start, n, seed=1)
+    assert [image.tobytes() for image in images] == list(batches.values())
 
 
 def test_making_images_leaves_the_network_as_it_was(generator: Generator) -> None:
@@ -56,16 +65,17 @@ def test_making_images_leaves_the_network_as_it_was(generator: Generator) -> Non
 
 
 def test_negative_numbers_are_refused(generator: Generator) -> None:
-    with pytest.raises(ValueError, match="at least 0, not -1"):
+    with pytest.raises(ValueError, match="start"):
         next(generate(generator, start=-1, count=1, seed=0))
+    with pytest.raises(ValueError, match="count"):
+        sample(generator, -1)
 
 
 def test_a_walk_goes_in_small_steps_from_one_image_to_another(
     generator: Generator, tmp_path: Path
 ) -> None:
-    provenance = Provenance.model_validate(PROVENANCE)
-    save_generator(tmp_path, generator, provenance=provenance, seed=0, images_shown=1)
-    loaded = load_generator(tmp_path)
+    save_generator(tmp_path, generator, provenance=PROVENANCE, seed=0, images_shown=1)
+    loaded = load(tmp_path)
     walks = interpolate(loaded, walks=3, steps=21, seed=4)
     assert walks.shape == (63, 32, 32)
     assert walks.dtype == np.uint8

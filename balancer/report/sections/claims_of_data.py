@@ -1,0 +1,177 @@
+"""Answers of the checklist about the images: sources, choice, preprocessing, labels, splits."""
+
+from balancer.data.layouts.layout import Layout
+from balancer.data.layouts.recognition import LAYOUTS, OF_FOLDERS
+from balancer.drawing.wording import cell, listing
+from balancer.imaging.preprocess import from_record
+from balancer.report.records import ABLATION, AUDIT, INDEX
+from balancer.report.sections.facts import Claim, Facts, State
+
+
+def sources(facts: Facts) -> Claim:
+    """Item 7."""
+    found = facts.get(AUDIT, "source.table")
+    archives = [one for one in _layouts(facts) if one.citation]
+    said = [f"Sources on record: {listing(list(found))}."] if found else []
+    said += [f"Read as {one.title} ({one.citation})." for one in archives]
+    if not said:
+        return "not known", "No record names the source of an image."
+    return "in part", " ".join(said)
+
+
+def inclusion(facts: Facts) -> Claim:
+    """Item 8."""
+    n, data = facts.get(INDEX, "metrics.images"), facts.get(INDEX, "settings.data", {})
+    limits = [f"{key}={data[key]:g}" for key in ("min_side", "max_aspect", "max_megapixels")
+              if data.get(key) is not None]  # fmt: skip
+    return "in part", (
+        f"{n} images. {_chosen(facts)} {_left_out(facts)} Limits: {', '.join(limits)}. Clinical "
+        "criteria are not known."
+    )
+
+
+def subsets(facts: Facts) -> Claim:
+    """Item 10."""
+    held_back = facts.get(ABLATION, "metrics.design.held_back", {})
+    kept = ", ".join(f"{n:g} of {label}" for label, n in held_back.items())
+    also = f" Held back in training for the positive control: {kept}." if kept else ""
+    return "filled in", f"{_chosen(facts)} {_left_out(facts)}{also}"
+
+
+def preprocessing(facts: Facts) -> Claim:
+    """Item 9."""
+    # An index records no preprocessing where it does none.
+    record = facts.get(INDEX, "settings.preprocessing", {})
+    if not record:
+        facts.get(INDEX, "settings")
+    done = from_record(record, INDEX)
+    steps = [f"border: {done.border}", f"lungs: {done.lungs}"]
+    if done.lungs != "none":
+        by = facts.get(INDEX, "metrics.lungs_by", {})
+        counts = listing([f"{n} {method}" for method, n in by.items()])
+        steps[-1] += f" by {done.masks} masks ({counts or 'counts not known'})"
+    steps += [f"contrast: {done.contrast}", f"frame: {done.frame}"]
+    named = ("border", "lungs", "masks", "contrast", "frame")
+    settings = {key: value for key, value in done.settings().items() if key not in named}
+    steps[2] += f" ({cell(settings)})" if settings else ""
+    contrast = facts.setting("classifier.contrast")
+    if contrast not in (None, "none"):
+        steps.append(f"contrast before the network: {contrast}")
+    size = facts.setting("image_size")
+    state: State = "in part" if size is None else "filled in"
+    return state, f"{'; '.join(steps)}; squares of {size or 'unknown'} px."
+
+
+def missing(facts: Facts) -> Claim:
+    """Item 12."""
+    n, without = facts.get(INDEX, "metrics.quarantined"), facts.get(
+        INDEX, "metrics.groups.images_without_patient"
+    )  # fmt: skip
+    return "in part", (
+        f"{cell(n)} unusable files were set aside; images without a patient: {cell(without)}. How "
+        "missing cases arose is not known."
+    )
+
+
+def acquisition(facts: Facts) -> Claim:
+    """Item 13."""
+    views = facts.get(AUDIT, "view.table")
+    if not views:
+        return "not known", "No record has devices, settings or protocols."
+    return "in part", f"Views on record: {listing(list(views))}. Devices and settings are not."
+
+
+def reference(facts: Facts) -> Claim:
+    """Item 14."""
+    return "not known", f"{_labels(facts)} How they were found is not known."
+
+
+def test_annotation(facts: Facts) -> Claim:
+    """Item 17."""
+    return "not known", f"{_labels(facts)} No record has annotations of test images alone."
+
+
+def partitions(facts: Facts) -> Claim:
+    """Item 19."""
+    kind, shares = facts.get(INDEX, "metrics.groups.kind"), facts.get(INDEX, "settings.data.split")
+    seed, design = facts.get(INDEX, "settings.seed"), facts.get(ABLATION, "metrics.design", {})
+    by = f"At random by {kind}, shares {cell(shares)}, seed {cell(seed)}"
+    if not facts.arms:
+        return "filled in", f"{by}."
+    if not design:
+        return "in part", f"{by}; how the ablation split them again is not recorded."
+    folds = f" of {design['folds']} folds" if design.get("folds") else ""
+    return (
+        "filled in",
+        f"{by}; resampling: {design['resampling']}{folds}, {design['repeats']} times.",
+    )
+
+
+def disjoint(facts: Facts) -> Claim:
+    """Item 20."""
+    kind = facts.get(INDEX, "metrics.groups.kind")
+    without = facts.get(INDEX, "metrics.groups.images_without_patient")
+    if without == 0:
+        return "filled in", f"By {kind}; no group is in two partitions."
+    return "in part", (
+        f"By {kind}; images without a patient: {cell(without)}, so patients may be in two "
+        "partitions."
+    )
+
+
+def flow(facts: Facts) -> Claim:
+    """Item 35."""
+    n, groups = facts.get(INDEX, "metrics.images"), facts.get(INDEX, "metrics.groups.number")
+    return "in part", (
+        f"{n} images in {cell(groups)} groups. {_left_out(facts)} Patients before that are not "
+        "known."
+    )
+
+
+def availability(facts: Facts) -> Claim:
+    """Item 43."""
+    digest = facts.get(INDEX, "metrics.index_sha256", "")[:12]
+    licences = [one.licence for one in _layouts(facts) if one.licence]
+    licence = f" Licence of the archive: {listing(licences)}." if licences else ""
+    return "in part", (
+        f"Versions, settings and hashes under Recipes (index {digest}).{licence} Access to the "
+        "data and models is not known."
+    )
+
+
+def _layouts(facts: Facts) -> list[Layout]:
+    known = {layout.name: layout for layout in LAYOUTS}
+    names = facts.get(INDEX, "metrics.layout", "").split(" + ")
+    return [known[name] for name in dict.fromkeys(names) if name in known]
+
+
+def _chosen(facts: Facts) -> str:
+    """Return the settings that choose among the images of an archive."""
+    classes = facts.get(INDEX, "settings.data.classes")
+    views = facts.get(INDEX, "settings.data.views")
+    said = "Labels are the classes (data.classes is not set)"
+    if classes:
+        pairs = listing([f"{label} as {name}" for label, name in classes.items()])
+        said = f"Labels chosen by data.classes: {pairs}; images of other labels are left out"
+    known = {"frontal": "frontal views, and those whose view is not known", "all": "all views"}
+    return f"{said}; data.views={views}: {known.get(views, 'not known')}."
+
+
+def _left_out(facts: Facts) -> str:
+    """Return how many images were left out when the archive was read, and why."""
+    counts = {f"{n} x {why}": n for why, n in facts.get(AUDIT, "ignored", {}).items()}
+    copies, bad = (facts.get(INDEX, f"metrics.{key}", 0) for key in ("copies", "quarantined"))
+    return f"Left out: {listing([*counts, f'{copies} exact copies', f'{bad} unusable files'])}."
+
+
+def _labels(facts: Facts) -> str:
+    layouts = _layouts(facts)
+    if not layouts:
+        return "No record says where the labels are from."
+    places = [
+        f"the folders of the images ({one.name})" if one in OF_FOLDERS
+        else f"the list or table of the archive ({one.name})"
+        for one in layouts
+    ]  # fmt: skip
+    renamed = ", renamed by data.classes" if facts.get(INDEX, "settings.data.classes") else ""
+    return f"Labels are from {listing(places)}{renamed}."

@@ -1,0 +1,271 @@
+"""Training of one DCGAN, from images in memory to files; an unfinished one is resumed."""
+
+import logging
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan.checkpoint import (
+    GeneratorCheckpointError,
+    Provenance,
+    save_generator,
+    write_atomically,
+)
+from gan.config import GANConfig, GANTrainerOptions
+from gan.evaluator import SnapshotEvaluator
+from gan.module import GANDiverged, LitDCGAN
+from gan.progress import ProgressReport
+from gan.records import GRID_NAME, Recorder, grid_png
+from gan.resume import STATE_NAME, CheckpointWriter, describe_run, load_state
+from gan.selection import SnapshotEvaluation, Validation, write_evaluations
+from gan.stream import ImageStream
+from gan.trainer import StopRequest, make_trainer, quiet_lightning
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GANResult:
+    """Result of a training.
+
+    Attributes:
+        directory: Folder of the generator, for `gan.load`.
+        images_shown: Number of real images shown, all devices and earlier calls together.
+        seconds: Training time, earlier calls included.
+        images_per_second: `images_shown` divided by `seconds`.
+        interrupted_by: Number of the signal that stopped it; None: it is finished.
+        stop_reason: Reason for an early end; None: no early end.
+        selected: Evaluation of the exported snapshot; None: without evaluations, the last weights
+            were exported.
+
+    Example:
+        >>> import gan, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+        >>> config = gan.GANConfig(image_size=32, images_shown=256)
+        >>> result = gan.train(images, config, out_dir="noise-gan")
+        >>> result.images_shown, result.interrupted_by
+        (256, None)
+    """
+
+    directory: Path
+    images_shown: int
+    seconds: float
+    images_per_second: float
+    interrupted_by: int | None
+    stop_reason: str | None
+    selected: SnapshotEvaluation | None
+
+
+def train(
+    images: NDArray[np.uint8] | Tensor,
+    config: GANConfig | None = None,
+    *,
+    out_dir: str | Path,
+    seed: int = 0,
+    validation: Validation | None = None,
+    companions: NDArray[np.uint8] | Tensor | None = None,
+    provenance: Provenance | None = None,
+    trainer_options: GANTrainerOptions | None = None,
+    progress: bool = False,
+) -> GANResult:
+    """Train a DCGAN, or resume the unfinished training in the folder.
+
+    Writes `last.ckpt`, `generator.safetensors`, `generator.json`, `grid.png`, `grids/`,
+    `losses.png`, `metrics.csv` and `tensorboard/`. With `validation` and `evaluate_every`, it also
+    writes `selection.csv` and `selection.png`, and exports the best snapshot. SIGINT (Ctrl-C) and
+    SIGTERM end it after the current step with all of these files; the next call resumes. On the
+    CPU of one machine, with the same versions and threads, the weights do not depend on where it
+    was stopped.
+
+    Args:
+        images: uint8 (N, S, S) or (N, 1, S, S), all of one class.
+        config: Recipe; `batch_size` is per device; default `GANConfig()`.
+        out_dir: Path to the folder; created if missing.
+        seed: Seed for all randomness, at least 0.
+        validation: Images and scores to select a snapshot with; None: the last one is exported.
+        companions: uint8 like `images`, of another class that shares the training; required with a
+            `companion_share` above 0, refused without.
+        provenance: Source of the images, for `generator.json`; default: unknown.
+        trainer_options: Devices and precision; default `GANTrainerOptions()`.
+        progress: True: show a bar on a terminal or in a notebook.
+
+    Raises:
+        ValueError: The images do not fit the recipe, or the seed is negative.
+        GeneratorCheckpointError: `last.ckpt` is damaged or belongs to another training.
+        GANDiverged: A loss or weight became NaN or infinite before there was a snapshot to export;
+            the last finite checkpoint stays.
+        OSError: A file cannot be written.
+
+    Example:
+        >>> import gan, numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+        >>> config = gan.GANConfig(image_size=32, images_shown=256)
+        >>> result = gan.train(images, config, out_dir="noise-gan")
+        >>> (result.directory / "generator.safetensors").exists()
+        True
+    """
+    config = config or GANConfig()
+    if seed < 0:
+        raise ValueError(f"seed should be at least 0, but is {seed}.")
+    tensors = [
+        _tensor(some, name, config)
+        for name, some in (("images", images), ("companions", companions))
+        if some is not None
+    ]
+    if bool(config.companion_share) != (companions is not None):
+        raise ValueError(
+            "companions are required with a companion_share above 0, and only then, but "
+            f"companion_share is {config.companion_share:g} and companions are "
+            f"{'missing' if companions is None else 'given'}."
+        )
+    origin = provenance or Provenance(class_name="images", index_hash="", training_ids=())
+    run = describe_run(config, tensors, seed=seed, provenance=origin)
+    directory = Path(out_dir)
+    path = directory / STATE_NAME
+    callbacks = _callbacks(config, tensors[0], validation, origin, directory, bar=progress)
+    directory.mkdir(parents=True, exist_ok=True)
+
+    module = LitDCGAN(config, seed=seed)
+    resumed = load_state(path, run)
+    seconds = 0.0
+    if resumed is not None:
+        state, seconds = resumed
+        module.restore(state)
+        log.info("resuming after %d of %d images", module.images_shown, config.images_shown)
+
+    diverged: GANDiverged | None = None
+    with StopRequest() as stop, quiet_lightning():
+        if module.images_shown < config.images_shown and module.stop_reason is None:
+            writer = CheckpointWriter(path, run, seconds=seconds)
+            options = trainer_options or GANTrainerOptions()
+            trainer = make_trainer(options, directory, [*callbacks, writer, stop])
+            stop.trainer = trainer
+            data = _stream(module, *tensors, ranks=trainer.world_size)
+            try:
+                trainer.fit(module, datamodule=data)
+            except GANDiverged as error:
+                diverged = error
+        return _finish(module, run, origin, directory=directory, stop=stop, diverged=diverged)
+
+
+def _tensor(images: object, name: str, config: GANConfig) -> Tensor:
+    """Check images and return them as a tensor: uint8 (N, 1, S, S)."""
+    side = config.image_size
+    found = type(images).__name__
+    if isinstance(images, np.ndarray | Tensor):
+        found = f"{images.dtype} {tuple(images.shape)}"
+        is_uint8 = images.dtype == (np.uint8 if isinstance(images, np.ndarray) else torch.uint8)
+        if is_uint8 and images.shape[1:] in ((side, side), (1, side, side)) and len(images):
+            if isinstance(images, np.ndarray):
+                # Tensors cannot share read-only memory (a memory map) or negative strides.
+                images = torch.from_numpy(np.require(images, requirements=["C", "W"]))
+            return images.cpu().reshape(-1, 1, side, side)
+    raise ValueError(
+        f"{name} should be uint8 of shape (N, {side}, {side}) or (N, 1, {side}, {side}), N at "
+        f"least 1, but are {found}; resize them or set image_size."
+    )
+
+
+def _callbacks(
+    config: GANConfig,
+    images: Tensor,
+    validation: Validation | None,
+    origin: Provenance,
+    directory: Path,
+    *,
+    bar: bool,
+) -> list[Callback]:
+    callbacks: list[Callback] = [
+        Recorder(directory),
+        ProgressReport(f"GAN {origin.class_name}", bar=bar),
+    ]
+    if validation is not None and config.evaluate_every:
+        # Before the checkpoint writer, because the checkpoint holds the evaluations.
+        held_out = _tensor(validation.images, "validation images", config)
+        callbacks.append(SnapshotEvaluator(directory, images, held_out, validation.scorer))
+    return callbacks
+
+
+def _stream(
+    module: LitDCGAN, images: Tensor, companions: Tensor | None = None, *, ranks: int
+) -> ImageStream:
+    config = module.config
+    batch_size = min(config.batch_size, len(images) // ranks)
+    if batch_size < (1 if companions is None else 2):
+        raise ValueError(
+            f"Training on {ranks} devices needs at least {ranks} images, and twice as many with "
+            f"companions, but there are {len(images)}; use fewer devices."
+        )
+    if batch_size < config.batch_size:
+        log.warning(
+            "batch_size is reduced from %d to %d, because there are only %d images",
+            config.batch_size,
+            batch_size,
+            len(images),
+        )
+    return ImageStream(
+        images,
+        seed=module.seed,
+        batch_size=batch_size,
+        start=module.images_shown,
+        stop=config.images_shown,
+        companions=companions,
+        n_companions=config.n_companions(batch_size),
+    )
+
+
+def _finish(
+    module: LitDCGAN,
+    run: Mapping[str, Any],
+    origin: Provenance,
+    *,
+    directory: Path,
+    stop: StopRequest,
+    diverged: GANDiverged | None,
+) -> GANResult:
+    """Export the averaged generator from the checkpoint, which this reads back."""
+    written = load_state(directory / STATE_NAME, run)
+    if diverged is not None and (written is None or not written[0]["evaluations"]):
+        raise diverged
+    if written is None:
+        raise GeneratorCheckpointError(
+            f"{directory / STATE_NAME} should exist after training, but is missing; train again."
+        )
+    state, seconds = written
+    module.cpu()
+    module.restore(state)
+    reason = module.stop_reason if diverged is None else str(diverged)
+    if reason is not None:
+        log.warning("The training ended early: %s; its generator is exported.", reason)
+    if diverged is not None:
+        write_evaluations(directory, module.evaluations)  # without those after the checkpoint
+    selected = module.select()
+    if stop.trainer is None or stop.trainer.is_global_zero:
+        write_atomically(directory / GRID_NAME, grid_png(module))
+        save_generator(
+            directory,
+            module.averaged_generator(),
+            provenance=origin,
+            seed=module.seed,
+            images_shown=module.images_shown if selected is None else selected.images_shown,
+        )
+    number = stop.number
+    if number is None and module.images_shown < module.config.images_shown and reason is None:
+        number = int(signal.SIGTERM)  # only the processes of other devices got the signal
+    return GANResult(
+        directory=directory,
+        images_shown=module.images_shown,
+        seconds=seconds,
+        images_per_second=module.images_shown / seconds,
+        interrupted_by=None if reason is not None else number,
+        stop_reason=reason,
+        selected=selected,
+    )
