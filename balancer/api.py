@@ -15,15 +15,16 @@ from balancer.results import StageResult
 
 if TYPE_CHECKING:
     from balancer.ablation.records import AblateMetrics, PlanMetrics
-    from balancer.data.records import AuditMetrics, LungsMetrics, PrepareMetrics
+    from balancer.data.records import AuditMetrics, PrepareMetrics
     from balancer.evaluation.records import (
         ClassifyMetrics,
         EvaluateMetrics,
         ExplainMetrics,
         LrFindMetrics,
     )
+    from balancer.lungs.records import LungApplyMetrics, LungTrainMetrics
     from balancer.quality.records import QualityMetrics
-    from balancer.report.records import ReportMetrics
+    from balancer.report.summary import ReportMetrics
     from balancer.synthetic.records import GanTrainMetrics, SynthesizeMetrics
 
 
@@ -103,7 +104,7 @@ def train_lungs(
     workspace: Place = DEFAULT_WORKSPACE,
     *,
     force: bool = False,
-) -> "StageResult[LungsMetrics]":
+) -> "StageResult[LungTrainMetrics]":
     """Train a small U-Net on lung masks.
 
     Args:
@@ -116,7 +117,7 @@ def train_lungs(
     """
     from balancer.stages import lungs as stage
 
-    return execute("lungs train", stage.run, config, workspace, force=force, action="train")
+    return execute("lungs train", stage.train, config, workspace, force=force)
 
 
 def apply_lungs(
@@ -124,7 +125,7 @@ def apply_lungs(
     workspace: Place = DEFAULT_WORKSPACE,
     *,
     force: bool = False,
-) -> "StageResult[LungsMetrics]":
+) -> "StageResult[LungApplyMetrics]":
     """Write a lung mask and its quality for every image.
 
     Args:
@@ -134,7 +135,7 @@ def apply_lungs(
     """
     from balancer.stages import lungs as stage
 
-    return execute("lungs apply", stage.run, config, workspace, force=force, action="apply")
+    return execute("lungs apply", stage.apply, config, workspace, force=force)
 
 
 def train_gan(

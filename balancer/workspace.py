@@ -11,6 +11,7 @@ from balancer.errors import DISK_FAULTS, ConfigurationError, EnvironmentFault
 _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
+_FOLDS = ("runs", "folds")
 _FOLDERS = (
     *("index", "synthetic", "quality", "report", "ablation", "lr-find", "explain"),
     *("audit", "lungs", "lungs/model"),
@@ -75,6 +76,11 @@ class Workspace:
         return self.root / "lungs"
 
     @property
+    def lung_masks_dir(self) -> Path:
+        """`lungs apply` writes the masks here."""
+        return self.lungs_dir / "masks"
+
+    @property
     def ablation_dir(self) -> Path:
         """Folder of the comparison that `ablate` writes."""
         return self.root / "ablation"
@@ -86,7 +92,13 @@ class Workspace:
 
     def fold(self, name: str) -> "Workspace":
         """Return the workspace of one fold of an ablation, with its own index, GANs and images."""
-        return Workspace(self.root / "runs" / "folds" / name)
+        return Workspace(self.root.joinpath(*_FOLDS, name))
+
+    @property
+    def main(self) -> "Workspace":
+        """The workspace that this fold belongs to; this workspace itself if it is no fold."""
+        root = self.root.resolve()
+        return Workspace(root.parents[2]) if root.parts[-3:-1] == _FOLDS else self
 
     def unit_dir(self, fold: str, seed: int, arm: str) -> Path:
         """Return the folder of one trained and tested classifier of an ablation."""

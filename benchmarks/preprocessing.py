@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from balancer.data.io import decode_radiograph, png_bytes, read_radiograph, resize_square
-from balancer.imaging.borders import remove_border
+from balancer.imaging.borders import find_film
 from balancer.imaging.config import PreprocessingConfig as Config
 from balancer.imaging.preprocess import preprocessor
 from samples.phantom import draw_lung_field, draw_phantom
@@ -83,7 +83,7 @@ def count_borders(root: Path) -> None:
         ]
         for path in films:
             film = read_radiograph(path)
-            lost.append(1 - remove_border(film).size / film.size)
+            lost.append(1 - find_film(film).of(film).size / film.size)
         bordered = [share for share in lost if share]
         median = statistics.median(bordered) if bordered else 0.0
         print(f"{folder.name}: {len(bordered)} of {len(films)}, median share {median:.1%}")

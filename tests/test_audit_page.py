@@ -66,7 +66,7 @@ def test_strict_refuses_but_writes_everything(root: Path, workspace: Workspace) 
         prepare.run(configured(root), workspace, strict=True)
     assert "near-duplicates-across-classes" in names(audit_of(workspace))
     result = prepare.run(configured(root), workspace)  # up to date: what was written is whole
-    assert result.metrics["findings"] == names(audit_of(workspace))
+    assert list(result.metrics.findings) == names(audit_of(workspace))
     with pytest.raises(IntegrityError):
         prepare.run(configured(root), workspace, strict=True)
 
@@ -158,7 +158,7 @@ def test_deeper_audit(root: Path, workspace: Workspace) -> None:
     index_of(root, workspace)
     result = audit.run(BalancerConfig(), workspace)
     written = json.loads((workspace.audit_dir / "audit.json").read_text())
-    assert set(result.metrics["findings"]) == set(names(written))
+    assert set(result.metrics.findings) == set(names(written))
     assert (workspace.audit_dir / "same-film.csv").read_text().startswith("first,second\n")
     assert "near-duplicates-across-classes" in names(written)
     assert audit.run(BalancerConfig(), workspace).seconds == result.seconds  # up to date

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from balancer.imaging.contrast import clahe, equalize, histogram, window
-from balancer.imaging.framing import crop_square, pad_square
+from balancer.imaging.pixels import crop_square, pad_square
 from samples.phantom import draw_phantom
 
 

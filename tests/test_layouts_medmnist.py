@@ -156,4 +156,4 @@ def test_28_pixels_need_a_smaller_limit(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"test/00000.*28 x 28.*32"):
         prepare.run(configured(place, "data.min_images=3"), workspace)
     few = ("data.min_images=3", "data.min_side=28")
-    assert prepare.run(configured(place, *few), workspace).metrics["images"] == 12
+    assert prepare.run(configured(place, *few), workspace).metrics.images == 12

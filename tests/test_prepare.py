@@ -12,6 +12,7 @@ from rich.console import Console
 
 from balancer.data.index import load_index
 from balancer.data.io import png_bytes
+from balancer.data.records import PrepareMetrics
 from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
 from balancer.results import UntypedResult, read_result
 from balancer.stages import prepare
@@ -43,7 +44,7 @@ def test_index_of_a_plain_folder(root: Path, workspace: Workspace) -> None:
     index = load_index(workspace.index_dir)
     assert len(index.records) == 30
     assert index.classes == ("COVID", "Normal")
-    assert result.metrics["splits"] == {
+    assert result.metrics.splits == {
         "train": {"COVID": 7, "Normal": 14},
         "val": {"COVID": 2, "Normal": 3},
         "test": {"COVID": 1, "Normal": 3},
@@ -90,20 +91,20 @@ def test_up_to_date(root: Path, workspace: Workspace, caplog: pytest.LogCaptureF
 def test_new_image_is_noticed(root: Path, workspace: Workspace) -> None:
     prepare.run(configured(root), workspace)
     save(root / "COVID" / "new.png", film(77))
-    assert prepare.run(configured(root), workspace).metrics["images"] == 31
+    assert prepare.run(configured(root), workspace).metrics.images == 31
 
 
 def test_new_metadata_is_noticed(root: Path, workspace: Workspace) -> None:
     prepare.run(configured(root), workspace)
     (root / "metadata.csv").write_text("path,patient_id\nCOVID/000.png,p\n")
-    assert prepare.run(configured(root), workspace).metrics["groups"]["kind"] == "patient"
+    assert prepare.run(configured(root), workspace).metrics.groups.kind == "patient"
 
 
 def test_other_settings_need_force(root: Path, workspace: Workspace) -> None:
     first = prepare.run(configured(root), workspace)
     with pytest.raises(ConfigurationError, match=r"seed=0 \(now 1\).*--force"):
         prepare.run(configured(root, "seed=1"), workspace)
-    assert read_result(workspace.index_dir) == first
+    assert read_result(workspace.index_dir, PrepareMetrics) == first
     assert prepare.run(configured(root, "seed=1"), workspace, force=True) != first
 
 
@@ -150,8 +151,8 @@ def test_bad_files_are_refused_by_name_and_number(root: Path, workspace: Workspa
 def test_bad_files_are_set_aside_on_request(root: Path, workspace: Workspace) -> None:
     bad_files(root)
     result = prepare.run(configured(root, "data.skip_bad=true"), workspace)
-    assert result.metrics["quarantined"] == 7
-    assert result.metrics["images"] == 30
+    assert result.metrics.quarantined == 7
+    assert result.metrics.images == 30
     with (workspace.index_dir / "quarantine.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"].removeprefix("COVID/x-") for row in rows] == [
@@ -212,7 +213,7 @@ def test_synthetic_image_among_the_real(
     root: Path, workspace: Workspace, pixels: np.ndarray
 ) -> None:
     (root / "COVID" / "made.png").write_bytes(png_bytes(pixels, {"Synthetic": "true"}))
-    with pytest.raises(IntegrityError, match=r"real radiographs.*COVID/made.png"):
+    with pytest.raises(IntegrityError, match=r"COVID/made\.png"):
         prepare.run(configured(root, "data.skip_bad=true"), workspace)
 
 
@@ -255,7 +256,7 @@ def test_odd_names_survive_the_table(root: Path, workspace: Workspace) -> None:
 @pytest.mark.parametrize("place", ["data", "data/out", "."])
 def test_data_and_workspace_lie_apart(root: Path, tmp_path: Path, place: str) -> None:
     before = sorted(root.rglob("*"))
-    with pytest.raises(ConfigurationError, match=r"lie apart.*--workspace"):
+    with pytest.raises(ConfigurationError, match="--workspace"):
         prepare.run(configured(root), Workspace(tmp_path / place))
     assert sorted(root.rglob("*")) == before
 

@@ -1,11 +1,17 @@
 """What the audit of `prepare` says of suspicious data."""
 
+import json
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from balancer.data.audit.content import AUDIT_NAME, audit_text, read_audit
+from balancer.data.audit.findings import how
+from balancer.data.records import PrepareMetrics
+from balancer.errors import IntegrityError
+from balancer.results import read_result, result_json
 from balancer.stages import prepare
 from balancer.workspace import Workspace
 from support.radiograph_folders import (
@@ -106,3 +112,35 @@ def test_negative_film_is_flagged(tmp_path: Path, workspace: Workspace) -> None:
     assert audit_of(workspace)["flags"] == {
         "looks inverted beside the others": ["COVID/negative.png"]
     }
+
+
+def test_an_audit_and_its_metrics_are_read_back_to_the_byte(root: Path, tmp_path: Path) -> None:
+    workspace = in_workspace(tmp_path)
+    prepare.run(configured(root), workspace)
+    text = (workspace.index_dir / AUDIT_NAME).read_text(encoding="utf-8")
+    assert audit_text(read_audit(workspace.index_dir)) == text
+    result = read_result(workspace.index_dir, PrepareMetrics)
+    assert result is not None
+    written = json.loads((workspace.index_dir / "result.json").read_text())
+    assert result_json(result) == written
+    assert "masks_sha256" not in written["metrics"]
+
+
+def test_an_audit_of_an_older_version_is_read(root: Path, tmp_path: Path) -> None:
+    """Before findings and statistics there were distances of near duplicates."""
+    workspace = in_workspace(tmp_path)
+    prepare.run(configured(root), workspace)
+    path = workspace.index_dir / AUDIT_NAME
+    audit = json.loads(path.read_text(encoding="utf-8"))
+    later = ("masks", "patients_in_several_classes", "statistics", "unusable", "clusters")
+    for name in (*later, "same_image_in_several_classes", "findings", "labels"):
+        del audit[name]
+    pair = {"first": "a.png", "second": "b.png", "across_classes": True}
+    audit["near_duplicates"] = [pair | {"distance": 3, "correlation": 0.99}]
+    path.write_text(json.dumps(audit, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    old = read_audit(workspace.index_dir)
+    assert audit_text(old) == path.read_text(encoding="utf-8")
+    assert how(old.near_duplicates[0]) == "correlation 0.990"
+    path.write_text("{}")
+    with pytest.raises(IntegrityError, match=r"audit\.json"):
+        read_audit(workspace.index_dir)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from balancer.data.masks.read import Masks
+from balancer.data.masks.read import MaskStack
 from balancer.data.split import split_groups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.quality.extractors import Extractor
@@ -84,7 +84,7 @@ def untouched(label, number, pixels):
 def central(index):
     lungs = np.zeros((len(index.records), SIZE, SIZE), bool)
     lungs[:, 12:36, 12:36] = True
-    return Masks(lungs, np.ones(len(lungs), bool), 0, 0)
+    return MaskStack(lungs, np.ones(len(lungs), bool), 0, 0)
 
 
 def test_nothing_planted_nothing_found(tmp_path):

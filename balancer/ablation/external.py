@@ -10,7 +10,7 @@ import classifier
 from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit, read_run
 from balancer.data.index import RadiographTable
-from balancer.data.preprocessed import refuse_other_preprocessing
+from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.errors import ConfigurationError
 from balancer.evaluation.external import External
 from balancer.evaluation.ledger import note_read

@@ -18,7 +18,7 @@ from balancer.ablation.study import Study, describe_design, gates_of_folds
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
-from balancer.data.masks.read import Masks, masks_of_index
+from balancer.data.masks.read import MaskStack, masks_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.external import External, load_external
 from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
@@ -104,7 +104,7 @@ def _masks_hash(study: Study) -> str | None:
     return None if masks is None else fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
-def _masks(study: Study) -> Masks | None:
+def _masks(study: Study) -> MaskStack | None:
     index, size = study.index, study.config.classifier_image_size
     return masks_of_index(index, study.config.ablation.masks, index.records, size)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from balancer.ablation.folds import Fold
 from balancer.data.build import split_table
-from balancer.data.details import DETAILS_NAME, details_bytes
+from balancer.data.details_table import DETAILS_NAME, details_bytes
 from balancer.data.index import Index, load_index
 from balancer.data.masks.of_index import MASKS_NAME, masks_bytes
-from balancer.data.preprocessed import INDEX_NAME
+from balancer.data.preprocessing import INDEX_NAME
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.results import UntypedResult, perform, read_result, standing_result
 from balancer.workspace import Workspace

@@ -25,7 +25,7 @@ from balancer.app.uploads import Film, read_film
 from balancer.data.config import DataConfig
 from balancer.data.index import Index
 from balancer.errors import BalancerError, sentence_of
-from balancer.imaging.preprocess import Mask
+from balancer.imaging.pixels import Mask
 from balancer.workspace import Workspace
 
 DECIDED = "the class decided for"

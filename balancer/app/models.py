@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import classifier
-from balancer.data.preprocessed import learnt_from
+from balancer.data.preprocessing import learnt_from
 from balancer.drawing.numbers import three_digits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.preprocess import Preprocessor, preprocessor

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import classifier
 from balancer.app.models import ServedModel
 from balancer.data.io import Pixels, resize_square
-from balancer.imaging.preprocess import Mask
+from balancer.imaging.pixels import Mask
 from classifier.explain import LayerError, MissingPackage, grad_cam, prepared_images
 from classifier.metrics import predict_classes
 from classifier.models import ModelError

@@ -1,9 +1,9 @@
-"""From a data folder to the records of its index and the audit of its images."""
+"""From the files of archives to the records of an index and the audit of its images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from balancer.data.audit.admission import (
     as_unusable,
@@ -13,31 +13,34 @@ from balancer.data.audit.admission import (
     refuse_unusable,
     set_apart_conflicts,
 )
+from balancer.data.audit.content import Audit
 from balancer.data.audit.record import record_audit
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import NearDuplicate, find_near_duplicates
 from balancer.data.copies.grouping import group_images, read_pairs
 from balancer.data.film.examine import Examined
-from balancer.data.masks.of_index import MaskFile
 from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
 
+if TYPE_CHECKING:
+    from balancer.data.masks.of_index import MaskFile
+
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndex:
-    """What `prepare` writes.
+    """Records and audit of a new index.
 
     Attributes:
         records: Sorted by path, which puts classes together.
         quarantine: Files set aside.
-        audit: JSON types; the content of `audit.json`.
+        audit: Content of `audit.json`.
     """
 
     records: list[ImageRecord]
     quarantine: list[Unusable]
-    audit: dict[str, Any]
+    audit: Audit
 
 
 def build_index(
@@ -47,21 +50,21 @@ def build_index(
     config: DataConfig,
     *,
     seed: int,
-    masks: Mapping[str, MaskFile] | None = None,
+    masks: "Mapping[str, MaskFile] | None" = None,
 ) -> BuiltIndex:
     """Check, group and split the images that a scan found.
 
     Args:
         scan: The files, and what is known of them.
-        images: Those that are usable, in the order of the scan.
-        unusable: The others.
+        images: The usable files, in the order of the scan.
+        unusable: The other files.
         config: Limits and shares.
-        seed: Of the split.
-        masks: Path of an image to its lung mask; None or empty: none are wanted.
+        seed: Seed for the split.
+        masks: Path of an image to its lung mask; None or empty: no masks are used.
 
     Raises:
         DataError: Images or the metadata cannot be used as they are.
-        IntegrityError: An image is synthetic, or stands in two classes.
+        IntegrityError: An image is synthetic, or is in two classes.
     """
     metadata = scan.metadata
     refuse_synthetic(images)
@@ -102,7 +105,7 @@ def build_index(
 def _same_films(
     images: Sequence[Examined], correlation: float
 ) -> tuple[list[tuple[int, int]], list[NearDuplicate]]:
-    """Pairs to keep together, and those among them that no equality of pixels explains."""
+    """Return pairs to keep together, and the near duplicates among them without equal pixels."""
     first: dict[str, int] = {}
     links = [
         (first.setdefault(image.pixel_hash, place), place) for place, image in enumerate(images)
@@ -140,7 +143,7 @@ def _records(
 def real_record(
     image: Examined, group: str, metadata: Mapping[str, ImageMetadata], split: str
 ) -> ImageRecord:
-    """The row of an image that was examined."""
+    """Return the row of the index for an examined image."""
     return ImageRecord(
         image_id=image.image_id,
         path=image.path,
@@ -155,7 +158,7 @@ def real_record(
 
 
 def split_table(records: Sequence[ImageRecord], labels: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Split to class to number of images."""
+    """Return split to class to number of images."""
     counts = Counter((record.split, record.label) for record in records)
     held_back = [HELD_BACK] if any(split == HELD_BACK for split, _ in counts) else []
     splits = (*SPLITS, *held_back)

@@ -3,9 +3,9 @@
 import hashlib
 import logging
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,16 @@ from balancer.data.io import (
     read_bytes,
     resize_square,
 )
-from balancer.data.masks.of_index import LungMasks
 from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
-from balancer.imaging.preprocess import Mask, Preprocessor
+from balancer.files import replacing
+from balancer.imaging.pixels import Mask
+from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord
+
+if TYPE_CHECKING:
+    from balancer.data.masks.of_index import LungMasks
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +38,26 @@ def open_cache(
     records: Sequence[ImageRecord],
     size: int,
     preprocessor: Preprocessor | None = None,
-    masks: LungMasks | None = None,
+    masks: "LungMasks | None" = None,
 ) -> Pixels:
-    """Open the pixels of all records, decoding them first where that was not done before.
+    """Open the pixels of all records; decode them first where no cache holds them.
 
     Args:
-        directory: Folder of the table; the array lies in `cache/` inside it, named by the size and
-            a hash of everything that went in, so that no other images are taken for these.
-        roots: Where the files of the records lie; read only to decode.
+        directory: Folder of the table; the array is in `cache/` inside it, named by the size and a
+            hash of all that decides the pixels, so that it never serves other images.
+        roots: Archives of the images; read only to decode.
         records: Rows of the table.
         size: Side in pixels.
-        preprocessor: What is done to every image before; None: nothing. Never given for synthetic
-            images, whose generator learnt from preprocessed ones.
-        masks: Of the lungs, of all records; None: there are none.
+        preprocessor: Preprocessing of every image; None: none. Never given for synthetic images,
+            whose generator learnt from preprocessed ones.
+        masks: Lung masks of all records; None: there are none.
 
     Returns:
         uint8 (N, size, size), memory-mapped and read-only, in the order of the records.
 
     Raises:
         IntegrityError: A file is missing, or its bytes are not those that were prepared.
-        DataError: The preprocessing wants a mask that an image lacks.
+        DataError: The preprocessing needs a mask that an image lacks.
     """
     key = cache_key(records, size, preprocessor, masks)
     path = directory / "cache" / f"{size}-{key}.npy"
@@ -70,16 +74,16 @@ def cache_key(
     records: Sequence[ImageRecord],
     size: int,
     preprocessor: Preprocessor | None = None,
-    masks: LungMasks | None = None,
+    masks: "LungMasks | None" = None,
 ) -> str:
-    """Hash of all that decides the pixels; arguments as of `open_cache`."""
+    """Return the hash of all that decides the pixels; arguments as for `open_cache`."""
     parts = [PIXEL_RECIPE, str(size), *(record.image_id for record in records)]
     parts += full_recipe(preprocessor, masks)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def full_recipe(preprocessor: Preprocessor | None, masks: LungMasks | None) -> list[str]:
-    """What the preprocessing adds to keys; nothing where nothing is done."""
+def full_recipe(preprocessor: Preprocessor | None, masks: "LungMasks | None") -> list[str]:
+    """Return what the preprocessing adds to a key; empty without preprocessing."""
     recipe = "" if preprocessor is None else preprocessor.recipe
     return [part for part in (recipe, masks.fingerprint if recipe and masks else "") if part]
 
@@ -90,19 +94,19 @@ def cached_pixels(
     preprocessor: Preprocessor | None = None,
     mask: Mask | None = None,
 ) -> Pixels:
-    """One decoded image as it stands in a cache.
+    """Make the pixels of a cache from one decoded image.
 
     Args:
         pixels: uint8 (H, W).
         size: Side in pixels.
-        preprocessor: What is done before; None: nothing.
-        mask: The lungs, bool (h, w); None: no file says where they are.
+        preprocessor: Preprocessing of the image; None: none.
+        mask: Lung mask, bool (h, w); None: no file has it.
 
     Returns:
         uint8 (size, size).
 
     Raises:
-        DataError: The preprocessing wants a mask.
+        DataError: The preprocessing needs a mask.
     """
     if preprocessor is not None:
         pixels = preprocessor.apply(pixels, mask)
@@ -115,7 +119,7 @@ def _open(path: Path, shape: tuple[int, int, int]) -> Pixels | None:
     try:
         cached = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError):
-        return None  # damaged: made again
+        return None  # damaged: decode again
     return cached if cached.shape == shape and cached.dtype == np.uint8 else None
 
 
@@ -125,12 +129,10 @@ def _write(
     records: Sequence[ImageRecord],
     size: int,
     preprocessor: Preprocessor | None,
-    masks: LungMasks | None,
+    masks: "LungMasks | None",
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: processes that work on folds of one index meet here.
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with replacing(path) as temporary:  # processes that work on folds of one index meet here
         pixels: NDArray[np.uint8] = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
         )
@@ -147,19 +149,15 @@ def _write(
 
         map_threaded(fill, range(len(records)), task=f"Decoding to {size} px")
         pixels.flush()  # type: ignore[attr-defined]
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     log.debug("Decoded %d images to %d px: %s", len(records), size, path)
 
 
 def _films(
     folder: Path, records: Sequence[ImageRecord], preprocessor: Preprocessor | None
 ) -> Pixels | None:
-    """The cache that holds the films as they are, if all are squares of its size.
+    """Return the cache of the unchanged images, if all are squares of its size.
 
-    Other sizes are made from it without a look at any file.
+    Other sizes are made from it without reading any file.
     """
     sides = {(record.width, record.height) for record in records}
     if len(sides) != 1 or (preprocessor is not None and preprocessor.recipe):
@@ -170,14 +168,14 @@ def _films(
 
 
 def _reserve(path: Path) -> None:
-    """Make the disk say that it is full now; a map without room for its pages is a dead process."""
+    """Reserve the disk space now: a map without room for its pages kills the process."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def verified_film(roots: Roots, record: ImageRecord) -> Pixels:
-    """A film at its own size, before any preprocessing: uint8 (H, W).
+    """Read an image at its own size, before any preprocessing: uint8 (H, W).
 
     Raises:
         IntegrityError: The file is missing, or its bytes are not those that were prepared.
@@ -186,7 +184,7 @@ def verified_film(roots: Roots, record: ImageRecord) -> Pixels:
     try:
         data = read_bytes(path)
         if hashlib.sha256(data).hexdigest() == record.image_id:
-            # Equal bytes passed the audit, so the size limit was asked before.
+            # Equal bytes passed the audit, and its limit of size.
             return decode_radiograph(data, path, max_megapixels=None).pixels
         found = "its bytes have changed"
     except UnusableImageError as error:

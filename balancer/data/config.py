@@ -9,29 +9,29 @@ from balancer.section import ConfigSection, Label, Share
 
 
 class DataConfig(ConfigSection):
-    """How archives of radiographs become an index."""
+    """Way from archives of radiographs to an index."""
 
     root: Path | tuple[Path, ...] | None = None
     """An archive, or several that are merged: a folder, a table of paths and labels, or a MedMNIST
     file; null: the workspace's index, else the bundled samples."""
     layout: str | tuple[str, ...] = "auto"
-    """How the archive is laid out, or each of several; `balancer prepare --list-layouts`."""
+    """Layout of the archive, or of each of several; see `balancer prepare --list-layouts`."""
     classes: dict[Label, Label] | None = None
-    """Label of the archive to class; labels that are not named are left out. Null: as they are."""
+    """Label of the archive to class; other labels are left out. Null: each label is a class."""
     external_classes: dict[Label, Label] | None = None
-    """The same for the archives of `evaluate` and `--external`, to the classes of the index."""
+    """Label to class of the index, for the archives of `evaluate` and `--external`."""
     views: Literal["frontal", "all"] = "frontal"
-    """Which films are taken where an archive tells their view."""
+    """Views to take from archives that name the view of an image."""
     split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
     """Shares of the images in the training, validation and test split."""
     skip_bad: bool = False
     """Quarantine and count unusable files instead of refusing them."""
     duplicate_correlation: Annotated[float, Field(gt=0.5, lt=1)] = 0.93
-    """Least similarity of two films, brought to cover each other, that are taken for copies."""
+    """Least similarity of two registered images that count as copies."""
     same_film: Path | None = None
-    """CSV of pairs of paths, `first,second`, that are kept in one split; as `audit` writes it."""
+    """Path to a CSV of pairs of paths, `first,second`, to keep in one split; `audit` writes one."""
     min_images: Annotated[int, Field(ge=3)] = 8
-    """Fewest usable images of a class."""
+    """Least number of usable images of a class."""
     min_side: Annotated[int, Field(ge=1)] = 32
     """Smallest side of an image in pixels."""
     max_aspect: Annotated[float, Field(ge=1)] = 4.0
@@ -47,7 +47,7 @@ class DataConfig(ConfigSection):
 
     @property
     def places(self) -> tuple[Path, ...]:
-        """The archives that were named."""
+        """Archives that are named."""
         if self.root is None:
             return ()
         return self.root if isinstance(self.root, tuple) else (self.root,)

@@ -37,12 +37,12 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """What is kept of the tags of a file.
+    """Tags of a file that are kept.
 
     Attributes:
         patient: A hash of the patient's id, the same in all files of that patient; empty where
             there is no id.
-        view: PA, AP, LL, ...; empty where the file does not tell, or in other words.
+        view: PA, AP, LL, ...; empty where the file has no such view.
     """
 
     patient: str = ""
@@ -55,7 +55,7 @@ class DicomImage:
 
     Attributes:
         pixels: uint8 (H, W) grey, or (H, W, 3) RGB.
-        flags: What a reader of the audit should know.
+        flags: Oddities of the file, for the audit.
     """
 
     pixels: NDArray[np.uint8]
@@ -63,7 +63,7 @@ class DicomImage:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether a file's content says that it is DICOM."""
+    """Return whether the content of a file is DICOM."""
     return data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
 
 
@@ -77,7 +77,7 @@ def require_dicom() -> Any:
         import pydicom
     except ImportError:
         raise EnvironmentFault(
-            "DICOM files want the extra [dicom], which is not installed: "
+            "DICOM files need the extra [dicom], which is not installed: "
             "pip install 'balancer[dicom]'."
         ) from None
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -90,7 +90,7 @@ def decode_dicom(data: bytes, max_megapixels: float | None) -> DicomImage:
 
     Rescale (or the modality LUT) comes first, then the first window or VOI LUT. Where there is
     none, 8-bit samples stay as they are, and deeper ones are spread from the darkest to the
-    brightest of the image, padding aside: what part of 16 bits a device fills is its own affair.
+    brightest of the image, padding aside, because devices fill different parts of 16 bits.
     MONOCHROME1, where large values are black, is inverted last, and only then.
 
     Args:
@@ -114,9 +114,9 @@ def decode_dicom(data: bytes, max_megapixels: float | None) -> DicomImage:
 
 
 def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
-    """Patients and views of files, in their order; pixels are not read.
+    """Read the patients and views of files, in their order, without their pixels.
 
-    A file that cannot be read has an empty header: decoding it says what is wrong.
+    A file that cannot be read has an empty header; decoding it raises the error.
 
     Raises:
         EnvironmentFault: The extra is not installed.
@@ -141,9 +141,9 @@ def window(values: Values, center: float, width: float, function: str = "LINEAR"
     """Map values to [0, 1] by a window of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
 
     Args:
-        values: Of any shape, after the rescale.
-        center: Of the window.
-        width: At least 1 for LINEAR, above 0 otherwise.
+        values: Values of any shape, after the rescale.
+        center: Center of the window.
+        width: Width of the window; at least 1 for LINEAR, above 0 otherwise.
         function: LINEAR, LINEAR_EXACT or SIGMOID.
 
     Raises:
@@ -182,7 +182,7 @@ def _grey(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
 
 
 def _looked_up(values: Values, dataset: "Dataset") -> Values:
-    """Apply the first VOI LUT, PS3.3 C.11.2.1.1: values beyond its ends take those of its ends."""
+    """Apply the first VOI LUT, PS3.3 C.11.2.1.1: the end values hold beyond its ends."""
     item = dataset.VOILUTSequence[0]
     count, first, bits = (int(number) for number in item.LUTDescriptor)
     count = count or 2**16

@@ -1,16 +1,17 @@
-"""The prepared images as later stages see them, and the gate that keeps the splits apart."""
+"""The index as later stages read it, and the gate that keeps its splits apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from balancer.data.cache import open_cache
-from balancer.data.details import ImageDetails, read_details
+from balancer.data.details_table import ImageDetails, read_details
 from balancer.data.io import Pixels
-from balancer.data.masks.of_index import LungMasks
-from balancer.data.preprocessed import INDEX_NAME, index_fingerprint, read_preprocessing
+from balancer.data.preprocessing import INDEX_NAME, index_fingerprint, read_preprocessing
+from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.data.split import verify_splits
 from balancer.errors import ConfigurationError, IntegrityError
@@ -24,8 +25,11 @@ from balancer.manifest import (
     fingerprint,
     read_table,
 )
-from balancer.results import MissingStage, UntypedResult, read_result
+from balancer.results import MissingStage, StageResult, read_result
 from classifier.tables import ArrayTable
+
+if TYPE_CHECKING:
+    from balancer.data.masks.of_index import LungMasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,11 @@ class Index:
     Attributes:
         records: All real images.
         index_hash: SHA-256 of `index.csv`, and of the recipe of the preprocessing where there is
-            one; what later stages record as their input.
-        roots: Where the files of the records lie.
+            one; later stages record it as their input.
+        roots: Archives of the images.
         directory: Folder of the index.
-        preprocessing: What is done to every film before it becomes a square.
-        masks: Lungs that the preprocessing asks for; None: it asks for none.
+        preprocessing: Preprocessing of every image before it becomes a square.
+        masks: Lung masks that the preprocessing needs; None: it needs none.
     """
 
     records: Sequence[ImageRecord]
@@ -55,20 +59,20 @@ class Index:
     roots: Roots
     directory: Path
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
-    masks: LungMasks | None = None
+    masks: "LungMasks | None" = None
 
     @property
     def preprocessor(self) -> Preprocessor:
-        """What makes the images of this index out of films."""
+        """Function that preprocesses the images of this index."""
         return preprocessor(self.preprocessing)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, sorted; a class's number is its place here."""
+        """Class names, sorted; the number of a class is its position here."""
         return tuple(sorted({record.label for record in self.records}))
 
     def select(self, split: str, label: str | None = None) -> list[ImageRecord]:
-        """Records of a split, and of a class if one is named."""
+        """Return the records of a split, and of a class if one is named."""
         return [
             record
             for record in self.records
@@ -76,11 +80,11 @@ class Index:
         ]
 
     def counts(self, split: str) -> dict[str, int]:
-        """Images of every class in a split."""
+        """Return class to number of images in a split."""
         return {label: len(self.select(split, label)) for label in self.classes}
 
     def positive_class(self, wanted: str | None) -> str:
-        """The class that sensitivity speaks of: the one asked for, else the rarest in training.
+        """Return the class that sensitivity refers to: the one given, else the rarest in training.
 
         Raises:
             ConfigurationError: There is no such class.
@@ -90,23 +94,24 @@ class Index:
             return min(counts, key=lambda label: (counts[label], label))
         if wanted not in self.classes:
             raise ConfigurationError(
-                f"evaluation.positive_class wants one of {', '.join(self.classes)}, not {wanted!r}."
+                f"evaluation.positive_class should be one of {', '.join(self.classes)}, not "
+                f"{wanted!r}."
             )
         return wanted
 
     def details(self) -> list[ImageDetails]:
-        """Views and masks, in the order of the records; see `read_details`."""
+        """Read the views and masks, in the order of the records; see `read_details`."""
         return read_details(self.directory, self.records)
 
     def image_set(self, size: int) -> ImageSet:
-        """All records with their pixels at a size; see `open_cache` for the errors."""
+        """Return all records with their pixels at a size; see `open_cache` for the errors."""
         pixels = open_cache(
             self.directory, self.roots, self.records, size, self.preprocessor, self.masks
         )
         return ImageSet(self.records, pixels)
 
     def pixels(self, size: int, split: str, label: str) -> Pixels:
-        """Images of a class in a split, in the order of the records: uint8 (N, size, size)."""
+        """Return the images of a class in a split, in their order: uint8 (N, size, size)."""
         rows = [
             row
             for row, record in enumerate(self.records)
@@ -135,12 +140,12 @@ def load_index(index_dir: Path) -> Index:
         MissingStage: `prepare` has not run.
         IntegrityError: `index.csv` is not the file that `prepare` wrote, or leaks.
     """
-    result = read_result(index_dir)
+    result = read_result(index_dir, PrepareMetrics)
     path = index_dir / INDEX_NAME
     if result is None or not path.is_file():
         raise MissingStage("prepare", f"There is no index in {index_dir} yet.", cheap=True)
     table = path.read_bytes()
-    if fingerprint(table) != result.metrics.get("index_sha256"):
+    if fingerprint(table) != result.metrics.index_sha256:
         raise IntegrityError(
             f"{path} should be as prepare wrote it, but was changed; "
             "run prepare again with --force."
@@ -153,10 +158,10 @@ def load_index(index_dir: Path) -> Index:
     return Index(records, index_hash, roots, index_dir, preprocessing, masks)
 
 
-def _roots(result: UntypedResult, path: Path) -> Roots:
+def _roots(result: StageResult[PrepareMetrics], path: Path) -> Roots:
     try:
         root = result.settings["data"]["root"]
-        return Roots.of([Path(place) for place in ([root] if isinstance(root, str) else root)])
+        return Roots.of([Path(one) for one in ([root] if isinstance(root, str) else root)])
     except (KeyError, TypeError):
         raise IntegrityError(
             f"{path.with_name('result.json')} should name the data folder, but was changed; "
@@ -167,11 +172,11 @@ def _roots(result: UntypedResult, path: Path) -> Roots:
 def training_table(
     real: ImageSet, classes: Sequence[str], synthetic: ImageSet | None = None
 ) -> RadiographTable:
-    """The training images: real ones of the training split, then accepted synthetic ones.
+    """Return the training images: real ones of the training split, then accepted synthetic ones.
 
     Raises:
-        IntegrityError: A synthetic record stands among the real ones or the reverse, or a synthetic
-            image is meant for validation or test.
+        IntegrityError: A synthetic record is among the real ones or the reverse, or a synthetic
+            image is in validation or test.
     """
     _require_origin(real.records, REAL)
     rows = [(0, row) for row, record in enumerate(real.records) if record.split == "train"]
@@ -185,10 +190,10 @@ def training_table(
 
 
 def evaluation_table(real: ImageSet, classes: Sequence[str], split: str) -> RadiographTable:
-    """The images of the validation or test split, which are real without exception.
+    """Return the images of the validation or test split, which are all real.
 
     Raises:
-        IntegrityError: A synthetic record stands among them, or the split is that of training.
+        IntegrityError: A synthetic record is among them, or the split is that of training.
     """
     if split not in ("val", "test"):
         raise IntegrityError(f"Evaluation should use val or test, but was given {split!r}.")
@@ -223,7 +228,7 @@ def _accepted(record: ImageRecord) -> bool:
 def _table(
     sets: Sequence[ImageSet], rows: Sequence[tuple[int, int]], classes: Sequence[str]
 ) -> RadiographTable:
-    number = {label: place for place, label in enumerate(classes)}
+    number = {label: position for position, label in enumerate(classes)}
     records = [sets[source].records[row] for source, row in rows]
     for record in records:
         if record.label not in number:

@@ -1,4 +1,4 @@
-"""Which data and which preprocessing an index is of: asked for, or as it stands."""
+"""Settings of the data and preprocessing of an index: those given, or those of an existing one."""
 
 import importlib.resources
 import logging
@@ -8,24 +8,25 @@ from typing import Any
 from balancer.config import BalancerConfig
 from balancer.data.config import DataConfig
 from balancer.data.ingest.urls import resolved
+from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import from_record, recorded
-from balancer.results import UntypedResult, difference, read_result
+from balancer.results import StageResult, difference, read_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 _OF_THE_COMMAND = {"skip_bad", "external_classes"}
-"""Not of the index: the one decides whether there is one, the other concerns other archives."""
+"""Not settings of the index: one decides whether there is one, one concerns other archives."""
 
 
 def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
-    """The archives asked for, else those of the standing index, else the bundled samples."""
+    """Return the archives given, else those of the existing index, else the bundled samples."""
     if config.places:
         return Roots.of([resolved(place) for place in config.places])
-    standing = read_result(workspace.index_dir)
+    standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is not None:
         return _standing_roots(standing)
     samples = Path(str(importlib.resources.files("samples"))).resolve()
@@ -33,13 +34,13 @@ def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
     return Roots.of([samples])
 
 
-def _standing_roots(standing: UntypedResult) -> Roots:
+def _standing_roots(standing: StageResult[PrepareMetrics]) -> Roots:
     root = standing.settings.get("data", {}).get("root")
     return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
 
 
 def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
-    """What an index depends on, JSON types."""
+    """Return the settings that an index depends on, JSON types."""
     data = config.data.model_dump(mode="json", exclude=_OF_THE_COMMAND)
     places = roots.places
     done = recorded(config.preprocessing)
@@ -51,11 +52,11 @@ def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
 
 
 def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
-    """Fill what is not given from the standing index, where that is of the same archives.
+    """Fill settings that are not given from the existing index, if it is of the same archives.
 
-    A later command names its data again to be safe, not to say anew how they were prepared.
+    A later command can name its data again without repeating how they were prepared.
     """
-    standing = read_result(workspace.index_dir)
+    standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is None or not config.data.places:
         return config
     if data_roots(config.data, workspace) != _standing_roots(standing):
@@ -79,14 +80,14 @@ def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
 
 
 def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
-    """Refuse settings of `data` and `preprocessing` that the standing index was not made with.
+    """Refuse settings of `data` and `preprocessing` that the existing index was not made with.
 
-    What nobody gave, in a file or on the command line, is taken as it stands.
+    Settings that are not given, in a file or on the command line, are those of the index.
 
     Raises:
         ConfigurationError: A setting was given and differs.
     """
-    standing = read_result(workspace.index_dir)
+    standing = read_result(workspace.index_dir, PrepareMetrics)
     if standing is None:
         return
     roots = _standing_roots(standing)
@@ -101,8 +102,8 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
         )
 
 
-def _other_preprocessing(wanted: PreprocessingConfig, standing: UntypedResult) -> str:
-    """How the settings that are given differ from those of the index; empty where none does."""
+def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult[PrepareMetrics]) -> str:
+    """Return how the given settings differ from those of the index; empty where none does."""
     made = _standing_preprocessing(standing).model_dump(mode="json")
     given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
     return difference(
@@ -110,6 +111,6 @@ def _other_preprocessing(wanted: PreprocessingConfig, standing: UntypedResult) -
     )
 
 
-def _standing_preprocessing(standing: UntypedResult) -> PreprocessingConfig:
+def _standing_preprocessing(standing: StageResult[PrepareMetrics]) -> PreprocessingConfig:
     recorded_then = standing.settings.get("preprocessing", {})
     return from_record(recorded_then, "The index of this workspace")

@@ -9,27 +9,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin, PpmImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 
 from balancer.data.dicom import decode_dicom, is_dicom
 from balancer.data.npz import npz_file, read_row
 from balancer.errors import BalancerError, DataError
+from balancer.imaging.pixels import Pixels as Pixels  # the type of what is read here
 
 # One line per file with a damaged EXIF block would bury what the audit has to say.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
-Pixels = NDArray[np.uint8]
-
 PIXEL_RECIPE = "grey8;stretch;pillow-bicubic-antialias"
-"""How pixels are made; part of every cache key, so change it whenever this file changes them."""
+"""Recipe of the pixels; part of every cache key: change it when this file changes pixels."""
 
 MAX_MEGAPIXELS = 64.0
 _MAX_BYTES = 512 * 2**20
 _SYNTHETIC_KEY, _SYNTHETIC_VALUE = "Synthetic", "true"
 _COLOUR_STEP = 40
-"""Grey levels between two channels of a pixel from which it counts as coloured."""
+"""Difference of two channels, in grey levels, at or above which a pixel counts as coloured."""
 
 # Huffman codes without a search for repeats: films are noisy, so this is faster and smaller both.
 _PNG_OPTIONS = (
@@ -74,8 +72,8 @@ class Radiograph:
         pixels: uint8 (H, W), upright.
         file_format: `PNG`, `JPEG` or `DICOM`, by content; `PPM` for a row of an `.npz` file.
         colour: Share of the pixels that are coloured, in [0, 1]; a film has none.
-        synthetic: The file says that it was generated.
-        flags: What a reader of the audit should know of the file.
+        synthetic: Whether the file is marked as generated.
+        flags: Oddities of the file, for the audit.
     """
 
     pixels: Pixels
@@ -94,8 +92,8 @@ def read_radiograph(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pi
         max_megapixels: Larger images are refused from the header, before they take memory.
 
     Returns:
-        uint8 (H, W), upright. Colour becomes ITU-R 601 luma, transparency lies on black, and
-        16-bit samples are divided by 257: PNG declares 0..65535 whatever part of it is used. For
+        uint8 (H, W), upright. Colour becomes ITU-R 601 luma, transparency becomes black,
+        and 16-bit samples are divided by 257, regardless of the part of 0..65535 that is used. For
         DICOM see `decode_dicom`.
 
     Raises:
@@ -106,7 +104,7 @@ def read_radiograph(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pi
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file, refusing one that no radiograph explains (over 512 MiB).
+    """Read a whole file, but refuse one too large for a radiograph (over 512 MiB).
 
     A row of a MedMNIST file, such as `x.npz/train/00017`, is the bytes of a PGM or PPM file.
 
@@ -126,7 +124,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def file_size(path: Path) -> int:
-    """Bytes of a file, or of a row of a MedMNIST file.
+    """Return the bytes of a file, or of a row of a MedMNIST file.
 
     Raises:
         OSError: There is none.
@@ -142,7 +140,7 @@ def decode_radiograph(
 
     Args:
         data: The whole file.
-        path: Its name, for errors only.
+        path: Path to it, for errors only.
         max_megapixels: None trusts the header, for files that passed the audit before.
 
     Raises:
@@ -179,8 +177,8 @@ def decode_radiograph(
 def resize_square(image: Pixels, size: int) -> Pixels:
     """Resize to a square with antialiasing.
 
-    The image is stretched, not cropped or padded, as the papers of this field do: nothing of the
-    lungs is lost, and no padding tells sources of different shapes apart.
+    The image is stretched, not cropped or padded, as the papers of this field do: no part
+    of the lungs is lost, and no padding reveals the shape that a source has.
 
     Args:
         image: uint8 (H, W).
@@ -196,7 +194,7 @@ def resize_square(image: Pixels, size: int) -> Pixels:
 def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
     """Encode a grey PNG with text chunks and no other metadata.
 
-    Encoding must keep up with a generator, so it searches for no repeats.
+    Encoding must keep up with a generator, so it does not search for repeats.
 
     Args:
         image: uint8 (H, W).
@@ -204,7 +202,7 @@ def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
     """
     done, encoded = cv2.imencode(".png", image, _PNG_OPTIONS)
     if not done:
-        raise ValueError(f"A PNG wants uint8 (H, W), not {image.dtype} {image.shape}.")
+        raise ValueError(f"A PNG needs uint8 (H, W), not {image.dtype} {image.shape}.")
     content = encoded.tobytes()
     buffer = io.BytesIO()
     buffer.write(content[:_PNG_HEADER])
@@ -214,15 +212,6 @@ def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
         )
     buffer.write(content[_PNG_HEADER:])
     return buffer.getvalue()
-
-
-def is_marked_synthetic(path: Path) -> bool:
-    """Whether the file is a PNG whose text says `Synthetic=true`, as those of `synthesize` do.
-
-    Raises:
-        UnusableImageError: The content is no complete PNG or JPEG image.
-    """
-    return decode_radiograph(read_bytes(path), path).synthetic
 
 
 def _dicom(data: bytes, max_megapixels: float | None) -> Radiograph:
@@ -235,7 +224,7 @@ def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
     """Parse the header with one of two decoders, never with the dozens that Pillow would try.
 
     Their classes are called directly because `Image.open` warns about size on its own, by a
-    process-wide limit, before ours is asked.
+    process-wide limit, before ours applies.
     """
     if not data:
         raise ValueError("it is empty")

@@ -13,7 +13,7 @@ _OPTIONAL = ("patient_id", "source", "view")
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What is known of one image; empty where unknown.
+    """Metadata of one image; empty where unknown.
 
     Patient ids never reach a log, a message or an output: see `grouping.group_images`.
     """
@@ -25,11 +25,11 @@ class ImageMetadata:
 
 UNKNOWN = ImageMetadata()
 _EMPTY = {"nan", "na", "n/a", "<na>", "none", "null"}
-"""What programs write into empty cells; taken for one patient, it would join strangers."""
+"""Words that programs write into empty cells; as a patient id they would join strangers."""
 
 
 def cell_text(written: str) -> str:
-    """What a cell of a table says of an image; empty where nothing."""
+    """Return the text of a cell of a table; empty where it means nothing."""
     text = written.strip()
     return "" if text.lower() in _EMPTY else text
 
@@ -83,7 +83,7 @@ def read_rows(
 
     Args:
         path: The file.
-        encodings: Tried in order.
+        encodings: Encodings to try, in order.
 
     Returns:
         The stripped header, and the other rows that are not blank with their numbers, the header

@@ -19,14 +19,14 @@ _LOCK = threading.Lock()
 
 
 def npz_file(path: Path) -> Path | None:
-    """The `.npz` file that a path leads into; None for any other path."""
+    """Return the `.npz` file that a path leads into; None for any other path."""
     return next(
         (part for part in path.parents if part.suffix.lower() == SUFFIX and not part.is_dir()), None
     )
 
 
 def read_row(path: Path) -> bytes:
-    """The row of a path such as `x.npz/train/00017`, as the bytes of a PGM (grey) or PPM file.
+    """Return the row of a path such as `x.npz/train/00017`, as a PGM (grey) or PPM file.
 
     Raises:
         FileNotFoundError: There is no such file or row.
@@ -51,11 +51,11 @@ def portable_map(image: NDArray[np.uint8]) -> bytes:
 
 
 def open_member(file: Path, name: str) -> NDArray[Any]:
-    """An array of images, memory-mapped.
+    """Open an array of images, memory-mapped.
 
     Args:
         file: The `.npz` file.
-        name: Of the array.
+        name: Name of the array.
 
     Returns:
         uint8 (N, H, W) or (N, H, W, 3).
@@ -92,7 +92,7 @@ def _unpacked(file: Path, changed: int, name: str) -> NDArray[Any]:
 
 
 def is_images(shape: tuple[int, ...]) -> bool:
-    """Whether an array of a shape can be of grey or RGB images."""
+    """Return whether an array of a shape can be of grey or RGB images."""
     return len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
 
 
@@ -103,7 +103,7 @@ def _header(packed: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def read_array(file: Path, name: str) -> NDArray[Any]:
-    """A small array, such as that of the labels.
+    """Read a small array, such as that of the labels.
 
     Raises:
         FileNotFoundError: There is none of that name.
@@ -121,7 +121,7 @@ def read_array(file: Path, name: str) -> NDArray[Any]:
 
 
 def array_names(file: Path) -> list[str]:
-    """Names of the arrays of a file; none where it is no `.npz` file."""
+    """Return the names of the arrays of a file; none where it is no `.npz` file."""
     try:
         with zipfile.ZipFile(file) as archive:
             return sorted(name.removesuffix(".npy") for name in archive.namelist())

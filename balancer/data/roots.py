@@ -1,4 +1,4 @@
-"""Where the files behind the paths of a table lie: one archive, or several under their names."""
+"""Find the files of the paths of a table: in one archive, or in several under their names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from balancer.errors import ConfigurationError
 
 TABLE_SUFFIXES = (".csv", ".parquet")
-"""Of files that list images; their paths start in the folder of the table."""
+"""Suffixes of tables of images, whose paths are relative to the folder of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Roots:
             ConfigurationError: There is none, or two share a name.
         """
         if not places:
-            raise ConfigurationError("--data wants at least one folder or file.")
+            raise ConfigurationError("--data needs at least one folder or file.")
         if len(places) == 1:
             return cls({"": places[0]})
         names = [place.stem if place.is_file() else place.name for place in places]
@@ -43,11 +43,11 @@ class Roots:
 
     @property
     def places(self) -> list[str]:
-        """The archives as they are written into settings."""
+        """Archives as they are written into settings."""
         return [str(place) for place in self.archives.values()]
 
     def locate(self, path: str) -> Path:
-        """The file of a relative path of a table."""
+        """Return the file of a relative path of a table."""
         if "" in self.archives:
             return base_folder(self.archives[""]) / path
         name, _, rest = path.partition("/")
@@ -58,7 +58,7 @@ class Roots:
 
 
 def base_folder(place: Path) -> Path:
-    """Where the paths of an archive start: in itself, or beside the table that it is."""
+    """Return the folder that the paths of an archive start from; for a table, its own folder."""
     if place.suffix.lower() in TABLE_SUFFIXES and not place.is_dir():
         return place.parent
     return place

@@ -25,7 +25,7 @@ _TAKEN_NAMES = ("cache", "lineage.json", "manifest.csv", "rejected", "result.jso
 _TAKEN_ENDINGS = (".partial", ".unfinished")
 _BAD_NAME = "its name is not UTF-8, or holds a carriage return, and fits no CSV table"
 NESTED = "images"
-"""Inside a class folder, as the COVID-19 Radiography Database has it beside `masks`."""
+"""Folder in a class folder, as the COVID-19 Radiography Database has it beside `masks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,16 @@ class Unusable:
 
 @dataclass(slots=True)
 class Scan:
-    """What archives hold.
+    """Content of archives.
 
     Attributes:
         labels: Class names, sorted.
         images: Files named like images, or listed as such, sorted by path.
         refused: Links that cannot be followed and listed files that are missing, sorted by path.
-        ignored: Kind of other entry, or why an image is not wanted, to its number.
+        ignored: Kind of other entry, or reason to leave an image out, to number of these.
         layout: Name of the layout that was read; of several archives, joined by ` + `.
-        metadata: Path to what is known of the image; also of files in `refused`.
-        masks: Path of an image to that of its lung mask; both start where paths of images start.
+        metadata: Path of an image to its metadata; also for files in `refused`.
+        masks: Path of an image to path of its lung mask, relative to the same folder.
     """
 
     labels: tuple[str, ...]
@@ -68,7 +68,7 @@ class Scan:
     masks: dict[str, str] = field(default_factory=dict)
 
     def files(self) -> list[tuple[str, str]]:
-        """Path and label of every file, usable or refused."""
+        """Yield path and label of every file, usable or refused."""
         return [
             *((image.path, image.label) for image in self.images),
             *((file.path, file.label) for file in self.refused),
@@ -79,7 +79,7 @@ IsImage = Callable[[os.DirEntry[str]], bool]
 
 
 def named_like_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file has the name of a PNG or JPEG image."""
+    """Return whether a file has the name of a PNG or JPEG image."""
     return entry.name.lower().endswith(IMAGE_SUFFIXES)
 
 
@@ -88,13 +88,13 @@ def scan_folder(
 ) -> Scan:
     """List the images of a folder that holds one folder per class.
 
-    Images stand in the class folder itself or in `images/` inside it; nothing deeper is read,
-    unless `deep`.
+    Images are in the class folder itself or in `images/` inside it; deeper folders are read only
+    if `deep`.
 
     Args:
         root: The folder.
-        min_classes: Fewest class folders; one is enough to test on.
-        is_image: Which files are images.
+        min_classes: Least number of class folders; one is enough to test on.
+        is_image: Returns whether a file is an image.
         deep: Take images of all folders inside those of the classes.
 
     Raises:
@@ -133,7 +133,7 @@ def _refuse_empty(folder: Path, others: Counter[str], *, dicom: bool) -> None:
 
 
 def class_folder_names(root: Path) -> list[str]:
-    """Folders that could be classes, sorted; none where the folder cannot be listed."""
+    """Return the folders that could be classes, sorted; none where the folder cannot be listed."""
     try:
         return [name for name, _ in _class_folders(root, Counter())]
     except DataError:
@@ -201,7 +201,7 @@ def _images_below(folder: os.DirEntry[str], root: Path, is_image: IsImage) -> in
 
 
 def member(folder: Path, name: str) -> Path:
-    """An entry of a folder by its name, whatever the case; as named where there is none."""
+    """Return an entry of a folder by its name in any case; the named path where there is none."""
     exact = folder / name
     if exact.exists() or not folder.is_dir():
         return exact
@@ -210,7 +210,7 @@ def member(folder: Path, name: str) -> Path:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, sorted by name.
+    """Return the entries of a folder, sorted by name.
 
     Raises:
         DataError: It cannot be listed.
@@ -255,7 +255,7 @@ def _ignored_kind(name: str, kind: str) -> str:
 
 
 def is_storable(path: str) -> bool:
-    """Whether a path fits a CSV table."""
+    """Return whether a path fits a CSV table."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -264,7 +264,7 @@ def is_storable(path: str) -> bool:
 
 
 def why_no_class(name: str) -> str:
-    """Why a name cannot be that of a class and so of folders of a workspace; empty if it can."""
+    """Return why a name cannot be that of a class, and so of folders; empty if it can."""
     if name.lower() in _TAKEN_NAMES or name.lower().endswith(_TAKEN_ENDINGS):
         return "a workspace has files of that name"
     if not is_storable(name) or set(name) & set("/\\\0\n") or name.startswith("."):

@@ -18,10 +18,10 @@ def split_groups(
     """Choose a split for every group; see `part_groups`.
 
     Args:
-        groups: The group of every image.
-        labels: The class of every image.
-        shares: Wished shares of the training, validation and test split.
-        seed: Decides among equals.
+        groups: Group of every image.
+        labels: Class of every image.
+        shares: Target shares of the training, validation and test split.
+        seed: Seed for the choice among equals.
 
     Returns:
         Group to split.
@@ -44,15 +44,15 @@ def part_groups(
     """Choose one of several parts for every group, each class in proportion.
 
     As in scikit-learn's StratifiedGroupKFold, the largest groups come first and each goes where it
-    brings the class counts closest to the wish; unlike there, the parts may be unequal, and a
+    brings the class counts closest to the target; unlike there, the parts can be unequal, and a
     class of eight images is enough. The order of the images makes no difference.
 
     Args:
-        groups: The group of every image.
-        labels: The class of every image.
-        shares: Wished share of each part; they sum to 1.
-        seed: Decides among equals.
-        names: What the parts are called in an error.
+        groups: Group of every image.
+        labels: Class of every image.
+        shares: Target share of each part; they sum to 1.
+        seed: Seed for the choice among equals.
+        names: Names of the parts, for errors.
 
     Returns:
         Group to number of its part.
@@ -78,7 +78,7 @@ def part_groups(
 
 
 def verify_splits(records: Sequence[ImageRecord]) -> None:
-    """Check that nothing stands in two splits.
+    """Check that no group and no image is in two splits.
 
     Raises:
         IntegrityError: A group is in two splits, or an image is listed twice; names up to three.
@@ -100,7 +100,7 @@ def _refuse(kind: str, leaks: Sequence[str]) -> None:
     if leaks:
         named = ", ".join(sorted(leaks)[:3])
         raise IntegrityError(
-            f"Every {kind} should stand once and in one split, but {len(leaks)} do not "
+            f"Every {kind} should be listed once and in one split, but {len(leaks)} do not "
             f"({named}{', ...' if len(leaks) > 3 else ''}); run prepare again with --force."
         )
 
@@ -133,7 +133,7 @@ def _words(number: int) -> str:
 
 
 def _targets(totals: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.float64]:
-    """Wished images (parts, classes); all but the first get one at least, whatever the share."""
+    """Return target counts (parts, classes); all but the first are at least one for any share."""
     wished = np.outer(shares, totals).astype(np.float64)
     wished[1:] = np.maximum(wished[1:], 1)
     wished[0] = totals - wished[1:].sum(axis=0)
@@ -151,7 +151,7 @@ def _assign(
 ) -> tuple[dict[str, int], NDArray[np.int64]]:
     """Place each group where the sum of squared misses, relative to the class size, grows least.
 
-    The last groups of a class go to the parts that have none of it, whatever that costs.
+    The last groups of a class go to the parts that have none of it, at any cost.
     """
     weights = 1 / np.square(targets.sum(axis=0))
     reached = np.zeros(targets.shape, np.int64)
@@ -165,7 +165,7 @@ def _assign(
         if needed.any():
             cost = np.where(needed, cost, np.inf)
         left -= count > 0
-        # Rounded, so that the choice among equals does not hang on the last bit of a sum.
+        # Rounded, so that the choice among equals does not depend on the last bit of a sum.
         place = int(np.argmin(np.round(cost, 12)))
         reached[place] += count
         chosen[group] = place

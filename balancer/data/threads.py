@@ -26,7 +26,7 @@ _WORTH_A_BAR = 500
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # absent on macOS
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
@@ -39,11 +39,11 @@ def map_threaded(
 
     Args:
         function: Called once per item; the first exception stops the rest.
-        items: The work.
-        task: What the progress bar on stderr says; shown on a terminal, for many items.
+        items: Arguments of the function.
+        task: Text of the progress bar on stderr; shown on a terminal, for many items.
 
     Returns:
-        The results in the order of the items, whatever the order of completion.
+        The results in the order of the items.
     """
     pool = ThreadPoolExecutor(min(16, cores()))
     with one_core_each(), pool, progress(len(items), task) as advance:
@@ -67,10 +67,10 @@ def progress(total: int, task: str) -> Iterator[Callable[[int], None]]:
 
     Args:
         total: Number of items.
-        task: What is done to them.
+        task: Text of the bar.
 
     Yields:
-        To be called with the number of items that are done since the last call.
+        A function to call with the number of items done since the last call.
     """
     console = Console(stderr=True)
     with Progress(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.index import RadiographTable
-from balancer.data.masks.read import Masks
+from balancer.data.masks.read import MaskStack
 from balancer.shortcuts.views import CENTRE_SHARE, central_region
 from classifier.bootstrap import group_weights
 from classifier.checkpoint import LoadedClassifier
@@ -70,7 +70,7 @@ def look(
     table: RadiographTable,
     rows: Sequence[int],
     target: int,
-    masks: Masks | None,
+    masks: MaskStack | None,
 ) -> Looks:
     """Make the maps of a class for rows of a table, and see where they lie.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import classifier
 from balancer.data.index import Index
-from balancer.data.preprocessed import INDEX_NAME, hash_of_index, refuse_other_preprocessing
+from balancer.data.preprocessing import INDEX_NAME, hash_of_index, refuse_other_preprocessing
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import ImageRecord, read_table
 from balancer.results import MissingStage, UntypedResult, read_result

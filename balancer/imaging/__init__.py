@@ -1,1 +1,1 @@
-"""What is done to a film before it becomes a square: pure functions of grey values."""
+"""Preprocessing of an image before it becomes a square: pure functions of grey values."""

@@ -1,8 +1,8 @@
-"""What lies around a film: even frames, letterbox bars, and rounded collimation.
+"""Find borders around a film: even frames, letterbox bars, and rounded collimation.
 
 A line of pixels is a border if it is even: nearly all of it within a few grey levels of one value,
 as no line through a chest is. Lines are taken from the outside inwards until one is not even, so
-that nothing but border goes, and never more than a fixed share of a side.
+that only border is removed, and never more than a fixed share of a side.
 """
 
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 from balancer.imaging.pixels import Pixels
 
 MAX_SHARE = 0.30
-"""Of the height or width that one side loses at most to even lines."""
+"""Largest share of the height or width that one side loses to even lines."""
 MAX_ROUNDING = 0.08
-"""The same, of what is left, to rounded corners."""
+"""Largest share of the remaining height or width that one side loses to rounded corners."""
 _TOLERANCE = 6
-"""Grey levels from the value of a border, as noise and JPEG leave them there."""
+"""Tolerance in grey levels around the value of a border, for noise and JPEG."""
 _OF_CONTRAST = 0.05
-"""The tolerance is never more than this share of the contrast of the whole film."""
+"""Largest tolerance, as a share of the contrast of the whole film."""
 _EVEN = 0.98
-"""Share of a line within the tolerance that makes it even; the rest may be a frame beside it."""
+"""Share of an even line that is within the tolerance; the rest can be a frame beside it."""
 _MARKED = 0.50
-"""The same of a line with letters on it, which goes if even lines follow further in."""
+"""The same for a line with letters, which is removed if even lines follow further in."""
 _MOST_LAYERS = 64
-"""Frames within frames that are taken off one side; only gradients have so many."""
+"""Largest number of nested frames removed from one side; only gradients have that many."""
 _FEWEST = 8
-"""Pixels along a side that are always left."""
+"""Number of pixels along a side that are always kept."""
 _ALIKE = 1.5
 """Largest ratio of the roundings of two corners of one frame."""
 _SKEW = 0.15
-"""Of a rounding, the largest difference of its lengths on both sides, as a share of their mean."""
+"""Largest difference of the lengths of a rounding on both sides, as a share of their mean."""
 _ARC = (0.22, 0.55)
 """Length on the diagonal as a share of that on the sides: an arc has 0.29, a cut corner 0.5."""
 
@@ -48,26 +48,17 @@ class Box:
     right: int
 
     def of(self, image: Pixels) -> Pixels:
-        """The part, a view."""
+        """Return the part, a view."""
         return image[self.top : self.bottom, self.left : self.right]
 
 
-def remove_border(pixels: Pixels) -> Pixels:
-    """The film without what `find_film` takes for border, a view.
-
-    Args:
-        pixels: uint8 (H, W).
-    """
-    return find_film(pixels).of(pixels)
-
-
 def find_film(pixels: Pixels) -> Box:
-    """Where the film lies within even bars and frames.
+    """Find the film within even bars and frames.
 
-    Bars may be dark or bright, of several layers, and carry letters. Rounded corners are cut away
-    by as many rows and columns as leave none of them, if all four are of one grey value, alike and
-    round, and if that costs no more than `MAX_ROUNDING` of a side: the dark air above the shoulders
-    has no counterpart below, and a round collimation is left as it is, since a rectangle within it
+    Bars can be dark or bright, of several layers, and carry letters. Rounded corners are cut off
+    with the rows and columns that hold them, if all four are of one grey value, alike and round,
+    and if that costs no more than `MAX_ROUNDING` of a side: the dark air above the shoulders
+    has no counterpart below, and a round collimation is kept, because a rectangle within it
     would cost parts of the lungs.
 
     Args:
@@ -82,7 +73,7 @@ def find_film(pixels: Pixels) -> Box:
 
 
 def _tolerance(pixels: Pixels) -> int:
-    """Of a film with little contrast every line is even by the usual measure."""
+    """Lower the tolerance for a film of little contrast, where every line would be even."""
     step = max(1, min(pixels.shape) // 64)
     greys = np.sort(pixels[::step, ::step], axis=None).astype(int)  # of bytes: by counting
     low, high = greys[len(greys) // 100], greys[-1 - len(greys) // 100]
@@ -112,7 +103,7 @@ def _most(length: int) -> int:
 
 
 def _bar(lines: Pixels, most: int, tolerance: int) -> int:
-    """Number of border lines at the start, at most `most`."""
+    """Count the border lines at the start, at most `most`."""
     taken = 0
     for _ in range(_MOST_LAYERS):
         rest = lines[taken:most]
@@ -127,7 +118,7 @@ def _bar(lines: Pixels, most: int, tolerance: int) -> int:
 
 
 def _layer(lines: Pixels, level: int, tolerance: int) -> int:
-    """Number of lines of one grey value at the start, with what is written on them."""
+    """Count the lines of one grey value at the start, letters on them included."""
     number = 1  # most films have no border, and most borders are narrow
     while True:
         shares = _shares(lines[:number], level, tolerance)
@@ -140,7 +131,7 @@ def _layer(lines: Pixels, level: int, tolerance: int) -> int:
 
 
 def _shares(lines: Pixels, level: int, tolerance: int) -> NDArray[np.float64]:
-    """Share of every line within the tolerance of a level, float64 (N,)."""
+    """Return the share of every line within the tolerance of a level, float64 (N,)."""
     low, high = max(0, level - tolerance), min(255, level + tolerance)
     if lines.flags.c_contiguous:
         return _means(cv2.inRange(lines, low, high), 1)
@@ -175,7 +166,7 @@ def _within_corners(pixels: Pixels, box: Box, tolerance: int) -> Box:
 
 
 def _rounding(corner: Pixels, level: int, tolerance: int) -> int:
-    """How far a rounded frame reaches from the corner along the diagonal, in pixels.
+    """Measure how far a rounded frame reaches from the corner along the diagonal, in pixels.
 
     A rounding bulges outwards, so a rectangle that starts beyond it on the diagonal is free of it.
 
@@ -195,6 +186,6 @@ def _rounding(corner: Pixels, level: int, tolerance: int) -> int:
 
 
 def _run(line: Pixels, level: int, tolerance: int) -> int:
-    """Number of pixels at the start within the tolerance of a level."""
+    """Count the pixels at the start within the tolerance of a level."""
     beyond = np.flatnonzero(np.abs(line.astype(np.int16) - level) > tolerance)
     return int(beyond[0]) if len(beyond) else len(line)

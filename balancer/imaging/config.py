@@ -8,25 +8,25 @@ from balancer.section import ConfigSection
 
 
 class PreprocessingConfig(ConfigSection):
-    """What is done to every film before it becomes a square; the defaults leave it as it is."""
+    """Preprocessing of every image before it becomes a square; the defaults change nothing."""
 
     border: Literal["keep", "remove"] = "keep"
-    """Even frames, letterbox bars and rounded collimation frames around the film."""
+    """Even frames, letterbox bars and rounded collimation around the film."""
     lungs: Literal["none", "lungs-only", "lungs-blacked-out", "crop-to-lungs"] = "none"
     masks: Literal["auto", "archive", "classical", "unet"] = "auto"
-    """Where the lungs lie: by the archive's masks, a segmentation without training, or the U-Net of
-    `balancer lungs`; `auto`: the archive's, and the classical one where it has none."""
+    """Source of lung masks: the archive, a segmentation without training, or the U-Net of
+    `balancer lungs`; `auto`: the archive, and `classical` for images without a mask."""
     contrast: Literal["none", "clahe", "equalize", "window"] = "none"
     clahe_tiles: Annotated[int, Field(ge=1, le=64)] = 8
-    """Tiles per side."""
+    """Number of tiles per side."""
     clahe_clip: Annotated[float, Field(gt=0, le=100)] = 2.0
     """Largest count of a bin, as a multiple of that of an even histogram."""
     window_percentiles: tuple[
         Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]
     ] = (0.5, 99.5)
-    """Grey values that become black and white."""
+    """Percentiles of the grey values that become black and white."""
     frame: Literal["stretch", "crop", "pad"] = "stretch"
-    """How a film becomes a square."""
+    """Way from the film to a square."""
 
     @field_validator("window_percentiles")
     @classmethod
@@ -39,12 +39,12 @@ class PreprocessingConfig(ConfigSection):
     def _keeps_the_lungs(self) -> "PreprocessingConfig":
         if self.lungs == "crop-to-lungs" and self.frame == "crop":
             raise ValueError(
-                "a square from the box of crop-to-lungs would cut lungs; pad or stretch it"
+                "crop after crop-to-lungs would cut the lungs; set frame to pad or stretch"
             )
         return self
 
     def settings(self) -> dict[str, Any]:
-        """The settings that change pixels, JSON types; empty where none does."""
+        """Return the settings that change pixels, JSON types; empty where none does."""
         values = self.model_dump(mode="json")
         of_contrast = {
             "clahe": ("contrast", "clahe_tiles", "clahe_clip"),

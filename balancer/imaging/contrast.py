@@ -1,4 +1,4 @@
-"""Grey values of a film made comparable: CLAHE, histogram equalisation, percentile windowing."""
+"""Make the grey values of films comparable: CLAHE, histogram equalisation, percentile window."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from balancer.imaging.pixels import Pixels
 
 Shown = NDArray[np.bool_]
-"""bool (H, W): where a film is to be seen; the rest was blacked out."""
+"""bool (H, W), true where a film is shown; the rest is blacked out."""
 
 
 def clahe(pixels: Pixels, *, tiles: int = 8, clip: float = 2.0) -> Pixels:
@@ -17,13 +17,13 @@ def clahe(pixels: Pixels, *, tiles: int = 8, clip: float = 2.0) -> Pixels:
 
     Args:
         pixels: uint8 (H, W).
-        tiles: Per side.
+        tiles: Number of tiles per side.
         clip: Largest count of a bin, as a multiple of that of an even histogram.
 
     Returns:
         uint8 (H, W).
     """
-    # An object of its own for every film: it keeps buffers, so threads cannot share one.
+    # A new object for every film: it keeps buffers, so threads cannot share one.
     return np.asarray(cv2.createCLAHE(clip, (tiles, tiles)).apply(pixels), np.uint8)
 
 
@@ -36,7 +36,7 @@ def equalize(pixels: Pixels, shown: Shown | None = None) -> Pixels:
 
     Returns:
         uint8 (H, W); the darkest value becomes 0 and the brightest 255. A film of one value is
-        returned as it is.
+        returned unchanged.
     """
     if shown is None:
         return np.asarray(cv2.equalizeHist(pixels), np.uint8)
@@ -59,13 +59,13 @@ def window(
 
     Args:
         pixels: uint8 (H, W).
-        percentiles: Of the pixels that count: the least grey value that is not below so many of
-            them.
+        percentiles: Percentiles of the pixels that count; each is the least grey value that at
+            least that share of them does not exceed.
         shown: Pixels that count; None: all of them.
 
     Returns:
-        uint8 (H, W). Where both percentiles are one value there is nothing to stretch, and the film
-        is returned as it is.
+        uint8 (H, W). Where both percentiles are one value, the film
+        is returned unchanged.
     """
     reached = np.cumsum(histogram(pixels, shown))
     ranks = (max(1.0, reached[-1] * share / 100) for share in percentiles)
@@ -76,7 +76,7 @@ def window(
 
 
 def histogram(pixels: Pixels, shown: Shown | None = None) -> NDArray[np.int64]:
-    """Number of pixels of every grey value, int64 (256,)."""
+    """Count the pixels of every grey value, int64 (256,)."""
     mask = None if shown is None else shown.astype(np.uint8)
     counts = cv2.calcHist([pixels], [0], mask, [256], [0, 256])
     return counts.ravel().astype(np.int64)

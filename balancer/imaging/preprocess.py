@@ -1,6 +1,6 @@
-"""What is done to a film between decoding and resizing, in one order, under one name.
+"""The preprocessing of an image between decoding and resizing, as one function with one name.
 
-Border removal, then the view of the lungs, then contrast, then the way to a square.
+Its steps are, in this order: border, view of the lungs, contrast, frame.
 """
 
 import json
@@ -8,37 +8,32 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from balancer.errors import DataError, IntegrityError
 from balancer.imaging.borders import find_film
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.contrast import clahe, equalize, window
-from balancer.imaging.framing import crop_square, pad_square
-from balancer.imaging.pixels import Pixels
+from balancer.imaging.pixels import Mask, Pixels, crop_square, fit_mask, pad_square
 
 if TYPE_CHECKING:
     from balancer.imaging.lungs.segment import LungField
 
-Mask = NDArray[np.bool_]
-"""bool (H, W), true in the lungs."""
 FindLungs = Callable[[Pixels], Mask]
 
 VERSION = 1
-"""Part of every recipe; to be raised whenever a step gives other pixels for the same settings."""
+"""Part of every recipe; raise it when a step gives other pixels for the same settings."""
 _WHOLE, _BORDER, _CONTRAST, _FRAME = "film", "border", "contrast", "frame"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A film after one step.
+    """An image after one step.
 
     Attributes:
-        name: `film` for what went in, then `border`, the view of the lungs, the kind of contrast
-            and the kind of frame, of those that are wanted.
+        name: `film` for the original; then `border`, the view of the lungs, the kind of contrast
+            and the kind of frame, as far as the settings name them.
         pixels: uint8 (H, W).
     """
 
@@ -48,12 +43,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
-    """Settings made into a function of pixels; see `preprocessor`.
+    """A function of pixels that follows settings; see `preprocessor`.
 
     Attributes:
-        config: What is done.
-        recipe: Names all that decides the pixels, as a part of keys; empty where nothing is done.
-        find_lungs: Finds the lungs of a film that comes without a mask; None: only masks do.
+        config: The settings.
+        recipe: All that decides the pixels, as a part of keys; empty where nothing is changed.
+        find_lungs: Finds the lungs of an image without a mask; None: every image needs a mask.
     """
 
     config: PreprocessingConfig
@@ -62,36 +57,36 @@ class Preprocessor:
 
     @property
     def moves(self) -> bool:
-        """Whether a place of the film may come to lie elsewhere than by stretching it."""
+        """Whether the geometry differs from stretching to a square."""
         config = self.config
         return (
             config.border != "keep" or config.lungs == "crop-to-lungs" or config.frame != "stretch"
         )
 
     def apply(self, pixels: Pixels, mask: Mask | None = None) -> Pixels:
-        """Preprocess one film.
+        """Preprocess one image.
 
         Args:
             pixels: uint8 (H, W).
-            mask: bool (h, w), the lungs, stretched to the film where its size differs; None: there
-                is none. Of no meaning where no view of the lungs is wanted.
+            mask: Lung mask, bool (h, w), stretched to the image where its shape differs; None:
+                there is none. Not used without a view of the lungs.
 
         Returns:
-            uint8 (H', W'), to be resized to a square; the film itself where nothing is done. A film
-            without lungs, by its mask or as none are found, is black where only they, or all but
-            they, are to be seen.
+            uint8 (H', W'), to be resized to a square; the image itself where nothing is changed.
+            Where no lungs are known or found, `lungs-only` and `lungs-blacked-out` give a black
+            image.
 
         Raises:
-            DataError: A view of the lungs is wanted, and nothing says where they are.
+            DataError: The view of the lungs needs a mask, and there is none.
         """
         *_, last = self._run(pixels, mask)
         return last[0].pixels
 
     def watched(self, qualities: list[float]) -> "Preprocessor":
-        """The same, noting the quality of lungs that it finds without training.
+        """Return a copy that records the quality of the lungs that it finds without training.
 
         Args:
-            qualities: Grows by one, in [0, 1], whenever lungs are looked for.
+            qualities: Receives a quality in [0, 1] each time lungs are searched for.
         """
         if self.find_lungs is not _classical:
             return self
@@ -104,33 +99,34 @@ class Preprocessor:
         return replace(self, find_lungs=find)
 
     def steps(self, pixels: Pixels, mask: Mask | None = None) -> list[Step]:
-        """The film and what each step makes of it; arguments and errors as of `apply`."""
+        """Return the original and the image after each step; see `apply`."""
         return [step for step, _ in self._run(pixels, mask)]
 
     def region(self, pixels: Pixels, mask: Mask | None, area: Mask) -> Mask:
-        """Where an area of a film comes to lie in what `apply` makes of it.
+        """Map a region through the same geometry as `apply`.
 
         Args:
-            pixels: The film, uint8 (H, W).
+            pixels: The image, uint8 (H, W).
             mask: As for `apply`.
-            area: bool (h, w), such as a lung mask; stretched to the film where its size differs.
+            area: The region, bool (h, w), such as a lung mask; stretched to the image where its
+                shape differs.
 
         Returns:
             bool (H', W').
         """
-        *_, (_, place) = self._run(pixels, mask, _fitted(area, pixels))
-        return np.asarray(place, np.bool_)
+        *_, (_, region) = self._run(pixels, mask, fit_mask(area, pixels.shape))
+        return np.asarray(region, np.bool_)
 
     def _run(
         self, pixels: Pixels, mask: Mask | None, area: Mask | None = None
     ) -> Iterator[tuple[Step, Mask]]:
-        """Each step with the place of the area after it."""
+        """Yield each step with the region after it."""
         config = self.config
         followed: Pixels = np.zeros_like(pixels) if area is None else area.astype(np.uint8) * 255
         yield Step(_WHOLE, pixels), followed > 0
         lungs = None
         if config.lungs != "none" and mask is not None and config.masks != "classical":
-            lungs = _fitted(mask, pixels)
+            lungs = fit_mask(mask, pixels.shape)
         if config.border == "remove":
             film = find_film(pixels)
             pixels, followed = film.of(pixels), film.of(followed)
@@ -146,7 +142,7 @@ class Preprocessor:
                 pixels = lung_view(pixels, lungs, config.lungs)
             else:
                 shown = lung_view(np.full_like(pixels, 255), lungs, config.lungs) > 0
-                # Where no lungs were found, a film without them cannot be shown.
+                # Where no lungs were found, an image without them cannot be shown.
                 shown &= lungs.any()
                 pixels = np.where(shown, pixels, np.uint8(0))
             yield Step(config.lungs, pixels), followed > 0
@@ -161,14 +157,14 @@ class Preprocessor:
     def _lungs(self, pixels: Pixels) -> Mask:
         if self.find_lungs is None:
             raise DataError(
-                f"preprocessing.lungs={self.config.lungs} with masks={self.config.masks} wants a "
-                "lung mask for every film, but a film has none; give its mask, or prepare the "
+                f"preprocessing.lungs={self.config.lungs} with masks={self.config.masks} needs a "
+                "lung mask for every image, but one has none; give its mask, or prepare the "
                 "images again with preprocessing.masks=auto."
             )
         return self.find_lungs(pixels)
 
     def _contrast(self, pixels: Pixels, shown: Mask | None) -> Pixels:
-        """What was blacked out neither counts nor changes."""
+        """Change the contrast of the pixels that are shown; the others neither count nor change."""
         config = self.config
         pixels = np.ascontiguousarray(pixels)
         if config.contrast == "clahe":
@@ -185,8 +181,8 @@ def preprocessor(config: PreprocessingConfig, find_lungs: FindLungs | None = Non
 
     Args:
         config: The settings.
-        find_lungs: In place of the classical segmentation, such as a trained U-Net; required for
-            films without a mask where `masks` is `unet`.
+        find_lungs: Replaces the classical segmentation, such as a trained U-Net; required for
+            images without a mask where `masks` is `unet`.
     """
     if find_lungs is None and config.masks in ("auto", "classical"):
         find_lungs = _classical
@@ -194,24 +190,24 @@ def preprocessor(config: PreprocessingConfig, find_lungs: FindLungs | None = Non
 
 
 def recorded(config: PreprocessingConfig) -> dict[str, Any]:
-    """What a checkpoint notes of the films it learnt from; empty: they were left as they are."""
+    """Return the record of the preprocessing for checkpoint and index; empty: there is none."""
     settings = config.settings()
     return {"version": VERSION, **settings} if settings else {}
 
 
 def from_record(record: object, where: str) -> PreprocessingConfig:
-    """Read back what `recorded` gave.
+    """Read back a record made by `recorded`.
 
     Args:
-        record: The note, as it was read from a file.
-        where: What holds it, for the error.
+        record: The record, as it was read from a file.
+        where: Name of the file, for the error.
 
     Raises:
-        IntegrityError: It is of another version, or no such note.
+        IntegrityError: The record is of another version, or is no such record.
     """
     if not isinstance(record, Mapping):
         raise IntegrityError(
-            f"{where} should note its preprocessing as a table, but has {record!r:.40}; make it "
+            f"{where} should record its preprocessing as a table, but has {record!r:.40}; make it "
             "again with this version of the balancer."
         )
     values = dict(record)
@@ -245,13 +241,3 @@ def _segmented(pixels: Pixels) -> "LungField":
     from balancer.imaging.lungs.segment import segment_lungs
 
     return segment_lungs(np.ascontiguousarray(pixels))
-
-
-def _fitted(mask: Mask, pixels: Pixels) -> Mask:
-    if mask.shape == pixels.shape:
-        return mask
-    height, width = pixels.shape
-    resized = cv2.resize(
-        mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    return np.asarray(resized, np.bool_)

@@ -1,4 +1,4 @@
-"""Films before and after: one row per film, one column per step of the preprocessing."""
+"""A sheet of images before and after: a row per image, a column per step of the preprocessing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """One film.
+    """One image.
 
     Attributes:
-        caption: Written beside it.
-        steps: What went in, and the film after each step.
-        square: The same as a square, last.
-        note: What is known of its lungs; "" for nothing.
+        caption: Text beside it.
+        steps: The original, and the image after each step.
+        square: The last step as a square.
+        note: Source of its lungs; "" for none.
     """
 
     caption: str
@@ -38,12 +38,12 @@ class SheetRow:
 
 
 def save_sheet(rows: Sequence[SheetRow], *, about: str, path: Path) -> None:
-    """Draw the sheet, all pictures in the same grey scale and in their own proportions.
+    """Draw the sheet, all images in the same grey scale and in their own proportions.
 
     Args:
-        rows: At least one, all of the same steps.
-        about: A line above.
-        path: The PNG to write.
+        rows: At least one row, all with the same steps.
+        about: Title of the sheet.
+        path: Path to the PNG.
     """
     from matplotlib.figure import Figure
 
@@ -54,11 +54,11 @@ def save_sheet(rows: Sequence[SheetRow], *, about: str, path: Path) -> None:
         dpi=_DPI,
         layout="constrained",
     )
-    # No text is a formula: names of files may hold dollar signs.
+    # No text is a formula: file names can hold dollar signs.
     figure.suptitle(about, size=10, parse_math=False)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for row, line, axes_of_row in zip(rows, pictures, grid, strict=True):
-        for place, (step, axes) in enumerate(zip(line, axes_of_row, strict=True)):
+        for column, (step, axes) in enumerate(zip(line, axes_of_row, strict=True)):
             axes.set(xticks=[], yticks=[])
             axes.set_facecolor("#dfe4ea")
             axes.imshow(step.pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
@@ -67,7 +67,7 @@ def save_sheet(rows: Sequence[SheetRow], *, about: str, path: Path) -> None:
             axes.set_xlabel(f"{width} x {height}{note}", size=7, parse_math=False)
             if row is rows[0]:
                 axes.set_title(_TITLES.get(step.name, step.name), size=9)
-            if place == 0:
+            if column == 0:
                 axes.set_ylabel(
                     row.caption, rotation=0, ha="right", va="center", size=8, parse_math=False
                 )

@@ -1,4 +1,4 @@
-"""Pictures of lung masks, as PNG: outlines over films, and what each view leaves of a film."""
+"""Draw lung masks: outlines over images, and each view of the lungs beside its image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,29 +7,26 @@ from typing import get_args
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from balancer.imaging.lungs.views import LungView, lung_view
-from balancer.imaging.pixels import Pixels
-
-Mask = NDArray[np.bool_]
+from balancer.imaging.pixels import Mask, Pixels, fit_mask
 
 _SIDE, _LINE = 224, 18
 _COLUMNS = 6
 _FOUND, _DRAWN = (0, 210, 255), (120, 200, 60)
-"""Blue, green, red of the outlines: yellow for what was found, green for what somebody drew."""
+"""Blue, green, red of the outlines: yellow for masks that were found, green for annotated ones."""
 _WHITE, _INK = (255, 255, 255), (40, 40, 40)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A film on a sheet.
+class SheetImage:
+    """An image on a sheet.
 
     Attributes:
         film: uint8 (H, W).
         found: bool (H, W), the mask that was found.
-        drawn: bool (H, W), the mask that somebody drew; None: there is none.
-        caption: Of ASCII characters.
+        drawn: bool (H, W), the annotated mask; None: there is none.
+        caption: ASCII text.
     """
 
     film: Pixels
@@ -38,14 +35,14 @@ class Shown:
     caption: str
 
 
-def save_outlines(shown: Sequence[Shown], path: Path) -> None:
-    """Draw the outlines over the films, in rows of six; at least one film."""
+def save_outlines(shown: Sequence[SheetImage], path: Path) -> None:
+    """Draw the outlines over the images, in rows of six; at least one image."""
     cells = [_with_caption(_outlined(one), one.caption) for one in shown]
     _save(_rows(cells, _COLUMNS), path)
 
 
-def save_views(shown: Sequence[Shown], path: Path) -> None:
-    """Draw each film, its outline and the views of its lungs, a row for each; at least one."""
+def save_views(shown: Sequence[SheetImage], path: Path) -> None:
+    """Draw each image, its outline and the views of its lungs in a row; at least one image."""
     cells = []
     for one in shown:
         views = {view: lung_view(one.film, one.found, view) for view in get_args(LungView)}
@@ -58,18 +55,16 @@ def save_views(shown: Sequence[Shown], path: Path) -> None:
 
 
 def _coloured(film: Pixels) -> Pixels:
-    """A square, stretched as the films of the index are, in blue, green and red."""
+    """Stretch to a square, as images of the index are, in blue, green and red."""
     square = cv2.resize(film, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(square, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def _outlined(one: Shown) -> Pixels:
+def _outlined(one: SheetImage) -> Pixels:
     picture = _coloured(one.film)
     for mask, colour in ((one.drawn, _DRAWN), (one.found, _FOUND)):
         if mask is not None:
-            square = cv2.resize(
-                mask.astype(np.uint8), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST_EXACT
-            )
+            square = fit_mask(mask, (_SIDE, _SIDE)).astype(np.uint8)
             outlines, _ = cv2.findContours(square, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(picture, outlines, -1, colour, 1)
     return picture

@@ -1,30 +1,25 @@
-"""`lungs.csv`: what is known of the lung mask of every image."""
+"""`lungs.csv`: quality and flags of the lung mask of every image."""
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-import numpy as np
-
-TABLE_NAME = "lungs.csv"
-CLASSICAL, UNET = "classical", "unet"
 _COLUMNS = ("image_id", "path", "method", "quality", "flags", "dice")
 
 
 @dataclass(frozen=True, slots=True)
 class LungRow:
-    """One image.
+    """The mask of one image.
 
     Attributes:
         image_id: As in `index.csv`.
-        path: The same.
+        path: As in `index.csv`.
         method: `classical` or `unet`.
         quality: In [0, 1]; see `LungField`.
         flags: What is odd about the mask.
-        dice: With the mask that somebody drew; None: there is none.
+        dice: Dice coefficient with the annotated mask; None: there is none.
     """
 
     image_id: str
@@ -48,32 +43,12 @@ def table_of_lungs(rows: Iterable[LungRow]) -> bytes:
 
 
 def mask_names(paths: Sequence[str]) -> dict[str, str]:
-    """Relative paths of the masks of images: theirs, with the ending `.png`.
+    """Return path of an image to path of its mask: the same, with the suffix `.png`.
 
-    Where that would give two images one name (`a.jpg` beside `a.png`), all masks have the whole
-    name of their image and `.png`.
+    Where that would give two images one name (`a.jpg` beside `a.png`), `.png` is appended to the
+    whole name of every image. `MaskFinder` finds both.
     """
     short = {path: str(PurePosixPath(path).with_suffix(".png")) for path in paths}
     if len(set(short.values())) == len(short):
         return short
     return {path: f"{path}.png" for path in paths}
-
-
-def dice_summary(values: Sequence[float]) -> dict[str, Any] | None:
-    """Number, mean, median and worst of Dice coefficients; None where there are none."""
-    if not values:
-        return None
-    return {
-        "n": len(values),
-        "mean": round(float(np.mean(values)), 4),
-        "median": round(float(np.median(values)), 4),
-        "worst": round(float(np.min(values)), 4),
-    }
-
-
-def dice_line(what: str, summary: Mapping[str, Any]) -> str:
-    """A `dice_summary` in words."""
-    return (
-        f"{what}: Dice {summary['mean']:.3f} on average, median {summary['median']:.3f}, worst "
-        f"{summary['worst']:.3f}, of {summary['n']} images"
-    )

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # read at the import, which else asks a server
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # read at the import, which would ask a server
 
 import albumentations as A
 import cv2
@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from balancer.errors import Diverged
 from balancer.imaging.lungs.unet import LungUNet
 from balancer.lungs.config import LungsConfig
-from balancer.lungs.material import Examples
+from balancer.lungs.examples import LungExamples
 from classifier.trainer import (
     TrainingHardware,
     new_trainer,
@@ -34,23 +34,23 @@ from classifier.trainer import (
 log = logging.getLogger(__name__)
 
 _WARM_UP = 0.15
-"""Share of the steps over which the learning rate rises; it falls in a half cosine after."""
+"""Share of the steps over which the learning rate rises before it falls in a half cosine."""
 _WEIGHT_DECAY = 1e-4
 
 Batch = tuple[Tensor, Tensor]
 
 
 def train_unet(
-    examples: Examples, config: LungsConfig, *, seed: int, hardware: TrainingHardware
+    examples: LungExamples, config: LungsConfig, *, seed: int, hardware: TrainingHardware
 ) -> LungUNet:
-    """Train a U-Net from scratch; the weights of the end are kept.
+    """Train a U-Net from scratch; the last weights are kept.
 
-    Same arguments, same weights on a CPU with the same number of threads.
+    The same arguments give the same weights on a CPU with the same number of threads.
 
     Args:
-        examples: Films and masks at `image_size`.
+        examples: Images and masks at `image_size`.
         config: The recipe.
-        seed: Of initial weights, order and augmentation.
+        seed: Seed for initial weights, order and augmentation.
         hardware: Device and precision.
 
     Returns:
@@ -76,9 +76,9 @@ class LungModule(L.LightningModule):
     """AdamW, one cycle, binary cross-entropy plus Dice loss.
 
     Args:
-        network: What is trained.
+        network: The network to train.
         config: `learning_rate` and `batch_size` are used.
-        n_steps: Optimizer steps of the run.
+        n_steps: Number of optimizer steps of the run.
     """
 
     def __init__(self, network: LungUNet, config: LungsConfig, n_steps: int) -> None:
@@ -88,7 +88,7 @@ class LungModule(L.LightningModule):
         self._started = time.monotonic()
 
     def configure_optimizers(self) -> Any:
-        """The rate rises linearly and falls to nothing in a half cosine."""
+        """Let the rate rise linearly and fall to zero in a half cosine."""
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=self._config.learning_rate, weight_decay=_WEIGHT_DECAY
         )
@@ -106,9 +106,9 @@ class LungModule(L.LightningModule):
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch: uint8 films and masks (N, 1, S, S)."""
-        films, masks = batch
-        loss = lung_loss(self.network(films), masks.float())
+        """Return the loss of one batch: uint8 images and masks (N, 1, S, S)."""
+        images, masks = batch
+        loss = lung_loss(self.network(images), masks.float())
         value = loss.item()
         if not math.isfinite(value):
             raise Diverged(
@@ -121,12 +121,12 @@ class LungModule(L.LightningModule):
             shown = done * self._config.batch_size
             rate = shown / max(time.monotonic() - self._started, 1e-9)
             total = self._n_steps * self._config.batch_size
-            log.info("U-Net: %d of %d films, loss %.3f, %.0f films/s", shown, total, value, rate)
+            log.info("U-Net: %d of %d images, loss %.3f, %.0f images/s", shown, total, value, rate)
         return loss
 
 
 def lung_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy plus 1 - soft Dice, each the mean over films.
+    """Return binary cross-entropy plus 1 - soft Dice, each the mean over images.
 
     Soft Dice of Milletari, Navab and Ahmadi 2016 (arXiv 1606.04797), without squares.
 
@@ -142,16 +142,16 @@ def lung_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 class LungAugment:
-    """Affine, mirror, brightness and contrast changes of a film and its mask alike.
+    """Affine, mirror, brightness and contrast changes of an image and its mask alike.
 
-    What moves in from outside is black, as around a film. Albumentations keeps one generator per
-    process, so it is seeded before every film.
+    Areas that move in from outside are black, as around a film. Albumentations keeps one generator
+    per process, so it is seeded before every image.
     """
 
     def __init__(self, config: LungsConfig, seed: int) -> None:
         self._seed = seed
         with warnings.catch_warnings():
-            # Albumentations only warns of an argument that it does not know, and then ignores it.
+            # Albumentations only warns of an unknown argument, and then ignores it.
             warnings.simplefilter("error", UserWarning)
             limit = (-config.brightness, config.brightness)
             self._compose = A.Compose(
@@ -175,7 +175,7 @@ class LungAugment:
     def __call__(
         self, film: NDArray[np.uint8], mask: NDArray[np.bool_], number: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Change a film, uint8 (S, S), and its mask, bool (S, S); `number` is its place in the run.
+        """Change an image, uint8 (S, S), and its mask, bool (S, S); `number` counts them.
 
         Returns:
             uint8 (S, S) both, the mask 0 and 1.
@@ -187,9 +187,11 @@ class LungAugment:
 
 
 class _Stream(IterableDataset[Batch]):
-    """All films of a run, in an order drawn anew for each pass over them."""
+    """All images of a run, in a new order for each pass over them."""
 
-    def __init__(self, examples: Examples, config: LungsConfig, seed: int, n_steps: int) -> None:
+    def __init__(
+        self, examples: LungExamples, config: LungsConfig, seed: int, n_steps: int
+    ) -> None:
         self._examples, self._seed = examples, seed
         self._augment = LungAugment(config, seed)
         self._length = n_steps * config.batch_size

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.index import Index
-from balancer.data.masks.read import Masks
+from balancer.data.masks.read import MaskStack
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
@@ -80,7 +80,7 @@ def run_probes(
     positive: str,
     size: int,
     extractor: Extractor,
-    masks: Masks | None,
+    masks: MaskStack | None,
     cache: Path | None,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -246,7 +246,7 @@ def _known(bench: _Bench, facts: FileFacts) -> dict[str, Any]:
 
 
 def _masked(
-    bench: _Bench, masks: Masks | None, view: Callable[[Images, NDArray[np.bool_]], Images]
+    bench: _Bench, masks: MaskStack | None, view: Callable[[Images, NDArray[np.bool_]], Images]
 ) -> dict[str, Any]:
     if masks is None:
         return {"reason": "no lung masks were given"}

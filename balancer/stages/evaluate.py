@@ -10,7 +10,7 @@ import classifier
 from balancer.ablation.external import external_table
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
-from balancer.data.preprocessed import refuse_other_preprocessing
+from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.data.roots import base_folder
 from balancer.drawing.numbers import metric_lines
 from balancer.errors import ConfigurationError, IntegrityError

@@ -1,23 +1,21 @@
 """`balancer prepare`: from a folder of radiographs to `index/`."""
 
 import csv
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
+from balancer.data.audit.content import AUDIT_NAME, audit_text
 from balancer.data.audit.text import audit_page, refuse_findings
-from balancer.data.before_after import warn_of_lungs, write_preprocessing
 from balancer.data.build import BuiltIndex, build_index
 from balancer.data.copies.grouping import pairs_hash
-from balancer.data.details import DETAILS_NAME, details_bytes, details_of
+from balancer.data.details_table import DETAILS_NAME, details_bytes, details_of
 from balancer.data.index import load_index
 from balancer.data.index_settings import data_roots, index_settings
 from balancer.data.ingest.archive_hash import hash_archives
@@ -29,12 +27,15 @@ from balancer.data.masks.of_index import (
     ARCHIVE,
     CLASSICAL,
     UNET,
+    LungMasks,
     MaskFile,
     choose_masks,
     masks_by_path,
     masks_of,
 )
-from balancer.data.preprocessed import INDEX_NAME
+from balancer.data.preprocessing import INDEX_NAME
+from balancer.data.preprocessing_sheet import warn_of_lungs, write_preprocessing
+from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots, base_folder
 from balancer.data.scan import Scan, Unusable
 from balancer.errors import ConfigurationError
@@ -43,7 +44,7 @@ from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.report.render.audit_page import pictures_of, render_audit
-from balancer.results import UntypedResult, perform, read_result, standing_result
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def run(
     strict: bool = False,
     engine: str = LOCAL,
     master: str | None = None,
-) -> UntypedResult:
+) -> StageResult[PrepareMetrics]:
     """Check the images of the data folder and split them.
 
     Writes `index.csv`, `details.csv`, `audit.json`, `audit.md`, `audit.html` and `quarantine.csv`,
@@ -65,26 +66,26 @@ def run(
     the pixels at the sizes that the configuration reads.
 
     Args:
-        config: What is read, and how.
-        workspace: Where.
-        force: Replace what stands there.
+        config: `data`, `preprocessing` and `seed` are used, and the image sizes that it names.
+        workspace: Folder to write to.
+        force: Replace an existing index.
         strict: Refuse findings that count, once all is written.
-        engine: Who reads the files: `local` or `spark`; both write the same.
-        master: Of Spark; see `engine_of`.
+        engine: Reader of the files, `local` or `spark`; both write the same.
+        master: Master of Spark; see `engine_of`.
 
     Raises:
-        ConfigurationError: Data and workspace overlap, or another index stands there.
-        DataError: Images or the metadata cannot be used as they are.
-        IntegrityError: An image is synthetic, or stands in two classes; or with `strict`, the audit
+        ConfigurationError: Data and workspace overlap, or an existing index has other settings.
+        DataError: Images or the metadata cannot be used.
+        IntegrityError: An image is synthetic, or is in two classes; or with `strict`, the audit
             found something.
         EnvironmentFault: The disk is full, or Spark cannot be used.
     """
     roots = data_roots(config.data, workspace)
-    for place in roots.archives.values():
-        if url_of(place):
-            _refuse_preprocessing(config.preprocessing, url_of(place))
+    for archive in roots.archives.values():
+        if url_of(archive):
+            _refuse_preprocessing(config.preprocessing, url_of(archive))
         else:
-            workspace.refuse_overlap(base_folder(place))
+            workspace.refuse_overlap(base_folder(archive))
     with engine_of(engine, master) as reader:
         result = _run(reader, roots, config, workspace, force=force)
     if strict:
@@ -94,7 +95,7 @@ def run(
 
 def _run(
     reader: Engine, roots: Roots, config: BalancerConfig, workspace: Workspace, *, force: bool
-) -> UntypedResult:
+) -> StageResult[PrepareMetrics]:
     scan = reader.scan(roots, config.data)
     settings = index_settings(config, roots)
     masks = choose_masks(
@@ -109,17 +110,19 @@ def _run(
         digests = reader.digests(roots, scan.images)
         found = inputs | {"data_sha256": hash_archives(scan, digests)}
         standing = standing_result(
-            workspace.index_dir, settings=settings, inputs=found, force=force
+            workspace.index_dir, PrepareMetrics, settings=settings, inputs=found, force=force
         )
         if standing is not None:
-            load_index(workspace.index_dir)  # refuses what was changed since
+            load_index(workspace.index_dir)  # refuses files that were changed
             shutil.rmtree(workspace.unfinished_index_dir, ignore_errors=True)
             return standing
-    with pass_folder(workspace.unfinished_index_dir) as place:
+    with pass_folder(workspace.unfinished_index_dir) as unfinished_dir:
 
-        def work(directory: Path) -> dict[str, Any]:
-            looked = reader.read(_file_reader(config, roots, masks, workspace), scan.images, place)
-            # Only now: the files are read once, and that is the work.
+        def work(directory: Path) -> PrepareMetrics:
+            looked = reader.read(
+                _file_reader(config, roots, masks, workspace), scan.images, unfinished_dir
+            )
+            # Only now: the files are read once, by the work itself.
             inputs["data_sha256"] = hash_archives(scan, looked.digests)
             return _prepare(roots, scan, looked, config, masks, workspace, directory)
 
@@ -136,22 +139,22 @@ def _run(
 def _refuse_preprocessing(config: PreprocessingConfig, url: str) -> None:
     if recorded(config):
         raise ConfigurationError(
-            f"preprocessing wants the images in a folder of this machine, not at {url!r}; copy "
-            "them, or leave the preprocessing out."
+            f"preprocessing needs the images in a folder of this machine, not at {url!r}; copy "
+            "them, or switch the preprocessing off."
         )
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
-    splits: dict[str, dict[str, int]] = result.metrics["splits"]
+def summary(result: StageResult[PrepareMetrics]) -> list[RenderableType]:
+    """Return what the terminal shows of a result."""
+    splits = result.metrics.splits
     labels = list(next(iter(splits.values())))
     table = Table("split", title="Images per split and class", title_justify="left")
     for label in labels:
         table.add_column(Text(label), justify="right")
     for split, counts in splits.items():
         table.add_row(split, *(str(counts[label]) for label in labels))
-    groups = result.metrics["groups"]
-    line = f"{groups['number']} groups by {groups['kind']}; no group is in two splits."
+    groups = result.metrics.groups
+    line = f"{groups.number} groups by {groups.kind}; no group is in two splits."
     return [table, Text(line)]
 
 
@@ -171,7 +174,7 @@ def _file_reader(
     return FileReader(
         roots=roots,
         config=config.data,
-        sizes=() if lacking else sizes_read(config),  # `masks_of` will say which one is lacking
+        sizes=() if lacking else sizes_read(config),  # `masks_of` names a missing one
         preprocessor=recipe if recipe.recipe else None,
         masks=by_path,
     )
@@ -185,29 +188,27 @@ def _prepare(
     masks: Mapping[str, MaskFile],
     workspace: Workspace,
     directory: Path,
-) -> dict[str, Any]:
+) -> PrepareMetrics:
     built = build_index(
         scan, looked.images, looked.unusable, config.data, seed=config.seed, masks=masks
     )
-    for sentence in built.audit["warnings"]:
+    for sentence in built.audit.warnings:
         log.warning("%s", sentence)
     table = table_bytes(built.records, ImageRecord)
     (directory / INDEX_NAME).write_bytes(table)
     details = details_bytes(details_of(built.records, scan.metadata, scan.masks))
     (directory / DETAILS_NAME).write_bytes(details)
     _write_quarantine(directory / "quarantine.csv", built.quarantine)
-    text = json.dumps(built.audit, indent=2, ensure_ascii=False, allow_nan=False)
-    (directory / "audit.json").write_text(text + "\n", encoding="utf-8")
+    (directory / AUDIT_NAME).write_text(audit_text(built.audit), encoding="utf-8")
     (directory / "audit.md").write_text(audit_page(built.audit), encoding="utf-8")
     (directory / "audit.html").write_text(render_audit(built.audit, pictures_of(roots)), "utf-8")
-    told = {"layout": scan.layout, "details_sha256": fingerprint(details)}
     recipe = preprocessor(config.preprocessing)
     lungs = masks_of(built.records, masks, config.preprocessing, roots, workspace.root)
-    told |= write_preprocessing(directory, built.records, roots, recipe, lungs, seed=config.seed)
+    write_preprocessing(directory, built.records, roots, recipe, lungs, seed=config.seed)
     looked.keep_pixels(directory, built.records, recipe, lungs)
     if lungs is not None:
         warn_of_lungs(directory, built.records, lungs)
-    return told | _metrics(built, fingerprint(table))
+    return _metrics(scan.layout, fingerprint(details), fingerprint(table), built, lungs)
 
 
 def _write_quarantine(path: Path, files: Sequence[Unusable]) -> None:
@@ -217,18 +218,25 @@ def _write_quarantine(path: Path, files: Sequence[Unusable]) -> None:
         writer.writerows([unusable.path, unusable.label, unusable.reason] for unusable in files)
 
 
-def _metrics(built: BuiltIndex, index_hash: str) -> dict[str, Any]:
+def _metrics(
+    layout: str, details_hash: str, index_hash: str, built: BuiltIndex, masks: LungMasks | None
+) -> PrepareMetrics:
     audit = built.audit
-    source = audit["source"]
-    return {
-        "index_sha256": index_hash,
-        "images": len(built.records),
-        "splits": audit["splits"],
-        "groups": audit["groups"],
-        "quarantined": audit["quarantined"],
-        "copies": len(audit["copies"]),
-        "near_duplicates": len(audit["near_duplicates"]),
-        "findings": [finding["name"] for finding in audit["findings"] if finding["counts"]],
-        "source_gives_class_away": None if source is None else source["gives_label_away"],
-        "warnings": audit["warnings"],
-    }
+    metrics = PrepareMetrics(
+        layout=layout,
+        details_sha256=details_hash,
+        index_sha256=index_hash,
+        images=len(built.records),
+        splits=audit.splits,
+        groups=audit.groups,
+        quarantined=audit.quarantined,
+        copies=len(audit.copies),
+        near_duplicates=len(audit.near_duplicates),
+        findings=tuple(finding.name for finding in audit.findings if finding.counts),
+        source_gives_class_away=None if audit.source is None else audit.source.gives_label_away,
+        warnings=tuple(audit.warnings),
+    )
+    if masks is None:
+        return metrics
+    used = {"masks_sha256": masks.fingerprint, "lungs_by": masks.counts()}
+    return metrics.model_copy(update=used)

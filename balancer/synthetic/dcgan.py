@@ -10,7 +10,7 @@ import gan
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.data.io import Pixels
-from balancer.data.preprocessed import refuse_other_preprocessing
+from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
 from balancer.results import MissingStage

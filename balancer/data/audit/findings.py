@@ -4,9 +4,8 @@ A finding counts for `--strict` if it needs action: see `docs/audit.md`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from balancer.data.audit.content import Audit, Finding, NearDuplicatePair
 from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
 from balancer.data.film.examine import COLOUR, DOUBTFUL_LUNGS, LOW_CONTRAST, OTHER_FORMAT
 
@@ -40,28 +39,7 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to act on, or to know.
-
-    Attributes:
-        name: Stable, for programs.
-        title: For readers.
-        sentence: What it means.
-        counts: Whether `--strict` ends with exit code 4 for it.
-        groups: Paths, those that belong together in one list; empty where none shows it.
-        captions: A few words on each group.
-    """
-
-    name: str
-    title: str
-    sentence: str
-    counts: bool
-    groups: Sequence[Sequence[str]] = ()
-    captions: Sequence[str] = ()
-
-
-def find(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> list[Finding]:
+def find(audit: Audit, label_of: Mapping[str, str]) -> list[Finding]:
     """List what an audit found, the gravest first.
 
     Args:
@@ -71,18 +49,18 @@ def find(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> list[Finding]
     return [*_wrong(audit), *_copies(audit, label_of), *_flagged(audit), *_given_away(audit)]
 
 
-def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
-    torn = audit["same_image_in_several_classes"]
+def _wrong(audit: Audit) -> Iterator[Finding]:
+    torn = audit.same_image_in_several_classes
     told = {path for paths in torn for path in paths}
-    unusable = [file for file in audit["unusable"] if file["path"] not in told]
+    unusable = [file for file in audit.unusable if file.path not in told]
     if unusable:
         yield Finding(
             "unusable",
             "Files that are no usable images",
             f"{count(len(unusable), 'file')} set aside; quarantine.csv lists them.",
             True,
-            [[file["path"]] for file in unusable],
-            [file["reason"] for file in unusable],
+            [[file.path] for file in unusable],
+            [file.reason for file in unusable],
         )
     if torn:
         yield Finding(
@@ -94,7 +72,7 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
             torn,
             [count(len(paths), "file") for paths in torn],
         )
-    across = [pair for pair in audit["near_duplicates"] if pair["across_classes"]]
+    across = [pair for pair in audit.near_duplicates if pair.across_classes]
     if across:
         yield Finding(
             "near-duplicates-across-classes",
@@ -103,10 +81,10 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
             "wrong, or the classes are one (data.classes joins them). They are kept in one split, "
             "but a network still learns both.",
             True,
-            [[pair["first"], pair["second"]] for pair in across],
+            [[pair.first, pair.second] for pair in across],
             [how(pair) for pair in across],
         )
-    patients = audit["patients_in_several_classes"]
+    patients = audit.patients_in_several_classes
     if patients:
         yield Finding(
             "patients-in-several-classes",
@@ -119,23 +97,23 @@ def _wrong(audit: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _copies(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> Iterator[Finding]:
+def _copies(audit: Audit, label_of: Mapping[str, str]) -> Iterator[Finding]:
     copies: dict[str, list[str]] = {}
-    for copy in audit["copies"]:
-        copies.setdefault(copy["kept"], [copy["kept"]]).append(copy["dropped"])
+    for copy in audit.copies:
+        copies.setdefault(copy.kept, [copy.kept]).append(copy.dropped)
     if copies:
         yield Finding(
             "copies",
             "Exact copies",
-            f"{count(len(audit['copies']), 'file')} with the bytes of another; the first of each "
+            f"{count(len(audit.copies), 'file')} with the bytes of another; the first of each "
             "by name is in the index, the others are left out.",
             True,
             list(copies.values()),
             [count(len(paths), "file") for paths in copies.values()],
         )
-    inside = [paths for paths in audit["clusters"] if len({label_of[path] for path in paths}) == 1]
+    inside = [paths for paths in audit.clusters if len({label_of[path] for path in paths}) == 1]
     if inside:
-        best = {(pair["first"], pair["second"]): pair for pair in audit["near_duplicates"]}
+        best = {(pair.first, pair.second): pair for pair in audit.near_duplicates}
         yield Finding(
             "near-duplicates",
             "Near duplicates",
@@ -147,8 +125,8 @@ def _copies(audit: Mapping[str, Any], label_of: Mapping[str, str]) -> Iterator[F
         )
 
 
-def _flagged(audit: Mapping[str, Any]) -> Iterator[Finding]:
-    for flag, paths in audit["flags"].items():
+def _flagged(audit: Audit) -> Iterator[Finding]:
+    for flag, paths in audit.flags.items():
         name, title, sentence = _TITLES.get(flag, ("flag", flag.capitalize(), ""))
         images = count(len(paths), "image")
         yield Finding(
@@ -156,21 +134,20 @@ def _flagged(audit: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
-    for name in ("source", "view"):
-        found = audit[name]
-        if found is not None and found["gives_label_away"]:
+def _given_away(audit: Audit) -> Iterator[Finding]:
+    for name, known in (("source", audit.source), ("view", audit.view)):
+        if known is not None and known.gives_label_away:
             yield Finding(
                 f"{name}-gives-class-away",
                 f"The {name} gives the class away",
                 f"The {name} of an image predicts its class; the table below shows it.",
                 True,
             )
-    masks = audit["masks"]
-    if masks is not None and masks["gives_label_away"]:
+    masks = audit.masks
+    if masks is not None and masks.gives_label_away:
         table = "; ".join(
             f"{method}: {', '.join(f'{number} {label}' for label, number in row.items())}"
-            for method, row in masks["table"].items()
+            for method, row in masks.table.items()
         )
         yield Finding(
             "masks-give-class-away",
@@ -179,32 +156,30 @@ def _given_away(audit: Mapping[str, Any]) -> Iterator[Finding]:
             True,
         )
     told: set[str] = set()
-    for found in audit["statistics"]["gives_away"]:
-        if found["statistic"] in told:
+    for found in audit.statistics.gives_away if audit.statistics else ():
+        if found.statistic in told:
             continue  # of two classes, what tells one from the rest tells the other too
-        if len(audit["classes"]) == 2:
-            told.add(found["statistic"])
-        size = "larger" if found["larger"] else "smaller"
-        lungs = "; a disease of the lungs can change it too" if found["of_the_lungs"] else ""
+        if len(audit.classes) == 2:
+            told.add(found.statistic)
+        size = "larger" if found.larger else "smaller"
+        lungs = "; a disease of the lungs can change it too" if found.of_the_lungs else ""
         yield Finding(
             "statistic-gives-class-away",
-            f"The {found['title']} gives {found['class']} away",
-            f"It is {size} in {found['class']} than in the rest: AUROC {found['strength']:.2f}, "
-            f"95 % interval from {found['low']:.2f}{lungs}.",
-            not found["of_the_lungs"],
+            f"The {found.title} gives {found.label} away",
+            f"It is {size} in {found.label} than in the rest: AUROC {found.strength:.2f}, "
+            f"95 % interval from {found.low:.2f}{lungs}.",
+            not found.of_the_lungs,
         )
 
 
-def how(pair: Mapping[str, Any]) -> str:
-    """How alike two films are, and what was done to one, as far as it can be told."""
-    # An index of an earlier version tells neither.
-    flip, cropped = pair.get("flip", ""), pair.get("cropped", 0.0)
-    flip = f", {flip}" if flip else ""
-    crop = f", cropped by {cropped:.0%}" if cropped >= 0.01 else ""
-    return f"correlation {pair['correlation']:.3f}{flip}{crop}"
+def how(pair: NearDuplicatePair) -> str:
+    """Say how alike two films are, and how one differs, as far as it is known."""
+    flip = f", {pair.flip}" if pair.flip else ""
+    crop = f", cropped by {pair.cropped:.0%}" if pair.cropped >= 0.01 else ""
+    return f"correlation {pair.correlation:.3f}{flip}{crop}"
 
 
-def _caption(paths: Sequence[str], pairs: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+def _caption(paths: Sequence[str], pairs: Mapping[tuple[str, str], NearDuplicatePair]) -> str:
     if len(paths) > 2:
         return count(len(paths), "image")
     return how(pairs.get((paths[0], paths[1])) or pairs[paths[1], paths[0]])

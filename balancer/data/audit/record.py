@@ -1,12 +1,17 @@
-"""What `audit.json` says: the tables, the copies, what to look at, and the findings."""
+"""Gather the content of `audit.json`: tables, copies, images to examine, findings."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from balancer.data.audit.admission import Copy, class_table
-from balancer.data.audit.association import Association, associate
+from balancer.data.audit.association import associate
+from balancer.data.audit.content import (
+    Audit,
+    ClassFiles,
+    ClassStatistic,
+    NearDuplicatePair,
+    Statistics,
+)
 from balancer.data.audit.findings import count, find
 from balancer.data.audit.statistics_by_class import by_class
 from balancer.data.audit.suspects import collect_flags
@@ -15,9 +20,8 @@ from balancer.data.copies.grouping import clusters_of
 from balancer.data.film.examine import Examined
 from balancer.data.film.fingerprint import FLIPS
 from balancer.data.metadata import UNKNOWN
+from balancer.data.records import CLUSTER, PATIENT, GroupFacts
 from balancer.data.scan import Scan, Unusable
-
-PATIENT, CLUSTER = "patient", "near-duplicate cluster"
 
 
 def record_audit(
@@ -32,73 +36,76 @@ def record_audit(
     groups: Sequence[str],
     splits: Mapping[str, Mapping[str, int]],
     mask_methods: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Audit:
     """Gather the content of `audit.json`.
 
     Args:
         scan: The files, and what is known of them.
         kept: Images of the index.
         unusable: Files set aside.
-        conflicts: Of these, equal images of several classes.
+        conflicts: Equal images of several classes, among the files set aside.
         copies: Files with the bytes of others.
         images: All usable images, copies included.
         near: Pairs of these that show the same film.
-        groups: Of the images of the index, in their order.
-        splits: Split to class to number.
-        mask_methods: Of the images of the index, where their lung masks come from; empty: none are
-            wanted.
+        groups: Group of each image of the index, in their order.
+        splits: Split to class to number of images.
+        mask_methods: Method of the lung mask of each image of the index; empty: no masks are used.
 
     Returns:
-        JSON types, without patient ids.
+        The content, without patient ids.
     """
     labels = [image.label for image in kept]
     of_kept = [scan.metadata.get(image.path, UNKNOWN) for image in kept]
     patients = [known.patient_id for known in of_kept]
-    source = associate([known.source for known in of_kept], labels)
-    view = associate([known.view for known in of_kept], labels)
-    masks = associate(mask_methods, labels) if mask_methods else None
-    audit: dict[str, Any] = {
-        "classes": class_table(scan.labels, kept, unusable, copies),
-        "splits": splits,
-        "groups": _group_facts(groups, patients),
-        "source": None if source is None else asdict(source),
-        "view": None if view is None else asdict(view),
-        "masks": None if masks is None else asdict(masks),
-        "patients_in_several_classes": _of_several_classes(kept, patients),
-        "statistics": by_class(kept),
-        "quarantined": len(unusable),
-        "unusable": [asdict(file) for file in unusable],
-        "same_image_in_several_classes": sorted(
+    audit = Audit(
+        warnings=[],
+        classes={
+            label: ClassFiles.model_validate(counts)
+            for label, counts in class_table(scan.labels, kept, unusable, copies).items()
+        },
+        splits=splits,
+        groups=_group_facts(groups, patients),
+        source=associate([known.source for known in of_kept], labels),
+        view=associate([known.view for known in of_kept], labels),
+        masks=associate(mask_methods, labels) if mask_methods else None,
+        patients_in_several_classes=_of_several_classes(kept, patients),
+        statistics=Statistics.model_validate(by_class(kept)),
+        quarantined=len(unusable),
+        unusable=list(unusable),
+        same_image_in_several_classes=sorted(
             sorted(image.path for image in equals) for equals in conflicts
         ),
-        "ignored": dict(sorted(scan.ignored.items())),
-        "copies": [asdict(copy) for copy in copies],
-        "near_duplicates": [_pair(pair, images) for pair in near],
-        "clusters": _clusters(near, images),
-        "flags": collect_flags(kept),
-    }
+        ignored=dict(sorted(scan.ignored.items())),
+        copies=list(copies),
+        near_duplicates=[_pair(pair, images) for pair in near],
+        clusters=_clusters(near, images),
+        flags=collect_flags(kept),
+        findings=[],
+        labels={},
+    )
     label_of = {image.path: image.label for image in images}
     label_of |= {file.path: file.label for file in unusable}
     findings = find(audit, label_of)
     shown = {path for finding in findings for paths in finding.groups for path in paths}
-    return {
-        "warnings": _warnings(audit, source, view, masks),
-        **audit,
-        "findings": [asdict(finding) for finding in findings],
-        "labels": {path: label_of[path] for path in sorted(shown)},
-    }
+    return audit.model_copy(
+        update={
+            "warnings": _warnings(audit),
+            "findings": findings,
+            "labels": {path: label_of[path] for path in sorted(shown)},
+        }
+    )
 
 
-def _pair(pair: NearDuplicate, images: Sequence[Examined]) -> dict[str, Any]:
+def _pair(pair: NearDuplicate, images: Sequence[Examined]) -> NearDuplicatePair:
     first, second = images[pair.first], images[pair.second]
-    return {
-        "first": first.path,
-        "second": second.path,
-        "across_classes": first.label != second.label,
-        "flip": FLIPS[pair.flip],
-        "cropped": round(pair.cropped, 3),
-        "correlation": round(pair.correlation, 4),
-    }
+    return NearDuplicatePair(
+        first=first.path,
+        second=second.path,
+        across_classes=first.label != second.label,
+        flip=FLIPS[pair.flip],
+        cropped=round(pair.cropped, 3),
+        correlation=round(pair.correlation, 4),
+    )
 
 
 def _clusters(near: Sequence[NearDuplicate], images: Sequence[Examined]) -> list[list[str]]:
@@ -120,105 +127,98 @@ def _of_several_classes(images: Sequence[Examined], patients: Sequence[str]) -> 
     )
 
 
-def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> dict[str, Any]:
+def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> GroupFacts:
     sizes = Counter(groups)
-    return {
-        "kind": PATIENT if any(patients) else CLUSTER,
-        "number": len(sizes),
-        "largest": max(sizes.values()),
-        "of_several_images": sum(size > 1 for size in sizes.values()),
-        "images_without_patient": sum(not patient for patient in patients),
-    }
+    return GroupFacts(
+        kind=PATIENT if any(patients) else CLUSTER,
+        number=len(sizes),
+        largest=max(sizes.values()),
+        of_several_images=sum(size > 1 for size in sizes.values()),
+        images_without_patient=sum(not patient for patient in patients),
+    )
 
 
-def leakage_sentence(groups: Mapping[str, Any]) -> str:
+def leakage_sentence(groups: GroupFacts) -> str:
     """What is not known of patients; empty where all are."""
-    if groups["kind"] == CLUSTER:
+    if groups.kind == CLUSTER:
         return (
             "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
             "film are kept in one split, and two films of a patient may be in different ones."
         )
-    if groups["images_without_patient"]:
+    if groups.images_without_patient:
         return (
-            f"Patient leakage NOT excluded for {count(groups['images_without_patient'], 'image')} "
+            f"Patient leakage NOT excluded for {count(groups.images_without_patient, 'image')} "
             "without a patient in the metadata."
         )
     return ""
 
 
-def grouping_sentence(groups: Mapping[str, Any]) -> str:
+def grouping_sentence(groups: GroupFacts) -> str:
     """What keeps images in one split."""
-    by = groups["kind"]
-    if by == PATIENT and groups["images_without_patient"]:
+    by = groups.kind
+    if by == PATIENT and groups.images_without_patient:
         by = f"{PATIENT} where one is known, else by {CLUSTER}"
     return (
-        f"Grouped by {by}: {groups['number']} groups, {groups['of_several_images']} of several "
-        f"images, the largest of {groups['largest']}. No group is in two splits."
+        f"Grouped by {by}: {groups.number} groups, {groups.of_several_images} of several "
+        f"images, the largest of {groups.largest}. No group is in two splits."
     )
 
 
-def _warnings(
-    audit: Mapping[str, Any],
-    source: Association | None,
-    view: Association | None,
-    masks: Association | None,
-) -> list[str]:
+def _warnings(audit: Audit) -> list[str]:
     warnings = []
-    if sentence := leakage_sentence(audit["groups"]):
+    if sentence := leakage_sentence(audit.groups):
         warnings.append(sentence)
-    for name, found in (("source", source), ("view", view)):
+    for name, found in (("source", audit.source), ("view", audit.view)):
         if found is not None and found.gives_label_away:
             strength = "" if found.cramers_v is None else f" (Cramer's V {found.cramers_v:.2f})"
             warnings.append(
                 f"THE {name.upper()} ALONE GIVES THE CLASS AWAY{strength}: a classifier can score "
                 f"well here by recognising the {name} instead of the disease."
             )
-    if masks is not None and masks.gives_label_away:
+    if audit.masks is not None and audit.masks.gives_label_away:
         warnings.append(
             "THE ORIGIN OF THE LUNG MASKS GIVES THE CLASS AWAY"
-            f" (Cramer's V {masks.cramers_v or 0:.2f}): a classifier can score well here by their "
-            "shape; take all from one, such as preprocessing.masks=classical."
+            f" (Cramer's V {audit.masks.cramers_v or 0:.2f}): a classifier can score well here by "
+            "their shape; take all from one, such as preprocessing.masks=classical."
         )
-    strongest = audit["statistics"]["strongest"]
-    if strongest is not None and strongest["gives_class_away"]:
+    strongest = None if audit.statistics is None else audit.statistics.strongest
+    if strongest is not None and strongest.gives_class_away:
         warnings.append(statistic_sentence(strongest))
     warnings.extend(_of_labels_and_files(audit))
     warnings.extend(
         f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}."
-        for kind, number in audit["ignored"].items()
+        for kind, number in audit.ignored.items()
         if kind != "other file"
     )
-    warnings.extend(
-        f"{count(len(paths), 'image')}: {flag}." for flag, paths in audit["flags"].items()
-    )
+    warnings.extend(f"{count(len(paths), 'image')}: {flag}." for flag, paths in audit.flags.items())
     return warnings
 
 
-def _of_labels_and_files(audit: Mapping[str, Any]) -> Iterator[str]:
-    if across := sum(pair["across_classes"] for pair in audit["near_duplicates"]):
+def _of_labels_and_files(audit: Audit) -> Iterator[str]:
+    if across := sum(pair.across_classes for pair in audit.near_duplicates):
         yield (
             f"{count(across, 'pair')} of near duplicates in two classes: one label is wrong, or "
             "the classes are one (data.classes joins them)."
         )
-    if shared := len(audit["patients_in_several_classes"]):
+    if shared := len(audit.patients_in_several_classes):
         yield f"{count(shared, 'patient')} with images in several classes."
-    if copies := len(audit["copies"]):
+    if copies := len(audit.copies):
         yield f"{count(copies, 'file')} with the bytes of another left out."
-    torn = sum(len(paths) for paths in audit["same_image_in_several_classes"])
+    torn = sum(len(paths) for paths in audit.same_image_in_several_classes)
     if torn:
         yield (
             f"{count(torn, 'image')} with the same pixels in two classes set aside: quarantine.csv."
         )
-    if unusable := audit["quarantined"] - torn:
+    if unusable := audit.quarantined - torn:
         yield f"{count(unusable, 'unusable file')} set aside: quarantine.csv."
 
 
-def statistic_sentence(found: Mapping[str, Any]) -> str:
+def statistic_sentence(found: ClassStatistic) -> str:
     """What a statistic that tells a class from the others means."""
-    size = "larger" if found["larger"] else "smaller"
-    lungs = " A disease of the lungs can change it too." if found["of_the_lungs"] else ""
+    size = "larger" if found.larger else "smaller"
+    lungs = " A disease of the lungs can change it too." if found.of_the_lungs else ""
     return (
-        f"The {found['title']} alone tells {found['class']} from the rest with an AUROC of "
-        f"{found['strength']:.2f} (it is {size} there): a classifier can score well here without "
+        f"The {found.title} alone tells {found.label} from the rest with an AUROC of "
+        f"{found.strength:.2f} (it is {size} there): a classifier can score well here without "
         f"looking at the lungs.{lungs}"
     )

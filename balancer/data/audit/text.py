@@ -1,58 +1,60 @@
 """The audit as a page to read: `audit.md`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from balancer.data.audit.association import Association
+from balancer.data.audit.content import Audit, Finding, Statistics, read_audit
 from balancer.data.audit.record import grouping_sentence
 from balancer.errors import IntegrityError
 
 _LISTED = 50
 
 
-def audit_page(audit: Mapping[str, Any]) -> str:
+def audit_page(audit: Audit) -> str:
     """Render the content of `audit.json` as Markdown; file names stay what they are."""
-    parts = ["# Audit of the images", _bullets(audit["warnings"]) or "Nothing to warn about."]
-    parts.append("## Classes\n\n" + _table("class", audit["classes"]))
-    parts.append("## Splits\n\n" + _table("split", audit["splits"]))
-    parts.append(grouping_sentence(audit["groups"]))
-    for name in ("source", "view"):
-        parts.append(_association(name, audit[name]))
-    parts.append(_statistics(audit["statistics"]))
-    ignored = [f"{number} ignored: {kind}" for kind, number in audit["ignored"].items()]
-    parts.append("## Files\n\n" + _bullets([f"{audit['quarantined']} quarantined", *ignored]))
-    parts.append("## Findings" if audit["findings"] else "## Findings\n\nNone.")
-    parts.extend(_finding(finding) for finding in audit["findings"])
+    parts = ["# Audit of the images", _bullets(audit.warnings) or "Nothing to warn about."]
+    parts.append(
+        "## Classes\n\n"
+        + _table("class", {label: row.model_dump() for label, row in audit.classes.items()})
+    )
+    parts.append("## Splits\n\n" + _table("split", audit.splits))
+    parts.append(grouping_sentence(audit.groups))
+    parts += [_association("source", audit.source), _association("view", audit.view)]
+    parts.append("" if audit.statistics is None else _statistics(audit.statistics))
+    ignored = [f"{number} ignored: {kind}" for kind, number in audit.ignored.items()]
+    parts.append("## Files\n\n" + _bullets([f"{audit.quarantined} quarantined", *ignored]))
+    parts.append("## Findings" if audit.findings else "## Findings\n\nNone.")
+    parts.extend(_finding(finding) for finding in audit.findings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _statistics(found: Mapping[str, Any]) -> str:
+def _statistics(found: Statistics) -> str:
     rows = {
-        row["title"]: {
-            label: f"{cell['median']:.3g}, AUROC "
-            + ("-" if cell["auroc"] is None else f"{cell['auroc']:.2f}")
-            for label, cell in row["classes"].items()
+        row.title: {
+            label: f"{cell.median:.3g}, AUROC "
+            + ("-" if cell.auroc is None else f"{cell.auroc:.2f}")
+            for label, cell in row.classes.items()
         }
-        for row in found["table"].values()
+        for row in found.table.values()
     }
     title = "## Statistics that separate the classes without the lungs\n\n"
     return title + "Median, and AUROC against the other classes.\n\n" + _table("statistic", rows)
 
 
-def _finding(finding: Mapping[str, Any]) -> str:
-    counts = "Counts" if finding["counts"] else "Does not count"
-    groups = finding["groups"]
+def _finding(finding: Finding) -> str:
+    counts = "Counts" if finding.counts else "Does not count"
+    groups = finding.groups
     lines = [
         " and ".join(_code(path) for path in paths[:_LISTED]) + (f" ({caption})" if caption else "")
         for paths, caption in zip(
-            groups[:_LISTED], finding["captions"] or [""] * len(groups), strict=False
+            groups[:_LISTED], finding.captions or [""] * len(groups), strict=False
         )
     ]
     if len(groups) > _LISTED:
         lines.append(f"and {len(groups) - _LISTED} more: audit.json")
-    title = f"### {finding['title']}" + (f" ({len(groups)})" if groups else "")
-    told = f"{title}\n\n{finding['sentence']} {counts} with `--strict`."
+    title = f"### {finding.title}" + (f" ({len(groups)})" if groups else "")
+    told = f"{title}\n\n{finding.sentence} {counts} with `--strict`."
     return f"{told}\n\n{_bullets(lines)}" if lines else told
 
 
@@ -62,15 +64,7 @@ def refuse_findings(directory: Path) -> None:
     Raises:
         IntegrityError: A finding counts, or `audit.json` cannot be read.
     """
-    path = directory / "audit.json"
-    try:
-        findings = json.loads(path.read_bytes())["findings"]
-        counting = [finding["title"] for finding in findings if finding["counts"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise IntegrityError(
-            f"{path} should hold the findings of the audit, but was made by another version or "
-            "changed; run the command again with --force."
-        ) from None
+    counting = [finding.title for finding in read_audit(directory).findings if finding.counts]
     if counting:
         raise IntegrityError(
             f"The images should have no findings that count with --strict, but {len(counting)} "
@@ -78,14 +72,14 @@ def refuse_findings(directory: Path) -> None:
         )
 
 
-def _association(name: str, found: Mapping[str, Any] | None) -> str:
+def _association(name: str, found: Association | None) -> str:
     title = f"## {name.capitalize()} by class\n\n"
     if found is None:
         return title + f"Unknown: the metadata name no {name}, so it was not checked."
-    strength = found["cramers_v"]
+    strength = found.cramers_v
     verdict = "needs two values and two classes" if strength is None else f"{strength:.2f}"
-    loud = f" **The {name} alone gives the class away.**" if found["gives_label_away"] else ""
-    return title + _table(name, found["table"]) + f"\n\nCramer's V: {verdict}.{loud}"
+    loud = f" **The {name} alone gives the class away.**" if found.gives_label_away else ""
+    return title + _table(name, found.table) + f"\n\nCramer's V: {verdict}.{loud}"
 
 
 def _table(corner: str, rows: Mapping[str, Mapping[str, object]]) -> str:

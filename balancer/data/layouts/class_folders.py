@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from balancer.data.layouts.layout import Layout
-from balancer.data.masks.beside_images import find_masks
+from balancer.data.masks.find import masks_of_archive
 from balancer.data.metadata import UNKNOWN, read_metadata
 from balancer.data.scan import (
     METADATA_NAME,
@@ -48,7 +48,7 @@ def read(place: Path) -> Scan:
     scan.metadata = read_metadata(member(place, METADATA_NAME), known)
     if not any(one.patient_id for one in scan.metadata.values()):
         _take_patients_from_names(scan)
-    scan.masks = find_masks(place, scan)
+    scan.masks = masks_of_archive(place, scan)
     return scan
 
 

@@ -1,1 +1,1 @@
-"""Lung masks: find them beside images, read them, and keep those of an index."""
+"""Lung masks: find them by name, read them, and keep those of an index."""

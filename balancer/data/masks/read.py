@@ -1,33 +1,31 @@
-"""Lung masks that somebody drew, matched to the images of an index."""
+"""Annotated lung masks of the images of an index: their files, and their pixels at one size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.index import Index
-from balancer.data.io import UnusableImageError, read_radiograph
+from balancer.data.io import read_radiograph
+from balancer.data.masks.decode import read_mask
+from balancer.data.masks.find import masks_in_folder, no_masks
 from balancer.data.roots import Roots
-from balancer.data.scan import IMAGE_SUFFIXES
 from balancer.data.threads import map_threaded
-from balancer.errors import DataError
+from balancer.imaging.pixels import Mask, fit_mask
 from balancer.manifest import ImageRecord
-
-_IMAGES, _MASKS = "images", "masks"
 
 
 @dataclass(frozen=True, slots=True)
-class Masks:
-    """Lung masks, in the order of the records they were asked for.
+class MaskStack:
+    """Lung masks of one size, in the order of the records they were asked for.
 
     Attributes:
         lungs: bool (N, S, S), true in the lungs; all false where there is no mask.
         present: bool (N,), images with a mask.
-        n_missing: Images without a file.
-        n_empty: Images whose mask is all black or all white, and says nothing.
+        n_missing: Number of images without a file.
+        n_empty: Number of images whose mask is all black or all white, and is not used.
     """
 
     lungs: NDArray[np.bool_]
@@ -36,32 +34,46 @@ class Masks:
     n_empty: int
 
 
-def masks_of_index(
-    index: Index, folder: Path | None, records: Sequence[ImageRecord], size: int
-) -> Masks | None:
-    """Masks as they lie in the images of an index: drawn ones, or those of its archive.
+def mask_files(index: Index, folder: Path | None) -> dict[str, Path]:
+    """Return image id to file, for the images of an index with an annotated lung mask.
 
     Args:
-        index: The index; what its preprocessing does to places is done to masks too.
-        folder: Of masks, as for `load_masks`; None: those that came with the images.
-        records: Of the images.
+        index: The images and, without a folder, the masks of their archives.
+        folder: Folder of masks, as for `load_masks`; None: those of the archives.
+
+    Raises:
+        DataError: No image has a mask in the folder.
+        IntegrityError: `details.csv` was changed.
+    """
+    if folder is not None:
+        return masks_in_folder(folder, index.roots, index.records)
+    return {one.image_id: index.roots.locate(one.mask) for one in index.details() if one.mask}
+
+
+def masks_of_index(
+    index: Index, folder: Path | None, records: Sequence[ImageRecord], size: int
+) -> MaskStack | None:
+    """Read annotated masks as they appear in the images of an index.
+
+    Args:
+        index: The index; its preprocessing moves masks as it moves images.
+        folder: Folder of masks, as for `load_masks`; None: the masks of the archives.
+        records: The images.
         size: Side in pixels.
 
     Returns:
-        None where there is no folder and the archive has none of these images.
+        None where there is no folder and the archives have masks of none of these images.
 
     Raises:
-        DataError: As of `load_masks`.
-        IntegrityError: `details.csv` was changed, or as of `LungMasks.read`.
+        DataError: See `load_masks`.
+        IntegrityError: `details.csv` was changed, or see `LungMasks.read`.
     """
     if folder is not None:
         return load_masks(folder, index.roots, records, size, index)
-    known = {one.image_id: one.mask for one in index.details() if one.mask}
-    names = [known.get(record.image_id) for record in records]
-    files = [None if name is None else index.roots.locate(name) for name in names]
-    if not any(file is not None for file in files):
+    files = mask_files(index, None)
+    if not any(record.image_id in files for record in records):
         return None
-    return _load(files, records, size, index)
+    return _stack(files, records, size, index)
 
 
 def load_masks(
@@ -70,106 +82,51 @@ def load_masks(
     records: Sequence[ImageRecord],
     size: int,
     index: Index | None = None,
-) -> Masks:
-    """Find and read the masks of images.
+) -> MaskStack:
+    """Find and read the masks of images in a folder of masks.
 
-    A mask has the relative path of its image with any image suffix, or stands in `masks/` where the
-    image stands in `images/`, as in the COVID-19 Radiography Database, whose own folder may be
-    given. It is white in the lungs and may be of another resolution than the image.
+    A mask has the relative path of its image with any image suffix, or is in `masks/` where the
+    image is in `images/`, as in the COVID-19 Radiography Database, whose own folder can be given.
+    It is white in the lungs and can have another resolution than the image.
 
     Args:
-        folder: Of the masks.
-        roots: Where the files of the records lie.
-        records: Of the images.
+        folder: Folder of masks.
+        roots: Archives of the images.
+        records: The images.
         size: Side in pixels; masks are stretched to it as images are, by nearest neighbour.
-        index: What its preprocessing does to places is done to masks too; None: nothing.
+        index: Its preprocessing moves masks as it moves images; None: masks are not moved.
 
     Raises:
         DataError: No image has a mask there, or a mask cannot be read.
     """
-    files = [find_mask(folder, roots, record.path) for record in records]
-    masks = _load(files, records, size, index)
+    masks = _stack(masks_in_folder(folder, roots, records), records, size, index)
     if not masks.present.any():
-        wanted = PurePosixPath(records[0].path).with_suffix("") if records else "Class/1"
-        raise DataError(
-            f"{str(folder)!r} should hold lung masks under the relative paths of the images, such "
-            f"as {str(wanted) + '.png'!r}, but has one for none of {len(records)}; give the folder "
-            "above the class folders of the masks."
-        )
+        raise no_masks(folder, records)
     return masks
 
 
-def _load(
-    files: Sequence[Path | None], records: Sequence[ImageRecord], size: int, index: Index | None
-) -> Masks:
+def _stack(
+    files: Mapping[str, Path], records: Sequence[ImageRecord], size: int, index: Index | None
+) -> MaskStack:
     lungs = np.zeros((len(records), size, size), np.bool_)
 
     def fill(row: int) -> None:
-        file = files[row]
+        file = files.get(records[row].image_id)
         if file is not None:
-            lungs[row] = _stretched(_placed(read_mask(file), records[row], index), size)
+            lungs[row] = fit_mask(_moved(read_mask(file), records[row], index), (size, size))
 
     map_threaded(fill, range(len(records)), task=f"Reading masks at {size} px")
     inside = lungs.reshape(len(records), -1).mean(axis=1)
     present = (inside > 0) & (inside < 1)
     lungs[~present] = False
-    missing = sum(file is None for file in files)
-    return Masks(lungs, present, missing, len(records) - missing - int(present.sum()))
+    missing = sum(record.image_id not in files for record in records)
+    return MaskStack(lungs, present, missing, len(records) - missing - int(present.sum()))
 
 
-def _placed(mask: NDArray[np.bool_], record: ImageRecord, index: Index | None) -> NDArray[np.bool_]:
-    """The mask where the preprocessing of the index puts it."""
+def _moved(mask: Mask, record: ImageRecord, index: Index | None) -> Mask:
+    """Apply the geometry of the preprocessing of the index to a mask."""
     if index is None or not index.preprocessor.moves:
         return mask
     film = read_radiograph(index.roots.locate(record.path))
     lungs = None if index.masks is None else index.masks.read(record.image_id)
     return index.preprocessor.region(film, lungs, mask)
-
-
-def find_mask(folder: Path, roots: Roots, path: str) -> Path | None:
-    """The file in a folder of masks that belongs to an image; see `load_masks` for the names.
-
-    Args:
-        folder: Of the masks.
-        roots: Where the image lies.
-        path: Of the image, as in the index.
-    """
-    image = roots.locate(path)
-    for candidate in _candidates(folder, PurePosixPath(path)):
-        # An image is no mask of itself, where the data folder is that of the masks too.
-        if candidate.is_file() and not (image.exists() and candidate.samefile(image)):
-            return candidate
-    return None
-
-
-def _candidates(folder: Path, path: PurePosixPath) -> Iterator[Path]:
-    places = [path]
-    if path.parent.name.lower() == _IMAGES:
-        places.insert(0, path.parent.parent / _MASKS / path.name)
-    for place in places:
-        for suffix in dict.fromkeys((path.suffix, *IMAGE_SUFFIXES)):
-            yield folder / place.with_suffix(suffix)
-
-
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """A mask as it is drawn: bool (h, w), true in the lungs.
-
-    Raises:
-        DataError: The file is no readable image.
-    """
-    try:
-        grey = read_radiograph(path)
-    except UnusableImageError as error:
-        raise DataError(
-            f"{str(path)!r} should be a readable PNG or JPEG mask, but {error.reason}; mend or "
-            "remove it."
-        ) from None
-    # Half of its own maximum: masks are written as 0 and 1 or 0 and 255, and JPEG blurs both.
-    return np.asarray(grey > grey.max() / 2, np.bool_)
-
-
-def _stretched(lungs: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    resized = cv2.resize(
-        lungs.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    return np.asarray(resized, np.bool_)

@@ -1,4 +1,4 @@
-"""The search for each lung: dark regions beside the mediastinum, and how plausible each is.
+"""Search for each lung: dark regions beside the mediastinum, and their plausibility.
 
 Everything happens on a small square copy of the film, `SIDE` pixels wide. Grey levels are compared
 with their surroundings inside the body, since exposure differs between films and inside one.
@@ -16,22 +16,22 @@ from balancer.imaging.pixels import Pixels
 Layer = NDArray[np.float32]
 
 SIDE = 128
-"""Pixels of the working copy: ribs and vessels are hardly seen at this size, outlines well."""
+"""Side of the working copy in pixels: it hides ribs and vessels, and keeps outlines."""
 
 _AIR = 0.12
-"""Level under which what is connected with the border counts as air or collimation."""
+"""Level below which a region connected with the border counts as air or collimation."""
 _SURROUNDINGS = 16.0
-"""Standard deviation, in pixels, of what a grey level is compared with: half a lung's width."""
+"""Standard deviation, in pixels, of the surroundings of a grey level: half a lung's width."""
 _LEAST_CONTRAST = 0.03
-"""Deviation, as a share of the film's range, under which the surroundings count as flat."""
+"""Deviation, as a share of the film's range, below which the surroundings count as flat."""
 _COARSE = 4
 _THRESHOLDS = (-1.2, -0.9, -0.65, -0.4, -0.2, 0.0, 0.2, 0.4)
 _SMALLEST, _LARGEST = 0.02, 0.35
-"""Areas of one lung, as shares of the film, outside which nothing is looked at."""
+"""Smallest and largest area of one lung, as shares of the film."""
 _USUAL_AREA = 0.13
 _MARGIN = 8
 _LEAST_RISE = 0.2
-"""Deviations by which the film brightens across an outline that is one."""
+"""Deviations by which the film brightens across a real outline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a region looks like.
+    """Shape and contrast of a region.
 
     Attributes:
         area: Share of the film.
         solidity: Area as a share of that of the convex hull.
-        touching: Share of the outline on the film's border; the lower border counts half, for
-            films of the chest alone end there.
+        touching: Share of the outline on the film's border; the lower border counts half,
+            because films of the chest alone end there.
         along_air: Share of the outline along air, of which a chest wall keeps lungs apart.
         contrast: How much brighter it is around the outline than within, in deviations.
         tall: Height as a multiple of the width.
@@ -80,7 +80,7 @@ class Shape:
 
     @property
     def score(self) -> float:
-        """How much it resembles a lung; about 1 for a clear one, below 0.3 for doubtful ones."""
+        """Resemblance to a lung; about 1 for a clear one, below 0.3 for doubtful ones."""
         unusual = np.log(max(self.area, 0.005) / _USUAL_AREA) / 0.6
         return float(
             self.contrast
@@ -94,13 +94,13 @@ class Shape:
 
 
 def disc(radius: int) -> Pixels:
-    """A round structuring element."""
+    """Return a round structuring element."""
     side = 2 * radius + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
 def largest_part(region: Pixels) -> Pixels:
-    """The largest connected part of a region, uint8 0 and 1; the region itself if it is empty."""
+    """Return the largest connected part of a region, uint8 0 and 1; an empty region unchanged."""
     number, places, facts, _ = cv2.connectedComponentsWithStats(region, connectivity=4)
     if number < 2:
         return region
@@ -150,7 +150,7 @@ def measure_shape(region: Pixels, ground: Ground) -> Shape:
 
 
 def open_share(region: Pixels, ground: Ground) -> float:
-    """Share of an outline across which the film hardly brightens, where the region has leaked.
+    """Return the share of an outline across which the film hardly brightens, as after a leak.
 
     Args:
         region: uint8 (SIDE, SIDE), 1 inside, not empty.
@@ -173,7 +173,7 @@ def open_share(region: Pixels, ground: Ground) -> float:
 
 
 def rough_lung(ground: Ground, side: int) -> Pixels | None:
-    """The region of one side that resembles a lung most, of all thresholds.
+    """Return the region of one side that resembles a lung most, of all thresholds.
 
     Args:
         ground: The film.
@@ -252,7 +252,7 @@ def _wide(layer: Layer) -> Layer:
 
 
 def _spine(levels: Layer) -> NDArray[np.float64]:
-    """The brightest path from top to bottom near the middle, by dynamic programming."""
+    """Find the brightest path from top to bottom near the middle, by dynamic programming."""
     side = SIDE // _COARSE
     small = cv2.resize(levels, (side, side), interpolation=cv2.INTER_AREA)
     first, last = int(0.3 * side), int(np.ceil(0.7 * side))

@@ -18,7 +18,7 @@ _ANGLES, _RADII = 48, 40
 _WIDE, _HIGH = 0.26 * SIDE, 0.42 * SIDE
 """Half axes of the ellipse that the rays reach: lungs are taller than wide."""
 _STEP = 3
-"""Radii by which two neighbouring angles may differ at most."""
+"""Largest difference of the radii of two neighbouring angles."""
 _ROUGHNESS = 0.3
 _EDGE = 2.0
 _FAR = 12.0
@@ -34,7 +34,7 @@ _JUMP = (_ROUGHNESS * np.abs(np.arange(-_STEP, _STEP + 1))).astype(np.float32)
 
 
 def refine_lungs(rough: Sequence[tuple[int, Pixels]], ground: Ground) -> list[Pixels]:
-    """Outline lungs anew.
+    """Find smooth outlines of lungs.
 
     Args:
         rough: Side (-1 the viewer's left, 1 the right) and region of each, uint8 (SIDE, SIDE).
@@ -54,7 +54,7 @@ def refine_lungs(rough: Sequence[tuple[int, Pixels]], ground: Ground) -> list[Pi
 
 
 def _costs(region: Pixels, ground: Ground, side: int) -> tuple[tuple[float, float], Layer]:
-    """The middle of a region, and what the outline costs at every angle and radius."""
+    """Return the middle of a region, and the cost of the outline at every angle and radius."""
     down, across = np.nonzero(region)
     middle = float(across.mean()), float(down.mean())
     around = (cv2.dilate(region, disc(5)) - cv2.dilate(region, disc(1))) > 0
@@ -65,7 +65,7 @@ def _costs(region: Pixels, ground: Ground, side: int) -> tuple[tuple[float, floa
     levels = np.where(ground.air | ~ground.half(side), np.float32(wall), ground.levels)
     rays = _along_rays(levels, middle, wall)
     rays = np.clip((rays - np.float32(threshold)) / np.float32(scale), -1, 1)
-    # Of pixels, not of rays: the outer ones stand for more.
+    # Weighted by pixels, not by rays: the outer ones cover more.
     enclosed = np.cumsum(np.clip(rays, -0.5, 0.5) * 2 * _RADIUS, axis=1)
     sums = np.cumsum(np.pad(rays, ((0, 0), (4, 3)), mode="edge"), axis=1)
     before, at, after = (sums[:, start : start + _RADII] for start in (0, 3, 6))
@@ -91,7 +91,10 @@ def _along_rays(layer: Layer, middle: tuple[float, float], beyond: float) -> Lay
 
 
 def _closed_paths(costs: Layer) -> NDArray[np.int64]:
-    """The cheapest radius per angle: int64 (lungs, angles), of costs (lungs, angles, radii).
+    """Return the cheapest radius per angle, int64 (lungs, angles).
+
+    Args:
+        costs: (lungs, angles, radii).
 
     Two turns are walked and the middle one is kept, so that the ends of the path meet.
     """

@@ -1,8 +1,8 @@
-"""Lung fields without training: where the lungs of a frontal film lie, and how far to trust it.
+"""Find lung fields of frontal films without training, and judge how far to trust them.
 
-Dark regions are sought on either side of the spine at several thresholds, the one most like a lung
-is taken and its outline found anew as a smooth closed path. Nothing is learnt, so that it works on
-any set; dense opacities, children and rotated films are where it fails, and `quality` says so.
+Dark regions are searched on either side of the spine at several thresholds, the one most like a
+lung is taken, and its outline is replaced by a smooth closed path. Nothing is learnt, so that it
+works on any set; it fails on dense opacities, children and rotated films, where `quality` is low.
 """
 
 from collections.abc import Sequence
@@ -33,16 +33,16 @@ HEIGHTS = "lungs at different heights"
 FAINT = "faint outline"
 RAGGED = "ragged outline"
 FLAGS = (NO_LUNGS, ONE_LUNG, BORDER, AREA, UNEQUAL, HEIGHTS, FAINT, RAGGED)
-"""Everything that `LungField.flags` may say."""
+"""All values of `LungField.flags`."""
 
 DOUBTFUL = 0.5
-"""Quality below which a mask should be looked at."""
+"""Quality below which a mask should be checked."""
 
 _MIDDLE, _WIDTH, _OPEN = 0.35, 0.15, 2.0
 """Score of a lung that gets the quality 0.5, how fast quality rises around it, and how much an open
 outline takes from a score. Set by eye, on contact sheets of films of three public sets."""
 _SMALLEST, _LARGEST = 0.10, 0.48
-"""Both lungs, as shares of a film: outside these it is no lung field of a chest film."""
+"""Smallest and largest area of both lungs of a chest film, as shares of the film."""
 _ONE_LUNG_QUALITY = 0.2
 _SPECK = 0.005
 
@@ -53,7 +53,7 @@ class LungField:
 
     Attributes:
         mask: bool (H, W), true in the lungs, without heart and mediastinum.
-        quality: In [0, 1]; below `DOUBTFUL` the mask should be looked at, 0 where it is empty.
+        quality: In [0, 1]; below `DOUBTFUL` the mask should be checked, 0 where it is empty.
         flags: What is odd about the mask, of `FLAGS`.
     """
 
@@ -92,7 +92,7 @@ def segment_lungs(pixels: Pixels) -> LungField:
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Dice coefficient of two masks of one shape: 2 |A and B| / (|A| + |B|), 1 if both are empty.
+    """Return the Dice coefficient of two masks, 2 |A and B| / (|A| + |B|); 1 if both are empty.
 
     Dice, L. R. (1945), Measures of the amount of ecologic association between species.
     """
@@ -101,7 +101,7 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def judge_mask(pixels: Pixels, mask: NDArray[np.bool_]) -> tuple[float, tuple[str, ...]]:
-    """Judge a mask from elsewhere, such as of a network, as `segment_lungs` judges its own.
+    """Judge the mask of another method, such as a network, as `segment_lungs` judges its own.
 
     Args:
         pixels: uint8 (H, W).
@@ -155,6 +155,6 @@ def _judged(regions: Sequence[Pixels], ground: Ground) -> tuple[float, tuple[str
 
 
 def _overlap(left: Pixels, right: Pixels) -> float:
-    """Rows that both lungs reach, as a share of those that either does."""
+    """Return the rows that both lungs reach, as a share of those that either reaches."""
     one, other = left.any(axis=1), right.any(axis=1)
     return float((one & other).sum() / max(int((one | other).sum()), 1))

@@ -1,8 +1,8 @@
 """A small U-Net for lung fields, and its two files: `unet.safetensors` and `unet.json`.
 
-Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), with padded convolutions, group norm in place
-of none (films come in small batches) and a first convolution of stride 2: lungs have no details
-that need the last factor of two, and it takes four fifths of the time.
+Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), with padded convolutions, group norm where it
+has none (batches are small) and a first convolution of stride 2: lungs have no details that need
+the last factor of two, which takes four fifths of the time.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ _PACKAGES = ("torch", "lightning", "numpy", "safetensors")
 _LEVELS = (1, 2, 4, 8, 8)
 """Feature maps of each resolution, as multiples of the filters."""
 MULTIPLE = 2 ** len(_LEVELS)
-"""Sides that the network halves without a remainder."""
+"""Divisor of the sides that the network halves without a remainder."""
 _GROUP = 4
 _SMALLEST_PART = 0.1
 
 
 class UNetError(ValueError):
-    """Files that are not the whole, unchanged network that was saved."""
+    """A file of a saved network is missing, damaged or changed."""
 
 
 class UNetCard(BaseModel):
@@ -47,8 +47,8 @@ class UNetCard(BaseModel):
     Attributes:
         filters: Feature maps of the first level.
         image_size: Side in pixels that films are stretched to.
-        provenance: What the caller noted about the training.
-        weights_sha256: Of the weights file, hex.
+        provenance: Record of the training, as the caller gave it.
+        weights_sha256: SHA-256 of the weights file, hex.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,10 +71,10 @@ class LoadedUNet:
 
 
 class LungUNet(nn.Module):
-    """Logits of lung for every pixel; 16 filters have 1.1 million weights.
+    """Network that gives the logit of lung for every pixel; 16 filters have 1.1 million weights.
 
     Args:
-        filters: Feature maps of the first level, a multiple of 4.
+        filters: Number of feature maps of the first level, a multiple of 4.
     """
 
     def __init__(self, filters: int) -> None:
@@ -93,9 +93,9 @@ class LungUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, films: Tensor) -> Tensor:
-        """Logits, float (N, 1, S, S), of grey films (N, 1, S, S) at any scale of grey values.
+        """Return logits, float (N, 1, S, S), for grey images (N, 1, S, S) of any range.
 
-        Each film is standardised by its own mean and deviation: exposure says nothing of lungs.
+        Each image is standardised by its own mean and deviation, which removes exposure.
         """
         films = films.float()
         mean = films.mean(dim=(2, 3), keepdim=True)
@@ -112,10 +112,10 @@ class LungUNet(nn.Module):
 
 
 def predict_lungs(network: LungUNet, films: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probability of lung for every pixel, on the device of the network.
+    """Return the probability of lung for every pixel, on the device of the network.
 
     Args:
-        network: In eval mode.
+        network: The network, in eval mode.
         films: uint8 (N, S, S).
 
     Returns:
@@ -128,11 +128,11 @@ def predict_lungs(network: LungUNet, films: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 def lung_mask(probabilities: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask at a film's resolution, without holes and without specks.
+    """Return a mask at the resolution of an image, without holes and without specks.
 
     Args:
         probabilities: float32 (S, S).
-        shape: Height and width of the film.
+        shape: Height and width of the image.
 
     Returns:
         bool (H, W); parts smaller than a tenth of the largest are left out.
@@ -153,13 +153,13 @@ def lung_mask(probabilities: NDArray[np.float32], shape: tuple[int, int]) -> NDA
 def save_unet(
     directory: Path, network: LungUNet, *, image_size: int, provenance: Mapping[str, Any]
 ) -> str:
-    """Write both files into a folder that nobody reads yet.
+    """Write both files into a folder.
 
     Args:
-        directory: It exists, and is published as a whole by the caller.
-        network: Its weights.
-        image_size: Side of the films it learnt from.
-        provenance: Anything JSON can hold.
+        directory: Existing folder that the caller publishes as a whole.
+        network: The network.
+        image_size: Side of the images it learnt from.
+        provenance: Record of the training, JSON types.
 
     Returns:
         SHA-256 of the weights, hex.
@@ -186,7 +186,18 @@ def load_unet(directory: Path) -> LoadedUNet:
         UNetError: A file is missing, damaged or changed, or its weights do not fit.
     """
     card = _read_card(directory / CARD)
-    path = directory / WEIGHTS
+    network = LungUNet(card.filters)
+    network.load_state_dict(_verified_weights(directory / WEIGHTS, card, network))
+    network.to(memory_format=torch.channels_last)  # as in training: faster on a CPU
+    return LoadedUNet(network.eval().requires_grad_(False), card)
+
+
+def _verified_weights(path: Path, card: UNetCard, network: LungUNet) -> dict[str, Tensor]:
+    """Read weights and check hash, names, shapes and values.
+
+    Raises:
+        UNetError: They are not those that the card describes, or do not fit the network.
+    """
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.weights_sha256:
@@ -194,19 +205,22 @@ def load_unet(directory: Path) -> LoadedUNet:
             f"{path} should have the hash {card.weights_sha256:.12} that {CARD} states but has "
             f"{digest:.12}; run `balancer lungs train --force`."
         )
-    network = LungUNet(card.filters)
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
     try:
         weights = load(content)
-        network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError) as error:
+    except SafetensorError as error:
         raise UNetError(
             f"{path} should hold the weights of a U-Net of {card.filters} filters, but: "
-            f"{' '.join(str(error).split()):.200}; run `balancer lungs train --force`."
+            f"{error}; run `balancer lungs train --force`."
         ) from None
+    if {name: value.shape for name, value in weights.items()} != wanted:
+        raise UNetError(
+            f"{path} should hold the weights of a U-Net of {card.filters} filters, but has others; "
+            "run `balancer lungs train --force`."
+        )
     if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
         raise UNetError(f"{path} holds NaN or infinity; run `balancer lungs train --force`.")
-    network.to(memory_format=torch.channels_last)  # as in training: faster on a CPU
-    return LoadedUNet(network.eval().requires_grad_(False), card)
+    return weights
 
 
 def _convolutions(before: int, after: int) -> nn.Sequential:

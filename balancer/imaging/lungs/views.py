@@ -1,4 +1,4 @@
-"""What a film shows with, without, or around its lungs."""
+"""Views of an image: its lungs only, all but its lungs, or the box around them."""
 
 import math
 from typing import Literal, get_args
@@ -16,24 +16,24 @@ MARGINS: dict[LungView, float] = {
     "lungs-blacked-out": 0.015,
     "crop-to-lungs": 0.04,
 }
-"""How far a view reaches beyond the mask, as a share of the film's longer side, unless told."""
+"""Default margin of a view around the mask, as a share of the longer side of the image."""
 
 
 def lung_view(
     pixels: Pixels, mask: NDArray[np.bool_], view: LungView, *, margin: float | None = None
 ) -> Pixels:
-    """Show the lungs only, all but the lungs, or the part of the film around them.
+    """Show the lungs only, all but the lungs, or the part of the image around them.
 
-    An empty mask shows what it says: a black film, the whole film, and the whole film.
+    With an empty mask these are a black image, the whole image, and the whole image.
 
     Args:
         pixels: uint8 (H, W).
         mask: bool (H, W), true in the lungs.
         view: `lungs-only`: black outside the mask; `lungs-blacked-out`: black inside;
             `crop-to-lungs`: the box around the mask.
-        margin: By how much the mask (or its box) is grown first, as a share of the longer side, at
+        margin: Margin by which the mask (or its box) is grown, as a share of the longer side, at
             least 0; None: `MARGINS`. It keeps the rim of the lungs in a view of them, and hides it
-            in one without.
+            in a view without them.
 
     Returns:
         uint8 (H, W), a copy; of `crop-to-lungs` a smaller one.

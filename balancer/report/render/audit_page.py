@@ -1,11 +1,12 @@
 """The audit as one HTML page with pictures of the findings; it loads no other file."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
 
+from balancer.data.audit.content import Audit, Finding, Statistics
 from balancer.data.audit.findings import count
 from balancer.data.audit.record import grouping_sentence, leakage_sentence
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
@@ -33,9 +34,7 @@ def pictures_of(roots: Roots) -> Picture:
     return read
 
 
-def render_audit(
-    audit: Mapping[str, Any], picture: Picture, *, title: str = "Audit of the images"
-) -> str:
+def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the images") -> str:
     """Fill the template.
 
     Args:
@@ -47,31 +46,31 @@ def render_audit(
         HTML; every text from the data is escaped.
     """
     environment = page_templates()
-    leakage = leakage_sentence(audit["groups"])
-    counting = [finding for finding in audit["findings"] if finding["counts"]]
+    leakage = leakage_sentence(audit.groups)
+    counting = [finding for finding in audit.findings if finding.counts]
     page: str = environment.get_template("audit.html").render(
         title=title,
-        n_images=sum(row["usable"] for row in audit["classes"].values()),
-        classes=[f"{row['usable']} {label}" for label, row in audit["classes"].items()],
-        labels=list(audit["classes"]),
+        n_images=sum(row.usable for row in audit.classes.values()),
+        classes=[f"{row.usable} {label}" for label, row in audit.classes.items()],
+        labels=list(audit.classes),
         counting=counting,
         verdict=_verdict(counting),
         leakage=leakage,
-        warnings=[told for told in audit["warnings"] if not counting and told != leakage],
-        findings=[_finding(finding, audit, picture) for finding in audit["findings"]],
-        statistics=_statistics(audit["statistics"]),
+        warnings=[told for told in audit.warnings if not counting and told != leakage],
+        findings=[_finding(finding, audit, picture) for finding in audit.findings],
+        statistics=_statistics(audit.statistics),
         associations=list(_associations(audit)),
-        class_table=audit["classes"],
-        splits=audit["splits"],
-        groups=grouping_sentence(audit["groups"]),
+        class_table={label: row.model_dump() for label, row in audit.classes.items()},
+        splits=audit.splits,
+        groups=grouping_sentence(audit.groups),
     )
     return page
 
 
-def _verdict(counting: Sequence[Mapping[str, Any]]) -> str:
+def _verdict(counting: Sequence[Finding]) -> str:
     if not counting:
         return "Nothing was found that somebody should act on."
-    titles = "; ".join(_lower(finding["title"]) for finding in counting)
+    titles = "; ".join(_lower(finding.title) for finding in counting)
     return f"{count(len(counting), 'finding')} to look at: {titles}."
 
 
@@ -79,19 +78,17 @@ def _lower(title: str) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _finding(
-    finding: Mapping[str, Any], audit: Mapping[str, Any], picture: Picture
-) -> dict[str, Any]:
-    groups, captions = finding["groups"], finding["captions"]
+def _finding(finding: Finding, audit: Audit, picture: Picture) -> dict[str, Any]:
+    groups, captions = finding.groups, finding.captions
     shown = []
     for place, paths in enumerate(groups[:_GROUPS]):
-        images = [_image(path, audit["labels"][path], picture) for path in paths[:_IMAGES]]
+        images = [_image(path, audit.labels[path], picture) for path in paths[:_IMAGES]]
         caption = captions[place] if captions else ""
         shown.append({"images": images, "caption": caption, "more": max(0, len(paths) - _IMAGES)})
     return {
-        "title": finding["title"],
-        "sentence": finding["sentence"],
-        "counts": finding["counts"],
+        "title": finding.title,
+        "sentence": finding.sentence,
+        "counts": finding.counts,
         "number": len(groups),
         "groups": shown,
         "more": max(0, len(groups) - _GROUPS),
@@ -117,43 +114,44 @@ def _uri(pixels: Pixels) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
-def _statistics(found: Mapping[str, Any]) -> dict[str, Any]:
-    strong = {(one["statistic"], one["class"]) for one in found["gives_away"]}
+def _statistics(found: Statistics | None) -> dict[str, Any]:
+    if found is None:
+        return {"rows": [], "sentence": "Not known: an older version measured none."}
+    strong = {(one.statistic, one.label) for one in found.gives_away}
     rows = [
         {
-            "title": row["title"],
-            "of_the_lungs": row["of_the_lungs"],
+            "title": row.title,
+            "of_the_lungs": row.of_the_lungs,
             "cells": [
                 {
-                    "median": f"{cell['median']:.3g}",
-                    "auroc": "-" if cell["auroc"] is None else f"{cell['auroc']:.2f}",
+                    "median": f"{cell.median:.3g}",
+                    "auroc": "-" if cell.auroc is None else f"{cell.auroc:.2f}",
                     "strong": (name, label) in strong,
                 }
-                for label, cell in row["classes"].items()
+                for label, cell in row.classes.items()
             ],
         }
-        for name, row in found["table"].items()
+        for name, row in found.table.items()
     ]
     return {"rows": rows, "sentence": _strongest(found)}
 
 
-def _strongest(statistics: Mapping[str, Any]) -> str:
-    found = statistics["strongest"]
+def _strongest(statistics: Statistics) -> str:
+    found = statistics.strongest
     if found is None:
         return "All images have the same sizes, grey levels and borders."
-    size = "larger" if found["larger"] else "smaller"
+    size = "larger" if found.larger else "smaller"
     told = (
-        f"The strongest is the {found['title']}: it is {size} in {found['class']} than in the "
-        f"rest with an AUROC of {found['strength']:.2f}."
+        f"The strongest is the {found.title}: it is {size} in {found.label} than in the "
+        f"rest with an AUROC of {found.strength:.2f}."
     )
-    if found["gives_class_away"]:
+    if found.gives_class_away:
         return f"{told} That alone gives the class away."
-    return told if statistics["gives_away"] else f"{told} None gives a class away."
+    return told if statistics.gives_away else f"{told} None gives a class away."
 
 
-def _associations(audit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in ("source", "view"):
-        found = audit[name]
+def _associations(audit: Audit) -> Iterator[dict[str, Any]]:
+    for name, found in (("source", audit.source), ("view", audit.view)):
         if found is None:
             yield {
                 "name": name,
@@ -161,12 +159,12 @@ def _associations(audit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "sentence": f"Not known: the metadata name no {name}, so it was not checked.",
             }
             continue
-        strength = found["cramers_v"]
+        strength = found.cramers_v
         sentence = (
             "Cramer's V needs two values and two classes."
             if strength is None
             else f"Cramer's V: {strength:.2f} (0: independent, 1: one decides the other)."
         )
-        if found["gives_label_away"]:
+        if found.gives_label_away:
             sentence += f" The {name} alone gives the class away."
-        yield {"name": name, "table": found["table"], "sentence": sentence}
+        yield {"name": name, "table": found.table, "sentence": sentence}

@@ -3,7 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from balancer.data.audit.admission import Copy
+from balancer.data.audit.association import Association
+from balancer.data.audit.content import Audit, NearDuplicatePair
 from balancer.data.audit.findings import how
+from balancer.data.records import PrepareMetrics
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import Json, ReportRecords, Study
@@ -34,29 +38,31 @@ def shortcuts_section(study: Study) -> Section:
 
 
 def audit_section(material: ReportRecords) -> Section:
-    """What is known of the images before anything was trained."""
-    audit, metrics = material.audit, material.index["metrics"]
-    warnings = list(metrics["warnings"])
-    groups = metrics["groups"]
+    """Show what is known of the images before any training."""
+    metrics = PrepareMetrics.model_validate(material.index["metrics"])
+    audit = Audit.model_validate(material.audit) if material.audit else None
+    groups, warnings = metrics.groups, list(metrics.warnings)
     blocks: list[Block] = [
         Bullets(warnings) if warnings else Paragraph("Nothing to warn about."),
         Paragraph(
-            f"{metrics['images']} images in {groups['number']} groups by {groups['kind']}; no "
-            "group is in two splits."
+            f"{metrics.images} images in {groups.number} groups by {groups.kind}; no group is in "
+            "two splits."
         ),
     ]
-    if audit.get("classes"):
-        blocks.append(_counts("Files of each class", "class", audit["classes"]))
-    blocks.append(_counts("Images of each split", "split", metrics["splits"]))
+    if audit is not None:
+        files = {label: row.model_dump() for label, row in audit.classes.items()}
+        blocks.append(_counts("Files of each class", "class", files))
+    blocks.append(_counts("Images of each split", "split", metrics.splits))
     if material.ablation is not None:
         blocks.append(Paragraph("The study above split the same images anew for each run.", "note"))
-    for name in ("source", "view"):
-        blocks += _association(name, audit.get(name))
-    copies, pairs = audit.get("copies") or [], audit.get("near_duplicates") or []
+    blocks += _association("source", None if audit is None else audit.source)
+    blocks += _association("view", None if audit is None else audit.view)
+    copies = () if audit is None else audit.copies
+    pairs = () if audit is None else audit.near_duplicates
     blocks.append(Paragraph(
         f"Exact copies left out: {len(copies)}. Near duplicates kept in one split: {len(pairs)}. "
-        f"Files set aside: {metrics['quarantined']}."))  # fmt: skip
-    lists = list(_lists(copies, pairs, audit.get("flags") or {}))
+        f"Files set aside: {metrics.quarantined}."))  # fmt: skip
+    lists = list(_lists(copies, pairs, {} if audit is None else audit.flags))
     if lists:
         blocks.append(Folded("Which files", lists))
     return Section("audit", "Audit of the data", blocks)
@@ -195,37 +201,37 @@ def _counts(caption: str, corner: str, rows: Mapping[str, Mapping[str, int]]) ->
     return Table(caption, [corner, *columns], cells)
 
 
-def _association(name: str, found: Json | None) -> Iterator[Block]:
+def _association(name: str, found: Association | None) -> Iterator[Block]:
     if found is None:
         yield Paragraph(
-            f"{name.capitalize()} by class: not known, since the metadata do not tell the {name}.",
+            f"{name.capitalize()} by class: not known, since the metadata name no {name}.",
             "note",
         )
         return
-    yield _counts(f"{name.capitalize()} by class", name, found["table"])
-    strength = found["cramers_v"]
+    yield _counts(f"{name.capitalize()} by class", name, found.table)
+    strength = found.cramers_v
     text = "undefined (needs two values and two classes)" if strength is None else f"{strength:.2f}"
     yield Paragraph(f"Cramer's V of {name} and class: {text} (0: independent, 1: one decides the "
                     "other).")  # fmt: skip
-    if found["gives_label_away"]:
+    if found.gives_label_away:
         yield Paragraph(f"The {name} alone gives the class away.", "warning")
 
 
 def _lists(
-    copies: Sequence[Json], pairs: Sequence[Json], flags: Mapping[str, Sequence[str]]
+    copies: Sequence[Copy], pairs: Sequence[NearDuplicatePair], flags: Mapping[str, Sequence[str]]
 ) -> Iterator[Block]:
     if copies:
         yield Heading("Exact copies, left out")
-        yield Bullets(_cut([f"{copy['dropped']} is {copy['kept']}" for copy in copies]))
+        yield Bullets(_cut([f"{copy.dropped} is {copy.kept}" for copy in copies]))
     if pairs:
         yield Heading("Near duplicates, kept in one split")
         yield Bullets(_cut([
-            f"{pair['first']} and {pair['second']} ({how(pair)}"
-            f"{', IN TWO CLASSES' if pair['across_classes'] else ''})"
+            f"{pair.first} and {pair.second} ({how(pair)}"
+            f"{', IN TWO CLASSES' if pair.across_classes else ''})"
             for pair in pairs
         ]))  # fmt: skip
     for flag, paths in flags.items():
-        yield Heading(f"To look at: {flag} ({len(paths)})")
+        yield Heading(f"To check: {flag} ({len(paths)})")
         yield Bullets([listing(list(paths), _LISTED)])
 
 

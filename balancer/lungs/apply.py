@@ -1,4 +1,4 @@
-"""Masks for every film of an index, a few films in memory at a time."""
+"""Find the lungs of every image of an index, with a few images in memory at a time."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,14 @@ from rich.progress import track
 
 from balancer.data.cache import verified_film
 from balancer.data.index import Index
-from balancer.data.io import Pixels, png_bytes, resize_square
+from balancer.data.io import png_bytes, resize_square
+from balancer.data.masks.decode import read_fitting_mask
+from balancer.data.masks.of_index import CLASSICAL, UNET
 from balancer.data.threads import map_threaded
 from balancer.imaging.lungs.segment import LungField, dice, judge_mask, segment_lungs
-from balancer.lungs.known import read_fitting_mask
-from balancer.lungs.sheets import Shown, save_outlines, save_views
-from balancer.lungs.table import CLASSICAL, UNET, LungRow, mask_names
+from balancer.imaging.pixels import Mask, Pixels, fit_mask
+from balancer.lungs.sheets import SheetImage, save_outlines, save_views
+from balancer.lungs.table import LungRow, mask_names
 from balancer.manifest import ImageRecord
 
 OUTLINES, VIEWS = "outlines.png", "before-after.png"
@@ -31,11 +33,11 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class LungPredictor:
     """A trained U-Net as a function.
 
     Attributes:
-        predict: uint8 (N, S, S) to the probability of lung, float32 (N, S, S).
+        predict: Maps uint8 (N, S, S) to the probability of lung, float32 (N, S, S).
         image_size: S.
     """
 
@@ -45,8 +47,8 @@ class Network:
 
 def apply_to_index(
     index: Index,
-    network: Network | None,
-    drawn: Mapping[str, Path],
+    network: LungPredictor | None,
+    annotated: Mapping[str, Path],
     folder: Path,
     *,
     seed: int,
@@ -54,27 +56,27 @@ def apply_to_index(
     """Find the lungs of every image, and draw two sheets of some.
 
     Args:
-        index: The images; their files are read as they are, before any preprocessing.
-        network: Finds the lungs; None: the segmentation without training does.
-        drawn: Masks that somebody drew, by image id, to compare with.
-        folder: Gets `masks/`, as large as the films, and the two sheets.
-        seed: Of the choice of films for the sheets.
+        index: The images; their files are read unchanged, before any preprocessing.
+        network: Finds the lungs; None: the segmentation without training finds them.
+        annotated: Image id to the file of an annotated mask, to compare with.
+        folder: Folder for `masks/`, as large as the images, and the two sheets.
+        seed: Seed for the choice of images for the sheets.
 
     Returns:
         A row per image, in the order of the index.
 
     Raises:
-        IntegrityError: A film is not the one that was prepared.
+        IntegrityError: An image is not the one that was prepared.
         DataError: A mask cannot be read.
     """
     names = mask_names([record.path for record in index.records])
-    for place in sorted({str(Path(name).parent) for name in names.values()}):
-        (folder / "masks" / place).mkdir(parents=True, exist_ok=True)
+    for parent in sorted({str(Path(name).parent) for name in names.values()}):
+        (folder / "masks" / parent).mkdir(parents=True, exist_ok=True)
     chosen = np.random.default_rng(seed).permutation(len(index.records))[:_AT_RANDOM]
     wanted = {index.records[row].image_id for row in chosen}
     rows: list[LungRow] = []
-    at_random: list[Shown] = []
-    doubtful: list[tuple[float, int, Shown]] = []
+    at_random: list[SheetImage] = []
+    doubtful: list[tuple[float, int, SheetImage]] = []
     console = Console(stderr=True)
     starts = range(0, len(index.records), _AT_A_TIME)
     silent = len(index.records) < _WORTH_A_BAR or not console.is_terminal
@@ -85,16 +87,16 @@ def apply_to_index(
         )
         jobs = list(zip(records, films, _fields(films, network), strict=True))
 
-        def finish(job: tuple[ImageRecord, Pixels, LungField]) -> tuple[LungRow, Shown]:
+        def finish(job: tuple[ImageRecord, Pixels, LungField]) -> tuple[LungRow, SheetImage]:
             record, film, found = job
             (folder / "masks" / names[record.path]).write_bytes(
                 png_bytes(found.mask.astype(np.uint8) * 255, {})
             )
             method = CLASSICAL if network is None else UNET
-            return _row_of(record, film, found, method, drawn.get(record.image_id))
+            return _row_of(record, film, found, method, annotated.get(record.image_id))
 
         for row, shown in map_threaded(finish, jobs, task="Writing masks"):
-            # The rank is unique, so that films themselves are never compared.
+            # The rank is unique, so that images themselves are never compared.
             heapq.heappush(doubtful, (-row.quality, -len(rows), shown))
             if len(doubtful) > _DOUBTFUL:
                 heapq.heappop(doubtful)
@@ -107,7 +109,7 @@ def apply_to_index(
     return rows
 
 
-def _fields(films: Sequence[Pixels], network: Network | None) -> list[LungField]:
+def _fields(films: Sequence[Pixels], network: LungPredictor | None) -> list[LungField]:
     if network is None:
         return map_threaded(segment_lungs, films, task="Finding lungs")
     # Imported late: the segmentation without training needs no torch.
@@ -124,9 +126,9 @@ def _fields(films: Sequence[Pixels], network: Network | None) -> list[LungField]
 
 
 def _row_of(
-    record: ImageRecord, film: Pixels, found: LungField, method: str, place: Path | None
-) -> tuple[LungRow, Shown]:
-    mask = None if place is None else read_fitting_mask(place, film.shape)
+    record: ImageRecord, film: Pixels, found: LungField, method: str, file: Path | None
+) -> tuple[LungRow, SheetImage]:
+    mask = None if file is None else read_fitting_mask(file, film.shape)
     agreement = None if mask is None else dice(found.mask, mask)
     caption = f"{record.image_id[:8]}  quality {found.quality:.2f}"
     if agreement is not None:
@@ -135,16 +137,10 @@ def _row_of(
     return row, _small(film, found.mask, mask, caption)
 
 
-def _small(
-    film: Pixels, found: NDArray[np.bool_], drawn: NDArray[np.bool_] | None, caption: str
-) -> Shown:
-    """What a sheet needs, so that it does not hold films of full size."""
+def _small(film: Pixels, found: Mask, drawn: Mask | None, caption: str) -> SheetImage:
+    """Shrink an image for a sheet, so that it does not hold images of full size."""
     scale = min(1.0, _SHEET_SIDE / max(film.shape))
-    size = (max(1, round(film.shape[1] * scale)), max(1, round(film.shape[0] * scale)))
-
-    def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
-        return np.asarray(small, np.bool_)
-
-    small = np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return Shown(small, shrunk(found), None if drawn is None else shrunk(drawn), caption)
+    height, width = (max(1, round(side * scale)) for side in film.shape)
+    small = np.asarray(cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    annotated = None if drawn is None else fit_mask(drawn, small.shape)
+    return SheetImage(small, fit_mask(found, small.shape), annotated, caption)

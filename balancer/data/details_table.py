@@ -1,4 +1,4 @@
-"""`details.csv`: what an archive tells of each image beside the columns of `index.csv`."""
+"""`details.csv`: what an archive knows of each image beside the columns of `index.csv`."""
 
 import csv
 import io
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.data.metadata import UNKNOWN, ImageMetadata
+from balancer.data.records import PrepareMetrics
 from balancer.errors import IntegrityError
 from balancer.manifest import ImageRecord, fingerprint
 from balancer.results import read_result
@@ -17,12 +18,12 @@ _HEADER = ["image_id", "view", "mask"]
 
 @dataclass(frozen=True, slots=True)
 class ImageDetails:
-    """Further facts of an image; empty where the archive does not tell them.
+    """Further facts of an image; empty where the archive does not know them.
 
     Attributes:
         image_id: As in `index.csv`.
         view: Such as PA, AP or L, in the archive's words.
-        mask: Path of the lung mask; starts where the paths of `index.csv` start.
+        mask: Path of the lung mask, relative as those of `index.csv`.
     """
 
     image_id: str
@@ -35,7 +36,7 @@ def details_of(
     metadata: Mapping[str, ImageMetadata],
     masks: Mapping[str, str],
 ) -> list[ImageDetails]:
-    """The details of images, in the order of their records."""
+    """Return the details of images, in the order of their records."""
     return [
         ImageDetails(
             record.image_id,
@@ -56,16 +57,16 @@ def details_bytes(details: Sequence[ImageDetails]) -> bytes:
 
 
 def read_details(directory: Path, records: Sequence[ImageRecord]) -> list[ImageDetails]:
-    """The details of an index, in the order of its records.
+    """Read the details of an index, in the order of its records.
 
-    An index whose `result.json` records no `details_sha256` is older than this table: nothing is
-    known of its images.
+    An index whose `result.json` records no `details_sha256` is older than this table: the details
+    of its images are empty.
 
     Raises:
-        IntegrityError: The table is not as `prepare` wrote it, or is of other images.
+        IntegrityError: The table is not as `prepare` wrote it, or lists other images.
     """
-    result = read_result(directory)
-    expected = None if result is None else result.metrics.get("details_sha256")
+    result = read_result(directory, PrepareMetrics)
+    expected = None if result is None else result.metrics.details_sha256
     if expected is None:
         return [ImageDetails(record.image_id) for record in records]
     path = directory / DETAILS_NAME

@@ -1,9 +1,8 @@
-"""What `prepare` writes of the preprocessing: the masks that it uses, and a sheet to look at."""
+"""Write what `prepare` shows of the preprocessing: a sheet of images, and the lung masks."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -30,42 +29,37 @@ def write_preprocessing(
     masks: LungMasks | None,
     *,
     seed: int,
-) -> dict[str, Any]:
-    """Write `masks.csv` and `preprocessing.png`, where there is something to write.
+) -> None:
+    """Write `preprocessing.png` and `masks.csv`, as far as the preprocessing needs them.
 
     Args:
-        directory: The folder of the index.
+        directory: Folder of the index.
         records: All images.
-        roots: Where their files lie.
-        preprocessor: Of the index.
-        masks: Of the lungs, where it asks for them.
-        seed: Of the films on the sheet.
-
-    Returns:
-        What `result.json` notes: nothing by default.
+        roots: Archives of the images.
+        preprocessor: Preprocessing of the index.
+        masks: Lung masks, where the preprocessing needs them.
+        seed: Seed for the choice of images on the sheet.
 
     Raises:
-        UnusableImageError: A file cannot be read any more.
+        UnusableImageError: A file can no longer be read.
         IntegrityError: A mask has changed since it was chosen.
     """
     if not preprocessor.recipe:
-        return {}
+        return
     rows = [_row(record, roots, preprocessor, masks) for record in _chosen(records, seed)]
     named = ", ".join(f"{key}={value}" for key, value in preprocessor.config.settings().items())
     save_sheet(rows, about=f"Films before and after: {named}", path=directory / SHEET_NAME)
-    if masks is None:
-        return {}
-    (directory / MASKS_NAME).write_bytes(masks_bytes(masks, records))
-    return {"masks_sha256": masks.fingerprint, "lungs_by": masks.counts()}
+    if masks is not None:
+        (directory / MASKS_NAME).write_bytes(masks_bytes(masks, records))
 
 
 def warn_of_lungs(index_dir: Path, records: Sequence[ImageRecord], masks: LungMasks) -> None:
-    """Say of how many images the lungs are not known.
+    """Warn of the number of images whose lungs are not known.
 
     Args:
-        index_dir: With the pixels that are kept.
+        index_dir: Folder of the index, with its pixels.
         records: All images.
-        masks: Theirs.
+        masks: Their lung masks.
     """
     path_of = {record.image_id: record.path for record in records}
     doubtful = [path_of[image_id] for image_id in masks.implausible(list(path_of))]
@@ -73,7 +67,7 @@ def warn_of_lungs(index_dir: Path, records: Sequence[ImageRecord], masks: LungMa
         log.warning(
             "WARNING: the lung masks of %d of %d images cover too little or too much of the film "
             "(less than 1 %% or more than 90 %%), first that of %r, and count as no lungs found; "
-            "mend them, or delete them.",
+            "repair them, or delete them.",
             len(doubtful),
             len(records),
             doubtful[0],
@@ -82,14 +76,14 @@ def warn_of_lungs(index_dir: Path, records: Sequence[ImageRecord], masks: LungMa
     if black:
         log.warning(
             "WARNING: no lungs were found in %d of %d images, which are black now; `balancer lungs "
-            "apply` tells which films are doubtful.",
+            "apply` lists the doubtful images.",
             black,
             len(records),
         )
 
 
 def _count_black(index_dir: Path) -> int:
-    """Images of which nothing is to be seen, by the smallest pixels that an index keeps."""
+    """Return the number of black images, by the smallest pixels that the index keeps."""
     kept = sorted(index_dir.glob("cache/*.npy"), key=lambda path: path.stat().st_size)
     if not kept:
         return 0
@@ -98,12 +92,12 @@ def _count_black(index_dir: Path) -> int:
 
 
 def _chosen(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:
-    """Some training films of every class: a look at others would be a look at test images."""
+    """Choose some training images of every class; others could be test images."""
     chosen = []
     for number, label in enumerate(sorted({record.label for record in records})):
         own = [record for record in records if record.label == label and record.split == "train"]
         order = np.random.default_rng([seed, number]).permutation(len(own))[:_PER_CLASS]
-        chosen += [own[place] for place in sorted(order)]
+        chosen += [own[row] for row in sorted(order)]
     return chosen
 
 

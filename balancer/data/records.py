@@ -1,0 +1,76 @@
+"""Records of an index that `prepare` and `audit` leave for other rooms."""
+
+from collections.abc import Mapping
+
+from balancer.results import Record
+
+PATIENT, CLUSTER = "patient", "near-duplicate cluster"
+
+
+class GroupFacts(Record):
+    """Groups of images that are kept in one split.
+
+    Attributes:
+        kind: `PATIENT` where the metadata name one, else `CLUSTER`.
+        number: Number of groups.
+        largest: Number of images in the largest group.
+        of_several_images: Number of groups of two or more images.
+        images_without_patient: Number of images whose patient is not known.
+    """
+
+    kind: str
+    number: int
+    largest: int
+    of_several_images: int
+    images_without_patient: int
+
+
+class PrepareMetrics(Record):
+    """Metrics of an index, of a workspace or of a fold.
+
+    Attributes:
+        layout: Layout of the archives; None in an index of an older version.
+        details_sha256: SHA-256 of `details.csv`; None where an older version wrote none.
+        masks_sha256: Fingerprint of the lung masks; None where the preprocessing needs none.
+        lungs_by: Method to number of lung masks; None likewise.
+        index_sha256: SHA-256 of `index.csv`.
+        images: Number of images.
+        splits: Split to class to number of images.
+        groups: Groups that are kept in one split.
+        quarantined: Number of files that were set aside.
+        copies: Number of files with the bytes of another.
+        near_duplicates: Number of pairs of images that show one film.
+        findings: Names of the findings that count with `--strict`.
+        source_gives_class_away: Whether the source alone gives the class away; None where no
+            source is known.
+        warnings: Sentences.
+    """
+
+    layout: str | None = None
+    details_sha256: str | None = None
+    masks_sha256: str | None = None
+    lungs_by: Mapping[str, int] | None = None
+    index_sha256: str
+    images: int
+    splits: Mapping[str, Mapping[str, int]]
+    groups: GroupFacts
+    quarantined: int
+    copies: int
+    near_duplicates: int
+    findings: tuple[str, ...] = ()
+    source_gives_class_away: bool | None
+    warnings: tuple[str, ...]
+
+
+class AuditMetrics(Record):
+    """Metrics of `balancer audit`.
+
+    Attributes:
+        findings: Name of each finding that counts to number of groups that show it.
+        look_alikes: Number of pairs of images alike in feature space.
+        look_alikes_across_splits: Number of these in two splits.
+    """
+
+    findings: Mapping[str, int]
+    look_alikes: int
+    look_alikes_across_splits: int
