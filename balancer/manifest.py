@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from balancer.errors import IntegrityError
 
@@ -38,10 +38,14 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticRecord(ImageRecord):
-    """One synthetic image; image `seed` of `checkpoint` can be made again from these two alone."""
+    """One synthetic image.
 
-    seed: int
-    checkpoint: str
+    Image `seed` of `checkpoint` can be made again from these two alone; both are None, and their
+    cells empty, for images that no checkpoint of ours drew.
+    """
+
+    seed: int | None
+    checkpoint: str | None
     accepted: bool
     reason: str
 
@@ -101,7 +105,11 @@ def _record(
     return kind(**cast(dict[str, Any], values))
 
 
-def _value(path: Path, type_: type, name: str, cell: str, n: int) -> object:
+def _value(path: Path, kind: Any, name: str, cell: str, n: int) -> object:
+    options = get_args(kind)  # of `int | None`; empty for a plain type
+    if options and not cell:
+        return None
+    type_ = options[0] if options else kind
     try:
         if type_ is bool:
             return {"true": True, "false": False}[cell]
@@ -114,4 +122,6 @@ def _value(path: Path, type_: type, name: str, cell: str, n: int) -> object:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -86,13 +86,16 @@ def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str,
     with workspace.lock():
         prepare.run(config, workspace)
         result = gan_train.run(config, workspace, classes=[rare])
-    trained = result.metrics["classes"][rare]
+    trained = result.metrics.classes[rare]
     size = config.gan.image_size
     index = load_index(workspace.index_dir)
     training, test = index.pixels(size, "train", rare), index.pixels(size, "test", rare)
     made = gan.sample(gan.load(workspace.gan_dir(rare)), GENERATED, seed=seed)
     extractor = load_extractor("lite0")
     measured = measure(made, test, extractor=extractor, stand_in=training, seed=seed)
+    at_same_n = {
+        key: same_n for key in METRICS if (same_n := measured[f"{key}[lite0]"].same_n) is not None
+    }
     copies = CopyDetector(
         training,
         test,
@@ -106,19 +109,19 @@ def _row(name: str, seed: int, data: Path, rare: str, folder: Path) -> dict[str,
     row = {
         "recipe": name,
         "seed": seed,
-        **{key: measured[f"{key}[lite0]"]["value"] for key in METRICS},
-        "floor": {key: measured[f"{key}[lite0]"]["same_n"]["real_against_real"] for key in METRICS},
-        "same_n": {key: measured[f"{key}[lite0]"]["same_n"]["value"] for key in METRICS},
-        "near_copies": memorization["near_copies"],
-        "closer_to_training": memorization["distance"]["lite0"]["closer_to_training"],
-        "membership": trained["membership"],
+        **{key: measured[f"{key}[lite0]"].value for key in METRICS},
+        "floor": {key: same_n.real_against_real for key, same_n in at_same_n.items()},
+        "same_n": {key: same_n.value for key, same_n in at_same_n.items()},
+        "near_copies": memorization.near_copies.model_dump(),
+        "closer_to_training": memorization.distance["lite0"].closer_to_training,
+        "membership": trained.membership and trained.membership.model_dump(),
         "gan": settings,
-        "validation_kid": trained["selected"]["kid"],
-        "kept_after": trained["selected"]["images_shown"],
-        "images_shown": trained["images_shown"],
-        "stop_reason": trained["stop_reason"],
-        "minutes": trained["seconds"] / 60,
-        "images_per_second": trained["images_per_second"],
+        "validation_kid": trained.selected and trained.selected.kid,
+        "kept_after": trained.selected and trained.selected.images_shown,
+        "images_shown": trained.images_shown,
+        "stop_reason": trained.stop_reason,
+        "minutes": trained.seconds / 60,
+        "images_per_second": trained.images_per_second,
         "curve": [[float(cell) for cell in line.split(",")[:2]] for line in curve[1:]],
         "columns": curve[0].split(",")[:2],
         "n": {"training": len(training), "test": len(test), "generated": len(made)},

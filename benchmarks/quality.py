@@ -22,12 +22,13 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from balancer.data.io import read_radiograph, resize_square
-from balancer.quality.assess import ClassImages, assess
+from balancer.quality.assess import assess
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.distances import Kernels, frechet_distance, kid_of_subsets
 from balancer.quality.extractors import LITE0_SIDE, Lite0Extractor, load_extractor
 from balancer.quality.features import features_of
 from balancer.quality.measure import measure
+from balancer.quality.sets import ClassImages
 from classifier.lite import PIXEL_MEAN, PIXEL_SCALE, lite_weights_path
 
 SUBSETS, SUBSET_SIZE = 100, 100

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import torch
 
+from balancer.synthetic.dcgan import DcganSource
 from balancer.synthetic.write import write_images
 from gan import GANConfig, LoadedGenerator, Provenance, load
 from gan.checkpoint import save_generator
@@ -44,7 +45,9 @@ def written_rate(loaded: LoadedGenerator, images: int, folder: Path) -> float:
     folder.mkdir()
     os.sync()  # or this round would pay for writing back the files of the one before
     started = time.perf_counter()
-    records = list(write_images(loaded, "COVID", count=images, folder=folder, device="cpu"))
+    records = list(
+        write_images(DcganSource(loaded), "COVID", count=images, folder=folder, device="cpu")
+    )
     seconds = time.perf_counter() - started
     if len(records) != images or len(list((folder / "COVID").iterdir())) != images:
         raise RuntimeError(f"{images} images should stand in {folder}, but do not.")

@@ -10,7 +10,7 @@ import pytest
 
 from balancer.app.cards import note_card
 from balancer.app.desk import DECIDED, Desk
-from balancer.app.generation import N_DIRECTIONS, main_directions, open_studios
+from balancer.app.generation import open_studios
 from balancer.app.models import find_models
 from balancer.app.reading import read_with
 from balancer.app.samples import find_samples
@@ -19,7 +19,8 @@ from balancer.data.index import load_index
 from balancer.data.io import png_bytes, read_radiograph
 from balancer.evaluation.predictions import read_predictions
 from balancer.stages import report, serve
-from balancer.synthetic.gates import load_generator_for
+from balancer.synthetic.dcgan import load_dcgan
+from balancer.synthetic.latents import N_DIRECTIONS, main_directions
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
 from classifier.explain import grad_cam, prepared_images
@@ -186,10 +187,10 @@ def test_directions_are_orthonormal_and_move_the_first_layer_most(
     desk: Desk, finished: Workspace
 ) -> None:
     assert desk.index is not None
-    loaded = load_generator_for("COVID", finished, desk.index)
-    directions = main_directions(loaded).double().numpy()
+    source = load_dcgan("COVID", finished, desk.index)
+    directions = main_directions(source).double().numpy()
     assert directions @ directions.T == pytest.approx(np.eye(N_DIRECTIONS), abs=1e-5)
-    weights = loaded.generator.project.weight.double().numpy()
+    weights = source.loaded.generator.project.weight.double().numpy()
     moved = np.linalg.norm(weights[:, : directions.shape[1]] @ directions.T, axis=0)
     values = np.linalg.svd(weights[:, : directions.shape[1]], compute_uv=False)
     assert moved == pytest.approx(values[:N_DIRECTIONS], rel=1e-4)

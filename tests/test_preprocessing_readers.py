@@ -22,7 +22,7 @@ from balancer.explanation.models import load_models
 from balancer.imaging.config import PreprocessingConfig as Config
 from balancer.imaging.preprocess import recorded
 from balancer.stages import classify, evaluate, prepare
-from balancer.synthetic.gates import load_generator_for
+from balancer.synthetic.dcgan import load_dcgan
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD
 from gan.checkpoint import Provenance
@@ -152,7 +152,7 @@ def test_a_generator_notes_it_and_one_of_before_still_loads(
     assert Provenance.model_validate_json(made.model_dump_json()) == made
     index = load_index(finished.index_dir)
     label = index.positive_class(None)
-    assert load_generator_for(label, finished, index).metadata.preprocessing == {}
+    assert load_dcgan(label, finished, index).loaded.metadata.preprocessing == {}
     changed = dataclasses.replace(index, preprocessing=Config(border="remove"))
     with pytest.raises(IntegrityError, match=r"preprocessing\.border=keep \(now remove\)"):
-        load_generator_for(label, finished, changed)
+        load_dcgan(label, finished, changed)

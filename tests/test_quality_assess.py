@@ -1,15 +1,18 @@
 """The smallest sets that a run can bring to `balancer quality`: measured or not asked, no crash."""
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 
-from balancer.quality.assess import ClassImages, assess
+from balancer.quality import checks
+from balancer.quality.assess import assess
+from balancer.quality.checks import CHECKS, ask_all
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import load_extractor
-from balancer.quality.gate import checks, verdict
+from balancer.quality.figures import Figures
+from balancer.quality.sets import ClassImages
+from support.brightness_check import BrightnessCheck
 
 
 def images(n: int, seed: int) -> np.ndarray:
@@ -18,7 +21,7 @@ def images(n: int, seed: int) -> np.ndarray:
     return coarse.repeat(4, axis=1).repeat(4, axis=2)
 
 
-def measured(accepted: np.ndarray, made: np.ndarray, own: int, other: int) -> dict[str, Any]:
+def measured(accepted: np.ndarray, made: np.ndarray, own: int, other: int) -> Figures:
     entry, nearest = assess(
         ClassImages(
             "rare",
@@ -33,20 +36,29 @@ def measured(accepted: np.ndarray, made: np.ndarray, own: int, other: int) -> di
         seed=0,
     )
     assert len(nearest.rows) == len(accepted)
-    json.dumps(entry, allow_nan=False)
+    json.dumps(entry.model_dump(mode="json"), allow_nan=False)
     return entry
 
 
 @pytest.mark.parametrize(("n", "own", "other"), [(1, 6, 12), (2, 6, 12), (6, 1, 12), (6, 6, 1)])
 def test_tiny_sets_are_measured_as_far_as_they_go(n: int, own: int, other: int) -> None:
     made = images(n, 5)
-    found = checks("rare", measured(made, made, own, other), GateConfig())
-    assert None in [check.passed for check in found]
-    assert verdict(found) is not True
+    found = ask_all("rare", measured(made, made, own, other), GateConfig())
+    assert None in [answer.passed for answer in found.checks]
+    assert found.passed is not True
 
 
 def test_copies_that_were_rejected_count_though_both_sets_are_equally_long() -> None:
     honest, copies = images(6, 5), images(6, 2)  # the latter are the training images
     entry = measured(honest, copies, own=6, other=12)
-    assert entry["memorization"]["near_copies"]["generated"] == 1
-    assert measured(honest, honest, 6, 12)["memorization"]["near_copies"]["generated"] == 0
+    assert entry.memorization.near_copies.generated == 1
+    assert measured(honest, honest, 6, 12).memorization.near_copies.generated == 0
+
+
+def test_a_check_of_its_own_is_measured_and_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = images(6, 5)
+    assert "own" not in measured(made, made, 6, 12).model_dump(exclude_unset=True)
+    monkeypatch.setattr(checks, "CHECKS", (*CHECKS, BrightnessCheck()))
+    figures = measured(made, made, 6, 12)
+    assert figures.own == {"brightness": {"mean": made.mean()}}
+    assert "brightness" in ask_all("rare", figures, GateConfig()).failures

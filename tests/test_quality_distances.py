@@ -9,7 +9,6 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from balancer.quality.distances import (
     Kernels,
     frechet_distance,
-    frechet_distance_infinity,
     kid_interval,
     kid_of_all,
     kid_of_subsets,
@@ -135,25 +134,3 @@ def test_two_images_are_enough(n, m):
     values = [frechet_distance(a, b), kid_of_all(kernels)]
     values += kid_interval(kernels, np.random.default_rng(0))
     assert np.isfinite(values).all()
-
-
-def test_infinity_takes_out_the_bias_of_few_images():
-    like = [(features(400, 8, seed=2 * i), features(300, 8, seed=2 * i + 1)) for i in range(20)]
-    rng = np.random.default_rng(0)
-    extrapolated = [frechet_distance_infinity(a, b, rng) for a, b in like]
-    plain = [frechet_distance(a, b) for a, b in like]
-    assert min(plain) > 0
-    assert abs(np.mean(extrapolated)) < np.mean(plain) / 3
-
-
-def test_infinity_keeps_a_true_distance():
-    a, b = features(4000, 8), features(4000, 8, shift=1.0, scale=2.0, seed=1)
-    exact = 8 * (1.0**2 + (2.0 - 1.0) ** 2)
-    found = frechet_distance_infinity(a, b, np.random.default_rng(0))
-    assert found == pytest.approx(exact, rel=0.05)
-
-
-@pytest.mark.parametrize(("n", "enough"), [(15, False), (16, True)])
-def test_infinity_needs_twice_as_many_images_as_features(n, enough):
-    value = frechet_distance_infinity(features(n, 8), features(50, 8), np.random.default_rng(0))
-    assert (value is not None) == enough

@@ -84,16 +84,16 @@ def their_metrics(name, **options):
 def test_torch_fidelity_gives_our_values(lite0):
     theirs = their_metrics(lite0.registered_name)
     ours = measure(IMAGES, OTHERS, extractor=lite0, subsets=5)
-    assert ours["kid[lite0]"]["recipe"]["subset_size"] == 3
+    assert ours["kid[lite0]"].recipe["subset_size"] == 3
     fid = theirs[torch_fidelity.KEY_METRIC_FID]
     kid = theirs[torch_fidelity.KEY_METRIC_KID_MEAN]
-    assert ours["fid[lite0]"]["value"] == pytest.approx(fid, rel=1e-4)
-    assert ours["kid[lite0]"]["value"] == pytest.approx(kid, rel=1e-4)
+    assert ours["fid[lite0]"].value == pytest.approx(fid, rel=1e-4)
+    assert ours["kid[lite0]"].value == pytest.approx(kid, rel=1e-4)
 
 
 def test_name_and_recipe_hold_the_hash(lite0):
-    assert lite0.recipe["weights_sha256"][:8] in lite0.registered_name
-    assert lite0.recipe["weights_sha256"].startswith("57934424")
+    assert lite0.weights_sha256[:8] in lite0.registered_name
+    assert lite0.weights_sha256.startswith("57934424")
     assert "128 px" in lite0.recipe["input"]
 
 
@@ -208,11 +208,11 @@ def test_given_weights_are_named_by_their_hash(hub, tmp_path, inception_bytes):
     path = tmp_path / "mine.pth"
     path.write_bytes(inception_bytes)
     extractor = load_extractor("inception", inception_weights=path)
-    sha256 = extractor.recipe["weights_sha256"]
+    sha256 = extractor.weights_sha256
     assert extractor.suffix == f"[inception-{sha256[:8]}]"
     ours = measure(IMAGES, OTHERS, extractor=extractor, subsets=5)
     theirs = their_metrics("inception-v3-compat", feature_extractor_weights_path=str(path))
-    fid = ours[f"fid{extractor.suffix}"]["value"]
+    fid = ours[f"fid{extractor.suffix}"].value
     assert fid == pytest.approx(theirs[torch_fidelity.KEY_METRIC_FID], rel=1e-4)
 
 

@@ -6,17 +6,18 @@ On drawn chests, and on real radiographs where they are at hand.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from balancer.quality.assess import ClassImages, assess
+from balancer.quality.assess import assess
+from balancer.quality.checks import ask_all
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import load_extractor
-from balancer.quality.gate import checks
+from balancer.quality.records import CheckResult
 from balancer.quality.screen import Screen
+from balancer.quality.sets import ClassImages
 from support.planted_generators import Images, planted
 from support.tiny_pipeline import draw_folder
 
@@ -41,7 +42,7 @@ class Case:
     unseen_other: Images
     cache: Path
 
-    def checks(self, images: Images) -> dict[str, Any]:
+    def answers(self, images: Images) -> dict[str, CheckResult]:
         entry, _ = assess(
             ClassImages("COVID", images, images, self.training, self.validation),
             extractors={"lite0": load_extractor("lite0")},
@@ -50,7 +51,8 @@ class Case:
             seed=0,
             cache=self.cache,
         )
-        return {check.name: check for check in checks("COVID", entry, GateConfig())}
+        found = ask_all("COVID", entry, GateConfig())
+        return {answer.name: answer for answer in found.checks}
 
 
 def read(paths: list[Path]) -> Images:
@@ -90,12 +92,12 @@ def chests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_a_planted_generator_fails_for_its_reason(chests: Case, name: str) -> None:
     makers = planted(chests.training["COVID"], chests.unseen, chests.unseen_other)
     assert set(makers) == set(FAILS)
-    found = chests.checks(makers[name]())
+    found = chests.answers(makers[name]())
     assert found[FAILS[name]].passed is False, found[FAILS[name]].sentence
 
 
 def test_unseen_real_images_pass(chests: Case) -> None:
-    found = chests.checks(chests.unseen)
+    found = chests.answers(chests.unseen)
     assert {name: check.sentence for name, check in found.items() if check.passed is False} == {}
 
 

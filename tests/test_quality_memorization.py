@@ -32,14 +32,14 @@ def detector(chests):
     )
 
 
-def test_honest_images_stand_where_held_out_ones_do(detector, chests):
+def test_honest_images_measure_like_held_out_ones(detector, chests):
     found = detector.nearest(chests[2])
     measured = detector.measure(found, np.random.default_rng(0))
-    assert measured["near_copies"]["generated"] <= measured["near_copies"]["held_out"] + 0.15
+    assert measured.near_copies.generated <= measured.near_copies.held_out + 0.15
     for space in ("lite0", "edges"):
-        assert measured["distance"][space]["held_out"] == pytest.approx(1)
-        assert measured["distance"][space]["generated"] == pytest.approx(1, abs=0.15)
-        assert 0.3 < measured["distance"][space]["closer_to_training"] < 0.7
+        assert measured.distance[space].held_out == pytest.approx(1)
+        assert measured.distance[space].generated == pytest.approx(1, abs=0.15)
+        assert 0.3 < measured.distance[space].closer_to_training < 0.7
 
 
 @pytest.mark.parametrize("change", ["none", "flipped", "upside down", "noisy"])
@@ -54,9 +54,9 @@ def test_copies_are_found(detector, chests, change):
     found = detector.nearest(copies)
     assert found.is_copy.mean() > 0.95
     measured = detector.measure(found, np.random.default_rng(0))
-    assert measured["near_copies"]["generated"] > measured["near_copies"]["held_out"] + 0.5
+    assert measured.near_copies.generated > measured.near_copies.held_out + 0.5
     if change != "upside down":  # found by the pixels alone
-        assert measured["distance"]["edges"]["generated"] < 0.7
+        assert measured.distance["edges"].generated < 0.7
 
 
 def test_exact_copies_lie_at_distance_0_and_closer_to_training(chests):
@@ -73,9 +73,9 @@ def test_exact_copies_lie_at_distance_0_and_closer_to_training(chests):
     found = detector.nearest(training[:12])
     assert found.rows.tolist() == list(range(12))
     measured = detector.measure(found, np.random.default_rng(0))
-    for entry in measured["distance"].values():
-        assert entry["generated"] == pytest.approx(0, abs=1e-4)
-        assert entry["closer_to_training"] == 1
+    for entry in measured.distance.values():
+        assert entry.generated == pytest.approx(0, abs=1e-4)
+        assert entry.closer_to_training == 1
 
 
 def test_the_cache_changes_nothing(chests, tmp_path):
@@ -113,7 +113,7 @@ def test_few_copies_among_few_images_are_no_proof(detector, chests):
     training, _, honest = chests
     some = detector.measure(
         detector.nearest(np.concatenate((training[:1], honest[:9]))), np.random.default_rng(0)
-    )["near_copies"]
-    many = detector.measure(detector.nearest(training), np.random.default_rng(0))["near_copies"]
-    assert some["generated_at_least"] < 0.05 < some["generated"]
-    assert many["generated_at_least"] > 0.8
+    ).near_copies
+    many = detector.measure(detector.nearest(training), np.random.default_rng(0)).near_copies
+    assert some.generated_at_least < 0.05 < some.generated
+    assert many.generated_at_least > 0.8

@@ -1,33 +1,34 @@
-"""Probes: chance where nothing tells the sets apart, certainty where something does."""
+"""Probes: chance where nothing separates the sets, certainty where something does."""
 
 import numpy as np
 import pytest
 
+from balancer.quality.blind_probe import degraded
+from balancer.quality.checks.judged_class import labels_given
+from balancer.quality.checks.nearest_class import class_distances
 from balancer.quality.descriptors import STATISTICS, edge_histograms, trivial_statistics
 from balancer.quality.distances import Kernels, kid_difference_interval, kid_of_all
-from balancer.quality.identity import class_distances, judged_shares
-from balancer.quality.judge import degraded
-from balancer.quality.probes import separation, train_judge, usefulness
+from balancer.quality.probes import separation, train_probe, usefulness
 
 
 def features(n, shift=0.0, seed=0, d=10):
     return np.random.default_rng(seed).normal(shift, 1, (n, d))
 
 
-def test_like_sets_cannot_be_told_apart():
+def test_like_sets_cannot_be_separated():
     values = [
         separation(features(60, seed=s), features(70, seed=s + 99), seed=s) for s in range(12)
     ]
-    assert abs(np.mean([found.auroc for found in values]) - 0.5) < 0.05
+    assert abs(np.mean([found.value for found in values]) - 0.5) < 0.05
     assert all(found.n == 60 for found in values)
     assert sum(found.interval[0] <= 0.5 <= found.interval[1] for found in values) >= 9
 
 
 def test_unlike_sets_can():
     found = separation(features(40), features(40, shift=3, seed=1), seed=0)
-    assert found.auroc > 0.99
+    assert found.value > 0.99
     assert found.interval[0] > 0.95
-    assert found.as_json() == {"value": found.auroc, "interval": list(found.interval), "n": 40}
+    assert found.n == 40
 
 
 def test_too_few_images_are_not_probed():
@@ -47,35 +48,35 @@ def sets(seed, shift=2.0):
 def test_good_synthetic_images_are_as_useful_as_real_ones_and_noise_is_not():
     training, validation = sets(0), sets(1)
     good = usefulness("covid", features(40, 2.0, 7), training, validation)
-    real = good["train_real_test_real"]
-    assert real["auroc"] > 0.95
-    assert good["train_synthetic_test_real"]["auroc"] == pytest.approx(real["auroc"], abs=0.05)
-    assert good["train_real_test_synthetic"]["auroc"] == pytest.approx(real["auroc"], abs=0.05)
+    real = good.train_real_test_real
+    assert real.auroc > 0.95
+    assert good.train_synthetic_test_real.auroc == pytest.approx(real.auroc, abs=0.05)
+    assert good.train_real_test_synthetic.auroc == pytest.approx(real.auroc, abs=0.05)
     swapped = usefulness("covid", features(40, 0.0, 8), training, validation)
-    assert swapped["train_synthetic_test_real"]["auroc"] < 0.9
-    assert swapped["train_real_test_synthetic"]["auroc"] < 0.7
-    assert swapped["train_real_test_real"] == real
+    assert swapped.train_synthetic_test_real.auroc < 0.9
+    assert swapped.train_real_test_synthetic.auroc < 0.7
+    assert swapped.train_real_test_real == real
 
 
 def test_images_of_another_class_are_nearer_to_it():
     rng = np.random.default_rng(0)
     training = sets(0)
     table = class_distances("covid", features(50, 0, 3), features(20, 2.0, 4), training, rng)
-    assert table["normal"]["generated"] < table["covid"]["generated"]
-    assert table["normal"]["own_minus_this"] > 0
-    assert table["normal"]["interval"][0] > 0
-    assert table["covid"]["held_out"] < table["normal"]["held_out"]
+    assert table["normal"].generated < table["covid"].generated
+    assert table["normal"].own_minus_this > 0
+    assert table["normal"].interval[0] > 0
+    assert table["covid"].held_out < table["normal"].held_out
     honest = class_distances("covid", features(50, 2.0, 3), features(20, 2.0, 4), training, rng)
-    assert honest["normal"]["interval"][1] < 0
+    assert honest["normal"].interval[1] < 0
 
 
-def test_the_judge_says_what_it_takes_images_for():
-    judge = train_judge(sets(0))
-    shares = judged_shares("covid", judge, features(50, 0, 3), features(30, 2.0, 4))
-    assert shares["generated"]["labels"]["normal"] > 0.9
-    assert shares["held_out"]["labels"]["covid"] > 0.9
-    assert sum(shares["generated"]["labels"].values()) == pytest.approx(1)
-    assert judge.probabilities(features(9)).sum(axis=1) == pytest.approx(1)
+def test_a_probe_labels_images_by_what_they_look_like():
+    probe = train_probe(sets(0))
+    shares = labels_given("covid", probe, features(50, 0, 3), features(30, 2.0, 4))
+    assert shares.generated.labels["normal"] > 0.9
+    assert shares.held_out.labels["covid"] > 0.9
+    assert sum(shares.generated.labels.values()) == pytest.approx(1)
+    assert probe.probabilities(features(9)).sum(axis=1) == pytest.approx(1)
 
 
 def test_the_interval_of_a_difference_of_distances_holds_it():

@@ -1,160 +1,201 @@
-"""The arithmetic of the gate's verdict, on figures made up for it."""
+"""The arithmetic of the gate's verdict, on invented figures."""
 
-from typing import Any
+import re
+from pathlib import Path
 
 import pytest
 
+from balancer.quality import checks
+from balancer.quality.checks import CHECKS, ask_all
 from balancer.quality.config import GateConfig
-from balancer.quality.gate import Check, checks, failures, verdict
+from balancer.quality.figures import (
+    ClassDistance,
+    Correlations,
+    Distance,
+    Diversity,
+    Figures,
+    Identity,
+    LabelsGiven,
+    LabelShares,
+    Memorization,
+    MsSsim,
+    NearCopies,
+    ProbeScore,
+    SameN,
+    Tell,
+    Tells,
+    Twins,
+    Usefulness,
+)
+from balancer.quality.records import CheckResult, ClassQuality, GateResult
+from balancer.quality.summary import class_summary
+from balancer.report.blocks import Table
+from balancer.report.sections.images import class_blocks
+from support.brightness_check import BrightnessCheck
+
+MINE, THEIRS = "COVID", "Normal"
 
 
-def figures(**changes: Any) -> dict[str, Any]:
-    """Those of a good set; a change replaces a part."""
-    labels = {"COVID": 0.8, "Normal": 0.2}
-    good: dict[str, Any] = {
-        "memorization": {
-            "n": 200,
-            "near_copies": {"generated": 0.01, "generated_at_least": 0.0, "held_out": 0.0},
-        },
-        "diversity": {
-            "twins": {"generated": 0.02, "real": 0.03, "n": 100},
-            "ms_ssim": {"generated": 0.40, "real": 0.35, "n": 100},
-        },
-        "identity": {"distances": {"lite0": distances(-0.3)}, "judged": judged(labels, labels)},
-        "against": {"training": {"coverage[lite0]": coverage(0.7)}},
-        "tells": {"trivial_statistics": {"value": 0.7}},
-    }
-    return good | changes
+def memorization(generated: float = 0.01, at_least: float = 0.0) -> Memorization:
+    copies = NearCopies(generated=generated, generated_at_least=at_least, held_out=0.0)
+    correlation = Correlations(generated=0.5, held_out=0.5)
+    return Memorization(
+        n=200, n_held_out=50, near_copies=copies, correlation=correlation, distance={}
+    )
 
 
-def distances(own_minus_other: float, width: float = 0.1) -> dict[str, Any]:
-    interval = [own_minus_other - width, own_minus_other + width]
+def diversity(twins: float = 0.02, similarity: float = 0.40) -> Diversity:
+    return Diversity(
+        ms_ssim=MsSsim(generated=similarity, real=0.35, ratio=similarity / 0.35, n=100, recipe=""),
+        twins=Twins(generated=twins, real=0.03, n=100),
+    )
+
+
+def distances(own_minus_other: float, width: float = 0.1) -> dict[str, ClassDistance]:
     return {
-        "COVID": {"generated": 0.3, "held_out": 0.0},
-        "Normal": {
-            "generated": 0.3 - own_minus_other,
-            "held_out": 0.3,
-            "own_minus_this": own_minus_other,
-            "interval": interval,
-        },
+        MINE: ClassDistance(generated=0.3, held_out=0.0),
+        THEIRS: ClassDistance(
+            generated=0.3 - own_minus_other,
+            held_out=0.3,
+            own_minus_this=own_minus_other,
+            interval=(own_minus_other - width, own_minus_other + width),
+        ),
     }
 
 
-def judged(generated: dict[str, float], held_out: dict[str, float]) -> dict[str, Any]:
-    return {
-        kind: {"labels": labels, "median_probability": 0.9}
-        for kind, labels in (("generated", generated), ("held_out", held_out))
-    }
+def identity(own_minus_other: float = -0.3, own: float = 0.8, real_own: float = 0.8) -> Identity:
+    return Identity(
+        distances={"lite0": distances(own_minus_other)}, judged=labels_given(own, real_own)
+    )
 
 
-def coverage(value: float) -> dict[str, Any]:
-    return {"value": value, "same_n": {"n": 50, "value": value, "real_against_real": 0.9}}
+def labels_given(own: float, real_own: float) -> LabelsGiven:
+    generated, held_out = (
+        LabelShares(labels={MINE: share, THEIRS: 1 - share}, median_probability=0.9)
+        for share in (own, real_own)
+    )
+    return LabelsGiven(generated=generated, held_out=held_out)
 
 
-def failed(**changes: Any) -> list[str]:
-    found = checks("COVID", figures(**changes), GateConfig())
-    return [check.name for check in found if check.passed is False]
+def coverage(value: float) -> dict[str, dict[str, Distance]]:
+    same_n = SameN(
+        n=50,
+        draws=5,
+        value=value,
+        real_against_real=0.9,
+        real_against_real_range=(0.9, 0.9),
+        ratio=value / 0.9,
+    )
+    distance = Distance(
+        n_fake=50, n_reference=90, value=value, better="higher", same_n=same_n, recipe={}
+    )
+    return {"training": {"coverage[lite0]": distance}, "validation": {}}
 
 
-def test_a_good_set_passes() -> None:
-    found = checks("COVID", figures(), GateConfig())
-    assert verdict(found) is True
-    assert len(found) == 7
+def tells(trivial: float) -> Tells:
+    tell = Tell(value=trivial, interval=(trivial, trivial), n=50, real_against_real=None)
+    return Tells(features=None, trivial_statistics=tell)
+
+
+SCORE = ProbeScore(auroc=0.9, balanced_accuracy=0.8)
+GOOD = Figures(
+    n=200,
+    n_made=200,
+    against=coverage(0.7),
+    diversity=diversity(),
+    memorization=memorization(),
+    tells=tells(0.7),
+    identity=identity(),
+    usefulness=Usefulness(
+        train_real_test_real=SCORE,
+        train_synthetic_test_real=SCORE,
+        train_real_test_synthetic=SCORE,
+    ),
+)
+
+
+def answers(**changes: object) -> GateResult:
+    """Ask of a good set with a part replaced."""
+    return ask_all(MINE, GOOD.model_copy(update=changes), GateConfig())
+
+
+def test_a_good_set_passes_every_check() -> None:
+    found = answers()
+    assert found.passed is True
+    assert len(found.checks) == len(CHECKS)  # each is asked once where there is one space
 
 
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        (
-            {
-                "memorization": {
-                    "n": 200,
-                    "near_copies": {"generated": 0.2, "generated_at_least": 0.15, "held_out": 0.0},
-                }
-            },
-            "memorization",
-        ),
-        (
-            {
-                "diversity": {
-                    "twins": {"generated": 0.3, "real": 0.03},
-                    "ms_ssim": {"generated": 0.4, "real": 0.35},
-                }
-            },
-            "twins",
-        ),
-        (
-            {
-                "diversity": {
-                    "twins": {"generated": 0.1, "real": 0.03},
-                    "ms_ssim": {"generated": 0.51, "real": 0.35},
-                }
-            },
-            "diversity",
-        ),
-        ({"against": {"training": {"coverage[lite0]": coverage(0.2)}}}, "coverage[lite0]"),
-        ({"tells": {"trivial_statistics": {"value": 0.91}}}, "shortcut"),
-        (
-            {
-                "identity": {
-                    "distances": {"lite0": distances(0.2)},
-                    "judged": judged({"COVID": 0.8, "Normal": 0.2}, {"COVID": 0.8, "Normal": 0.2}),
-                }
-            },
-            "nearest class [lite0]",
-        ),
-        (
-            {
-                "identity": {
-                    "distances": {"lite0": distances(-0.2)},
-                    "judged": judged({"COVID": 0.3, "Normal": 0.7}, {"COVID": 0.8, "Normal": 0.2}),
-                }
-            },
-            "judged class",
-        ),
+        ({"memorization": memorization(0.2, at_least=0.15)}, "memorization"),
+        ({"diversity": diversity(twins=0.3)}, "twins"),
+        ({"diversity": diversity(similarity=0.51)}, "diversity"),
+        ({"against": coverage(0.2)}, "coverage[lite0]"),
+        ({"tells": tells(0.91)}, "shortcut"),
+        ({"identity": identity(0.2)}, "nearest class [lite0]"),
+        ({"identity": identity(-0.2, own=0.3)}, "judged class"),
     ],
 )
-def test_each_limit_fails_alone(changes: dict[str, Any], name: str) -> None:
-    assert failed(**changes) == [name]
+def test_each_limit_fails_alone(changes: dict[str, object], name: str) -> None:
+    assert answers(**changes).failures == [name]
 
 
 def test_a_class_that_is_nearer_within_the_interval_is_no_proof() -> None:
-    labels = {"COVID": 0.8, "Normal": 0.2}
     for own_minus_other, names in ((0.05, []), (0.15, ["nearest class [lite0]"])):
-        identity = {
-            "distances": {"lite0": distances(own_minus_other)},
-            "judged": judged(labels, labels),
-        }
-        assert failed(identity=identity) == names
+        assert answers(identity=identity(own_minus_other)).failures == names
 
 
-def test_a_judge_that_misses_real_images_asks_no_more_of_synthetic_ones() -> None:
-    weak = {"COVID": 0.4, "Normal": 0.6}
-    identity = {"distances": {"lite0": distances(-0.3)}, "judged": judged(weak, weak)}
-    assert failed(identity=identity) == []
+def test_a_probe_that_misses_real_images_asks_no_more_of_synthetic_ones() -> None:
+    assert answers(identity=identity(own=0.4, real_own=0.4)).failures == []
 
 
-def test_what_cannot_be_asked_is_said_and_does_not_pass() -> None:
-    labels = {"COVID": 1.0, "Normal": 0.0}
-    found = checks(
-        "COVID",
-        figures(
-            against={},
-            diversity={"twins": None, "ms_ssim": None},
-            identity={
-                "distances": {"lite0": None, "edges": None},
-                "judged": judged(labels, labels),
-            },
-            tells={"trivial_statistics": None},
+def test_a_check_that_cannot_be_asked_does_not_pass() -> None:
+    found = answers(
+        against={},
+        diversity=Diversity(ms_ssim=None, twins=None),
+        identity=Identity(
+            distances={"lite0": None, "edges": None}, judged=labels_given(1.0, real_own=1.0)
         ),
-        GateConfig(),
+        tells=Tells(features=None, trivial_statistics=None),
     )
-    assert [check.passed for check in found].count(None) == 6
-    assert all("too few images" in check.sentence for check in found if check.passed is None)
-    assert verdict(found) is None
+    assert [answer.passed for answer in found.checks].count(None) == 6
+    assert found.passed is None
 
 
-def test_one_failure_outweighs_what_was_not_asked() -> None:
-    found = [Check("a", True, ""), Check("b", None, ""), Check("c", False, "")]
-    assert verdict(found) is False
-    assert failures({"checks": [check.as_json() for check in found]}) == ["c"]
+def test_one_failure_outweighs_a_check_that_was_not_asked() -> None:
+    found = GateResult.of(
+        tuple(
+            CheckResult(name=name, passed=passed, sentence="")
+            for name, passed in (("a", True), ("b", None), ("c", False))
+        )
+    )
+    assert found.passed is False
+    assert found.failures == ["c"]
+
+
+def test_a_new_check_reaches_the_verdict_the_terminal_and_the_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checks, "CHECKS", (*CHECKS, BrightnessCheck()))
+    measured = GOOD.model_copy(update={"own": {"brightness": {"mean": 231.0}}})
+    gate = ask_all(MINE, measured, GateConfig())
+    assert gate.failures == ["brightness"]
+    assert gate.passed is False
+    quality = ClassQuality.of(measured, membership=None, gate=gate)
+    text = quality.model_dump_json(exclude_unset=True)
+    assert ClassQuality.model_validate_json(text) == quality
+
+    answer = gate.checks[-1]
+    terminal = [str(part) for part in class_summary(MINE, quality)]
+    assert any("FAIL" in part and answer.sentence in part for part in terminal)
+    blocks = class_blocks(lambda picture: False, MINE, quality, "")
+    tables = [block for block in blocks if isinstance(block, Table)]
+    assert [answer.name, "fail", answer.sentence] in [row for t in tables for row in t.rows]
+
+
+def test_the_documentation_names_every_limit_and_its_default() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "quality.md").read_text()
+    stated = {name: float(n) for name, n in re.findall(r"`gate\.(\w+)` \(([\d.]+)\)", page)}
+    assert stated == GateConfig().model_dump()
+    assert all(f"`{check.name}" in page for check in CHECKS)

@@ -14,7 +14,7 @@ from balancer.data.index import Index
 from balancer.evaluation.external import External
 from balancer.evaluation.records import UnitMetrics
 from balancer.manifest import HELD_BACK, ImageRecord
-from balancer.quality.gate import failures as gate_failures
+from balancer.quality.records import QualityMetrics
 from balancer.results import read_result
 from balancer.workspace import Workspace
 
@@ -127,13 +127,11 @@ def gates_of_folds(study: EndedStudy) -> dict[str, dict[str, FoldGate]]:
     """Return the answer of the gate on each class's images, for each split that has them."""
     found: dict[str, dict[str, FoldGate]] = {}
     for fold in study.plan.folds:
-        result = read_result(study.workspace.fold(fold.name).quality_dir)
+        result = read_result(study.workspace.fold(fold.name).quality_dir, QualityMetrics)
         if result is None:
             continue
         found[fold.name] = {
-            label: FoldGate(
-                passed=entry["gate"]["passed"], failures=tuple(gate_failures(entry["gate"]))
-            )
-            for label, entry in result.metrics["classes"].items()
+            label: FoldGate(passed=entry.gate.passed, failures=tuple(entry.gate.failures))
+            for label, entry in result.metrics.classes.items()
         }
     return found

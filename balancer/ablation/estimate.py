@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import classifier
-import gan
 from balancer.config import BalancerConfig
 from balancer.resources import training_hardware
+from balancer.synthetic.dcgan import training_seconds_per_image
 from classifier.tables import ArrayTable
 
 _STEPS = (2, 8)
-_GAN_BATCHES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def measure_rates(config: BalancerConfig) -> Rates:
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         short, long = (_classifier_seconds(config, steps, Path(folder)) for steps in _STEPS)
         step = max(1e-4, (long - short) / (_STEPS[1] - _STEPS[0]))
-        return Rates(step, _gan_seconds(config, Path(folder) / "gan"))
+        return Rates(step, training_seconds_per_image(config))
 
 
 def _classifier_seconds(config: BalancerConfig, steps: int, folder: Path) -> float:
@@ -63,22 +61,6 @@ def _classifier_seconds(config: BalancerConfig, steps: int, folder: Path) -> flo
         out_dir=folder / str(steps),
         hardware=training_hardware(config.hardware),
     ).seconds
-
-
-def _gan_seconds(config: BalancerConfig, folder: Path) -> float:
-    size = config.gan.image_size
-    shown = config.gan.batch_size * _GAN_BATCHES
-    recipe = config.gan.model_copy(
-        update={"images_shown": shown, "evaluate_every": 0, "companion_share": 0.0}
-    )
-    images = torch.randint(0, 256, (config.gan.batch_size * 2, 1, size, size), dtype=torch.uint8)
-    fit = gan.train(
-        images,
-        recipe,
-        out_dir=folder,
-        trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
-    )
-    return 1 / fit.images_per_second
 
 
 @contextlib.contextmanager

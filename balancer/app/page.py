@@ -8,7 +8,8 @@ import gradio as gr
 
 from balancer.app.cards import banner_card, note_card
 from balancer.app.desk import DECIDED, Desk
-from balancer.app.generation import MOST_IMAGES, N_DIRECTIONS
+from balancer.app.generation import MOST_IMAGES
+from balancer.synthetic.latents import N_DIRECTIONS
 
 TITLE = "balancer"
 _CACHE_SECONDS = 3_600

@@ -1,1 +1,1 @@
-"""How close generated images come to real ones, each figure a named recipe."""
+"""The quality of synthetic images beside real ones, each figure with its recipe."""

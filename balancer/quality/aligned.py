@@ -1,7 +1,7 @@
-"""Nearest images by their pixels, whatever the shift, the flip and the brightness.
+"""Nearest images by their pixels, regardless of shift, flip and brightness.
 
-All chest radiographs share their large shapes, and noise has no shape at all, so what is compared
-is the band in between: the difference of two Gaussian blurs.
+All chest radiographs share their large shapes, and noise has no shape at all, so the band between
+the two is compared: the difference of two Gaussian blurs.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ Floats = NDArray[np.float32]
 
 FINE_SIDE, COARSE_SIDE = 64, 32
 REACH = 3 / 32
-"""Largest shift that is looked for, as a share of the side."""
+"""Largest shift, as a share of the side."""
 FINE_SIGMA, COARSE_SIGMA = 1 / 64, 4 / 64
-"""Of the two blurs, as shares of the side."""
+"""Standard deviations of the two blurs, as shares of the side."""
 _CHUNK = 512
 
 
@@ -27,8 +27,8 @@ class NearestImages:
     """The most similar reference of each image.
 
     Attributes:
-        rows: int64 (N,), rows of the references.
-        correlations: float32 (N,), correlation of the best alignment, at most 1.
+        rows: int64 (N,), positions among the references.
+        correlations: float32 (N,), correlations of the best alignment, at most 1.
     """
 
     rows: NDArray[np.int64]
@@ -36,14 +36,14 @@ class NearestImages:
 
 
 def nearest_aligned(images: Images, references: Images, *, same_set: bool = False) -> NearestImages:
-    """Find the reference that each image resembles most, shifted and flipped as it fits best.
+    """Find the reference most like each image, at the best shift and flip.
 
-    The search runs at 32 px; the correlation to the reference found is then taken at 64 px.
+    The search runs at 32 px; the correlation with the reference found is computed at 64 px.
 
     Args:
         images: uint8 (N, S, S).
         references: uint8 (M, S, S), M >= 1; M >= 2 for the same set.
-        same_set: Both are the same images, and none is its own neighbour.
+        same_set: Whether both are the same images; none is then its own neighbour.
     """
     fine, fine_references = _band(images), _band(references)
     coarse, coarse_references = _shrink(fine), _shrink(fine_references)
@@ -59,7 +59,7 @@ def nearest_aligned(images: Images, references: Images, *, same_set: bool = Fals
 
 
 def _refined(fine: Floats, coarse: Floats, found: Floats) -> Floats:
-    """Correlations with the references found, each in the one view that fits best at 32 px."""
+    """Compute the correlations with the references found, each in its best view at 32 px."""
     by_view = [_best_pairwise(coarse, _shrink(view)) for view in _views(found)]
     best = np.argmax(by_view, axis=0)
     chosen = found.copy()
@@ -69,7 +69,7 @@ def _refined(fine: Floats, coarse: Floats, found: Floats) -> Floats:
 
 
 def _band(images: Images) -> Floats:
-    """The middle frequencies, float32 (N, F, F) with F = min(S, 64)."""
+    """Keep the middle frequencies: float32 (N, F, F) with F = min(S, 64)."""
     side = min(images.shape[1], FINE_SIDE)
     bands = np.empty((len(images), side, side), np.float32)
     for row, image in enumerate(images):
@@ -91,7 +91,7 @@ def _shrink(bands: Floats) -> Floats:
 
 
 def _best_correlations(images: Floats, references: Floats) -> Floats:
-    """Largest correlation over all views and shifts, float32 (N, M)."""
+    """Find the largest correlation over all views and shifts, float32 (N, M)."""
     centre, *_ = _windows(images, reach=0, margin=_reach(images))
     best = np.full((len(images), len(references)), -1, np.float32)
     for view in _views(references):
@@ -101,7 +101,7 @@ def _best_correlations(images: Floats, references: Floats) -> Floats:
 
 
 def _best_pairwise(images: Floats, references: Floats) -> Floats:
-    """Largest correlation of image i with reference i over all shifts, float32 (N,)."""
+    """Find the largest correlation of image i with reference i over all shifts, float32 (N,)."""
     centre, *_ = _windows(images, reach=0, margin=_reach(images))
     best = np.full(len(images), -1, np.float32)
     for window in _windows(references, reach=_reach(references), margin=_reach(references)):
@@ -110,13 +110,13 @@ def _best_pairwise(images: Floats, references: Floats) -> Floats:
 
 
 def _views(bands: Floats) -> Iterator[Floats]:
-    """As they are, mirrored, upside down, and both."""
+    """Yield them unchanged, mirrored, upside down, and both."""
     mirrored = bands[:, :, ::-1]
     yield from (bands, mirrored, bands[:, ::-1], mirrored[:, ::-1])
 
 
 def _windows(bands: Floats, *, reach: int, margin: int) -> Iterator[Floats]:
-    """Every window of side S - 2 margin shifted by up to `reach`, of mean 0 and norm 1, flat."""
+    """Yield windows of side S - 2 margin, shifted by up to `reach`, of mean 0 and norm 1, flat."""
     side = bands.shape[1] - 2 * margin
     shifts = range(margin - reach, margin + reach + 1)
     for top in shifts:
@@ -124,7 +124,7 @@ def _windows(bands: Floats, *, reach: int, margin: int) -> Iterator[Floats]:
             window = bands[:, top : top + side, left : left + side].reshape(len(bands), -1)
             window = window - window.mean(axis=1, keepdims=True)
             norms = np.linalg.norm(window, axis=1, keepdims=True)
-            # A flat image resembles nothing.
+            # A flat image correlates with nothing.
             yield np.divide(window, norms, out=np.zeros_like(window), where=norms > 1e-6)
 
 

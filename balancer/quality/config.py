@@ -9,39 +9,40 @@ from balancer.section import ConfigSection
 
 
 class QualityConfig(ConfigSection):
-    """How generated images are measured."""
+    """The measurement of synthetic images."""
 
     extractors: Annotated[
         tuple[Literal["lite0", "inception", "classifier"], ...], Field(min_length=1)
     ] = ("lite0", "classifier")
-    """`classifier` is the run's own, trained on real images; it is left out until it stands."""
+    """Feature extractors; `classifier` is the run's own, trained on real images, if it exists."""
     inception_weights: Path | None = None
-    """File of the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
+    """Path to the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
     kid_subsets: Annotated[int, Field(ge=2)] = 100
+    """Number of pairs of subsets for KID."""
     kid_subset_size: Annotated[int, Field(ge=2)] = 100
-    """Images per subset; never more than half of the smaller set."""
+    """Number of images per subset; at most half of the smaller set."""
     neighbors: Annotated[int, Field(ge=1, le=50)] = 5
     """k of precision, recall, density and coverage."""
     ms_ssim_pairs: Annotated[int, Field(ge=1)] = 400
-    """Random pairs of images behind the mean MS-SSIM of a set."""
+    """Number of random pairs of images for the mean MS-SSIM of a set."""
     max_images: Annotated[int, Field(ge=4)] = 2_000
-    """At most this many synthetic images per class are measured, the first by number."""
+    """Largest number of synthetic images measured per class, the first by number."""
 
 
 class GateConfig(ConfigSection):
     """Limits of the quality gate, for single images and for the set of a class.
 
-    All are relative to real images of the same class that the generator never saw, those of the
-    validation split; none sees a test image.
+    All are relative to real images of the same class that the generator never saw: those of the
+    validation split. No test image is used.
     """
 
     near_copy_correlation: Annotated[float, Field(gt=0, le=1)] = 0.90
-    """Aligned-pixel correlation with a training image, from which on an image is a near copy."""
+    """Correlation of aligned pixels at or above which an image is a near copy."""
     near_copy_distance: Annotated[float, Field(ge=0, lt=1)] = 0.60
-    """Feature distance to a training image, as a share of that of held-out images, down from which
-    an image is a near copy."""
+    """Feature distance to a training image, as a share of that of held-out images, at or below
+    which an image is a near copy."""
     outlier_distance: Annotated[float, Field(gt=1)] = 1.5
-    """The same share, from which on an image is an outlier of its class."""
+    """The same share above which an image is an outlier of its class."""
     confidence_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """An image is of low confidence if it looks less like its class than all but this share of
     held-out images."""
@@ -57,4 +58,4 @@ class GateConfig(ConfigSection):
     min_own_class: Annotated[float, Field(ge=0, le=1)] = 0.50
     """Least share of images taken for their own class, as a share of that of held-out images."""
     max_trivial_auroc: Annotated[float, Field(ge=0.5, le=1)] = 0.90
-    """Largest AUROC at which grey levels, borders and sharpness alone tell synthetic from real."""
+    """Largest AUROC of separating synthetic from real by grey levels, borders and sharpness."""

@@ -1,4 +1,4 @@
-"""Hand-made descriptors of images: edge directions, and statistics that need no network."""
+"""Descriptors of images that need no network: edge directions, and pixel statistics."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ STATISTICS = (
 
 
 def edge_histograms(images: Images) -> Floats:
-    """Histograms of oriented gradients (Dalal and Triggs 2005), at 64 px.
+    """Compute histograms of oriented gradients (Dalal and Triggs 2005), at 64 px.
 
-    8 x 8 cells, 9 unsigned directions with linear votes, blocks of 2 x 2 cells of norm 1: blind to
-    brightness and contrast, and made without any training, so a second opinion on any network's.
+    8 x 8 cells, 9 unsigned directions with linear votes, blocks of 2 x 2 cells of norm 1:
+    insensitive to brightness and contrast, and independent of any training.
 
     Args:
         images: uint8 (N, S, S).
@@ -34,7 +34,7 @@ def edge_histograms(images: Images) -> Floats:
 
 
 def trivial_statistics(images: Images) -> NDArray[np.float64]:
-    """What could give a generated image away without looking at the anatomy.
+    """Compute statistics that could give a generated image away, regardless of anatomy.
 
     Args:
         images: uint8 (N, S, S).

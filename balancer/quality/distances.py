@@ -1,8 +1,7 @@
 """FID and KID of two sets of features, in float64.
 
 FID: Heusel 2017 (arXiv 1706.08500). KID: Binkowski 2018 (1801.01401). Both equal torch-fidelity's;
-what is added is speed, an interval for KID, a value for sets smaller than a KID subset, and FID
-extrapolated to infinitely many images.
+what is added is speed, an interval for KID, and a value for sets smaller than a KID subset.
 """
 
 from dataclasses import dataclass
@@ -16,15 +15,13 @@ from torch_fidelity.metric_kid import kernel_poly, mmd2
 
 FloatArray = npt.NDArray[np.float64]
 
-_INFINITY_POINTS = 15
-
 
 def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Frechet distance of two Gaussians fitted to features.
+    """Compute the Frechet distance of two Gaussians fitted to features.
 
     The trace of the root of the product of the covariances is the sum of the singular values of
-    X Y^T / sqrt((n - 1)(m - 1)), X and Y being the centred features. That is exact for any n, never
-    forms a covariance, and takes the time of the smaller of n and d, where torch-fidelity takes the
+    X Y^T / sqrt((n - 1)(m - 1)), where X and Y are the centred features. That is exact for any n
+    and needs no covariance; its cost depends on the smaller of n and d. torch-fidelity computes the
     eigenvalues of a d x d matrix that is singular for n <= d.
 
     Args:
@@ -32,7 +29,7 @@ def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
         second: Features (m, d), m >= 2.
 
     Returns:
-        A squared distance, at least 0 but for rounding.
+        A squared distance, at least 0 except for rounding.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
@@ -42,45 +39,17 @@ def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return float(shift + (root_a**2).sum() + (root_b**2).sum() - 2 * overlap)
 
 
-def frechet_distance_infinity(
-    first: npt.ArrayLike, second: npt.ArrayLike, rng: np.random.Generator
-) -> float | None:
-    """Frechet distance without the bias of finite sets (Chong and Forsyth 2020, 1911.07023).
-
-    The bias falls as 1 / n, so a line through distances of random subsets of growing n is followed
-    to 1 / n = 0. Both sets are subsampled, since both are finite.
-
-    Args:
-        first: Features (n, d).
-        second: Features (m, d).
-        rng: Chooses the subsets.
-
-    Returns:
-        None where the smaller set has fewer than 2 d images: the line needs full covariances.
-    """
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    most = min(len(a), len(b))
-    if most < 2 * a.shape[1]:
-        return None
-    sizes = np.linspace(most / 2, most, _INFINITY_POINTS).astype(int)
-    values = [
-        frechet_distance(a[rng.permutation(len(a))[:n]], b[rng.permutation(len(b))[:n]])
-        for n in sizes
-    ]
-    return float(np.polynomial.Polynomial.fit(1 / sizes, values, 1)(0))
-
-
 @dataclass(frozen=True)
 class Kernels:
     """The polynomial kernel (x.y / d + 1)^3 between all images of two sets, float64.
 
-    Every subset, half and resample below is a choice of rows and columns, so the matrix products
-    are made once. Takes 8 (n + m)^2 bytes.
+    Every subset and resample below is a choice of rows and columns, so the matrix products are
+    computed once. Takes 8 (n + m)^2 bytes.
 
     Attributes:
-        xx: (n, n), within the first set.
-        xy: (n, m), between the sets.
-        yy: (m, m), within the second set.
+        xx: Within the first set, (n, n).
+        xy: Between the sets, (n, m).
+        yy: Within the second set, (m, m).
     """
 
     xx: FloatArray
@@ -95,17 +64,17 @@ class Kernels:
 
 
 def kid_of_subsets(kernels: Kernels, *, subsets: int, subset_size: int) -> float:
-    """KID as torch-fidelity defines it: mean unbiased MMD^2 of random subsets of equal size.
+    """Compute KID as torch-fidelity does: mean unbiased MMD^2 of random subsets of equal size.
 
     Args:
-        kernels: Of the two sets.
+        kernels: Kernels of the two sets.
         subsets: Number of pairs of subsets.
-        subset_size: Images per subset, from 2 to the size of the smaller set.
+        subset_size: Number of images per subset, from 2 to the size of the smaller set.
 
     Returns:
-        An unbiased estimate of a squared distance; slightly negative where the sets are alike.
+        An unbiased estimate of a squared distance; slightly negative if the sets are alike.
     """
-    # torch-fidelity's own draws, so that its own call gives this very number.
+    # torch-fidelity's own draws, so that its own call gives the same number.
     rng = np.random.RandomState(DEFAULTS["rng_seed"])
     n, m = kernels.xy.shape
     values = []
@@ -123,7 +92,7 @@ def kid_of_subsets(kernels: Kernels, *, subsets: int, subset_size: int) -> float
 
 
 def kid_of_all(kernels: Kernels) -> float:
-    """Unbiased MMD^2 of all images of both sets, which may differ in size (2 or more each)."""
+    """Compute the unbiased MMD^2 of all images of both sets, 2 or more each."""
     n, m = kernels.xy.shape
     one_each = np.ones((1, n)), np.ones((1, m))
     return float(_weighted_kid(kernels, *one_each)[0])
@@ -132,17 +101,16 @@ def kid_of_all(kernels: Kernels) -> float:
 def kid_interval(
     kernels: Kernels, rng: np.random.Generator, *, samples: int = 1_000, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of `kid_of_all`, resampling the images of both sets.
+    """Compute a percentile bootstrap interval of `kid_of_all`, resampling both sets.
 
-    A resample holds some images twice; pairs of an image with its own copy are left out, as an
-    image with itself is, else every resample would look more alike within itself than it is and
-    the interval would lie too high.
+    A resample has some images twice; pairs of an image with its own copy are left out, else every
+    resample would look more alike within itself than it is and the interval would be too high.
 
     Args:
-        kernels: Of the two sets.
-        rng: Source of the resamples.
+        kernels: Kernels of the two sets.
+        rng: Random numbers for the resamples.
         samples: Number of resamples.
-        level: Coverage aimed at.
+        level: Nominal coverage.
 
     Returns:
         Lower and upper end.
@@ -164,14 +132,14 @@ def kid_difference_interval(
     samples: int = 1_000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Interval of how much farther one set is from a second than from a third.
+    """Compute an interval of how much farther one set is from a second than from a third.
 
     Args:
-        own: Of the set and the second one.
-        other: Of the same set and the third one.
-        rng: Source of the resamples, which the set shares between both distances.
+        own: Kernels of the set and the second one.
+        other: Kernels of the same set and the third one.
+        rng: Random numbers for the resamples; those of the set are the same in both distances.
         samples: Number of resamples.
-        level: Coverage aimed at.
+        level: Nominal coverage.
 
     Returns:
         Lower and upper end of `kid_of_all(own) - kid_of_all(other)`.
@@ -185,7 +153,7 @@ def kid_difference_interval(
 
 
 def _factor(centred: FloatArray) -> FloatArray:
-    """Give F of at most d rows with F^T F = the covariance of the centred (n, d) features."""
+    """Return F of at most d rows with F^T F = the covariance of the centred (n, d) features."""
     n, d = centred.shape
     scaled = centred / np.sqrt(n - 1)
     if n <= d:
@@ -194,15 +162,15 @@ def _factor(centred: FloatArray) -> FloatArray:
 
 
 def _resamples(rng: np.random.Generator, n: int, samples: int) -> FloatArray:
-    """How often each of n images was drawn in n draws, (samples, n)."""
+    """Count how often each of n images is drawn in n draws, (samples, n)."""
     weights = rng.multinomial(n, np.full(n, 1 / n), size=samples).astype(np.float64)
-    # A resample of one image alone has no pairs; it can happen for n of a few.
+    # A resample of one image alone has no pairs; that can happen if n is small.
     weights[(weights == n).any(axis=1)] = 1
     return weights
 
 
 def _weighted_kid(kernels: Kernels, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Unbiased MMD^2 under image weights x (samples, n) and y (samples, m)."""
+    """Compute the unbiased MMD^2 under image weights x (samples, n) and y (samples, m)."""
     between = ((x @ kernels.xy) * y).sum(axis=1) / (x.sum(axis=1) * y.sum(axis=1))
     return cast(FloatArray, _within(kernels.xx, x) + _within(kernels.yy, y) - 2 * between)
 

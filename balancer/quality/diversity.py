@@ -1,4 +1,4 @@
-"""How different the images of one set are from each other; no reference is needed."""
+"""Diversity of one set of images; no reference is needed."""
 
 import numpy as np
 import torch
@@ -12,17 +12,17 @@ _BATCH = 64
 
 
 def pairwise_ms_ssim(images: Images, rng: np.random.Generator, *, pairs: int) -> float:
-    """Mean MS-SSIM of random pairs (Wang 2003; as a measure of GANs: Odena 2017, 1610.09585).
+    """Compute the mean MS-SSIM of random pairs (Wang 2003; for GANs: Odena 2017, 1610.09585).
 
-    Five scales need 176 px; smaller images have as many as fit, the weights scaled to sum to 1.
+    Five scales need 176 px; smaller images have as many as fit, with weights that sum to 1.
 
     Args:
         images: uint8 (N, S, S), N >= 2, S >= 11.
-        rng: Chooses the pairs.
-        pairs: How many; all of them where there are fewer.
+        rng: Random numbers that choose the pairs.
+        pairs: Number of pairs; all of them if there are fewer.
 
     Returns:
-        At most 1, which is one image over and over; real images set the scale.
+        At most 1, which is the same image repeated; real images set the scale.
     """
     first, second = _pairs(len(images), pairs, rng)
     weights = _weights(images.shape[1])
@@ -42,20 +42,20 @@ def pairwise_ms_ssim(images: Images, rng: np.random.Generator, *, pairs: int) ->
 
 
 def twin_share(images: Images, correlation: float) -> float:
-    """Share of images that have a near copy among the others of their set.
+    """Compute the share of images that have a near copy among the others of their set.
 
     It grows with the number of images, so compare sets of equal size only.
 
     Args:
         images: uint8 (N, S, S), N >= 2.
-        correlation: Of aligned pixels, from which on two images are near copies.
+        correlation: Correlation of aligned pixels at or above which two images are near copies.
     """
     nearest = nearest_aligned(images, images, same_set=True)
     return float((nearest.correlations >= correlation).mean())
 
 
 def ms_ssim_recipe(side: int, pairs: int) -> str:
-    """The definition of `pairwise_ms_ssim` in words."""
+    """Describe `pairwise_ms_ssim` in words."""
     return f"MS-SSIM of {len(_weights(side))} scales, mean over {pairs} random pairs"
 
 

@@ -1,8 +1,8 @@
 """Feature extractors for FID and KID, registered with torch-fidelity; nothing is downloaded.
 
-A distance is only as good as its recipe, so each extractor carries one. `inception` is the network
-of the FID paper (Heusel 2017, arXiv 1706.08500) with its 2015 weights, and it alone may give a
-plain `fid`; every other set of features has its name in the metric, such as `fid[lite0]`.
+A distance is only as good as its recipe, so each extractor has one. `inception` is the network of
+the FID paper (Heusel 2017, arXiv 1706.08500) with its 2015 weights, and only its distance is called
+plain `fid`; the name of any other extractor is part of the metric's, as in `fid[lite0]`.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from classifier.lite import (
 )
 
 LITE0_SIDE = 128
-"""Pixels; larger inputs cost more and see no more in radiographs of 64 px."""
+"""Side of its input in pixels; a larger one costs more and adds nothing for images of 64 px."""
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 INCEPTION_FILES = (
     "weights-inception-2015-12-05-6726825d.pth",  # torch-fidelity and torchmetrics
@@ -44,14 +44,14 @@ INCEPTION_FILES = (
 
 @dataclass(frozen=True)
 class Extractor:
-    """A frozen network, what it is called, and all that its features depend on.
+    """A frozen network, its names, and all that its features depend on.
 
     Attributes:
-        suffix: What a metric of these features is called: `fid` + suffix, empty for Inception-v3
+        suffix: Suffix of a metric of these features, as in `fid[lite0]`; empty for Inception-v3
             with the 2015 weights.
-        registered_name: The name torch-fidelity knows it by; it holds the hash of the weights,
-            since torch-fidelity's own cache goes by the name alone.
-        dimension: Features per image.
+        registered_name: Name in torch-fidelity; it holds the hash of the weights, since
+            torch-fidelity's own cache uses the name alone.
+        dimension: Number of features per image.
         recipe: Network, hash of the weights, preprocessing, dtype and versions; JSON-ready.
         network: uint8 (N, 1 or 3, H, W) -> one-tuple of float32 (N, dimension).
     """
@@ -62,17 +62,27 @@ class Extractor:
     recipe: dict[str, Any]
     network: nn.Module
 
+    @property
+    def name(self) -> str:
+        """Name in the configuration and in the records."""
+        return str(self.recipe["extractor"])
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights, hex."""
+        return str(self.recipe["weights_sha256"])
+
 
 class Lite0Extractor(FeatureExtractorBase):  # type: ignore[misc]
     """EfficientNet-Lite0 (ImageNet) at 128 px, its 1,280 pooled features."""
 
     def __init__(self, name: str, features_list: Sequence[str], **options: object) -> None:
-        """Build the network; torch-fidelity hands every extractor all of its `options`."""
+        """Build the network; torch-fidelity passes all of its `options` to every extractor."""
         super().__init__(name, features_list)
         self.trunk = frozen_lite_features("lite0", in_channels=3)
 
     def train(self, mode: bool = True) -> "Lite0Extractor":
-        """Stay in evaluation mode, whatever a parent module says."""
+        """Stay in evaluation mode, regardless of a parent module."""
         super().train(False)
         return self
 
@@ -128,7 +138,7 @@ class InceptionExtractor(FeatureExtractorInceptionV3):  # type: ignore[misc]
         """
         path = _inception_path(feature_extractor_weights_path)
         state = _read_weights(path)
-        # torch-fidelity unpickles what it is given without a guard, so it gets our own copy.
+        # torch-fidelity unpickles its file without a guard, so it gets our own copy.
         copy = io.BytesIO()
         torch.save(state, copy)
         copy.seek(0)
@@ -142,7 +152,7 @@ class InceptionExtractor(FeatureExtractorInceptionV3):  # type: ignore[misc]
         self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "InceptionExtractor":
-        """Stay in evaluation mode, whatever a parent module says."""
+        """Stay in evaluation mode, regardless of a parent module."""
         super().train(False)
         return self
 
@@ -158,12 +168,12 @@ def load_extractor(name: str, *, inception_weights: Path | None = None) -> Extra
 
     Args:
         name: `lite0` or `inception`.
-        inception_weights: A file to take the Inception weights from, whatever its hash; None: the
-            local cache of torch hub, where the hash must be that of the 2015 weights.
+        inception_weights: Path to the Inception weights, of any hash; None: the local cache of
+            torch hub, where the hash must be that of the 2015 weights.
 
     Raises:
         ConfigurationError: The name is unknown, or the given file does not exist.
-        EnvironmentFault: There are no Inception weights, or they are damaged.
+        EnvironmentFault: The Inception weights are missing or damaged.
     """
     if name == "lite0":
         return _lite0()
@@ -258,7 +268,7 @@ def _register(name: str, kind: type[nn.Module]) -> str:
 
 
 def common_recipe(*packages: str) -> dict[str, Any]:
-    """What all recipes name: dtypes, and versions of the packages that decide the features."""
+    """Return the part common to all recipes: dtypes, and versions that decide the features."""
     names = ("torch", "torch-fidelity", *packages)
     versions = {name: importlib.metadata.version(name) for name in names}
     return {"dtype": "float32 features, float64 distances", "versions": versions}

@@ -1,4 +1,4 @@
-"""Features of images, computed fast on a CPU and kept on disk by what they depend on."""
+"""Features of images, computed fast on a CPU and kept on disk under a hash of their inputs."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ Images = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 
 _BATCH = 16
-"""Images per pass: the activations of more leave the processor's cache, and all gets slower."""
+"""Images per pass: the activations of more do not fit the processor's cache, which is slower."""
 
 
 def features_of(extractor: Extractor, images: Images, *, cache: Path | None = None) -> Features:
-    """Extract features, or read them back where the same ones were extracted before.
+    """Extract features, or read them back if they were extracted before.
 
     Args:
-        extractor: Of `load_extractor`.
+        extractor: Extractor of `load_extractor`.
         images: uint8 (N, H, W), grey values in 0..255.
         cache: Folder of kept features; None: nothing is kept. A file's name is a hash of the
             extractor's recipe and the pixels, and a damaged file is replaced.
@@ -31,7 +31,7 @@ def features_of(extractor: Extractor, images: Images, *, cache: Path | None = No
         float32 (N, extractor.dimension).
 
     Raises:
-        ValueError: `images` are of another dtype or shape.
+        ValueError: `images` have another dtype or shape.
         EnvironmentFault: The network gives infinite or undefined features.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
@@ -55,7 +55,7 @@ def _extract(extractor: Extractor, images: Images) -> Features:
             features[start : start + _BATCH] = extractor.network(batch)[0].numpy()
     if not np.isfinite(features).all():
         raise EnvironmentFault(
-            f"The extractor {extractor.recipe['extractor']} should give finite features but does "
+            f"The extractor {extractor.name} should give finite features but does "
             f"not; its weights {extractor.recipe['weights']} are damaged, replace them."
         )
     return features

@@ -1,8 +1,8 @@
-"""Pairs of films that a network takes for nearly the same: edited copies, or one patient twice.
+"""Pairs of images whose features are nearly the same: edited copies, or one patient twice.
 
-The search for near duplicates compares pixels, so a copy that was turned, labelled or given another
-contrast can pass it; features bear that better, and tell one film from another worse. So these
-pairs are shown, and it is for a reader to say what they are. `docs/audit.md` has the measurement.
+The search for near duplicates compares pixels, so it can miss a copy that was turned, labelled or
+given another contrast. Features depend less on such edits, but separate different images less well.
+So these pairs are only shown, for a reader to decide. `docs/audit.md` has the measurement.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from balancer.quality.features import Features
 
 _COMPONENTS = {400: 128, 100: 64}
-"""Images from which on so many principal components can be told from chance."""
+"""Least number of images at which that many principal components can be estimated."""
 _NOISE = 0.05
 _ALIKE_WHITENED, _ALIKE_PLAIN = 0.65, 0.85
 _BLOCK = 1024
@@ -28,17 +28,17 @@ class LookAlike:
 
 
 def look_alikes(features: Features) -> list[LookAlike]:
-    """Find pairs whose features are far nearer than those of different films are.
+    """Find pairs whose features are far nearer than those of different images.
 
     With 400 images or more the 128 strongest principal components are whitened, with 100 or more
-    the 64 strongest, and pairs with a cosine of 0.65 are told; with fewer there is no telling what
+    the 64 strongest, and pairs with a cosine of 0.65 are returned; fewer images do not show what
     varies, so plain centred features have to reach 0.85.
 
     Args:
         features: float32 (N, F).
 
     Returns:
-        Every pair once, the most alike first.
+        Each pair once, the most alike first.
     """
     if len(features) < 2:
         return []

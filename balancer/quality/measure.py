@@ -1,9 +1,8 @@
-"""Distances of generated to real images, each beside its recipe and its floor."""
+"""Metrics of generated against real images, each with its recipe and its floor."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +11,13 @@ from balancer.errors import DataError
 from balancer.quality.distances import (
     Kernels,
     frechet_distance,
-    frechet_distance_infinity,
     kid_interval,
     kid_of_all,
     kid_of_subsets,
 )
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
+from balancer.quality.figures import Distance, SameN
 from balancer.quality.neighbors import Manifold, manifold
 
 Rows = npt.NDArray[np.intp]
@@ -53,34 +52,29 @@ def measure(
     neighbors: int = 5,
     seed: int = 0,
     cache: Path | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Distance]:
     """Measure generated images against real ones.
 
-    Most of these values change with the number of images even where nothing else does, so none can
-    be compared with a floor of another n. `same_n` holds the fair pair: n generated images, and n
-    real ones in their place, against the same n reference images, both averaged over seeded draws;
-    n is the largest that allows it.
+    Most of these values depend on the number of images, so none can be compared with a floor at
+    another n. `same_n` has the fair pair: n generated images, and n real ones in their place,
+    against the same n reference images, both averaged over seeded draws; n is as large as possible.
 
     Args:
         fake: Generated images, uint8 (N, S, S), grey, 2 or more.
         reference: Real images, uint8 (M, S, S), of the same side, 2 or more.
-        extractor: Of `load_extractor`.
-        stand_in: Real images that take the place of generated ones for the floor, uint8 (K, S, S);
-            None: the reference is halved, and one half stands in against the other.
-        subsets: Pairs of subsets behind KID.
-        subset_size: Images per subset, lowered to half of the smaller set where that is less.
+        extractor: Extractor of `load_extractor`.
+        stand_in: Real images that replace the generated ones for the floor, uint8 (K, S, S); None:
+            one half of the reference is compared with the other.
+        subsets: Number of pairs of subsets for KID.
+        subset_size: Number of images per subset, at most half of the smaller set.
         neighbors: k of precision, recall, density and coverage.
-        seed: Of the draws and the bootstrap.
+        seed: Seed for the draws and the bootstrap.
         cache: Folder of kept features; None: nothing is kept.
 
     Returns:
-        A JSON-ready entry for each of `fid`, `kid`, `precision`, `recall`, `density` and `coverage`
-        under the name that the extractor gives it, such as `fid[lite0]`: `value`, `n_fake`,
-        `n_reference`, `better` (lower or higher), `same_n` (None where there are too few images),
-        `recipe`. FID also `reliable` (more images in both sets than features) and `infinity`
-        (without the bias of finite sets; None where there are too few images), KID also `interval`
-        (95 %, bootstrap over images of `value_all_images`). The last four are missing where a set
-        has `neighbors` images or fewer.
+        `fid`, `kid`, `precision`, `recall`, `density` and `coverage`, under the name that the
+        extractor gives them, such as `fid[lite0]`. The last four are missing if a set has
+        `neighbors` images or fewer.
 
     Raises:
         DataError: A set has fewer than 2 images, or the sides differ.
@@ -93,21 +87,12 @@ def measure(
     draws = _draws(made, real, others, np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, 1])
     size = max(2, min(subset_size, len(fake) // 2, len(reference) // 2))
-    fid = _fid(made, real, draws, rng) | {
-        "recipe": {**extractor.recipe, "distance": "Frechet, covariance over n - 1"}
+    metrics = {
+        "fid": _fid(made, real, draws, extractor),
+        "kid": _kid(made, real, draws, subsets, size, rng, extractor),
+        **_manifold(made, real, draws, neighbors, extractor),
     }
-    kid = _kid(Kernels.of(made, real), draws, subsets, size, rng) | {
-        "recipe": {
-            **extractor.recipe,
-            "distance": "unbiased MMD^2, kernel (x.y / d + 1)^3",
-            "subsets": subsets,
-            "subset_size": size,
-            "interval": f"95 %, {_BOOTSTRAP_SAMPLES} bootstrap resamples of the images",
-        }
-    }
-    entries = {"fid": fid, "kid": kid} | _manifold(made, real, draws, neighbors, extractor)
-    counts = {"n_fake": len(fake), "n_reference": len(reference)}
-    return {f"{name}{extractor.suffix}": counts | entry for name, entry in entries.items()}
+    return {f"{name}{extractor.suffix}": distance for name, distance in metrics.items()}
 
 
 def _check(fake: Images, reference: Images) -> None:
@@ -120,8 +105,8 @@ def _check(fake: Images, reference: Images) -> None:
     if fake.shape[1:] != reference.shape[1:]:
         raise DataError(
             f"Generated and real images should have the same size, but are {fake.shape[1:]} and "
-            f"{reference.shape[1:]} pixels; read both at the generator's, for sharpness alone "
-            "would tell them apart."
+            f"{reference.shape[1:]} pixels; read both at the generator's size, since sharpness "
+            "alone would tell them apart."
         )
 
 
@@ -144,33 +129,49 @@ def _draws(
     return draws
 
 
-def _fid(
-    fake: Features, real: Features, draws: list[_Draw], rng: np.random.Generator
-) -> dict[str, Any]:
-    return {
-        "value": frechet_distance(fake, real),
-        "better": "lower",
-        "reliable": min(len(fake), len(real)) > fake.shape[1],
-        "infinity": frechet_distance_infinity(fake, real, rng),
-        "same_n": _same_n(draws, frechet_distance),
-    }
+def _fid(fake: Features, real: Features, draws: list[_Draw], extractor: Extractor) -> Distance:
+    return Distance(
+        n_fake=len(fake),
+        n_reference=len(real),
+        value=frechet_distance(fake, real),
+        better="lower",
+        reliable=min(len(fake), len(real)) > fake.shape[1],
+        same_n=_same_n(draws, frechet_distance),
+        recipe={**extractor.recipe, "distance": "Frechet, covariance over n - 1"},
+    )
 
 
 def _kid(
-    kernels: Kernels, draws: list[_Draw], subsets: int, size: int, rng: np.random.Generator
-) -> dict[str, Any]:
-    return {
-        "value": kid_of_subsets(kernels, subsets=subsets, subset_size=size),
-        "better": "lower",
-        "value_all_images": kid_of_all(kernels),
-        "interval": list(kid_interval(kernels, rng, samples=_BOOTSTRAP_SAMPLES)),
-        "same_n": _same_n(draws, lambda a, b: kid_of_all(Kernels.of(a, b))),
-    }
+    fake: Features,
+    real: Features,
+    draws: list[_Draw],
+    subsets: int,
+    size: int,
+    rng: np.random.Generator,
+    extractor: Extractor,
+) -> Distance:
+    kernels = Kernels.of(fake, real)
+    return Distance(
+        n_fake=len(fake),
+        n_reference=len(real),
+        value=kid_of_subsets(kernels, subsets=subsets, subset_size=size),
+        better="lower",
+        value_all_images=kid_of_all(kernels),
+        interval=kid_interval(kernels, rng, samples=_BOOTSTRAP_SAMPLES),
+        same_n=_same_n(draws, lambda a, b: kid_of_all(Kernels.of(a, b))),
+        recipe={
+            **extractor.recipe,
+            "distance": "unbiased MMD^2, kernel (x.y / d + 1)^3",
+            "subsets": subsets,
+            "subset_size": size,
+            "interval": f"95 %, {_BOOTSTRAP_SAMPLES} bootstrap resamples of the images",
+        },
+    )
 
 
 def _manifold(
     fake: Features, real: Features, draws: list[_Draw], k: int, extractor: Extractor
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Distance]:
     if min(len(fake), len(real)) <= k:
         return {}
     whole = manifold(fake, real, k=k)
@@ -178,23 +179,23 @@ def _manifold(
     made = [manifold(draw.fake, draw.reference, k=k) for draw in draws] if enough else []
     floor = [manifold(draw.stand_in, draw.reference, k=k) for draw in draws] if enough else []
 
-    def entry(name: str) -> dict[str, Any]:
+    def distance(name: str) -> Distance:
         def of(found: Manifold) -> float:
             return float(getattr(found, name))
 
-        return {
-            "value": of(whole),
-            "better": "higher",
-            "same_n": _summary(draws, [of(m) for m in made], [of(m) for m in floor]),
-            "recipe": {**extractor.recipe, "distance": f"{_MANIFOLD[name]}, k = {k}"},
-        }
+        return Distance(
+            n_fake=len(fake),
+            n_reference=len(real),
+            value=of(whole),
+            better="higher",
+            same_n=_summary(draws, [of(m) for m in made], [of(m) for m in floor]),
+            recipe={**extractor.recipe, "distance": f"{_MANIFOLD[name]}, k = {k}"},
+        )
 
-    return {name: entry(name) for name in _MANIFOLD}
+    return {name: distance(name) for name in _MANIFOLD}
 
 
-def _same_n(
-    draws: list[_Draw], metric: Callable[[Features, Features], float]
-) -> dict[str, Any] | None:
+def _same_n(draws: list[_Draw], metric: Callable[[Features, Features], float]) -> SameN | None:
     return _summary(
         draws,
         [metric(draw.fake, draw.reference) for draw in draws],
@@ -202,19 +203,17 @@ def _same_n(
     )
 
 
-def _summary(
-    draws: list[_Draw], generated: list[float], floor: list[float]
-) -> dict[str, Any] | None:
+def _summary(draws: list[_Draw], generated: list[float], floor: list[float]) -> SameN | None:
     if not generated:
         return None
     value, real = float(np.mean(generated)), float(np.mean(floor))
-    return {
-        "n": len(draws[0].fake),
-        "draws": len(draws),
-        "value": value,
-        "real_against_real": real,
-        "real_against_real_range": [min(floor), max(floor)],
-        # An unbiased distance of like sets is as often below 0 as above, and no ratio to it means
-        # anything.
-        "ratio": value / real if min(floor) > 0 else None,
-    }
+    return SameN(
+        n=len(draws[0].fake),
+        draws=len(draws),
+        value=value,
+        real_against_real=real,
+        real_against_real_range=(min(floor), max(floor)),
+        # An unbiased distance of like sets is as often below 0 as above, so a ratio to it means
+        # nothing.
+        ratio=value / real if min(floor) > 0 else None,
+    )

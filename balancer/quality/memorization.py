@@ -1,13 +1,13 @@
-"""Whether generated images repeat training images, in feature spaces and in aligned pixels.
+"""Near copies of training images among generated ones, in feature spaces and in aligned pixels.
 
-A held-out image of the same class is what an honest generator would make, so every figure stands
-beside the one of held-out images.
+A held-out image of the same class is what an honest generator would make, so every figure comes
+with the one of held-out images.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from balancer.quality.aligned import Images, nearest_aligned
 from balancer.quality.descriptors import edge_histograms
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, features_of
+from balancer.quality.figures import Correlations, Memorization, NearCopies, TrainingDistance
 from balancer.quality.neighbors import closer_to_first, distances
 
 FloatArray = npt.NDArray[np.float64]
@@ -26,15 +27,15 @@ _DRAWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """What training image each image of a set comes closest to.
+    """The training image nearest to each image of a set.
 
     Attributes:
         is_copy: bool (N,), near copy of a training image in some space.
         rows: int64 (N,), the training image most alike in aligned pixels.
-        correlations: float32 (N,), with that image.
-        relative: Per feature space float64 (N,): distance to the nearest training image or its
+        correlations: float32 (N,), correlations with that image.
+        relative: float64 (N,) per feature space: distance to the nearest training image or its
             mirror image, over the median of held-out images.
-        features: Per feature space float32 (N, d).
+        features: float32 (N, d) per feature space.
     """
 
     is_copy: npt.NDArray[np.bool_]
@@ -50,11 +51,11 @@ class CopyDetector:
     Args:
         training: uint8 (N, S, S), images of one class.
         held_out: uint8 (M, S, S), M >= 1, other images of the class: the scale of distances.
-        extractors: By name; edge histograms are always looked at as well.
+        extractors: Extractors by name; edge histograms are always compared as well.
         decisive: Names of the extractors whose distances can make an image a near copy; those of
-            the others are reported. Edge histograms can.
-        correlation: Of aligned pixels, from which on an image is a near copy.
-        distance: Share of the median distance of held-out images, up to which it is one.
+            the others are reported. Edge histograms always can.
+        correlation: Correlation of aligned pixels at or above which an image is a near copy.
+        distance: Share of the median distance of held-out images at or below which it is one.
         cache: Folder of kept features of these images; None: nothing is kept.
     """
 
@@ -101,41 +102,35 @@ class CopyDetector:
             features=features,
         )
 
-    def measure(self, found: Nearest, rng: np.random.Generator) -> dict[str, Any]:
-        """The figures of a set of generated images.
+    def measure(self, found: Nearest, rng: np.random.Generator) -> Memorization:
+        """Measure a set of generated images.
 
         Args:
-            found: What `nearest` says of them.
-            rng: Chooses training images where there are more than held-out ones.
-
-        Returns:
-            JSON-ready: shares of near copies among generated and held-out images, medians of the
-            relative distances and of the correlations, and per space the share of generated images
-            that lie closer to training images than to as many held-out ones, which is 0.5 for an
-            honest generator.
+            found: The result of `nearest` for them.
+            rng: Random numbers that choose training images where there are more than held-out ones.
         """
         held_out = self.nearest(self._held_out, cache=self._cache)
-        return {
-            "n": len(found.rows),
-            "n_held_out": len(self._held_out),
-            "near_copies": {
-                "generated": float(found.is_copy.mean()),
-                "generated_at_least": _lower_bound(found.is_copy),
-                "held_out": float(held_out.is_copy.mean()),
-            },
-            "correlation": {
-                "generated": float(np.median(found.correlations)),
-                "held_out": float(np.median(held_out.correlations)),
-            },
-            "distance": {
-                name: {
-                    "generated": float(np.median(found.relative[name])),
-                    "held_out": float(np.median(held_out.relative[name])),
-                    "closer_to_training": self._closer_to_training(name, features, rng),
-                }
+        return Memorization(
+            n=len(found.rows),
+            n_held_out=len(self._held_out),
+            near_copies=NearCopies(
+                generated=float(found.is_copy.mean()),
+                generated_at_least=_lower_bound(found.is_copy),
+                held_out=float(held_out.is_copy.mean()),
+            ),
+            correlation=Correlations(
+                generated=float(np.median(found.correlations)),
+                held_out=float(np.median(held_out.correlations)),
+            ),
+            distance={
+                name: TrainingDistance(
+                    generated=float(np.median(found.relative[name])),
+                    held_out=float(np.median(held_out.relative[name])),
+                    closer_to_training=self._closer_to_training(name, features, rng),
+                )
                 for name, features in found.features.items()
             },
-        }
+        )
 
     def _describe(self, images: Images, cache: Path | None) -> dict[str, Features]:
         return {
@@ -144,7 +139,7 @@ class CopyDetector:
         } | {EDGES: edge_histograms(images)}
 
     def _describe_both(self, images: Images, cache: Path | None) -> dict[str, Features]:
-        """Each image and, after all of them, its mirror image, for a flipped copy is a copy."""
+        """Describe all images, then their mirror images, since a flipped copy is a copy."""
         plain = self._describe(images, cache)
         mirrored = self._describe(np.ascontiguousarray(images[:, :, ::-1]), cache)
         return {name: np.concatenate((plain[name], mirrored[name])) for name in plain}
@@ -161,13 +156,13 @@ class CopyDetector:
 
 
 def _to_either_side(features: Features, both: Features) -> FloatArray:
-    """Distance to each image or its mirror image, the nearer one: float64 (N, M)."""
+    """Return the distance to each image or its mirror image, the nearer one: float64 (N, M)."""
     between = distances(features, both)
     half = between.shape[1] // 2
     return cast(FloatArray, np.minimum(between[:, :half], between[:, half:]))
 
 
 def _lower_bound(flags: npt.NDArray[np.bool_]) -> float:
-    """Lower end of the exact 95 % interval (Clopper and Pearson 1934) of the share of flags."""
+    """Return the lower end of the exact 95 % interval of a share (Clopper and Pearson 1934)."""
     found = binomtest(int(flags.sum()), len(flags)).proportion_ci(0.95, method="exact")
     return float(found.low)

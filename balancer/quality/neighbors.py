@@ -1,7 +1,7 @@
 """Precision, recall, density and coverage: fidelity and diversity by nearest neighbours.
 
 Precision and recall: Kynkäänniemi 2019 (arXiv 1904.06991). Density and coverage: Naeem 2020
-(2002.09797). Each real or generated image stands for the ball that reaches to its k-th neighbour.
+(2002.09797). Each real or generated image has a ball that reaches to its k-th neighbour.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Manifold:
-    """What the balls of real and generated images say of each other.
+    """How far the balls of real and generated images cover each other.
 
     Attributes:
         precision: Share of generated images inside a ball of a real one.
         recall: Share of real images inside a ball of a generated one.
-        density: Balls of real images that a generated one lies in, over k; may exceed 1.
+        density: Mean number of real balls around a generated image, over k; may exceed 1.
         coverage: Share of real balls with a generated image inside.
     """
 
@@ -34,9 +34,9 @@ def manifold(fake: npt.ArrayLike, real: npt.ArrayLike, *, k: int) -> Manifold:
     """Compare two sets of features.
 
     Args:
-        fake: Generated, (n, d), n > k.
-        real: Real, (m, d), m > k.
-        k: Neighbours that set a ball's radius, the image itself not counted.
+        fake: Features of generated images, (n, d), n > k.
+        real: Features of real images, (m, d), m > k.
+        k: Number of neighbours that set a ball's radius, without the image itself.
 
     Raises:
         ValueError: A set has k images or fewer.
@@ -56,7 +56,7 @@ def manifold(fake: npt.ArrayLike, real: npt.ArrayLike, *, k: int) -> Manifold:
 
 
 def distances(first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
-    """Euclidean distances of features (n, d) and (m, d): float64 (n, m)."""
+    """Compute Euclidean distances of features (n, d) and (m, d): float64 (n, m)."""
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     # About their common centre, where the difference of squares below loses the fewest digits.
     centre = b.mean(axis=0)
@@ -68,13 +68,13 @@ def distances(first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
 def closer_to_first(
     first: FloatArray, second: FloatArray, rng: np.random.Generator, *, draws: int
 ) -> float:
-    """Share of images whose nearest neighbour is in the first of two sets, both of equal size.
+    """Compute the share of images nearer to the first than to the second of two equal-sized sets.
 
     Args:
         first: Distances to the images of the first set, (N, M).
         second: Distances to those of the second, (N, K).
-        rng: Chooses as many of the larger set as the smaller one has.
-        draws: Choices to average over.
+        rng: Random numbers that choose as many of the larger set as the smaller one has.
+        draws: Number of choices to average over.
     """
     n = min(first.shape[1], second.shape[1])
     shares = []
@@ -86,7 +86,7 @@ def closer_to_first(
 
 
 def _radii(features: FloatArray, k: int) -> FloatArray:
-    """Distance of each image to its k-th neighbour in the same set."""
+    """Return the distance of each image to its k-th neighbour in the same set."""
     within = distances(features, features)
     np.fill_diagonal(within, 0)
     return np.partition(within, k, axis=1)[:, k]

@@ -1,4 +1,4 @@
-"""What the eye should see of the synthetic images of a class, as PNG."""
+"""Pictures of the synthetic images of a class beside real ones, as PNG."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def save_side_by_side(real: Images, synthetic: Images, path: Path) -> None:
     Args:
         real: uint8 (N, S, S), N >= 1.
         synthetic: uint8 (M, S, S), M >= 1.
-        path: The PNG to write.
+        path: Path of the PNG to write.
     """
     side = real.shape[1]
     sheet = np.full((_ROWS * (side + 2) - 2, 2 * _COLUMNS * (side + 2) + 14), 255, np.uint8)
@@ -47,8 +47,8 @@ def save_closest_pairs(
         synthetic: uint8 (N, S, S), N >= 1.
         training: uint8 (M, S, S).
         rows: int64 (N,), the training image closest to each synthetic one.
-        correlations: float32 (N,), with it.
-        path: The PNG to write.
+        correlations: float32 (N,), correlations with it.
+        path: Path of the PNG to write.
     """
     order = np.argsort(-correlations, kind="stable")[:_PAIRS]
     figure = Figure(figsize=(1.1 * len(order) + 1, 2.7), dpi=110, layout="constrained")
@@ -70,11 +70,11 @@ def save_feature_map(
     """Draw all sets on the two main axes of their features (PCA of all together).
 
     Args:
-        training: Real, (N, d).
-        validation: Real, (M, d).
-        synthetic: (K, d).
-        name: Of the features.
-        path: The PNG to write.
+        training: Features of real training images, (N, d).
+        validation: Features of real validation images, (M, d).
+        synthetic: Features of synthetic images, (K, d).
+        name: Name of the features.
+        path: Path of the PNG to write.
     """
     sets = dict(zip(_INK, (training, validation, synthetic), strict=True))
     everything = np.concatenate(list(sets.values())).astype(np.float64)

@@ -1,10 +1,10 @@
-"""Small classifiers on frozen features: what tells sets apart, and what training on one is worth.
+"""Probes: small classifiers on frozen features that separate sets, or measure a set's value.
 
 All are logistic regressions on standardised features, fast enough to be trained many times. They
-measure; the classifier that users ask for is trained elsewhere.
+only measure; the classifier that users ask for is trained elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from balancer.quality.features import Images
+from balancer.quality.figures import ProbeScore, Separation, Tell, Usefulness
+from balancer.quality.sets import ClassFeatures
+
 FloatArray = npt.NDArray[np.float64]
 Features = npt.NDArray[np.floating[Any]]
 
@@ -24,61 +28,43 @@ _RESAMPLES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Separation:
-    """How well two sets can be told apart.
-
-    Attributes:
-        auroc: Cross-validated; 0.5 where they cannot be.
-        interval: 95 %, percentile bootstrap of the images under fixed scores.
-        n: Images of each set.
-    """
-
-    auroc: float
-    interval: tuple[float, float]
-    n: int
-
-    def as_json(self) -> dict[str, Any]:
-        """For `result.json`."""
-        return {"value": self.auroc, "interval": list(self.interval), "n": self.n}
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """A classifier of frozen features, trained on real training images alone.
+class LinearProbe:
+    """A classifier of frozen features.
 
     Attributes:
         classes: Class names, in the order of its probabilities.
+        model: The fitted regression.
     """
 
     classes: tuple[str, ...]
     model: Pipeline
 
     def probabilities(self, features: Features) -> FloatArray:
-        """Probabilities of the classes: (N, d) to float64 (N, C)."""
+        """Predict the probabilities of the classes: (N, d) to float64 (N, C)."""
         return cast(FloatArray, self.model.predict_proba(features))
 
 
-def train_judge(features: Mapping[str, Features]) -> Judge:
-    """Train on the features (N, d) of each class, the classes weighing the same."""
+def train_probe(features: Mapping[str, Features]) -> LinearProbe:
+    """Train on the features (N, d) of each class, all classes with the same weight."""
     classes = tuple(sorted(features))
     labels = np.repeat(np.arange(len(classes)), [len(features[name]) for name in classes])
     model = _regression().fit(np.concatenate([features[name] for name in classes]), labels)
-    return Judge(classes, model)
+    return LinearProbe(classes, model)
 
 
 def separation(
     first: Features, second: Features, *, seed: int, n: int | None = None
 ) -> Separation | None:
-    """Try to tell two sets apart, by five-fold cross-validation on equally many of each.
+    """Separate two sets, by five-fold cross-validation on equally many of each.
 
     Args:
         first: Features (N, d).
         second: Features (M, d).
-        seed: Of the folds, the choice of images and the bootstrap.
-        n: Images of each set, at most; None: as many as the smaller one has.
+        seed: Seed for the folds, the choice of images and the bootstrap.
+        n: Largest number of images of each set; None: as many as the smaller one has.
 
     Returns:
-        None where a set has fewer images than there are folds.
+        None if a set has fewer images than there are folds.
     """
     n = min(len(first), len(second), *([] if n is None else [n]))
     if n < _FOLDS:
@@ -91,7 +77,33 @@ def separation(
         _regression(), np.concatenate(chosen), truth, cv=folds, method="decision_function"
     )
     low, high = np.quantile(_bootstrap_auroc(scores[:n], scores[n:], rng), [0.025, 0.975])
-    return Separation(float(roc_auc_score(truth, scores)), (float(low), float(high)), n)
+    return Separation(
+        value=float(roc_auc_score(truth, scores)), interval=(float(low), float(high)), n=n
+    )
+
+
+def find_tell(
+    sets: ClassFeatures, describe: Callable[[Images], npt.NDArray[np.floating[Any]]]
+) -> Tell | None:
+    """Separate accepted synthetic images from real ones, and two halves of the real ones.
+
+    Args:
+        sets: The images.
+        describe: Features of images, uint8 (N, S, S) to (N, d).
+
+    Returns:
+        None with too few images.
+    """
+    images, seed = sets.images, sets.seed
+    real = np.concatenate((images.own_training, images.own_validation))
+    half = sets.rng(4).permutation(len(real))
+    first, second = real[half[::2]], real[half[1::2]]
+    n = min(len(second), len(images.accepted))
+    found = separation(describe(real), describe(images.accepted), n=n, seed=seed)
+    if found is None:
+        return None
+    floor = separation(describe(first), describe(second), n=n, seed=seed)
+    return Tell(value=found.value, interval=found.interval, n=found.n, real_against_real=floor)
 
 
 def usefulness(
@@ -99,35 +111,31 @@ def usefulness(
     synthetic: Features,
     training: Mapping[str, Features],
     validation: Mapping[str, Features],
-) -> dict[str, dict[str, float]]:
-    """What a classifier learns from synthetic images of a class, and how it sees them.
+) -> Usefulness:
+    """Measure what a probe learns from synthetic images of a class, and how it labels them.
 
-    Train on synthetic, test on real, and the reverse (Esteban 2017, arXiv 1706.02633), the images
-    of the other classes being real throughout.
+    Train on synthetic, test on real, and the reverse (Esteban 2017, arXiv 1706.02633); the images
+    of the other classes are always real.
 
     Args:
-        label: The class of the synthetic images.
-        synthetic: Their features (N, d).
+        label: Class of the synthetic images.
+        synthetic: Features (N, d) of the synthetic images.
         training: Features of real training images, by class.
         validation: Features of real validation images, by class; each class has some.
-
-    Returns:
-        `auroc` of the class against all others and `balanced_accuracy` over all classes, of
-        `train_real_test_real`, `train_synthetic_test_real` and `train_real_test_synthetic`.
     """
-    on_real = train_judge(training)
-    on_synthetic = train_judge({**training, label: synthetic})
-    return {
-        "train_real_test_real": _score(on_real, label, validation),
-        "train_synthetic_test_real": _score(on_synthetic, label, validation),
-        "train_real_test_synthetic": _score(on_real, label, {**validation, label: synthetic}),
-    }
+    on_real = train_probe(training)
+    on_synthetic = train_probe({**training, label: synthetic})
+    return Usefulness(
+        train_real_test_real=_score(on_real, label, validation),
+        train_synthetic_test_real=_score(on_synthetic, label, validation),
+        train_real_test_synthetic=_score(on_real, label, {**validation, label: synthetic}),
+    )
 
 
 def _bootstrap_auroc(
     negative: FloatArray, positive: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """AUROC of resamples of both sets, from one table of who outscores whom."""
+    """Compute the AUROC of resamples of both sets, from one table of all pairs of scores."""
     wins = (positive[:, None] > negative) + (positive[:, None] == negative) / 2
     drawn = [
         rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=_RESAMPLES)
@@ -137,14 +145,14 @@ def _bootstrap_auroc(
     return cast(FloatArray, won / wins.size)
 
 
-def _score(judge: Judge, label: str, features: Mapping[str, Features]) -> dict[str, float]:
-    labels = np.repeat(np.arange(len(judge.classes)), [len(features[c]) for c in judge.classes])
-    found = judge.probabilities(np.concatenate([features[name] for name in judge.classes]))
-    place = judge.classes.index(label)
-    return {
-        "auroc": float(roc_auc_score(labels == place, found[:, place])),
-        "balanced_accuracy": float(balanced_accuracy_score(labels, found.argmax(axis=1))),
-    }
+def _score(probe: LinearProbe, label: str, features: Mapping[str, Features]) -> ProbeScore:
+    labels = np.repeat(np.arange(len(probe.classes)), [len(features[c]) for c in probe.classes])
+    found = probe.probabilities(np.concatenate([features[name] for name in probe.classes]))
+    own = probe.classes.index(label)
+    return ProbeScore(
+        auroc=float(roc_auc_score(labels == own, found[:, own])),
+        balanced_accuracy=float(balanced_accuracy_score(labels, found.argmax(axis=1))),
+    )
 
 
 def _regression() -> Pipeline:

@@ -1,4 +1,4 @@
-"""Image by image: which generated images may join the training split, and why others may not."""
+"""The screen: decide image by image which synthetic images may join the training split."""
 
 import logging
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from balancer.errors import DataError
+from balancer.quality.blind_probe import train_blind_probe
 from balancer.quality.config import GateConfig
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
-from balancer.quality.judge import quality_blind_judge
 from balancer.quality.memorization import CopyDetector
 
 log = logging.getLogger(__name__)
@@ -23,21 +23,21 @@ LIMITS = {
 }
 """Settings of the gate that each reason depends on."""
 FEW = 20
-"""Validation images below which the limits that they set are shaky."""
+"""Number of validation images below which the limits that they set are unreliable."""
 
 
 class Screen:
-    """Judges images of one class by training and validation images alone.
+    """Finds reasons against images of one class, from training and validation images alone.
 
     Args:
-        label: The class that the images are meant to be of.
+        label: Class that the images are meant to be of.
         training: Real training images by class, uint8 (N, S, S) each.
         validation: Real validation images of the class, uint8 (M, S, S), M >= 1; they set every
             scale.
-        extractor: Gives the features.
+        extractor: Extractor of the features.
         gate: The limits.
-        reasons: Which reasons to look for.
-        seed: Of the degradations that the judge learns to ignore.
+        reasons: Reasons to look for.
+        seed: Seed for the degradations that the probe learns to ignore.
         cache: Folder of kept features; None: nothing is kept.
 
     Raises:
@@ -71,7 +71,7 @@ class Screen:
         self._label = label
         self._reasons = reasons
         self._gate = gate
-        self._name = extractor.recipe["extractor"]
+        self._name = extractor.name
         self._copies = CopyDetector(
             training[label],
             validation,
@@ -82,7 +82,7 @@ class Screen:
             cache=cache,
         )
         if LOW_CONFIDENCE in reasons:
-            self._judge = quality_blind_judge(training, extractor=extractor, seed=seed, cache=cache)
+            self._probe = train_blind_probe(training, extractor=extractor, seed=seed, cache=cache)
             self._least = float(
                 np.quantile(
                     self._confidence(features_of(extractor, validation, cache=cache)),
@@ -91,7 +91,7 @@ class Screen:
             )
 
     def reasons(self, images: Images) -> list[str]:
-        """The first reason against each image, uint8 (N, S, S); empty where there is none."""
+        """Return the first reason against each image, uint8 (N, S, S); empty if there is none."""
         found = self._copies.nearest(images)
         distance = found.relative[self._name]
         against = {
@@ -106,5 +106,5 @@ class Screen:
         ]
 
     def _confidence(self, features: Features) -> np.ndarray:
-        probabilities = self._judge.probabilities(features)
-        return np.asarray(probabilities[:, self._judge.classes.index(self._label)])
+        probabilities = self._probe.probabilities(features)
+        return np.asarray(probabilities[:, self._probe.classes.index(self._label)])

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.drawing.numbers import METRICS
-from balancer.quality.gate import failures
+from balancer.quality.records import ClassQuality, QualityMetrics
+from balancer.quality.summary import NOT_ASKED
 from balancer.report.records import ReportRecords
 
 FOLDER = "metrics"
@@ -43,9 +44,10 @@ def _files(records: ReportRecords) -> dict[str, Figures]:
     for name, arm in arms.items():
         means = {key: arm.metrics[key].value for key in _SHOWN if key in arm.metrics}
         files[f"ablation-{name}"] = _defined(means) | {"verdict": arm.verdict.word}
-    classes = {} if records.quality is None else records.quality["metrics"]["classes"]
-    for label, entry in classes.items():
-        files[f"images-{label}"] = _of_images(entry)
+    if records.quality is not None:
+        metrics = QualityMetrics.model_validate(records.quality["metrics"])
+        for label, quality in metrics.classes.items():
+            files[f"images-{label}"] = _of_images(quality)
     return files
 
 
@@ -57,12 +59,13 @@ def _defined(values: Mapping[str, float | None]) -> Figures:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _of_images(entry: Mapping[str, Any]) -> Figures:
-    """Return KID by every extractor against validation images, and the result of the gate."""
+def _of_images(quality: ClassQuality) -> Figures:
+    """Return KID by every extractor, to validation images, and the verdict of the gate."""
     kid: Figures = {
-        name: metric["value"]
-        for name, metric in entry["against"]["validation"].items()
+        name: distance.value
+        for name, distance in quality.against["validation"].items()
         if name.startswith("kid[")
     }
-    words = {True: "passes", False: f"fails {', '.join(failures(entry['gate']))}"}
-    return kid | {"gate": words.get(entry["gate"]["passed"], "too few images to ask everything")}
+    gate = quality.gate
+    words = {True: "passes", False: f"fails {', '.join(gate.failures)}", None: NOT_ASKED}
+    return kid | {"gate": words[gate.passed]}

@@ -22,7 +22,7 @@ from balancer.evaluation.records import (
 )
 from balancer.evaluation.trained_classifier import ARMS, REAL_ARM, SYNTHETIC_ARM, trained_arm
 from balancer.manifest import fingerprint
-from balancer.quality.gate import failures
+from balancer.quality.records import QualityMetrics
 from balancer.results import StageResult, UntypedResult, difference
 from classifier.metrics import paired_differences
 
@@ -170,7 +170,8 @@ def _sentence(rows: Sequence[ComparisonRow]) -> str:
 def _gate_sentence(quality: UntypedResult | None) -> str:
     if quality is None:
         return " The quality of the synthetic images was not measured."
-    failed = {label: failures(entry["gate"]) for label, entry in quality.metrics["classes"].items()}
+    classes = QualityMetrics.model_validate(quality.metrics).classes
+    failed = {label: entry.gate.failures for label, entry in classes.items()}
     return "".join(
         f" The synthetic images of {label} fail the quality gate ({', '.join(names)}), so this "
         "speaks of these images, not of what good ones would do."

@@ -1,4 +1,4 @@
-"""The GAN and the images of one fold of an ablation: stages of a run, in the fold's workspace."""
+"""The GAN and the images of one fold of an ablation: a run's stages in the fold's workspace."""
 
 import logging
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ def make_fold_images(
 ) -> float:
     """Train the generators that the arms need, on the fold's training part, and make the images.
 
-    Where too few images pass the screen, they are made without it: arms that take images as they
-    come can go on, and those that want screened ones say why they cannot.
+    If too few images pass the screen, they are made without it: arms that take unscreened images
+    can proceed, and those that need screened ones say why they cannot.
 
     Args:
-        config: Of the run.
-        workspace: The main one.
+        config: Configuration of the run.
+        workspace: Main workspace.
         fold: Name of the fold.
-        number: Its place in the plan; the seed of its generators depends on it.
+        number: Position of the fold in the plan; the seed of its generators depends on it.
         arms: All arms.
         force: Make everything again.
 
     Returns:
-        Seconds of work that stands there now.
+        Seconds that the existing results took.
     """
     place = workspace.fold(fold)
     with place.lock():
@@ -56,7 +56,7 @@ def make_fold_images(
 
 
 def fold_config(config: BalancerConfig, number: int, arms: Sequence[Arm]) -> BalancerConfig:
-    """The configuration of a fold's own stages: its seed, and images enough for every arm."""
+    """Configure a fold's own stages: its seed, and enough images for every arm."""
     makers = [arm for arm in arms if arm.needs is Needs.RARE_GENERATOR]
     most = min((arm.ratio for arm in makers), key=lambda ratio: ratio.value, default=None)
     changes: dict[str, object] = {} if most is None else {"ratio": str(most)}
@@ -71,7 +71,7 @@ def fold_config(config: BalancerConfig, number: int, arms: Sequence[Arm]) -> Bal
 
 
 def _synthesize(config: BalancerConfig, place: Workspace, *, force: bool) -> float:
-    # Other images of the same generator cost seconds, and runs are held to those that they took.
+    # Other images of the same generator cost seconds, and runs record which images they used.
     try:
         return synthesize.run(config, place, force=force or _differs(config, place)).seconds
     except DataError as error:
@@ -83,15 +83,15 @@ def _synthesize(config: BalancerConfig, place: Workspace, *, force: bool) -> flo
 
 
 def _differs(config: BalancerConfig, place: Workspace) -> bool:
-    standing = read_result(place.synthetic_dir)
-    return standing is not None and standing.settings != synthesize.settings_of(config)
+    existing = read_result(place.synthetic_dir)
+    return existing is not None and existing.settings != synthesize.settings_of(config)
 
 
 def _measure(config: BalancerConfig, place: Workspace, *, force: bool) -> float:
-    """Measure the images; other limits than last time take seconds to hold them against."""
-    standing = read_result(place.quality_dir)
+    """Measure the images; they are measured again after a change of settings, which is fast."""
+    existing = read_result(place.quality_dir)
     wanted = {name: getattr(config, name).model_dump(mode="json") for name in ("quality", "gate")}
-    changed = standing is not None and any(
-        standing.settings[name] != value for name, value in wanted.items()
+    changed = existing is not None and any(
+        existing.settings[name] != value for name, value in wanted.items()
     )
     return quality.run(config, place, force=force or changed).seconds

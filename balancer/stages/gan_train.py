@@ -4,8 +4,10 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,14 +18,59 @@ from balancer.data.index import Index, load_index
 from balancer.data.io import Pixels
 from balancer.errors import ConfigurationError, Diverged, IntegrityError, Interrupted
 from balancer.imaging.preprocess import recorded
-from balancer.quality.selection import SnapshotJudge
+from balancer.quality.distances import Kernels, kid_of_all
+from balancer.quality.extractors import Extractor, load_extractor
+from balancer.quality.features import Features, features_of
+from balancer.quality.neighbors import closer_to_first, distances
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
-from balancer.results import UntypedResult, new_result, standing_result, write_result
-from balancer.synthetic.gates import load_generator_for
+from balancer.results import StageResult, new_result, standing_result, write_result
+from balancer.synthetic.dcgan import load_dcgan
+from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+_SCORER_DRAWS = 10
+
+
+class Lite0Scorer:
+    """Scores a GAN's snapshots against features of real images, which are computed once.
+
+    Always with EfficientNet-Lite0: training must not depend on weights that may be missing.
+
+    Args:
+        training: uint8 (N, S, S), N >= 2.
+        validation: uint8 (M, S, S), M >= 2.
+        cache: Folder of kept features; None: nothing is kept.
+    """
+
+    def __init__(self, training: Pixels, validation: Pixels, *, cache: Path | None = None) -> None:
+        self._extractor: Extractor | None = load_extractor("lite0")
+        self._training = features_of(self._extractor, training, cache=cache)
+        self._validation = features_of(self._extractor, validation, cache=cache)
+        self._spread = _spread(self._validation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the network, which each process loads by itself."""
+        return self.__dict__ | {"_extractor": None}
+
+    def __call__(self, images: Pixels, /) -> gan.SnapshotScores:
+        """Score generated images, uint8 (N, S, S)."""
+        if self._extractor is None:
+            self._extractor = load_extractor("lite0")
+        made = features_of(self._extractor, images)
+        rng = np.random.default_rng(0)  # the same draws at every evaluation
+        return gan.SnapshotScores(
+            kid=kid_of_all(Kernels.of(made, self._validation)),
+            diversity=_spread(made) / max(self._spread, 1e-12),
+            closer_to_training=closer_to_first(
+                distances(made, self._training),
+                distances(made, self._validation),
+                rng,
+                draws=_SCORER_DRAWS,
+            ),
+        )
 
 
 def run(
@@ -32,20 +79,20 @@ def run(
     *,
     force: bool = False,
     classes: Sequence[str] = (),
-) -> UntypedResult:
+) -> StageResult[GanTrainMetrics]:
     """Train the generators that the target ratio needs.
 
     Args:
         config: Sections `gan`, `synthesis.ratio`, `hardware` and `seed` are used.
         workspace: Reads `index/`, writes `gan/<class>/`.
-        force: Train again even if a finished or unfinished generator stands there.
+        force: Train again even if a finished or unfinished generator exists.
         classes: Train these instead of the classes below the target ratio.
 
     Raises:
-        ConfigurationError: An unknown class, or other settings than those of what stands there.
-        IntegrityError: The unfinished training that stands there is damaged.
-        Interrupted: A signal stopped training; the same call goes on.
-        EnvironmentFault: Training diverged, or the accelerator is not there.
+        ConfigurationError: An unknown class, or an existing generator has other settings.
+        IntegrityError: The unfinished training is damaged.
+        Interrupted: A signal stopped training; the same call resumes it.
+        EnvironmentFault: Training diverged, or the accelerator is missing.
     """
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
@@ -63,38 +110,37 @@ def run(
         settings=_settings(config),
         inputs={"index": index.index_hash},
         seconds=sum(result.seconds for result in results.values()),
-        metrics={
-            "classes": {
-                label: result.metrics | {"folder": str(workspace.gan_dir(label))}
+        metrics=GanTrainMetrics(
+            classes={
+                label: result.metrics.model_copy(update={"folder": str(workspace.gan_dir(label))})
                 for label, result in results.items()
             }
-        },
+        ),
     )
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
+def summary(result: StageResult[GanTrainMetrics]) -> list[RenderableType]:
+    """Lay out a result for the terminal."""
     table = Table(
         "class", "images shown", "minutes", "images/s", "kept after", "KID", "folder",
         title="Generators",
     )  # fmt: skip
-    for label, metrics in result.metrics["classes"].items():
+    for label, metrics in result.metrics.classes.items():
         table.add_row(
             Text(label),
-            f"{metrics['images_shown']:,}",
-            f"{metrics['seconds'] / 60:.1f}",
-            f"{metrics['images_per_second']:.0f}",
+            f"{metrics.images_shown:,}",
+            f"{metrics.seconds / 60:.1f}",
+            f"{metrics.images_per_second:.0f}",
             *_snapshot(metrics),
-            Text(metrics["folder"]),
+            Text(metrics.folder or ""),
         )
     return [table] if table.row_count else []
 
 
-def _snapshot(metrics: dict[str, Any]) -> tuple[str, str]:
-    selected = metrics["selected"]
-    if selected is None:
-        return f"{metrics['images_shown']:,}", "-"
-    return f"{selected['images_shown']:,}", f"{selected['kid']:.3f}"
+def _snapshot(metrics: GeneratorMetrics) -> tuple[str, str]:
+    if metrics.selected is None:
+        return f"{metrics.images_shown:,}", "-"
+    return f"{metrics.selected.images_shown:,}", f"{metrics.selected.kid:.3f}"
 
 
 def _classes_to_grow(config: BalancerConfig, index: Index) -> list[str]:
@@ -112,16 +158,21 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
 
 def _train(
     label: str, config: BalancerConfig, workspace: Workspace, index: Index, force: bool
-) -> UntypedResult:
+) -> StageResult[GeneratorMetrics]:
     directory = workspace.gan_dir(label)
     unfinished = workspace.unfinished_gan_dir(label)
     settings, inputs = _settings(config), {"index": index.index_hash}
-    standing = standing_result(
-        directory, settings=settings, inputs=inputs, force=force, keep_on_new_inputs=True
+    existing = standing_result(
+        directory,
+        GeneratorMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        keep_on_new_inputs=True,
     )
-    if standing is not None:
-        load_generator_for(label, workspace, index)  # refuses what was damaged since
-        return standing
+    if existing is not None:
+        load_dcgan(label, workspace, index)  # refuses a generator that was damaged since
+        return existing
     records = index.select(split="train", label=label)
     log.info("Training a DCGAN on %d images of %s; see %s", len(records), label, unfinished)
     ids = [record.image_id for record in records]
@@ -130,48 +181,46 @@ def _train(
     except gan.GeneratorCheckpointError as error:
         if not force:
             raise IntegrityError(
-                f"The unfinished training in {unfinished} cannot go on: {error} "
+                f"The unfinished training in {unfinished} cannot be resumed: {error} "
                 "Add --force to start again."
             ) from error
-        # Only now: an unfinished training of these very settings goes on under --force too.
+        # Only now: --force too resumes an unfinished training with the same settings.
         shutil.rmtree(unfinished)
         fit = _fit(label, config, workspace, index, ids)
     if fit.interrupted_by is not None:
         raise Interrupted(
             fit.interrupted_by,
             f"Stopped after {fit.images_shown:,} of {config.gan.images_shown:,} images; "
-            "the same command goes on from there.",
+            "run the same command again to resume.",
         )
+    selected = None if fit.selected is None else Snapshot(**asdict(fit.selected))
     result = new_result(
         "gan-train",
         settings=settings,
         inputs=inputs,
         seconds=fit.seconds,
-        metrics={
-            "class": label,
-            "training_images": len(records),
-            "images_shown": fit.images_shown,
-            "seconds": fit.seconds,
-            "images_per_second": fit.images_per_second,
-            "selected": None if fit.selected is None else asdict(fit.selected),
-            "stop_reason": fit.stop_reason,
-            "membership": _membership(fit, index, label),
-        },
+        metrics=GeneratorMetrics(
+            label=label,
+            training_images=len(records),
+            images_shown=fit.images_shown,
+            seconds=fit.seconds,
+            images_per_second=fit.images_per_second,
+            selected=selected,
+            stop_reason=fit.stop_reason,
+            membership=None if selected is None else _membership(selected, index, label),
+        ),
     )
     write_result(unfinished, result)
     workspace.replace(directory, unfinished)
     return result
 
 
-def _membership(fit: gan.GANResult, index: Index, label: str) -> dict[str, float | int] | None:
-    """How well the discriminator tells its training images from validation images."""
-    if fit.selected is None:
-        return None
-    return {
-        "auroc": fit.selected.membership_auroc,
-        "n_training": len(index.select("train", label)),
-        "n_validation": len(index.select("val", label)),
-    }
+def _membership(selected: Snapshot, index: Index, label: str) -> Membership:
+    return Membership(
+        auroc=selected.membership_auroc,
+        n_training=len(index.select("train", label)),
+        n_validation=len(index.select("val", label)),
+    )
 
 
 def _fit(
@@ -209,7 +258,7 @@ def _fit(
 
 
 def _companion(label: str, config: BalancerConfig, index: Index) -> str | None:
-    """The largest other class of the training split, if the recipe asks for one."""
+    """Return the largest other class of the training split, if the recipe asks for one."""
     if not config.gan.companion_share:
         return None
     counts = {name: n for name, n in index.counts("train").items() if name != label}
@@ -229,5 +278,11 @@ def _validation(
             len(held_out),
         )
         return None
-    judge = SnapshotJudge(training, held_out, cache=workspace.feature_cache_dir)
-    return gan.Validation(held_out, judge)
+    scorer = Lite0Scorer(training, held_out, cache=workspace.feature_cache_dir)
+    return gan.Validation(held_out, scorer)
+
+
+def _spread(features: Features) -> float:
+    """Return the mean distance of two images of a set."""
+    n = len(features)
+    return float(distances(features, features).sum() / (n * (n - 1)))

@@ -1,9 +1,8 @@
-"""`balancer quality`: how good the synthetic images are, and whether they pass the gate."""
+"""`balancer quality`: measure the synthetic images, and decide whether they pass the gate."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import RenderableType
 
@@ -13,20 +12,22 @@ from balancer.data.index import Index, load_index
 from balancer.data.roots import Roots
 from balancer.drawing.plots import save_image_grid
 from balancer.errors import DataError, IntegrityError
-from balancer.manifest import SyntheticRecord, fingerprint
-from balancer.quality.assess import ClassImages, assess
+from balancer.manifest import SyntheticRecord
+from balancer.quality.assess import assess
+from balancer.quality.checks import ask_all
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Images, features_of
-from balancer.quality.gate import checks, failures, verdict
 from balancer.quality.memorization import Nearest
 from balancer.quality.own_classifier import classifier_extractor
 from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
-from balancer.quality.terminal import class_summary
-from balancer.results import MissingStage, UntypedResult, perform, read_result, standing_result
-from balancer.synthetic.gates import load_generator_for, load_made, synthetic_fingerprint
+from balancer.quality.records import ClassQuality, QualityMetrics
+from balancer.quality.sets import ClassImages
+from balancer.quality.summary import NOT_ASKED, class_summary
+from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.synthetic.dcgan import checkpoint_hash, load_dcgan
+from balancer.synthetic.gates import load_with_rejects, synthetic_fingerprint
+from balancer.synthetic.records import GeneratorMetrics, Membership
 from balancer.workspace import Workspace
-from gan.checkpoint import WEIGHTS_NAME
-from gan.sampling import interpolate
 
 log = logging.getLogger(__name__)
 
@@ -37,27 +38,27 @@ _WALKS, _STEPS = 6, 9
 
 def run(
     config: BalancerConfig, workspace: Workspace, *, force: bool = False, strict: bool = False
-) -> UntypedResult:
+) -> StageResult[QualityMetrics]:
     """Measure the synthetic images of each class against real training and validation images.
 
     Args:
         config: Sections `quality`, `gate` and `seed` are used.
-        workspace: Reads `index/`, `synthetic/` and, where they stand, `gan/` and `classify/real/`;
+        workspace: Reads `index/`, `synthetic/` and, if they exist, `gan/` and `classify/real/`;
             writes `quality/`.
-        force: Measure again whatever stands there.
-        strict: Refuse images that fail the gate, once all is written.
+        force: Replace an existing result.
+        strict: Refuse images that fail the gate, after everything is written.
 
     Raises:
         MissingStage: There is no index, there are no synthetic images, or the only extractor wanted
             is a classifier that is not trained.
         DataError: A class has no validation images to measure against.
-        EnvironmentFault: The weights of a wanted extractor are not on this machine.
+        EnvironmentFault: The weights of a configured extractor are not on this machine.
         IntegrityError: A class fails the gate, with `strict`.
     """
     index = load_index(workspace.index_dir)
-    records = load_made(workspace, index)
+    records = load_with_rejects(workspace, index)
     extractors = _extractors(config, workspace, index)
-    # The size that the images have, whatever size a generator trained today would have.
+    # The size of these images; a generator trained with today's settings may have another.
     size = min(record.width for record in records)
     labels = sorted({record.label for record in records})
     settings = {
@@ -70,24 +71,31 @@ def run(
         "index": index.index_hash,
         "synthetic": synthetic_fingerprint([record for record in records if record.accepted]),
         "made": synthetic_fingerprint(records),
-        "generators": {label: _generator_of(label, workspace) for label in labels},
-        "extractors": {name: part.recipe["weights_sha256"] for name, part in extractors.items()},
+        "generators": {label: checkpoint_hash(label, workspace) for label in labels},
+        "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
     }
     directory = workspace.quality_dir
-    result = standing_result(directory, settings=settings, inputs=inputs, force=force)
+    result = standing_result(
+        directory, QualityMetrics, settings=settings, inputs=inputs, force=force
+    )
     if result is None:
 
-        def work(folder: Path) -> dict[str, Any]:
+        def work(folder: Path) -> QualityMetrics:
             pixels = open_cache(
                 workspace.synthetic_dir, Roots.of([workspace.synthetic_dir]), records, size
             )
             classes = {}
             for label in labels:
                 images = _images(label, records, pixels, size, config, index)
-                makers = {record.checkpoint for record in records if record.label == label}
-                classes[label] = _measure(images, makers, extractors, config, workspace, folder)
-                _draw_walks(label, makers, workspace, index, folder)
-            return {"classes": classes}
+                checkpoints = {record.checkpoint for record in records if record.label == label}
+                checkpoint = checkpoint_hash(label, workspace)
+                is_todays = checkpoint is not None and checkpoint in checkpoints
+                membership = _membership(label, workspace) if is_todays else None
+                classes[label] = _measure(images, membership, extractors, config, workspace, folder)
+                if is_todays:
+                    walks = load_dcgan(label, workspace, index).walks(_WALKS, _STEPS)
+                    save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)
+            return QualityMetrics(classes=classes)
 
         result = perform(
             "quality", workspace, directory, settings=settings, inputs=inputs, work=work
@@ -97,7 +105,7 @@ def run(
 
 
 def check(config: BalancerConfig) -> None:
-    """Refuse an extractor that is not here, before anything is made for it to measure.
+    """Refuse a missing extractor before anything is made for it to measure.
 
     Raises:
         EnvironmentFault: Its weights are not on this machine.
@@ -107,21 +115,20 @@ def check(config: BalancerConfig) -> None:
             load_extractor(name, inception_weights=config.quality.inception_weights)
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result."""
+def summary(result: StageResult[QualityMetrics]) -> list[RenderableType]:
+    """Lay out a result for the terminal."""
     return [
         part
-        for label, entry in result.metrics["classes"].items()
-        for part in class_summary(label, entry)
+        for label, quality in result.metrics.classes.items()
+        for part in class_summary(label, quality)
     ]
 
 
-def _refuse_failures(result: UntypedResult, strict: bool) -> None:
-    gates = {label: entry["gate"] for label, entry in result.metrics["classes"].items()}
+def _refuse_failures(result: StageResult[QualityMetrics], strict: bool) -> None:
     short = [
-        f"{label} ({', '.join(failures(gate)) or 'too few images to ask everything'})"
-        for label, gate in gates.items()
-        if gate["passed"] is not True
+        f"{label} ({', '.join(quality.gate.failures) or NOT_ASKED})"
+        for label, quality in result.metrics.classes.items()
+        if quality.gate.passed is not True
     ]
     if short and strict:
         raise IntegrityError(
@@ -144,7 +151,7 @@ def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> d
     if not found:
         raise MissingStage(
             "classify",
-            "quality.extractors asks for the run's own classifier alone, but it is not trained; "
+            "quality.extractors names the run's own classifier alone, but it is not trained; "
             "run `balancer classify` first.",
             cheap=False,
         )
@@ -180,15 +187,15 @@ def _images(
 
 def _measure(
     images: ClassImages,
-    checkpoints: set[str],
+    membership: Membership | None,
     extractors: Mapping[str, Extractor],
     config: BalancerConfig,
     workspace: Workspace,
     folder: Path,
-) -> dict[str, Any]:
+) -> ClassQuality:
     label = images.label
     log.info("Measuring %d images of %s", len(images.accepted), label)
-    entry, nearest = assess(
+    figures, nearest = assess(
         images,
         extractors=extractors,
         quality=config.quality,
@@ -196,29 +203,15 @@ def _measure(
         seed=config.seed,
         cache=workspace.feature_cache_dir,
     )
-    entry["membership"] = _membership(label, checkpoints, workspace)
-    found = checks(label, entry, config.gate)
-    entry["gate"] = {
-        "passed": verdict(found),
-        "checks": [one.as_json() for one in found],
-    }
     _draw(images, nearest, extractors, workspace, folder)
-    return entry
+    gate = ask_all(label, figures, config.gate)
+    return ClassQuality.of(figures, membership=membership, gate=gate)
 
 
-def _membership(label: str, checkpoints: set[str], workspace: Workspace) -> dict[str, Any] | None:
-    """What the discriminator gave away of its training images, as gan-train noted it."""
-    trained = read_result(workspace.gan_dir(label))
-    if trained is None or _generator_of(label, workspace) not in checkpoints:
-        return None
-    found: dict[str, Any] | None = trained.metrics.get("membership")
-    return found
-
-
-def _generator_of(label: str, workspace: Workspace) -> str | None:
-    """Hash of the generator that stands today, if one does."""
-    path = workspace.gan_dir(label) / WEIGHTS_NAME
-    return fingerprint(path.read_bytes()) if path.is_file() else None
+def _membership(label: str, workspace: Workspace) -> Membership | None:
+    """Read what gan-train recorded of the generator's privacy."""
+    trained = read_result(workspace.gan_dir(label), GeneratorMetrics)
+    return None if trained is None else trained.metrics.membership
 
 
 def _draw(
@@ -229,7 +222,7 @@ def _draw(
     folder: Path,
 ) -> None:
     label, made = images.label, images.accepted
-    training, validation = images.training[label], images.validation[label]
+    training, validation = images.own_training, images.own_validation
     save_image_grid(made[:_GRID], folder / f"generated-{label}.png")
     save_image_grid(training[:_GRID], folder / f"real-{label}.png")
     save_side_by_side(training, made, folder / f"beside-{label}.png")
@@ -242,13 +235,3 @@ def _draw(
             for some in (training, validation, made)
         )
         save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")
-
-
-def _draw_walks(
-    label: str, checkpoints: set[str], workspace: Workspace, index: Index, folder: Path
-) -> None:
-    """Walks through the latent space, if the generator that made the images still stands."""
-    if _generator_of(label, workspace) in checkpoints:
-        loaded = load_generator_for(label, workspace, index)
-        walks = interpolate(loaded, walks=_WALKS, steps=_STEPS, seed=loaded.metadata.seed)
-        save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)

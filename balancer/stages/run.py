@@ -38,10 +38,10 @@ def run(
     refuse_patience(config)
     gan_train.run(config, workspace, force=force)
     plan = synthesize.run(config, workspace, force=force)
-    if not any(row["to_make"] for row in plan.metrics["plan"]):
+    if not any(row.to_make for row in plan.metrics.plan):
         raise ConfigurationError(
             f"`balancer run` compares training with and without synthetic images, but the classes "
-            f"reach {plan.metrics['ratio']} without any; ask for a ratio closer to 1:1."
+            f"reach {plan.metrics.ratio} without any; ask for a ratio closer to 1:1."
         )
     alone = classify.stands_alone(config, workspace)
     # The real arm comes first, since its features serve quality too.

@@ -1,8 +1,8 @@
-"""`balancer synthesize`: plans, then makes exactly the images that are missing."""
+"""`balancer synthesize`: plan, then draw exactly the images that are missing."""
 
-import json
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,20 @@ from balancer.quality.extractors import load_extractor
 from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
-from balancer.results import UntypedResult, new_result, perform, standing_result
-from balancer.synthetic.gates import load_generator_for, load_synthetic
-from balancer.synthetic.write import Screening, write_images
+from balancer.results import StageResult, new_result, perform, standing_result
+from balancer.synthetic.catalog import open_source
+from balancer.synthetic.gates import MANIFEST_NAME, load_synthetic, write_lineage
+from balancer.synthetic.records import PlanRow, ScreeningCounts, SynthesizeMetrics
+from balancer.synthetic.source import SyntheticSource, lineage_of
+from balancer.synthetic.write import FindReasons, write_images
 from balancer.workspace import Workspace
-from gan.checkpoint import LoadedGenerator
 
 log = logging.getLogger(__name__)
 
 
 def run(
     config: BalancerConfig, workspace: Workspace, *, force: bool = False, dry_run: bool = False
-) -> UntypedResult:
+) -> StageResult[SynthesizeMetrics]:
     """Bring every class of the training split to the target ratio.
 
     Args:
@@ -49,94 +51,99 @@ def run(
     index = load_index(workspace.index_dir)
     plans = plan_synthesis(index.counts("train"), TargetRatio.parse(config.synthesis.ratio))
     settings = settings_of(config)
-    plan = {"ratio": config.synthesis.ratio, "plan": [_row(plan) for plan in plans]}
+    rows = tuple(PlanRow.of(plan) for plan in plans)
     growing = [plan for plan in plans if plan.to_make]
     if dry_run or not growing:
         if not growing:
             log.info("Every class reaches %s already; nothing to make.", config.synthesis.ratio)
             if workspace.synthetic_dir.exists():
                 log.warning(
-                    "The images in %s were made for another ratio and stay there; remove the "
-                    "folder if you do not want them.",
+                    "The images in %s were made for another ratio and are left unchanged; remove "
+                    "the folder if you do not want them.",
                     workspace.synthetic_dir,
                 )
+        plan = SynthesizeMetrics(ratio=config.synthesis.ratio, plan=rows)
         return new_result("synthesize", settings=settings, inputs={}, seconds=0, metrics=plan)
-    _check_size(config, workspace, growing)
-    generators = {plan.label: load_generator_for(plan.label, workspace, index) for plan in growing}
+    _check_count(config, growing)
+    sources = {plan.label: open_source(plan.label, config, workspace, index) for plan in growing}
+    _check_space(config, workspace, growing, sources)
     inputs = {
         "index": index.index_hash,
-        "generators": {label: loaded.checkpoint_hash for label, loaded in generators.items()},
+        "generators": {label: source.fingerprint for label, source in sources.items()},
     }
     directory = workspace.synthetic_dir
-    standing = standing_result(directory, settings=settings, inputs=inputs, force=force)
-    if standing is not None:
-        load_synthetic(workspace, index)  # refuses what was changed since
-        return standing
+    existing = standing_result(
+        directory, SynthesizeMetrics, settings=settings, inputs=inputs, force=force
+    )
+    if existing is not None:
+        load_synthetic(workspace, index)  # refuses images that were changed since
+        return existing
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> SynthesizeMetrics:
         records = [
             record
-            for class_plan in growing
+            for plan in growing
             for record in write_images(
-                generators[class_plan.label],
-                class_plan.label,
-                count=class_plan.to_make,
+                sources[plan.label],
+                plan.label,
+                count=plan.to_make,
                 folder=folder,
                 device=inference_device(config.hardware),
-                screen=_screen(class_plan.label, generators, config, workspace, index),
-                most=_most(config, class_plan),
+                find_reasons=_screen(plan.label, sources, config, workspace, index),
+                most=_most(config, plan),
             )
         ]
         table = table_bytes(records, SyntheticRecord)
-        (folder / "manifest.csv").write_bytes(table)
-        _write_lineage(folder, generators)
-        return plan | {
-            "made": len(records),
-            "manifest": fingerprint(table),
-            "screening": {p.label: _screening(p.label, records) for p in growing},
-        }
+        (folder / MANIFEST_NAME).write_bytes(table)
+        write_lineage(folder, {label: lineage_of(source) for label, source in sources.items()})
+        return SynthesizeMetrics(
+            ratio=config.synthesis.ratio,
+            plan=rows,
+            made=len(records),
+            manifest=fingerprint(table),
+            screening={plan.label: _screening(plan.label, records) for plan in growing},
+        )
 
     return perform("synthesize", workspace, directory, settings=settings, inputs=inputs, work=work)
 
 
 def settings_of(config: BalancerConfig) -> dict[str, Any]:
-    """What the images depend on besides the generators, JSON types."""
+    """Return all that the images depend on besides their sources, JSON types."""
     return {"ratio": config.synthesis.ratio, "screen": _screen_settings(config)}
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
-    """What the terminal shows of a result: the arithmetic, and what the screen let through."""
-    ratio = result.metrics["ratio"]
-    table = Table("class", "real", "target", "to make", "total", title=f"Target {ratio}")
-    for row in result.metrics["plan"]:
-        cells = (row[key] for key in ("class", "real", "target", "to_make", "total"))
+def summary(result: StageResult[SynthesizeMetrics]) -> list[RenderableType]:
+    """Lay out a result for the terminal: the plan, and the screen's decisions."""
+    metrics = result.metrics
+    table = Table("class", "real", "target", "to make", "total", title=f"Target {metrics.ratio}")
+    for row in metrics.plan:
+        cells = (row.label, row.real, row.target, row.to_make, row.total)
         table.add_row(*(Text(str(cell)) for cell in cells))
-    meaning = f"{ratio} is the largest class : every other class, in the training split."
-    return [table, meaning, *map(_kept, result.metrics.get("screening", {}).items())]
+    meaning = f"{metrics.ratio} is the largest class : every other class, in the training split."
+    return [table, meaning, *(_counts(*entry) for entry in metrics.screening.items())]
 
 
-def _kept(entry: tuple[str, dict[str, Any]]) -> Text:
-    label, screening = entry
-    reasons = ", ".join(f"{reason} {n:,}" for reason, n in screening["rejected"].items())
+def _counts(label: str, counts: ScreeningCounts) -> Text:
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in counts.rejected.items())
     return Text(
-        f"{label}: {screening['accepted']:,} of {screening['made']:,} images made were accepted "
-        f"({screening['keep_rate']:.1%}){f'; rejected: {reasons}' if reasons else ''}."
+        f"{label}: {counts.accepted:,} of {counts.made:,} images made were accepted "
+        f"({counts.keep_rate:.1%}){f'; rejected: {reasons}' if reasons else ''}."
     )
 
 
-def _screening(label: str, records: list[SyntheticRecord]) -> dict[str, Any]:
+def _screening(label: str, records: list[SyntheticRecord]) -> ScreeningCounts:
     made = [record for record in records if record.label == label]
     accepted = sum(record.accepted for record in made)
-    return {
-        "made": len(made),
-        "accepted": accepted,
-        "keep_rate": accepted / len(made),
-        "rejected": dict(sorted(Counter(r.reason for r in made if not r.accepted).items())),
-    }
+    return ScreeningCounts(
+        made=len(made),
+        accepted=accepted,
+        keep_rate=accepted / len(made),
+        rejected=dict(sorted(Counter(r.reason for r in made if not r.accepted).items())),
+    )
 
 
 def _screen_settings(config: BalancerConfig) -> dict[str, Any]:
-    """What decides which images are accepted; limits of reasons not looked for do not."""
+    """Return what decides which images are accepted; limits of unused reasons do not."""
     reasons = config.synthesis.screen
     if not reasons:
         return {"reasons": []}
@@ -149,14 +156,14 @@ def _screen_settings(config: BalancerConfig) -> dict[str, Any]:
 
 def _screen(
     label: str,
-    generators: dict[str, LoadedGenerator],
+    sources: Mapping[str, SyntheticSource],
     config: BalancerConfig,
     workspace: Workspace,
     index: Index,
-) -> Screening | None:
+) -> FindReasons | None:
     if not config.synthesis.screen:
         return None
-    size = generators[label].config.image_size
+    size = sources[label].image_size
     screen = Screen(
         label,
         {name: index.pixels(size, "train", name) for name in index.classes},
@@ -174,17 +181,7 @@ def _most(config: BalancerConfig, plan: ClassPlan) -> int:
     return ceil(plan.to_make * (config.synthesis.max_attempts if config.synthesis.screen else 1))
 
 
-def _row(plan: ClassPlan) -> dict[str, object]:
-    return {
-        "class": plan.label,
-        "real": plan.real,
-        "target": plan.target,
-        "to_make": plan.to_make,
-        "total": plan.total,
-    }
-
-
-def _check_size(config: BalancerConfig, workspace: Workspace, growing: list[ClassPlan]) -> None:
+def _check_count(config: BalancerConfig, growing: list[ClassPlan]) -> None:
     needed = sum(plan.to_make for plan in growing)
     if needed > config.synthesis.max_images:
         raise ConfigurationError(
@@ -192,18 +189,15 @@ def _check_size(config: BalancerConfig, workspace: Workspace, growing: list[Clas
             f"synthesis.max_images={config.synthesis.max_images:,}; ask for a looser ratio or "
             "raise the limit."
         )
+
+
+def _check_space(
+    config: BalancerConfig,
+    workspace: Workspace,
+    growing: list[ClassPlan],
+    sources: Mapping[str, SyntheticSource],
+) -> None:
     # A PNG of noise is as large as its pixels; file systems round up to blocks of 4 KiB.
-    per_image = config.gan.image_size**2 + 4096
-    most = sum(_most(config, plan) for plan in growing)
-    require_free_space(workspace.root, most * per_image, f"up to {most:,} images")
-
-
-def _write_lineage(folder: Path, generators: dict[str, LoadedGenerator]) -> None:
-    lineage = {
-        label: {
-            "checkpoint": loaded.checkpoint_hash,
-            "training_ids": [*loaded.metadata.training_ids, *loaded.metadata.companion_ids],
-        }
-        for label, loaded in generators.items()
-    }
-    (folder / "lineage.json").write_text(json.dumps(lineage, indent=2) + "\n", encoding="utf-8")
+    most = {plan.label: _most(config, plan) for plan in growing}
+    needed = sum(n * (sources[label].image_size ** 2 + 4096) for label, n in most.items())
+    require_free_space(workspace.root, needed, f"up to {sum(most.values()):,} images")

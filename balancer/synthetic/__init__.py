@@ -1,1 +1,1 @@
-"""Sources of synthetic images, and the gates that keep those images in the training split."""
+"""Sources of synthetic images, and the gates that keep their images in the training split."""

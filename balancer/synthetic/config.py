@@ -9,20 +9,20 @@ from balancer.section import ConfigSection
 
 
 class SynthesisConfig(ConfigSection):
-    """How many images are made."""
+    """The number of synthetic images, and the screen."""
 
     ratio: str = "2:1"
-    """Largest class : every other class in the training split, real and synthetic together."""
+    """Target ratio: largest class : every other class, training split, real and synthetic."""
     max_images: Annotated[int, Field(ge=1)] = 100_000
-    """A plan that needs more images is refused."""
+    """Largest number of synthetic images; a plan that needs more is refused."""
     screen: tuple[Literal["near-copy", "outlier", "low-confidence"], ...] = (
         "near-copy",
         "outlier",
         "low-confidence",
     )
-    """Reasons for which an image is rejected and another made in its place; see `gate`."""
+    """Reasons to reject an image and draw another in its place; limits are in `gate`."""
     max_attempts: Annotated[float, Field(ge=1)] = 10.0
-    """Images made at most, as a multiple of those wanted, before the plan is given up."""
+    """Largest number of images drawn, as a multiple of the plan, before it fails."""
 
     @field_validator("ratio", mode="before")
     @classmethod

@@ -1,82 +1,44 @@
-"""The gates between generators, their images and today's split."""
+"""The gates between synthetic images and today's split."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import gan
+from pydantic import ValidationError
+
 from balancer.data.index import Index
-from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
 from balancer.results import MissingStage, read_result
-from balancer.synthetic.write import REJECTED
+from balancer.synthetic.records import LINEAGE, ClassLineage, SynthesizeMetrics
 from balancer.workspace import Workspace
 
-
-def load_generator_for(label: str, workspace: Workspace, index: Index) -> gan.LoadedGenerator:
-    """Load the generator of a class if it may make images for today's training split.
-
-    Raises:
-        MissingStage: None is trained.
-        IntegrityError: It is damaged, made for another class, or saw images that are not in
-            today's training split.
-    """
-    directory = workspace.gan_dir(label)
-    if not directory.exists():
-        raise MissingStage(
-            "gan-train",
-            f"Images of {label} need a trained generator, but {directory} does not exist; run "
-            f"`balancer gan-train` first.",
-            cheap=False,
-        )
-    try:
-        loaded = gan.load(directory)
-    except gan.GeneratorCheckpointError as error:
-        raise IntegrityError(
-            f"The generator in {directory} cannot be used: {error} "
-            "Train it again with `balancer gan-train --force`."
-        ) from error
-    if loaded.metadata.class_name != label:
-        raise IntegrityError(
-            f"{directory} should hold a generator of {label}, but it makes "
-            f"{loaded.metadata.class_name}; train it again with `balancer gan-train --force`."
-        )
-    seen = (*loaded.metadata.training_ids, *loaded.metadata.companion_ids)
-    check_training_ids(seen, index, str(directory))
-    trained_on = {record.image_id for record in index.select("train", label)}
-    noted = {"preprocessing": loaded.metadata.preprocessing}
-    refuse_other_preprocessing(noted, index.preprocessing, f"The generator in {directory}")
-    if loaded.metadata.index_hash != index.index_hash:
-        raise IntegrityError(
-            f"The generator in {directory} was trained on another split than today's index.csv; "
-            "restore that index, or train again with `balancer gan-train --force`."
-        )
-    if set(loaded.metadata.training_ids) != trained_on:
-        raise IntegrityError(
-            f"{directory / 'generator.json'} should list the {len(trained_on)} training images of "
-            f"{label}, but lists others; train again with `balancer gan-train --force`."
-        )
-    return loaded
+REJECTS = "rejected"
+"""Folder of the images that the screen rejected."""
+LINEAGE_NAME, MANIFEST_NAME = "lineage.json", "manifest.csv"
 
 
 def load_synthetic(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
-    """The accepted synthetic images, all of them training rows; errors as of `load_made`."""
-    return [record for record in load_made(workspace, index) if record.accepted]
-
-
-def load_made(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
-    """All synthetic images, those that the screen rejected included.
+    """Load the accepted synthetic images, all of them training rows.
 
     Raises:
-        MissingStage: None were made.
+        BalancerError: As for `load_with_rejects`.
+    """
+    return [record for record in load_with_rejects(workspace, index) if record.accepted]
+
+
+def load_with_rejects(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
+    """Load all synthetic images, rejected ones included.
+
+    Raises:
+        MissingStage: There are none.
         IntegrityError: The manifest or an image was changed, images were added or removed, they
-            were made for another split, a row lies outside training, or a generator saw validation
-            or test images.
+            were made for another split, a row is outside training, or a source was made from
+            validation or test images.
     """
     directory = workspace.synthetic_dir
-    result = read_result(directory)
+    result = read_result(directory, SynthesizeMetrics)
     if result is None:
         raise MissingStage(
             "synthesize",
@@ -84,10 +46,8 @@ def load_made(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
             "a ratio that the training split does not reach by itself.",
             cheap=True,
         )
-    manifest = directory / "manifest.csv"
-    if not manifest.is_file() or fingerprint(manifest.read_bytes()) != result.metrics.get(
-        "manifest"
-    ):
+    manifest = directory / MANIFEST_NAME
+    if not manifest.is_file() or fingerprint(manifest.read_bytes()) != result.metrics.manifest:
         raise IntegrityError(
             f"{manifest} is missing or was changed after it was written; make the images again "
             "with `balancer synthesize --force`."
@@ -115,15 +75,26 @@ def load_made(workspace: Workspace, index: Index) -> list[SyntheticRecord]:
 
 
 def synthetic_fingerprint(records: Sequence[SyntheticRecord]) -> str:
-    """What stages record as their input: a hash of the images, empty or not."""
+    """Hash the images, none or more, as stages record them among their inputs."""
     return fingerprint("\n".join(record.image_id for record in records).encode())
 
 
+def write_lineage(folder: Path, lineage: Mapping[str, ClassLineage]) -> None:
+    """Write `lineage.json`, by class."""
+    content = json.dumps(LINEAGE.dump_python(dict(lineage), mode="json"), indent=2)
+    (folder / LINEAGE_NAME).write_text(content + "\n", encoding="utf-8")
+
+
 def check_training_ids(training_ids: Iterable[str], index: Index, what: str) -> None:
-    """Refuse a generator that saw an image of today's validation or test split.
+    """Refuse a source that was made from an image of today's validation or test split.
+
+    Args:
+        training_ids: Content hashes of the images that it was made from.
+        index: Today's.
+        what: Name of what comes from the source, for the message.
 
     Raises:
-        IntegrityError: It did; the number of such images is named.
+        IntegrityError: It was; the message has the number of such images.
     """
     held_out = {record.image_id for record in index.records if record.split != "train"}
     seen = held_out.intersection(training_ids)
@@ -135,24 +106,27 @@ def check_training_ids(training_ids: Iterable[str], index: Index, what: str) -> 
 
 
 def _check_lineage(directory: Path, index: Index, labels: set[str]) -> None:
-    path = directory / "lineage.json"
+    path = directory / LINEAGE_NAME
     try:
-        lineage = json.loads(path.read_text(encoding="utf-8"))
-        training_ids = [i for label in labels for i in lineage[label]["training_ids"]]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        lineage = LINEAGE.validate_json(path.read_bytes())
+        of_labels = [lineage[label] for label in sorted(labels)]
+    except (OSError, ValidationError, KeyError) as error:
+        found = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise IntegrityError(
-            f"{path} should name the images that the generators saw, but: {error}; make the "
+            f"{path} should name the images that the generators saw, but: {found}; make the "
             "images again with `balancer synthesize --force`."
         ) from None
-    check_training_ids(training_ids, index, str(directory))
+    for one in of_labels:
+        if isinstance(one.training_ids, tuple):
+            check_training_ids(one.training_ids, index, str(directory))
 
 
 def _check_files(directory: Path, records: list[SyntheticRecord]) -> None:
-    """Hold the folder against its manifest, whatever pixels an earlier stage has cached."""
+    """Compare the folder with its manifest; pixels may be cached, so files are read here."""
     listed = {record.path for record in records}
     present = {
         path.relative_to(directory).as_posix()
-        for pattern in ("*/*.png", f"{REJECTED}/*/*.png")
+        for pattern in ("*/*.png", f"{REJECTS}/*/*.png")
         for path in directory.glob(pattern)
     }
     if listed != present:

@@ -1,4 +1,4 @@
-"""Write generated images as marked PNGs, those that were rejected apart from the others."""
+"""Write images of a source as marked PNGs, rejected ones in a folder of their own."""
 
 import hashlib
 import logging
@@ -15,41 +15,40 @@ from numpy.typing import NDArray
 from balancer.data.io import png_bytes
 from balancer.errors import DataError
 from balancer.manifest import SYNTHETIC, SyntheticRecord
-from gan.checkpoint import LoadedGenerator
-from gan.sampling import generate
+from balancer.synthetic.gates import REJECTS
+from balancer.synthetic.source import SyntheticSource
 
 log = logging.getLogger(__name__)
 
-REJECTED = "rejected"
-Screening = Callable[[NDArray[np.uint8]], Sequence[str]]
-"""Images (N, S, S) to the reason against each; an empty one where there is none."""
+FindReasons = Callable[[NDArray[np.uint8]], Sequence[str]]
+"""Return the reason against each image of uint8 (N, S, S); an empty one where there is none."""
 
 _ENCODERS = 2
 _BATCHES_AHEAD = 4
 
 
 def write_images(
-    loaded: LoadedGenerator,
+    source: SyntheticSource,
     label: str,
     *,
     count: int,
     folder: Path,
     device: torch.device | str,
-    screen: Screening | None = None,
+    find_reasons: FindReasons | None = None,
     most: int | None = None,
 ) -> Iterator[SyntheticRecord]:
-    """Write images 0, 1, 2, ... of a generator until `count` of them are accepted.
+    """Write images 0, 1, 2, ... of a source until `count` of them are accepted.
 
     They go to `folder/label/`, rejected ones to `folder/rejected/label/`; neither may exist.
 
     Args:
-        loaded: The generator; its own seed chooses the images.
-        label: The class they are of.
-        count: How many are wanted.
-        folder: The folder of all classes.
-        device: Where the generator runs.
-        screen: Decides which are accepted; None: all are.
-        most: How many are made at most; None: `count`.
+        source: The source of the images.
+        label: Class of the images.
+        count: Number of accepted images to write.
+        folder: Folder of all classes.
+        device: Device that draws the images.
+        find_reasons: Screen of the images; None: all are accepted.
+        most: Largest number of images to draw; None: `count`.
 
     Yields:
         One training record per image, in the order of their numbers.
@@ -63,13 +62,9 @@ def write_images(
     with ThreadPoolExecutor(_ENCODERS) as pool:
         waiting: list[Future[list[SyntheticRecord]]] = []
         for first, images, reasons in _screened(
-            loaded, label, count, most or count, device, screen
+            source, label, count, most or count, device, find_reasons
         ):
-            waiting.append(
-                pool.submit(
-                    _write_batch, images, reasons, first, label, loaded.checkpoint_hash, folder
-                )
-            )
+            waiting.append(pool.submit(_write_batch, images, reasons, first, label, source, folder))
             if len(waiting) > _BATCHES_AHEAD:
                 yield from waiting.pop(0).result()
         for future in waiting:
@@ -77,19 +72,18 @@ def write_images(
 
 
 def _screened(
-    loaded: LoadedGenerator,
+    source: SyntheticSource,
     label: str,
     count: int,
     most: int,
     device: torch.device | str,
-    screen: Screening | None,
+    find_reasons: FindReasons | None,
 ) -> Iterator[tuple[int, NDArray[np.uint8], Sequence[str]]]:
-    """Number of the first image, images and reasons, cut after the last image that is wanted."""
+    """Yield the number of the first image, images and reasons, up to the last image needed."""
     against: Counter[str] = Counter()
-    seed = loaded.metadata.seed
-    with closing(generate(loaded, start=0, count=most, seed=seed, device=device)) as batches:
+    with closing(source.draw(0, most, device)) as batches:
         for first, images in batches:
-            reasons = [""] * len(images) if screen is None else list(screen(images))
+            reasons = [""] * len(images) if find_reasons is None else list(find_reasons(images))
             accepted = np.cumsum([not reason for reason in reasons]) + against[""]
             needed = int(np.searchsorted(accepted, count)) + 1
             against.update(reasons[:needed])
@@ -109,35 +103,43 @@ def _write_batch(
     reasons: Sequence[str],
     first: int,
     label: str,
-    checkpoint: str,
+    source: SyntheticSource,
     folder: Path,
 ) -> list[SyntheticRecord]:
     if any(reasons):
-        (folder / REJECTED / label).mkdir(parents=True, exist_ok=True)
+        (folder / REJECTS / label).mkdir(parents=True, exist_ok=True)
     return [
-        _write_one(image, reason, number, label, checkpoint, folder)
+        _write_one(image, reason, number, label, source, folder)
         for number, (image, reason) in enumerate(zip(images, reasons, strict=True), first)
     ]
 
 
 def _write_one(
-    image: NDArray[np.uint8], reason: str, number: int, label: str, checkpoint: str, folder: Path
+    image: NDArray[np.uint8],
+    reason: str,
+    number: int,
+    label: str,
+    source: SyntheticSource,
+    folder: Path,
 ) -> SyntheticRecord:
-    marks = {"Synthetic": "true", "Checkpoint": checkpoint, "Seed": str(number)}
+    checkpoint = source.checkpoint
+    marks = {"Synthetic": "true"}
+    if checkpoint is not None:
+        marks |= {"Checkpoint": checkpoint, "Seed": str(number)}
     content = png_bytes(image, marks)
-    path = Path(*([REJECTED] if reason else []), label, f"{number:06d}.png")
+    path = Path(*([REJECTS] if reason else []), label, f"{number:06d}.png")
     (folder / path).write_bytes(content)
     return SyntheticRecord(
         image_id=hashlib.sha256(content).hexdigest(),
         path=path.as_posix(),
         label=label,
-        group=f"synthetic-{checkpoint[:12]}-{number:06d}",
-        source="dcgan",
+        group=f"synthetic-{source.fingerprint[:12]}-{number:06d}",
+        source=source.name,
         width=image.shape[1],
         height=image.shape[0],
         split="train",
         origin=SYNTHETIC,
-        seed=number,
+        seed=None if checkpoint is None else number,
         checkpoint=checkpoint,
         accepted=not reason,
         reason=reason,

@@ -1,14 +1,13 @@
 """Control arms: what must not help, and what a perfect generator could have bought."""
 
 import numpy as np
-import torch
 
 from balancer.ablation.families.arm import RATIO, Arm, FoldData, Maker, Needs, register, repeated
-from balancer.ablation.families.generated import draw, largest_class
+from balancer.ablation.families.generated import largest_class
 from balancer.data.io import Pixels
 from balancer.errors import IntegrityError
-from balancer.synthetic.gates import load_generator_for
-from gan.networks import Generator
+from balancer.synthetic.dcgan import UntrainedSource, load_dcgan
+from balancer.synthetic.source import draw_resized
 
 _COPYCAT_SHIFT, _COPYCAT_NOISE = 2, 2
 
@@ -29,10 +28,8 @@ class NoiseArm(Arm):
         """Draw from a generator with its first weights."""
 
         def make(label: str, count: int) -> Pixels:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(fold.seed)
-                generator = Generator(fold.config.gan)
-            return draw(generator, count, fold.config.classifier_image_size, fold.seed)
+            source = UntrainedSource(fold.config.gan, fold.seed)
+            return draw_resized(source, count, fold.config.classifier_image_size)
 
         return make
 
@@ -51,11 +48,10 @@ class MislabelledArm(Arm):
 
     def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
         """Draw from the fold's generator of the largest class."""
-        loaded = load_generator_for(largest_class(fold.index), fold.place, fold.index)
+        source = load_dcgan(largest_class(fold.index), fold.place, fold.index)
 
         def make(label: str, count: int) -> Pixels:
-            size = fold.config.classifier_image_size
-            return draw(loaded, count, size, loaded.metadata.seed)
+            return draw_resized(source, count, fold.config.classifier_image_size)
 
         return make
 

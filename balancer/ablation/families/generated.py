@@ -1,7 +1,6 @@
 """Arms with images of the fold's own generators, and how these images are taken."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,16 +18,13 @@ from balancer.ablation.families.arm import (
 )
 from balancer.data.cache import open_cache
 from balancer.data.index import Index
-from balancer.data.io import Pixels, resize_square
+from balancer.data.io import Pixels
 from balancer.data.roots import Roots
 from balancer.errors import DataError
 from balancer.manifest import SyntheticRecord, read_table
 from balancer.results import read_result
-from balancer.synthetic.gates import load_made, synthetic_fingerprint
+from balancer.synthetic.gates import load_with_rejects, synthetic_fingerprint
 from balancer.workspace import Workspace
-from gan.checkpoint import LoadedGenerator
-from gan.networks import Generator
-from gan.sampling import generate
 
 
 @register
@@ -46,7 +42,7 @@ class GanArm(Arm):
     def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
         """Take the images that `synthesize` wrote in the fold, the first ones by number."""
         folder, size = fold.place.synthetic_dir, fold.config.classifier_image_size
-        records = load_made(fold.place, fold.index)
+        records = load_with_rejects(fold.place, fold.index)
 
         def make(label: str, count: int) -> Pixels:
             if self.is_screened:
@@ -110,13 +106,6 @@ class GanPretrainArm(GanArm):
     def pretraining_share(self) -> float | None:
         """Share of the steps of the first phase."""
         return float(self.options["share"])
-
-
-def draw(source: LoadedGenerator | Generator, count: int, size: int, seed: int) -> Pixels:
-    """Draw the first images of a generator: uint8 (count, size, size)."""
-    with closing(generate(source, start=0, count=count, seed=seed)) as batches:
-        images = [image for _, batch in batches for image in batch]
-    return np.stack([resize_square(image, size) for image in images])
 
 
 def largest_class(index: Index) -> str:

@@ -1,8 +1,8 @@
-"""A classifier of real images that cannot go by image quality, to say what generated ones show.
+"""A probe of real images that is insensitive to image quality, to label generated images.
 
-Classes of radiographs often differ in quality as much as in anatomy, and a classifier of clean
-images takes any blurred or noisy one for the class of the worse machine. So each training image is
-also shown blurred and noisy, whatever its class.
+Classes of radiographs often differ in quality as much as in anatomy, and a probe of clean images
+labels any blurred or noisy one as the class of the worse machine. So training images of every class
+are also used blurred and noisy.
 """
 
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ import numpy as np
 
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
-from balancer.quality.probes import Judge, train_judge
+from balancer.quality.probes import LinearProbe, train_probe
 
 _MOST = 500
-"""Images of a class that are degraded; more would only take longer."""
+"""Number of images of a class that are degraded; more would only take longer."""
 _VERSIONS = 2
 _BLUR, _NOISE = 2.0 / 64, 20.0
-"""Largest standard deviations: of the blur in sides, of the noise in grey levels."""
+"""Largest standard deviations: blur in sides of the image, noise in grey levels."""
 
 
-def quality_blind_judge(
+def train_blind_probe(
     training: Mapping[str, Images], *, extractor: Extractor, seed: int, cache: Path | None
-) -> Judge:
+) -> LinearProbe:
     """Train on real training images, clean and degraded.
 
     Args:
-        training: By class, uint8 (N, S, S), at least two classes.
-        extractor: Gives the features.
-        seed: Of the degradations.
+        training: uint8 (N, S, S) by class, at least two classes.
+        extractor: Extractor of the features.
+        seed: Seed for the degradations.
         cache: Folder of kept features; None: nothing is kept.
     """
     rng = np.random.default_rng([seed, len(training)])
@@ -41,7 +41,7 @@ def quality_blind_judge(
         features[label] = np.concatenate(
             [features_of(extractor, version, cache=cache) for version in versions]
         )
-    return train_judge(features)
+    return train_probe(features)
 
 
 def degraded(images: Images, rng: np.random.Generator) -> Images:

@@ -1,0 +1,39 @@
+"""The check that few images are near copies of training images."""
+
+from collections.abc import Mapping
+
+from balancer.quality.checks.check import Check
+from balancer.quality.config import GateConfig
+from balancer.quality.figures import Figures, Memorization
+from balancer.quality.sets import ClassFeatures
+
+
+class MemorizationCheck(Check[Memorization]):
+    """The share of near copies among all images made, beside that of held-out images."""
+
+    name = "memorization"
+
+    def measure(self, images: ClassFeatures) -> Memorization:
+        """Compare all images made with the training images."""
+        return images.copies.measure(images.nearest_made, images.rng(2))
+
+    def read(self, figures: Figures) -> Mapping[str, Memorization | None]:
+        """Return the one figure."""
+        return {self.name: figures.memorization}
+
+    def limit(self, label: str, figure: Memorization, gate: GateConfig) -> float:
+        """Allow `gate.max_near_copies` more than held-out images have."""
+        return figure.near_copies.held_out + gate.max_near_copies
+
+    def passes(self, label: str, figure: Memorization, limit: float) -> bool:
+        """Compare the lower end of the interval: a few images prove nothing."""
+        return figure.near_copies.generated_at_least <= limit
+
+    def sentence(self, label: str, figure: Memorization, limit: float) -> str:
+        """Give the shares."""
+        share = figure.near_copies
+        return (
+            f"{share.generated:.1%} of the {figure.n} images made are near copies of training "
+            f"images, at least {share.generated_at_least:.1%} with 95 % confidence (limit "
+            f"{limit:.1%}; {share.held_out:.1%} of held-out real ones are)"
+        )

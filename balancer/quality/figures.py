@@ -1,0 +1,288 @@
+"""What is measured of the synthetic images of one class."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from balancer.results import Record
+
+
+class SameN(Record):
+    """A metric at equal numbers of images, and its floor: real images in place of synthetic ones.
+
+    Attributes:
+        n: Number of images of each set.
+        draws: Number of seeded draws that both values are means of.
+        value: The metric of synthetic images.
+        real_against_real: The metric of real images in their place.
+        real_against_real_range: Smallest and largest draw of the latter.
+        ratio: Value over floor; None unless the floor is above 0 in every draw.
+    """
+
+    n: int
+    draws: int
+    value: float
+    real_against_real: float
+    real_against_real_range: tuple[float, float]
+    ratio: float | None
+
+
+class Distance(Record):
+    """One metric of synthetic against real images.
+
+    Attributes:
+        n_fake: Number of synthetic images.
+        n_reference: Number of real images.
+        value: The metric on all of them.
+        better: Which direction is better.
+        reliable: FID only: both sets have more images than the extractor has features.
+        infinity: FID at infinite n, in results of earlier versions; no longer measured.
+        value_all_images: KID only: on all images in place of subsets.
+        interval: KID only: 95 % bootstrap interval of that.
+        same_n: The metric and its floor at equal n; None with too few images.
+        recipe: Everything that decides the value, as the extractor names it.
+    """
+
+    n_fake: int
+    n_reference: int
+    value: float
+    better: Literal["lower", "higher"]
+    reliable: bool = True
+    infinity: float | None = None
+    value_all_images: float | None = None
+    interval: tuple[float, float] | None = None
+    same_n: SameN | None
+    recipe: dict[str, Any]
+
+
+class MsSsim(Record):
+    """Mean MS-SSIM of random pairs within a set.
+
+    Attributes:
+        generated: Among synthetic images.
+        real: Among real training images.
+        ratio: The former over the latter.
+        n: Number of images of each set.
+        recipe: Definition of the figure.
+    """
+
+    generated: float
+    real: float
+    ratio: float
+    n: int
+    recipe: str
+
+
+class Twins(Record):
+    """Share of images with a near copy in their own set.
+
+    Attributes:
+        generated: Among synthetic images.
+        real: Among real training images.
+        n: Number of images of each set.
+    """
+
+    generated: float
+    real: float
+    n: int
+
+
+class Diversity(Record):
+    """How different the synthetic images are from each other; None with too few of them."""
+
+    ms_ssim: MsSsim | None
+    twins: Twins | None
+
+
+class NearCopies(Record):
+    """Shares of near copies of training images.
+
+    Attributes:
+        generated: Among all synthetic images made.
+        generated_at_least: Lower end of the exact 95 % interval of that.
+        held_out: Among validation images.
+    """
+
+    generated: float
+    generated_at_least: float
+    held_out: float
+
+
+class Correlations(Record):
+    """Median correlation, in aligned pixels, with the training image most alike."""
+
+    generated: float
+    held_out: float
+
+
+class TrainingDistance(Record):
+    """Distance to the nearest training image in one feature space.
+
+    Attributes:
+        generated: Median of synthetic images, over the median of validation images.
+        held_out: The same of validation images.
+        closer_to_training: Share of synthetic images closer to training images than to as many
+            validation images; 0.5 for an honest generator.
+    """
+
+    generated: float
+    held_out: float
+    closer_to_training: float
+
+
+class Memorization(Record):
+    """How much all images made repeat training images.
+
+    Attributes:
+        n: Number of synthetic images.
+        n_held_out: Number of validation images.
+        near_copies: Shares of near copies.
+        correlation: Correlations with the training image most alike.
+        distance: Distances to training images, by feature space.
+    """
+
+    n: int
+    n_held_out: int
+    near_copies: NearCopies
+    correlation: Correlations
+    distance: dict[str, TrainingDistance]
+
+
+class Separation(Record):
+    """How well two sets can be separated.
+
+    Attributes:
+        value: Cross-validated AUROC; 0.5 where they cannot be.
+        interval: 95 %, percentile bootstrap of the images under fixed scores.
+        n: Number of images of each set.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    n: int
+
+
+class Tell(Separation):
+    """How well synthetic images can be separated from real ones.
+
+    Attributes:
+        real_against_real: The same of two halves of the real images; None with too few of them.
+    """
+
+    real_against_real: Separation | None
+
+
+class Tells(Record):
+    """What separates synthetic from real images; None with too few of them.
+
+    Attributes:
+        features: By features of the first extractor.
+        trivial_statistics: By grey levels, borders and sharpness alone.
+    """
+
+    features: Tell | None
+    trivial_statistics: Tell | None
+
+
+class ClassDistance(Record):
+    """KID to the training images of one class.
+
+    Attributes:
+        generated: Of all synthetic images made.
+        held_out: Of validation images of the class that the synthetic ones are meant to be of.
+        own_minus_this: KID of synthetic images to their own class, minus `generated`; only for
+            other classes.
+        interval: 95 % interval of that.
+    """
+
+    generated: float
+    held_out: float
+    own_minus_this: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+class LabelShares(Record):
+    """Labels that a probe gives to a set of images.
+
+    Attributes:
+        labels: Share of the images by label.
+        median_probability: Median probability of the own class.
+    """
+
+    labels: dict[str, float]
+    median_probability: float
+
+    @property
+    def most(self) -> str:
+        """The most frequent label."""
+        return max(self.labels, key=lambda name: self.labels[name])
+
+
+class LabelsGiven(Record):
+    """Labels that a probe trained on real images gives.
+
+    Attributes:
+        generated: To all synthetic images made.
+        held_out: To validation images of the class.
+    """
+
+    generated: LabelShares
+    held_out: LabelShares
+
+
+class Identity(Record):
+    """Which class the synthetic images look like.
+
+    Attributes:
+        distances: Feature space to the distances by class; None with too few images.
+        judged: Labels that a probe gives.
+    """
+
+    distances: dict[str, dict[str, ClassDistance] | None]
+    judged: LabelsGiven
+
+
+class ProbeScore(Record):
+    """A probe on images that it was not trained on.
+
+    Attributes:
+        auroc: Of the class against all others.
+        balanced_accuracy: Over all classes.
+    """
+
+    auroc: float
+    balanced_accuracy: float
+
+
+class Usefulness(Record):
+    """What a probe learns from synthetic images in place of the real ones of their class."""
+
+    train_real_test_real: ProbeScore
+    train_synthetic_test_real: ProbeScore
+    train_real_test_synthetic: ProbeScore
+
+
+class Figures(Record):
+    """All that is measured of the synthetic images of a class.
+
+    Attributes:
+        n: Number of accepted images.
+        n_made: Number of images made, rejected ones included; none beyond `quality.max_images`.
+        against: Metrics by name, by real reference (`training`, `validation`).
+        diversity: Differences among accepted images.
+        memorization: Repeats of training images.
+        tells: Separation from real images.
+        identity: Class that the images look like.
+        usefulness: Value for training.
+        own: Figures of checks without a field here, by name of the check.
+    """
+
+    n: int
+    n_made: int
+    against: dict[str, dict[str, Distance]]
+    diversity: Diversity
+    memorization: Memorization
+    tells: Tells
+    identity: Identity
+    usefulness: Usefulness
+    own: dict[str, Any] = Field(default_factory=dict)

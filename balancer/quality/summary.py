@@ -1,0 +1,97 @@
+"""The quality of a class in words and tables: for the terminal, and the parts the report shares."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from balancer.quality.figures import Distance
+from balancer.quality.records import ClassQuality
+
+NOT_ASKED = "too few images to ask everything"
+
+
+def class_summary(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
+    """Yield a table of distances, the probes in two sentences, and every answer of the gate.
+
+    Args:
+        label: The class.
+        quality: Its entry in the result of `balancer quality`.
+    """
+    table = Table(
+        "metric", "reference", "value", "at n", "synthetic", "real", "ratio",
+        title=Text(f"{label}: synthetic images beside real ones in their place"),
+    )  # fmt: skip
+    for reference, metrics in quality.against.items():
+        for name, distance in metrics.items():
+            title = Text(title_of(name, distance))
+            table.add_row(title, reference, value_of(distance), *_same_n(distance))
+    yield table
+    yield from _probes(label, quality)
+    yield from _gate(label, quality)
+
+
+def title_of(name: str, distance: Distance) -> str:
+    """Name a metric, with an arrow in its better direction."""
+    return f"{name} {'↓' if distance.better == 'lower' else '↑'}"
+
+
+def value_of(distance: Distance) -> str:
+    """Format the value of a metric, with its interval and a word where it is not reliable."""
+    text = f"{distance.value:.3f}"
+    if distance.interval is not None:
+        low, high = distance.interval
+        text += f" ({low:.3f} to {high:.3f})"
+    if not distance.reliable:
+        text += f", not reliable at n = {min(distance.n_fake, distance.n_reference)}"
+    return text
+
+
+def _same_n(distance: Distance) -> Iterator[str]:
+    same_n = distance.same_n
+    if same_n is None:
+        yield from "----"
+        return
+    yield str(same_n.n)
+    yield f"{same_n.value:.3f}"
+    yield f"{same_n.real_against_real:.3f}"
+    yield "-" if same_n.ratio is None else f"{same_n.ratio:.2f}"
+
+
+def _probes(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
+    useful = quality.usefulness
+    yield Text(
+        "Balanced accuracy on real validation images of a probe trained on real images "
+        f"{useful.train_real_test_real.balanced_accuracy:.3f}, with synthetic {label} in "
+        f"place of real {useful.train_synthetic_test_real.balanced_accuracy:.3f}."
+    )
+    tell = None if quality.tells.features is None else quality.tells.features.value
+    membership = None if quality.membership is None else quality.membership.auroc
+    closer = ", ".join(
+        f"{row.closer_to_training:.2f} in {name}"
+        for name, row in quality.memorization.distance.items()
+    )
+    yield Text(
+        f"Separated from real images by features: {_auroc(tell)}. Closer to "
+        f"training than to held-out images: {closer} (honest: 0.5). Training separated from "
+        f"validation images by the discriminator: {_auroc(membership)}."
+    )
+
+
+def _gate(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
+    gate = quality.gate
+    words = {True: "pass", False: "FAIL", None: "  - "}
+    for answer in gate.checks:
+        yield Text(f"  {words[answer.passed]}  {answer.name}: {answer.sentence}")
+    yield Text(
+        {
+            True: f"{label} passes the quality gate.",
+            None: f"{label} fails no check, but there were {NOT_ASKED}.",
+            False: f"{label} fails the quality gate: {', '.join(gate.failures)}.",
+        }[gate.passed]
+    )
+
+
+def _auroc(value: float | None) -> str:
+    return "not measured" if value is None else f"AUROC {value:.3f}"

@@ -1,0 +1,162 @@
+"""What `gan-train` and `synthesize` record: the metrics of their results, and the lineage."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from balancer.ratio import ClassPlan
+from balancer.results import Record
+
+TrainingIds = tuple[str, ...] | Literal["unknown"]
+
+
+class _Labelled(Record):
+    """A record of one class; the file calls its label `class`."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    label: str = Field(validation_alias="class", serialization_alias="class")
+
+
+class Snapshot(Record):
+    """The evaluation of the generator that was exported.
+
+    Attributes:
+        kid: KID of its images to validation images.
+        diversity: Mean distance between two of its images, over that of real images.
+        closer_to_training: Share of its images closer to training than to validation images.
+        images_shown: Number of real images shown before it.
+        loss_d: Mean loss of the discriminator since the evaluation before.
+        membership_auroc: AUROC of the discriminator's logits, training against validation images.
+    """
+
+    kid: float
+    diversity: float
+    closer_to_training: float
+    images_shown: int
+    loss_d: float
+    membership_auroc: float
+
+
+class Membership(Record):
+    """How well the discriminator separates its training images from validation images.
+
+    Attributes:
+        auroc: AUROC of its logits; 0.5 where it cannot.
+        n_training: Number of training images.
+        n_validation: Number of validation images.
+    """
+
+    auroc: float
+    n_training: int
+    n_validation: int
+
+
+class GeneratorMetrics(_Labelled):
+    """The training of one generator.
+
+    Attributes:
+        label: Class of its images.
+        training_images: Number of different real images.
+        images_shown: Number of real images shown, repeats included.
+        seconds: Time of training, interrupted calls included.
+        images_per_second: Speed of training.
+        selected: The snapshot that was exported; None: the last weights were.
+        stop_reason: Why training ended early; None where it did not.
+        membership: Privacy of the exported snapshot; None where nothing was evaluated.
+        folder: Path of the generator; only in the result of the command.
+    """
+
+    training_images: int
+    images_shown: int
+    seconds: float
+    images_per_second: float
+    selected: Snapshot | None
+    stop_reason: str | None
+    membership: Membership | None = None
+    folder: str | None = None
+
+
+class GanTrainMetrics(Record):
+    """The result of `balancer gan-train`: its generators by class."""
+
+    classes: dict[str, GeneratorMetrics]
+
+
+class PlanRow(_Labelled):
+    """The plan for one class.
+
+    Attributes:
+        label: The class.
+        real: Number of real training images.
+        target: Number of training images that the ratio asks for.
+        to_make: Number of synthetic images to make.
+        total: Number of training images afterwards.
+    """
+
+    real: int
+    target: int
+    to_make: int
+    total: int
+
+    @classmethod
+    def of(cls, plan: ClassPlan) -> "PlanRow":
+        """Record a plan."""
+        return cls(
+            label=plan.label,
+            real=plan.real,
+            target=plan.target,
+            to_make=plan.to_make,
+            total=plan.total,
+        )
+
+
+class ScreeningCounts(Record):
+    """The screen's decisions on the images of one class.
+
+    Attributes:
+        made: Number of images made.
+        accepted: Number of images accepted.
+        keep_rate: The latter over the former.
+        rejected: Number of images rejected, by reason.
+    """
+
+    made: int
+    accepted: int
+    keep_rate: float
+    rejected: dict[str, int]
+
+
+class SynthesizeMetrics(Record):
+    """The result of `balancer synthesize`.
+
+    Attributes:
+        ratio: Target ratio, `A:B`.
+        plan: A row per class.
+        made: Number of images made, rejected ones included; None: none were wanted.
+        manifest: SHA-256 of `manifest.csv`.
+        screening: Decisions of the screen, by class.
+    """
+
+    ratio: str
+    plan: tuple[PlanRow, ...]
+    made: int | None = None
+    manifest: str | None = None
+    screening: dict[str, ScreeningCounts] = Field(default_factory=dict)
+
+
+class ClassLineage(Record):
+    """Where the synthetic images of one class come from.
+
+    Attributes:
+        checkpoint: SHA-256 of the weights that drew them; None: no such file exists.
+        training_ids: Content hashes of the real images that the source was made from; `unknown`
+            where it does not name them.
+    """
+
+    checkpoint: str | None
+    training_ids: TrainingIds
+
+
+LINEAGE = TypeAdapter(dict[str, ClassLineage])
+"""The content of `lineage.json`, by class."""
