@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import yaml
-from balancer.ablation.study import Study
 from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
 
 from balancer.ablation import findings
+from balancer.ablation.design import EndedStudy
 from balancer.cli import main
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import load_index
@@ -194,7 +194,7 @@ def everything_recorded(
         recorded("prepare", index_settings(config, Roots.of([Path("/films")])), quarantined=1),
         ablation=recorded(
             "ablate",
-            settings_by(findings, lambda: findings.publish(cast(Study, study), force=False)),
+            settings_by(findings, lambda: findings.publish(cast(EndedStudy, study), force=False)),
         ),
         arms={"real": trained},
         trainings={

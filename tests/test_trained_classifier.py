@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from balancer.data.preprocessed import hash_of_index
 from pydantic import BaseModel
 
 from balancer.data.index import load_index
+from balancer.data.preprocessing import hash_of_index
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import ClassifyMetrics, UnitMetrics
 from balancer.evaluation.trained_classifier import (
