@@ -197,16 +197,13 @@ def draw_comparison(arms: Arms, comparison: Comparison, folder: Path) -> None:
     is_positive = np.asarray(first.labels == positive)
     save_roc(scores, is_positive, folder / "comparison-roc.png")
     save_precision_recall(scores, is_positive, folder / "comparison-precision-recall.png")
-    defined = [
-        {
-            "metric": row.metric,
-            "difference": row.difference.value,
-            "low": row.difference.low,
-            "high": row.difference.high,
-        }
+    defined = {
+        row.metric: (found.value, found.low, found.high)
         for row in comparison.rows
-        if row.difference.low is not None
-    ]
+        if (found := row.difference).value is not None
+        and found.low is not None
+        and found.high is not None
+    }
     save_differences(defined, folder / "differences.png")
 
 
