@@ -119,7 +119,7 @@ def test_an_archive_of_another_layout_to_test_on(tmp_path: Path) -> None:
     place = made.actualmed(tmp_path / "actualmed")
     chosen = {"COVID-19": "COVID", "No finding": "Normal"}
     external = load_external(place, index, DataConfig(external_classes=chosen))
-    assert external.facts()["classes"] == {"COVID": 3, "Normal": 3}
+    assert external.facts().classes == {"COVID": 3, "Normal": 3}
     assert external.records[0].path == "images/CR.1.2.0.png"
     assert external.image_set(tmp_path / "cache", 32).pixels.shape == (6, 32, 32)
     with pytest.raises(DataError, match=r"data\.external_classes"):
