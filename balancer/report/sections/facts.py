@@ -51,7 +51,7 @@ class RecordFacts(Generic[R]):
             field: The field, such as `lambda index: index.metrics.images`. It is called with a
                 stand-in that notes the names, so it may hold nothing but names and `existing`.
         """
-        names = cast(_Names, field(cast(R, _Names()))).names
+        names = cast(_Names, field(cast(R, _Names())))._names
         return cast(T | None, self._find(names))
 
     def setting(self, path: str) -> Any:
@@ -78,10 +78,10 @@ class _Names:
     """Stand-in for a record that notes the names of the fields that are read."""
 
     def __init__(self, *names: str) -> None:
-        self.names = names
+        self._names = names
 
     def __getattr__(self, name: str) -> "_Names":
-        return _Names(*self.names, name)
+        return _Names(*self._names, name)
 
 
 def existing(part: T | None) -> T:
