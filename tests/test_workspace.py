@@ -65,7 +65,7 @@ def test_a_failed_stage_leaves_what_stood_there(workspace: Workspace) -> None:
     publish("old")
     with pytest.raises(ValueError, match="boom"):
         publish("new", ValueError("boom"))
-    with pytest.raises(EnvironmentFault, match="quality"):
+    with pytest.raises(EnvironmentFault, match="--workspace"):
         publish("new", OSError(errno.ENOSPC, "No space left on device"))
     assert (workspace.quality_dir / "x").read_text() == "old"
     assert [path.name for path in workspace.root.iterdir()] == ["quality"]
