@@ -127,6 +127,20 @@ class ScreeningCounts(Record):
     rejected: dict[str, int]
 
 
+class GeneratorCard(Record):
+    """The part of `generator.json` that a report shows; other fields are kept as they are.
+
+    Attributes:
+        training_ids: Content hashes of the training images; None where they were not recorded.
+        images_shown: Number of real images shown before these weights; None likewise.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    training_ids: tuple[str, ...] | None = None
+    images_shown: int | None = None
+
+
 class SynthesizeMetrics(Record):
     """The result of `balancer synthesize`.
 

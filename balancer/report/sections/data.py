@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from balancer.ablation.records import ExternalResult, SameImagesArm
 from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
-from balancer.data.audit.content import Audit, NearDuplicatePair
+from balancer.data.audit.content import NearDuplicatePair
 from balancer.data.audit.findings import how
-from balancer.data.records import PrepareMetrics
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
@@ -37,8 +36,7 @@ def shortcuts_section(study: Study) -> Section:
 
 def audit_section(material: ReportRecords) -> Section:
     """Show what is known of the images before any training."""
-    metrics = PrepareMetrics.model_validate(material.index["metrics"])
-    audit = Audit.model_validate(material.audit) if material.audit else None
+    metrics, audit = material.index.metrics, material.audit
     groups, warnings = metrics.groups, list(metrics.warnings)
     blocks: list[Block] = [
         Bullets(warnings) if warnings else Paragraph("Nothing to warn about."),
@@ -85,9 +83,9 @@ def ledger_section(material: ReportRecords) -> Section | None:
 
 def _reads_of_arms(material: ReportRecords) -> Section | None:
     reads = {
-        name: record["metrics"]["test_reads"]
-        for name, record in material.arms.items()
-        if "test_reads" in record["metrics"]
+        name: result.metrics.test_reads
+        for name, result in material.arms.items()
+        if result.metrics.test_reads is not None
     }
     if not reads:
         return None
