@@ -37,7 +37,7 @@ class HasReason(HasInterval, Protocol):
 
     @property
     def reason(self) -> str | None:
-        """Why it is undefined."""
+        """Reason why it is undefined."""
 
 
 def interval(scalar: HasInterval, *, sign: bool = False) -> str:

@@ -50,7 +50,7 @@ def audit_section(material: ReportRecords) -> Section:
         blocks.append(_counts("Files of each class", "class", files))
     blocks.append(_counts("Images of each split", "split", metrics.splits))
     if material.ablation is not None:
-        blocks.append(Paragraph("The study above split the same images anew for each run.", "note"))
+        blocks.append(Paragraph("The study above made new splits of the same images.", "note"))
     blocks += _association("source", None if audit is None else audit.source)
     blocks += _association("view", None if audit is None else audit.view)
     copies = () if audit is None else audit.copies
@@ -65,7 +65,7 @@ def audit_section(material: ReportRecords) -> Section:
 
 
 def ledger_section(material: ReportRecords) -> Section | None:
-    """How often a test image was looked at; None where nothing was counted."""
+    """Show how often each test image was read; None without counts."""
     study = material.study
     if study is None:
         return _reads_of_arms(material)
@@ -89,14 +89,14 @@ def _reads_of_arms(material: ReportRecords) -> Section | None:
     }
     if not reads:
         return None
-    told = "Both classifiers read the test images once."
+    sentence = "Both classifiers read the test images once."
     if max(reads.values()) > 1:
-        told = (
+        sentence = (
             "The test images were read more than once, so what was chosen after the first look is "
             "no longer untouched by them."
         )
     return Section("ledger", "Reads of the test images", [
-        Paragraph(told),
+        Paragraph(sentence),
         Table("The ledger", ["classifier", "reads"], [[k, str(n)] for k, n in reads.items()],
               note="A line is written before each read and none is ever removed."),
     ])  # fmt: skip

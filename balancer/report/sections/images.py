@@ -54,7 +54,7 @@ def class_blocks(
     """Compose the pictures, the gate and the figures of one class.
 
     Args:
-        has_picture: Whether a picture of that name is in the report's folder.
+        has_picture: Tests whether the folder of the report has a picture of this name.
         label: The class.
         quality: Its entry in the result of `balancer quality`.
         prefix: Prefix of the names of its pictures.
