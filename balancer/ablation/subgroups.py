@@ -9,6 +9,9 @@ from balancer.ablation.differences import ArmRuns, PairedRuns
 from balancer.ablation.records import Subgroup, SubgroupArm
 from balancer.ablation.run_scores import COMPARED, ScoredRun
 from balancer.ablation.runs import REAL
+from balancer.data.index import Index
+from balancer.data.metadata import SUBGROUP_COLUMNS
+from balancer.errors import ConfigurationError
 from balancer.evaluation.records import Scalar
 from balancer.statistics.resampled_t import mean_by_split, resampled_t
 
@@ -30,6 +33,32 @@ def value_of(column: str, cell: str) -> str:
     if match is None:
         return UNKNOWN_VALUE
     return next((name for end, name in _BANDS if int(match[1]) < end), UNKNOWN_VALUE)
+
+
+def subgroup_columns(index: Index, wanted: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the columns of `metadata.csv` that name subgroups: column to image to cell.
+
+    Args:
+        index: The index.
+        wanted: Columns of the configuration, which must exist.
+
+    Raises:
+        ConfigurationError: The index lacks one.
+    """
+    details = index.details()
+    known = dict.fromkeys(name for one in details for name in one.columns)
+    for name in wanted:
+        if name not in known:
+            raise ConfigurationError(
+                f"evaluation.subgroups names {name!r}, but the index has only "
+                f"{', '.join(known) or 'no such columns'}; add it to metadata.csv and run "
+                "`balancer prepare --force` with this setting."
+            )
+    return {
+        name: {one.image_id: one.columns.get(name, "") for one in details}
+        for name in known
+        if name in (*SUBGROUP_COLUMNS, *wanted)
+    }
 
 
 def subgroups(

@@ -92,7 +92,8 @@ def curves_section(records: ReportRecords, study: Study, drawn: StudyCurves | No
     blocks: list[Block] = [Paragraph(
         f"Of {shown}; {positive} against the rest. {_complete(study, drawn)}".strip())]  # fmt: skip
     aurocs = ", ".join(
-        f"{name} AUROC {scalar(study.arms[name].metrics['auroc'])}" for name in drawn.runs
+        f"{name} {study.titles['auroc']} {scalar(study.arms[name].metrics['auroc'])}"
+        for name in drawn.runs
     )
     if records.has_picture("roc"):
         blocks += [
