@@ -203,7 +203,8 @@ def recalibrated(run: Run) -> Floats:
 def _shares_of(predictions: Predictions) -> Floats:
     """Return class shares above 0: of a class without an image, as if there were half of one."""
     counts = np.bincount(predictions.labels, minlength=len(predictions.class_names))
-    return np.maximum(counts, 0.5) / np.maximum(counts, 0.5).sum()
+    filled = np.maximum(counts, 0.5)
+    return np.asarray(filled / filled.sum(), np.float64)
 
 
 def align(runs: list[Run]) -> list[Run]:

@@ -87,5 +87,6 @@ def read_details(directory: Path, records: Sequence[ImageRecord]) -> list[ImageD
         )
     n, columns = len(_HEADER), rows[0][len(_HEADER) :]
     return [
-        ImageDetails(*row[:n], columns=dict(zip(columns, row[n:], strict=True))) for row in rows[1:]
+        ImageDetails(row[0], row[1], row[2], dict(zip(columns, row[n:], strict=True)))
+        for row in rows[1:]
     ]

@@ -35,14 +35,10 @@ def save_decisions(
         x = [point.threshold for point in arm.decision]
         levels = [point.level for point in arm.decision]
         y = np.array([np.nan if level.value is None else level.value for level in levels])
-        low = [
-            value if level.low is None else level.low
-            for level, value in zip(levels, y, strict=True)
-        ]
-        high = [
-            value if level.high is None else level.high
-            for level, value in zip(levels, y, strict=True)
-        ]
+        low, high = (
+            [np.nan if end is None else end for end in ends]
+            for ends in ([level.low for level in levels], [level.high for level in levels])
+        )
         axes.fill_between(x, low, high, color=ink(arm.kind), alpha=0.12, linewidth=0)
         axes.plot(x, y, color=ink(arm.kind), linestyle=line, label=figure_name(name))
     if threshold is not None:

@@ -217,6 +217,6 @@ def _differences(study: Study, reference: str) -> Table:
         rows.append(cells)
     return Table(
         f"Differences to {reference}", ["arm", *(study.titles[key] for key in keys)], rows,
-        note="p: two-sided, Nadeau-Bengio, corrected by Holm over the arms that are no controls, each metric on its "
-        "own. Brier score and log loss: lower is better.",
+        note="p: two-sided, Nadeau-Bengio, corrected by Holm over the arms that are no controls, "
+        "each metric on its own. Brier score and log loss: lower is better.",
     )  # fmt: skip

@@ -172,8 +172,9 @@ def uncertainty(facts: Facts) -> Claim:
     values = [value for pair in pairs for value in pair["metrics"].values()]
     used = {
         "Nadeau-Bengio intervals": any(value.get("low") is not None for value in values),
-        "bootstrap of the test cases alone": any((value.get("bootstrap") or {}).get("low") is not None
-                                  for value in values),
+        "bootstrap of the test cases alone": any(
+            (value.get("bootstrap") or {}).get("low") is not None for value in values
+        ),
         "DeLong": any((pair.get("delong") or {}).get("median_p") is not None for pair in pairs),
         "McNemar": any((pair.get("mcnemar") or {}).get("median_p") is not None for pair in pairs),
         "Holm over the arms": any(value.get("p_holm") is not None for value in values),

@@ -22,8 +22,8 @@ def decisions_section(records: ReportRecords, study: Study) -> Section | None:
     if records.has_picture("decisions"):
         blocks.append(Figure(
             "decisions", "Decision curves of the arms that are compared; the table has numbers.",
-            "Decision curve: mean over the splits; band: 95 % interval. Grey: to act on all images, "
-            "and on none.", kind="wide",
+            "Decision curve: mean over the splits; band: 95 % interval. Grey: to act on all "
+            "images, and on none.", kind="wide",
         ))  # fmt: skip
     blocks += [_net_benefit(study), Folded("Net benefit at every threshold", [_all(study)])]
     return Section("decisions", "Decisions: net benefit", blocks)
@@ -40,10 +40,10 @@ def subgroups_section(study: Study) -> Section | None:
     rows, why = [], []
     for part in found:
         for name, arm in part.arms.items():
+            change = arm.difference_to_real
             rows.append([
                 part.column, part.value, *(str(part.n[one]) for one in classes), name,
-                scalar(arm.level),
-                "-" if arm.difference_to_real is None else scalar(arm.difference_to_real, sign=True),
+                scalar(arm.level), "-" if change is None else scalar(change, sign=True),
             ])  # fmt: skip
             why.append((f"{part.column} {part.value}, {name}", arm.level))
     return Section("subgroups", "Subgroups", [

@@ -117,9 +117,10 @@ def _tests(study: Study, reference: str) -> Table:
     return Table(
         f"Tests against {reference}, {study.title} and errors", columns, rows,
         note="Test cases alone: bootstrap of whole groups, with the trainings as they are; it is "
-        "narrower than the interval, and no test of the arm. DeLong and McNemar use the test cases of one run at a time. They ignore other "
-        "trainings, and that images of one patient belong together; McNemar's counts are summed "
-        f"over the runs. DeLong is of {study.question.positive_class} against the rest." + why,
+        "narrower than the interval, and no test of the arm. DeLong and McNemar use the test cases "
+        "of one run at a time. They ignore other trainings, and that images of one patient belong "
+        "together; McNemar's counts are summed over the runs. DeLong is of "
+        f"{study.question.positive_class} against the rest." + why,
     )  # fmt: skip
 
 
