@@ -134,10 +134,15 @@ def shown_difference(verdict: ArmVerdict | ReferenceVerdict) -> str:
     """Format the smallest difference that could be shown, with its own uncertainty."""
     if verdict.detectable is None:
         return "-"
-    text = f"{verdict.detectable:.3f}"
-    if isinstance(verdict, ReferenceVerdict) or verdict.detectable_low is None:
+    text = _up_to_one(verdict.detectable)
+    if isinstance(verdict, ReferenceVerdict) or verdict.detectable_high is None:
         return text
-    return f"{text} ({verdict.detectable_low:.3f} to {verdict.detectable_high:.3f})"
+    return f"{text} ({_up_to_one(verdict.detectable_low)} to {_up_to_one(verdict.detectable_high)})"
+
+
+def _up_to_one(value: float | None) -> str:
+    """Format a difference of metrics whose whole range is about 1."""
+    return "undefined" if value is None else "more than 1" if value > 1 else f"{value:.3f}"
 
 
 def _is_perfect(arm: ArmResult) -> bool:
