@@ -16,6 +16,8 @@ from classifier.bootstrap import ECE_BINS, Floats, RawMetrics, group_weights, we
 
 Labels = NDArray[np.int64]
 PER_CLASS = ("precision", "recall", "specificity", "f1", "auroc", "average_precision")
+MACRO = ("auroc", "average_precision", "f1")
+"""Metrics of one class against the rest whose mean over the classes has a name of its own."""
 _NEEDS = {
     "balanced_accuracy": "there is no image",
     "sensitivity": "no image is of the positive class",
@@ -42,9 +44,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compute test metrics with 95 % intervals.
 
-    With two classes, F1, AUROC and average precision are of the positive class; with more, they are
-    means over the classes, one against the rest. Balanced accuracy is the mean recall of the
-    classes that occur; ECE is of the most probable class in 15 bins.
+    F1, AUROC and average precision are of the positive class against the rest; with more than two
+    classes their means over the classes are given too, as macro metrics. Balanced accuracy is the
+    mean recall of the classes that occur; ECE is of the most probable class in 15 bins.
 
     Example:
         >>> import numpy as np
@@ -67,8 +69,9 @@ def evaluate(
 
     Returns:
         `accuracy, balanced_accuracy, sensitivity, specificity, auroc, average_precision, f1, mcc,
-        ece` and, in `per_class`, the metrics of each class, as `{"value", "low", "high"}`, with
-        `"reason"` where the value is null; `confusion` (rows: true class), `n` and the arguments.
+        ece`, with more than two classes `macro_auroc, macro_average_precision, macro_f1`, and, in
+        `per_class`, the metrics of each class, as `{"value", "low", "high"}`, with `"reason"` where
+        the value is null; `confusion` (rows: true class), `n` and the arguments.
 
     Raises:
         ValueError: The arguments do not match, or the probabilities are not valid.
@@ -179,7 +182,7 @@ def predict_classes(probabilities: Floats, *, positive: int, threshold: float | 
     return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
 
 
-def auroc(probabilities: Floats, labels: Labels) -> float | None:
+def macro_auroc(probabilities: Floats, labels: Labels) -> float | None:
     """Compute the mean one-against-the-rest AUROC of the classes that occur, or None for one."""
     present = np.unique(labels)
     if len(present) < 2:
@@ -229,19 +232,21 @@ def _where(defined: Any, values: Floats) -> Floats:
 
 
 def _headline(scores: RawMetrics, positive: int) -> dict[str, Floats]:
-    def over_classes(values: Floats) -> Floats:
-        return values[..., positive] if values.shape[-1] == 2 else _mean_of_defined(values)
-
+    by_class = {name: getattr(scores, name) for name in MACRO}
+    macro = scores.recall.shape[-1] > 2
     return {
         "accuracy": scores.accuracy,
         "balanced_accuracy": _mean_of_defined(scores.recall),
         "sensitivity": scores.recall[..., positive],
         "specificity": scores.specificity[..., positive],
-        "auroc": over_classes(scores.auroc),
-        "average_precision": over_classes(scores.average_precision),
-        "f1": over_classes(scores.f1),
+        **{name: values[..., positive] for name, values in by_class.items()},
         "mcc": scores.mcc,
         "ece": scores.ece,
+        **(
+            {f"macro_{name}": _mean_of_defined(values) for name, values in by_class.items()}
+            if macro
+            else {}
+        ),
     }
 
 
@@ -254,7 +259,12 @@ def _mean_of_defined(values: Floats) -> Floats:
 
 def _interval(name: str, value: Floats, draws: Floats) -> dict[str, Any]:
     if np.isnan(value):
-        return {"value": None, "low": None, "high": None, "reason": _NEEDS[name]}
+        return {
+            "value": None,
+            "low": None,
+            "high": None,
+            "reason": _NEEDS[name.removeprefix("macro_")],
+        }
     # A resample can lack a small class; its metric is then undefined and is ignored.
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     # torchmetrics returns float32: digits after the sixth decimal are rounding.

@@ -14,7 +14,7 @@ from torch import Tensor
 from classifier.config import ClassifierConfig
 from classifier.history import EpochRecord
 from classifier.losses import ClassLoss
-from classifier.metrics import auroc
+from classifier.metrics import macro_auroc
 from classifier.models import GreyClassifier
 from classifier.phases import PlannedPhase, group_rates, phase_at, rate_factor, unfreeze_last
 from classifier.transforms import Mixup
@@ -141,7 +141,7 @@ class ClassifierModule(L.LightningModule):
             step=self.global_step,
             train_loss=float(np.mean(self._losses)),
             val_loss=loss,
-            val_auroc=auroc(probabilities.numpy(), labels.numpy()),
+            val_auroc=macro_auroc(probabilities.numpy(), labels.numpy()),
             learning_rate=float(self.trainer.optimizers[0].param_groups[-1]["lr"]),
         )
         self._losses.clear()

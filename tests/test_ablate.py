@@ -19,7 +19,7 @@ from balancer.errors import BalancerError, ConfigurationError, DataError, Diverg
 from balancer.evaluation.ledger import read_ledger
 from balancer.evaluation.predictions import read_predictions
 from balancer.report.summary import ReportMetrics
-from balancer.results import StageResult, new_result
+from balancer.results import StageResult, new_result, read_result
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
@@ -110,6 +110,24 @@ def test_arms_share_test_images_steps_and_order_but_not_rows(ablated: Workspace)
 def test_the_page_is_written(ablated: Workspace) -> None:
     names = {path.name for path in ablated.report_dir.iterdir()}
     assert {"report.html", "report.md", "report.json", "forest.png"} <= names
+
+
+def test_the_cost_of_a_gan_arm_includes_its_generator(ablated: Workspace) -> None:
+    arms = metrics_of(ablated.ablation_dir)["arms"]
+    images = [
+        read_result(place.root / "synthetic") or pytest.fail("no images")
+        for place in ablated.folds()
+    ]
+    trained = [
+        record for place in ablated.folds() for record in place.root.glob("gan/*/result.json")
+    ]
+    seconds = sum(json.loads(path.read_text())["seconds"] for path in trained)
+    seconds += sum(result.seconds for result in images)
+    gan, real = arms["gan"], arms["real"]
+    assert len(trained) == 2
+    assert gan["minutes_per_split"] - gan["minutes"] == pytest.approx(seconds / 2 / 60)
+    assert real["minutes_per_split"] == pytest.approx(real["minutes"])
+    assert arms["noise"]["minutes_per_split"] == pytest.approx(arms["noise"]["minutes"])
 
 
 def test_each_generator_saw_its_own_training_part_alone(ablated: Workspace) -> None:

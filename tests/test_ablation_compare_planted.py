@@ -55,8 +55,8 @@ def test_what_duplicates_buy_is_no_merit_of_the_gan() -> None:
     gan = found["arms"]["gan ratio=2:1"]["verdict"]
     assert gan["word"] == "inconclusive"
     assert "have to beat both" in gan["sentence"]
-    assert "Arms that helped: oversample." in found["verdict"]["sentence"]
-    assert "The cheapest that did as well" in found["verdict"]["sentence"]
+    assert "Arms that helped: oversample (exploratory)." in found["verdict"]["sentence"]
+    assert "In this sample oversample, " in found["verdict"]["sentence"]
 
 
 def test_without_duplicates_a_gan_cannot_help() -> None:

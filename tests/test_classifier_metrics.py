@@ -5,7 +5,7 @@ import pytest
 import sklearn.metrics as sk
 
 from classifier.bootstrap import group_weights, weighted_scores
-from classifier.metrics import auroc, evaluate, paired_differences, predict_classes
+from classifier.metrics import evaluate, macro_auroc, paired_differences, predict_classes
 
 HEADLINE = (
     "accuracy",
@@ -72,11 +72,15 @@ def test_three_classes_agree_with_sklearn() -> None:
         "balanced_accuracy": sk.balanced_accuracy_score(labels, predicted),
         "sensitivity": sk.recall_score(labels == 1, predicted == 1),
         "specificity": sk.recall_score(labels != 1, predicted != 1),
-        "auroc": sk.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro"),
-        "average_precision": sk.average_precision_score(np.eye(3)[labels], probabilities),
-        "f1": sk.f1_score(labels, predicted, average="macro"),
+        "auroc": sk.roc_auc_score(labels == 1, probabilities[:, 1]),
+        "average_precision": sk.average_precision_score(labels == 1, probabilities[:, 1]),
+        "f1": sk.f1_score(labels == 1, predicted == 1),
+        "macro_auroc": sk.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro"),
+        "macro_average_precision": sk.average_precision_score(np.eye(3)[labels], probabilities),
+        "macro_f1": sk.f1_score(labels, predicted, average="macro"),
         "mcc": sk.matthews_corrcoef(labels, predicted),
     }
+    assert expected["auroc"] != pytest.approx(expected["macro_auroc"], abs=0.01)
     for name, value in expected.items():
         assert found[name]["value"] == pytest.approx(value, abs=1e-6), name
     for number in range(3):
@@ -243,10 +247,10 @@ def test_predictions_start_at_the_threshold() -> None:
 
 def test_validation_auroc() -> None:
     probabilities, labels = example(50, 2)
-    assert auroc(probabilities, labels) == pytest.approx(
+    assert macro_auroc(probabilities, labels) == pytest.approx(
         sk.roc_auc_score(labels, probabilities[:, 1]), abs=1e-6
     )
-    assert auroc(probabilities, np.zeros(50, np.int64)) is None
+    assert macro_auroc(probabilities, np.zeros(50, np.int64)) is None
 
 
 GOOD = np.array([[0.5, 0.5], [0.2, 0.8]])

@@ -59,7 +59,7 @@ def test_only_validations_after_the_pretraining_choose_the_weights(
 ) -> None:
     """Validations at steps 3, 6 and 9, each worse than the one before."""
     values = iter([0.9, 0.8, 0.7])
-    monkeypatch.setattr("classifier.module.auroc", lambda *_: next(values))
+    monkeypatch.setattr("classifier.module.macro_auroc", lambda *_: next(values))
     found = train(tmp_path, n_steps=9, pretrain=Pretraining(table(9, 8), n_first / 9))
     assert found.best_epoch == best
     assert len(found.history) == 3

@@ -22,7 +22,7 @@ def unit(scores: np.ndarray, labels: np.ndarray, **changes: object) -> RunPredic
         class_names=["a", "b"],
     )
     settings: dict[str, object] = {
-        "fold": "f", "seed": 0, "threshold": 0.5, "training_prior": np.array([0.5, 0.5]),
+        "fold": "f", "seed": 0, "threshold": 0.5, "validation": predictions,
         "predictions": predictions, "path": Path(),
     }  # fmt: skip
     return RunPredictions(**(settings | changes))  # type: ignore[arg-type]
@@ -108,14 +108,14 @@ def test_true_probabilities_are_reliable() -> None:
         assert bin_.observed.low <= bin_.observed.value <= bin_.observed.high
 
 
-def test_the_correction_takes_a_balanced_training_back() -> None:
-    """Probabilities that are right at 1:1 are right at 1:9 after the correction."""
+def test_recalibration_takes_a_balanced_training_back() -> None:
+    """Probabilities that are right at 1:1 are right at 1:9 after recalibration there."""
     rng = np.random.default_rng(1)
     labels = np.where(rng.uniform(size=20_000) < 0.1, 0, 1)
     evidence = rng.normal(np.where(labels == 0, 1.0, -1.0))
     balanced = unit(1 / (1 + np.exp(-2 * evidence)), labels)
     raw = curves.reliability([balanced], 0, 0)
-    corrected = curves.reliability([balanced], 0, 0, np.array([0.1, 0.9]))
+    corrected = curves.reliability([balanced], 0, 0, recalibrated=True)
     assert raw is not None
     assert corrected is not None
 
@@ -125,9 +125,9 @@ def test_the_correction_takes_a_balanced_training_back() -> None:
     assert miss(corrected) < 0.01 < 0.1 < miss(raw)
 
 
-def test_without_the_shares_in_training_nothing_is_corrected() -> None:
-    one = unit(np.linspace(0, 1, 40), np.arange(40) % 2, training_prior=None)
-    assert curves.reliability([one], 0, 0, np.array([0.1, 0.9])) is None
+def test_without_validation_images_nothing_is_recalibrated() -> None:
+    one = unit(np.linspace(0, 1, 40), np.arange(40) % 2, validation=None)
+    assert curves.reliability([one], 0, 0, recalibrated=True) is None
 
 
 def test_a_class_that_was_never_tested_has_no_share() -> None:

@@ -6,10 +6,12 @@ Undefined values are None with a reason. Fields are in the order of the file.
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from balancer.ablation.runs import Kind
 from balancer.evaluation.records import Interval, Scalar
 from balancer.results import Record
-from balancer.statistics.verdict import Word
+from balancer.statistics.verdict import Role, Word
 
 
 class Level(Interval):
@@ -31,14 +33,22 @@ class Level(Interval):
 
 
 class Calibration(Record):
-    """Brier score, ECE, slope and intercept of the probabilities: raw, and prior-corrected."""
+    """Brier score, ECE, slope and intercept of the probabilities.
+
+    Attributes:
+        raw: As the classifier gives them.
+        recalibrated: After slope and intercept by validation images; empty in early versions.
+        corrected: The recalibrated ones at class shares that were given, the Brier score alone. In
+            early versions raw ones with the prior of the training undone.
+    """
 
     raw: Mapping[str, Level]
-    corrected: Mapping[str, Level]
+    recalibrated: Mapping[str, Level] = Field(default_factory=dict)
+    corrected: Mapping[str, Level] = Field(default_factory=dict)
 
 
 class RunScores(Record):
-    """Scores of one run; None where a score is undefined.
+    """Scores of one run; None where a score is undefined, or was not measured.
 
     Attributes:
         fold: Name of the split.
@@ -59,13 +69,22 @@ class RunScores(Record):
     mcc: float | None
     sensitivity_at_specificity: float | None
     brier_raw: float | None
-    brier_corrected: float | None
+    brier_corrected: float | None = None
     ece_raw: float | None
     slope_raw: float | None
     intercept_raw: float | None
-    ece_corrected: float | None
-    slope_corrected: float | None
-    intercept_corrected: float | None
+    ece_corrected: float | None = None
+    slope_corrected: float | None = None
+    intercept_corrected: float | None = None
+    macro_auroc: float | None = None
+    macro_average_precision: float | None = None
+    macro_f1: float | None = None
+    net_benefit: float | None = None
+    log_loss: float | None = None
+    brier_recalibrated: float | None = None
+    ece_recalibrated: float | None = None
+    slope_recalibrated: float | None = None
+    intercept_recalibrated: float | None = None
 
     def value(self, key: str) -> float | None:
         """Return a score by its key."""
@@ -158,11 +177,39 @@ class ReferenceTests(Record):
     mcnemar: McNemarOfRuns
 
 
+class MarginShares(Record):
+    """Probabilities that an arm is better than `real` by more than the margin, within it, worse."""
+
+    better: float
+    within: float
+    worse: float
+
+
+class Harm(Record):
+    """A registered metric in which an arm is worse than `real`.
+
+    Attributes:
+        metric: Key of the metric.
+        difference: Arm minus `real`.
+        p_holm: One-sided p, after Holm's correction over the arms of the same role.
+    """
+
+    metric: str
+    difference: Scalar
+    p_holm: float
+
+
 class ArmVerdict(Record):
     """Verdict on an arm; see `balancer.statistics.verdict.Verdict`.
 
     Attributes:
         difference: Difference to `real` in the primary metric.
+        detectable_low: Lower end of the 95 % interval of `detectable`, as the standard deviation
+            between the splits is itself an estimate.
+        detectable_high: Its upper end.
+        shares: Probabilities of better, within the margin and worse; None without a spread.
+        nothing_to_gain: Whether the arm and `real` score 1 on every split.
+        harms: Registered metrics in which the arm is worse.
     """
 
     word: Word
@@ -174,6 +221,12 @@ class ArmVerdict(Record):
     p_equivalent: float | None
     detectable: float | None
     sentence: str
+    role: Role | None = None
+    detectable_low: float | None = None
+    detectable_high: float | None = None
+    shares: MarginShares | None = None
+    nothing_to_gain: bool = False
+    harms: tuple[Harm, ...] = ()
 
 
 class ReferenceVerdict(Record):
@@ -190,6 +243,20 @@ class ReferenceVerdict(Record):
     sentence: str
 
 
+class DecisionPoint(Record):
+    """Net benefit of an arm for one who acts at or above a probability of the positive class.
+
+    Attributes:
+        threshold: The probability.
+        level: Net benefit, mean over the runs.
+        difference_to_real: Its difference to `real`; None of `real` itself.
+    """
+
+    threshold: float
+    level: Interval
+    difference_to_real: Interval | None = None
+
+
 class ArmResult(Record):
     """Results of one arm.
 
@@ -197,12 +264,15 @@ class ArmResult(Record):
         kind: See `ArmFacts`.
         describes: One sentence for readers.
         n_runs: Number of finished runs.
-        minutes: Mean time of a run; None without runs.
+        minutes: Mean time of a training of the classifier; None without runs.
         metrics: Mean of each metric.
         calibration: Means of the calibration.
         per_run: Scores of each run.
         against: Reference to the tests against it.
         verdict: The verdict.
+        minutes_per_split: Mean time of a split: all trainings of the classifier, and the making of
+            the images (training of the GAN, synthesis, screen).
+        decision: Decision curve; empty in early versions.
     """
 
     kind: Kind
@@ -214,3 +284,5 @@ class ArmResult(Record):
     per_run: tuple[RunScores, ...]
     against: Mapping[str, ReferenceTests]
     verdict: ArmVerdict | ReferenceVerdict
+    minutes_per_split: float | None = None
+    decision: tuple[DecisionPoint, ...] = ()

@@ -9,31 +9,31 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from balancer.ablation.arm_records import (
-    ArmResult,
     ArmVerdict,
-    Calibration,
-    Level,
-    ReferenceTests,
+    MarginShares,
     ReferenceVerdict,
-    RunScores,
 )
+from balancer.ablation.arm_results import arm_result
+from balancer.ablation.ceilings import ceiling_of, room_above
+from balancer.ablation.cheapest import as_good_as_gan
 from balancer.ablation.differences import ArmRuns, PairedRuns, adjusted, paired, tests_of
+from balancer.ablation.harms import harms, watched_metrics
 from balancer.ablation.headline import control, headline
 from balancer.ablation.paired_bootstrap import draw
 from balancer.ablation.records import AblateMetrics, AskedQuestion
-from balancer.ablation.run_scores import CALIBRATION, COMPARED, TITLES, align, score_run
+from balancer.ablation.run_scores import (
+    CO_PRIMARY,
+    TITLES,
+    align,
+    compared_keys,
+    score_run,
+)
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
+from balancer.ablation.subgroups import subgroups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import Scalar
-from balancer.statistics.resampled_t import mean_by_split, resampled_t
-from balancer.statistics.verdict import REFERENCE, Evidence, judge
-
-_RANGES = {"mcc": (-1.0, 1.0)} | {
-    f"{name}_{state}": (-np.inf, np.inf)
-    for name in ("slope", "intercept")
-    for state in ("raw", "corrected")
-}
-"""Range of a metric, default 0 to 1; it bounds the interval of a mean."""
+from balancer.statistics.power import sd_factors
+from balancer.statistics.verdict import REFERENCE, Evidence, Verdict, judge
 
 
 def compare(
@@ -43,6 +43,7 @@ def compare(
     *,
     caps: Sequence[str] = (),
     n_held_back: float | None = None,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
 ) -> AblateMetrics:
     """Compare every arm with its references.
 
@@ -52,9 +53,11 @@ def compare(
         question: The question, fixed before any run.
         caps: Reasons why no difference can be trusted.
         n_held_back: Number of different held-back images, mean over the splits.
+        columns: Columns of `metadata.csv` that name subgroups: column to image to cell.
 
     Returns:
-        `question`, `arms`, `caps`, `verdict` and `control`; nothing else.
+        `question`, `arms`, `caps`, `verdict` and `control`, and `subgroups` where there are
+        columns; nothing else.
 
     Raises:
         ConfigurationError: The primary metric is unknown, or `real` is not among the arms.
@@ -77,25 +80,44 @@ def compare(
         }
         for name, arm in by_name.items()
     }
+    keys = compared_keys(len(runs[0].test.class_names), prior_is_given=question.prior_is_given)
     against = adjusted(
         {
-            name: {other: tests_of(pair, question.alpha) for other, pair in mine.items()}
+            name: {other: tests_of(pair, keys, question.alpha) for other, pair in mine.items()}
             for name, mine in pairs.items()
-        }
+        },
+        [facts.name for facts in arms if facts.kind == "control"],
     )
-    verdicts = _verdicts(by_name, pairs, question, caps)
+    verdicts = _verdicts(by_name, pairs, question, caps, keys, ratio)
     results = {
-        name: _arm_result(arm, against[name], verdicts[name], ratio)
+        name: arm_result(arm, against[name], verdicts[name], pairs[name].get(REAL), keys, ratio)
         for name, arm in by_name.items()
     }
-    asked = _asked(runs[0], question, ratio)
-    return AblateMetrics(
+    main = next((facts.name for facts in arms if facts.kind == "gan"), None)
+    asked = _asked(runs[0], question, ratio, main)
+    as_good: list[str] = []
+    if main is not None:
+        as_good = as_good_as_gan(
+            main,
+            {
+                facts.name: paired(by_name[facts.name], by_name[main], ratio).t(question.primary)
+                for facts in arms
+                if facts.kind in ("reference", "cheap")
+            },
+            margin=question.margin,
+            alpha=question.alpha,
+        )
+    found = AblateMetrics(
         question=asked,
         arms=results,
         caps=tuple(caps),
-        verdict=headline(results, asked, caps),
+        verdict=headline(results, asked, caps, as_good),
         control=control(results, asked, arms, n_held_back),
     )
+    if not columns:
+        return found
+    split = subgroups(by_name, pairs, columns, question.primary, ratio)
+    return found.model_copy(update={"subgroups": split})
 
 
 def _size_ratio(runs: Sequence[Run]) -> float:
@@ -133,7 +155,7 @@ def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) ->
         )
 
 
-def _asked(run: Run, question: Question, ratio: float) -> AskedQuestion:
+def _asked(run: Run, question: Question, ratio: float, main: str | None) -> AskedQuestion:
     names = run.test.class_names
     shares = map(float, question.deployment_prior.tolist())
     return AskedQuestion(
@@ -146,6 +168,11 @@ def _asked(run: Run, question: Question, ratio: float) -> AskedQuestion:
         class_names=tuple(names),
         deployment_prior=dict(zip(names, shares, strict=True)),
         test_to_train=ratio,
+        co_primary=CO_PRIMARY,
+        secondary=question.secondary,
+        prior_is_given=question.prior_is_given,
+        decision_threshold=question.acting_at(run.positive),
+        main_arm=main,
     )
 
 
@@ -154,83 +181,15 @@ def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:
     return [name for name in wanted if name is not None and name in arms and name != facts.name]
 
 
-def _arm_result(
-    arm: ArmRuns,
-    against: Mapping[str, ReferenceTests],
-    verdict: ArmVerdict | ReferenceVerdict,
-    ratio: float,
-) -> ArmResult:
-    seconds = [run.run.seconds for run in arm.runs]
-    return ArmResult(
-        kind=arm.facts.kind,
-        describes=arm.facts.describes,
-        n_runs=len(arm.runs),
-        minutes=float(np.mean(seconds)) / 60 if seconds else None,
-        metrics={key: _level(arm, key, ratio) for key in TITLES},
-        calibration=Calibration(
-            raw={name: _level(arm, f"{name}_raw", ratio) for name in CALIBRATION},
-            corrected={name: _level(arm, f"{name}_corrected", ratio) for name in CALIBRATION},
-        ),
-        per_run=tuple(
-            RunScores(
-                fold=run.run.fold,
-                seed=run.run.seed,
-                threshold=run.run.threshold,
-                **{key: None if np.isnan(v) else v for key, v in run.values.items()},
-            )
-            for run in arm.runs
-        ),
-        against=against,
-        verdict=verdict,
-    )
-
-
-def _level(arm: ArmRuns, key: str, ratio: float) -> Level:
-    """Return the mean of a metric over the runs, with both sources of variance."""
-    kept = [run for run in arm.runs if not np.isnan(run.values[key])]
-    skipped = next((run.reasons[key] for run in arm.runs if key in run.reasons), None)
-    if not kept:
-        reason = skipped or "no run of the arm has finished"
-        return Level(
-            value=None, low=None, high=None, sd_runs=None, sd_cases=None, n=0, reason=reason
-        )
-    values = np.array([run.values[key] for run in kept])
-    t = resampled_t(mean_by_split(values, [run.run.fold for run in kept]), ratio)
-    # Equal values on all splits give no estimate of the spread; see `PairedRuns.t`.
-    ends = (t.interval() if t.se else None) or (None, None)
-    floor, ceiling = _RANGES.get(key, (0.0, 1.0))
-    level = Level(
-        value=t.mean,
-        low=None if ends[0] is None else max(ends[0], floor),
-        high=None if ends[1] is None else min(ends[1], ceiling),
-        sd_runs=float(values.std(ddof=1)) if len(values) > 1 else None,
-        sd_cases=_sd_of_cases(arm, key),
-        n=len(kept),
-    )
-    if len(kept) == len(arm.runs):
-        return level
-    why = f"{len(arm.runs) - len(kept)} of {len(arm.runs)} runs: {skipped}"
-    return level.model_copy(update={"skipped": why})
-
-
-def _sd_of_cases(arm: ArmRuns, key: str) -> float | None:
-    if key not in COMPARED:
-        return None
-    spreads = []
-    for draws in arm.draws:
-        defined = draws[COMPARED.index(key)]
-        defined = defined[~np.isnan(defined)]
-        if len(defined) > 1:
-            spreads.append(defined.std(ddof=1))
-    return float(np.mean(spreads)) if spreads else None
-
-
 def _verdicts(
     arms: Mapping[str, ArmRuns],
     pairs: Mapping[str, Mapping[str, PairedRuns]],
     question: Question,
     caps: Sequence[str],
+    keys: Sequence[str],
+    ratio: float,
 ) -> dict[str, ArmVerdict | ReferenceVerdict]:
+    room = room_above(arms[REAL], question.primary, ratio)
     evidence = {
         name: Evidence(
             generated=arm.facts.kind == "gan",
@@ -239,6 +198,9 @@ def _verdicts(
                 (pair.t(question.primary) for other, pair in pairs[name].items() if other != REAL),
                 None,
             ),
+            is_control=arm.facts.kind == "control",
+            ceiling=ceiling_of(pairs[name][REAL], question.primary),
+            room=room,
         )
         for name, arm in arms.items()
         if name != REAL
@@ -250,6 +212,9 @@ def _verdicts(
         title=TITLES[question.primary],
         caps=caps,
     )
+    roles = {name: one.role for name, one in zip(evidence, judged, strict=True)}
+    to_real = {name: pairs[name][REAL] for name in evidence}
+    harmed = harms(to_real, roles, watched_metrics(question, keys), question.alpha)
     verdicts: dict[str, ArmVerdict | ReferenceVerdict] = {
         name: ArmVerdict(
             word=verdict.word,
@@ -261,6 +226,11 @@ def _verdicts(
             p_equivalent=verdict.p_equivalent,
             detectable=verdict.detectable,
             sentence=verdict.sentence,
+            role=verdict.role,
+            **_detectable_ends(verdict, evidence[name]),
+            shares=_shares(evidence[name], question.margin),
+            nothing_to_gain=evidence[name].ceiling is not None,
+            harms=harmed[name],
         )
         for name, verdict in zip(evidence, judged, strict=True)
     }
@@ -276,6 +246,23 @@ def _verdicts(
         sentence="Reference: the other arms are compared with this one.",
     )
     return verdicts
+
+
+def _detectable_ends(verdict: Verdict, evidence: Evidence) -> dict[str, float]:
+    if verdict.detectable is None or evidence.to_real is None:
+        return {}
+    low, high = sd_factors(evidence.to_real.df)
+    return {
+        "detectable_low": low * verdict.detectable,
+        "detectable_high": high * verdict.detectable,
+    }
+
+
+def _shares(evidence: Evidence, margin: float) -> MarginShares | None:
+    found = None if evidence.to_real is None else evidence.to_real.shares(margin)
+    if found is None:
+        return None
+    return MarginShares(better=found.better, within=found.within, worse=found.worse)
 
 
 def _difference_to_real(evidence: Evidence) -> Scalar:

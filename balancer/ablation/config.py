@@ -44,8 +44,34 @@ class AblationConfig(ConfigSection):
         "accuracy",
         "f1",
         "mcc",
+        "net_benefit",
+        "macro_auroc",
+        "macro_average_precision",
+        "macro_f1",
     ] = "auroc"
-    """Metric that the verdicts are about."""
+    """Metric that the verdicts are about: of the positive class against the rest; those that begin
+    with `macro` are means over more than two classes."""
+    secondary: tuple[
+        Literal[
+            "auroc",
+            "average_precision",
+            "balanced_accuracy",
+            "sensitivity",
+            "specificity",
+            "sensitivity_at_specificity",
+            "accuracy",
+            "f1",
+            "mcc",
+            "net_benefit",
+            "macro_auroc",
+            "macro_average_precision",
+            "macro_f1",
+            "brier_raw",
+            "brier_recalibrated",
+        ],
+        ...,
+    ] = ("sensitivity_at_specificity", "net_benefit", "brier_recalibrated")
+    """Metrics in which harm is told in the answer, beside log loss after recalibration."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """Differences of the primary metric up to this size count as none."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

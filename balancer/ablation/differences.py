@@ -1,6 +1,7 @@
 """Differences between an arm and a reference, paired by fold and seed, and their tests."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,16 +100,17 @@ def paired(arm: ArmRuns, reference: ArmRuns, ratio: float) -> PairedRuns:
     )
 
 
-def tests_of(pairs: PairedRuns, alpha: float) -> ReferenceTests:
+def tests_of(pairs: PairedRuns, keys: Sequence[str], alpha: float) -> ReferenceTests:
     """Compute the difference in every metric, DeLong's and McNemar's tests.
 
     Args:
         pairs: Runs of an arm and of a reference.
+        keys: Keys of the metrics.
         alpha: Level at which DeLong's tests are counted.
     """
     return ReferenceTests(
         n=len(pairs.arm),
-        metrics={key: _difference(pairs, key) for key in COMPARED},
+        metrics={key: _difference(pairs, key) for key in keys},
         delong=_delong(pairs, alpha),
         mcnemar=_mcnemar(pairs),
     )
@@ -180,17 +182,24 @@ def _mcnemar(pairs: PairedRuns) -> McNemarOfRuns:
 
 
 def adjusted(
-    against: Mapping[str, Mapping[str, ReferenceTests]],
+    against: Mapping[str, Mapping[str, ReferenceTests]], controls: Collection[str]
 ) -> dict[str, dict[str, ReferenceTests]]:
     """Return the tests with `p_holm`: Holm over the arms that share a reference, for each metric.
 
     Args:
         against: Arm to reference to its tests.
+        controls: Names of the controls, which are a family of their own.
     """
     p_holm: dict[tuple[str, str, str], float | None] = {}
-    for other in {other for mine in against.values() for other in mine}:
-        arms = [name for name, mine in against.items() if other in mine]
-        for key in COMPARED:
+    references = {other for mine in against.values() for other in mine}
+    for other, is_control in itertools.product(references, (False, True)):
+        arms = [
+            name
+            for name, mine in against.items()
+            if other in mine and (name in controls) == is_control
+        ]
+        keys = against[arms[0]][other].metrics if arms else ()
+        for key in keys:
             p_values = holm([against[name][other].metrics[key].p for name in arms])
             p_holm |= {(name, other, key): p for name, p in zip(arms, p_values, strict=True)}
     return {

@@ -14,6 +14,7 @@ from balancer.ablation.external import external_table, run_elsewhere
 from balancer.ablation.records import AblateMetrics, ExternalResult, FailedRun
 from balancer.ablation.runs import REAL, Question
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
+from balancer.ablation.subgroups import subgroup_columns
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
 from balancer.data.audit.content import read_audit
@@ -134,7 +135,14 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
     n_held_back = sum(design.held_back.values()) or None
-    metrics = compare(main, facts, question, caps=caps, n_held_back=n_held_back)
+    metrics = compare(
+        main,
+        facts,
+        question,
+        caps=caps,
+        n_held_back=n_held_back,
+        columns=subgroup_columns(study.index, config.evaluation.subgroups),
+    )
     external = {name: _test_on(study, name, question) for name in study.external}
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
@@ -185,6 +193,9 @@ def _question(study: EndedStudy) -> Question:
         deployment_prior=np.array([prior[name] for name in classes], np.float64),
         n_bootstrap=config.evaluation.bootstrap_samples,
         seed=config.seed,
+        prior_is_given=given is not None,
+        secondary=config.ablation.secondary,
+        decision_threshold=config.evaluation.decision_threshold,
     )
 
 
@@ -226,7 +237,11 @@ def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult
 
 
 def _write_runs(arms: Mapping[str, ArmResult], path: Path) -> None:
-    rows = [{"arm": name, **dict(run)} for name, arm in arms.items() for run in arm.per_run]
+    rows = [
+        {"arm": name, **run.model_dump(exclude_unset=True)}
+        for name, arm in arms.items()
+        for run in arm.per_run
+    ]
     with path.open("w", encoding="utf-8", newline="") as file:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.arm_records import ArmResult, ArmVerdict, Harm, ReferenceVerdict
 from balancer.ablation.records import AskedQuestion, ControlResult, Headline
+from balancer.ablation.run_scores import LOSSES, TITLES
 from balancer.ablation.runs import REAL, ArmFacts
 from balancer.drawing.numbers import HasReason
 from balancer.statistics.verdict import CONFOUNDED, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE
@@ -11,13 +12,16 @@ from balancer.statistics.verdict import CONFOUNDED, EQUIVALENT, HELPS, HURTS, IN
 Arms = Mapping[str, ArmResult]
 
 
-def headline(arms: Arms, question: AskedQuestion, caps: Sequence[str]) -> Headline:
+def headline(
+    arms: Arms, question: AskedQuestion, caps: Sequence[str], as_good: Sequence[str] = ()
+) -> Headline:
     """Answer "did GAN images help?"; without a GAN arm, "did anything help?".
 
     Args:
         arms: Results of the arms.
         question: The question.
         caps: Reasons why no difference can be trusted.
+        as_good: Sentences on cheaper arms beside the GAN arm.
     """
     gan = _leading_gan(arms)
     others = [name for name, arm in arms.items() if arm.kind in ("cheap", "gan")]
@@ -27,8 +31,11 @@ def headline(arms: Arms, question: AskedQuestion, caps: Sequence[str]) -> Headli
         sentences += [_differences(arms, name, question) for name in others[:1] if len(others) == 1]
     else:
         word = arms[gan].verdict.word
-        sentences = [_GAN[word], _differences(arms, gan, question), *_cheapest(arms, gan, question)]
+        sentences = [_GAN[word], _differences(arms, gan, question), *_harms(arms[gan]), *as_good]
     sentences += _named(arms, others)
+    sentences += _harmed(arms, [name for name in others if name != gan])
+    if any(_is_perfect(arms[name]) for name in others):
+        sentences.insert(1, "Nothing to gain here: real images alone score 1.000 on all splits.")
     if word == CONFOUNDED:
         sentences.insert(1, f"What makes it so: {'; '.join(caps)}.")
     return Headline(word=word, sentence=" ".join(sentences))
@@ -73,13 +80,8 @@ def control(
 
 
 def _leading_gan(arms: Arms) -> str | None:
-    """Return the first GAN arm that helps, or would without a cap; else the first GAN arm.
-
-    Holm's correction over the arms allows the choice.
-    """
-    gans = [name for name, arm in arms.items() if arm.kind == "gan"]
-    helping = [name for name in gans if arms[name].verdict.uncapped == HELPS]
-    return next(iter([*helping, *gans]), None)
+    """Return the first GAN arm, which is tested first; another one would be a choice afterwards."""
+    return next((name for name, arm in arms.items() if arm.kind == "gan"), None)
 
 
 _GAN = {
@@ -124,45 +126,71 @@ def _differences(arms: Arms, name: str, question: AskedQuestion) -> str:
     if verdict.uncapped == EQUIVALENT:
         return f"{sentence}; differences up to {question.margin:g} count as none."
     if verdict.uncapped == INCONCLUSIVE and verdict.detectable is not None:
-        return (
-            f"{sentence}; with 80 % power the study would show {verdict.detectable:.3f}, after "
-            "the correction for its arms."
-        )
+        return f"{sentence}; with 80 % power the study would show {shown_difference(verdict)}."
     return f"{sentence}."
 
 
-def _cheapest(arms: Arms, gan: str, question: AskedQuestion) -> list[str]:
-    """Name the cheapest arm that did as well: `real`, then the cheap arms by their minutes."""
-    margin = question.margin
+def shown_difference(verdict: ArmVerdict | ReferenceVerdict) -> str:
+    """Format the smallest difference that could be shown, with its own uncertainty."""
+    if verdict.detectable is None:
+        return "-"
+    text = _up_to_one(verdict.detectable)
+    if isinstance(verdict, ReferenceVerdict) or verdict.detectable_high is None:
+        return text
+    return f"{text} ({_up_to_one(verdict.detectable_low)} to {_up_to_one(verdict.detectable_high)})"
 
-    def value(name: str) -> float | None:
-        return arms[name].metrics[question.primary].value
 
-    reached = value(gan)
-    if reached is None:
-        return []
-    cheap = sorted(
-        (name for name, arm in arms.items() if arm.kind == "cheap"),
-        key=lambda name: arms[name].minutes or 0.0,
-    )
-    for name in (REAL, *cheap):
-        mean = value(name)
-        if mean is not None and mean >= reached - margin:
-            what = "real images alone" if name == REAL else name
-            return [
-                f"The cheapest that did as well, on average and within {margin:g}: {what}, "
-                f"{mean:.3f} against {reached:.3f}."
-            ]
-    return [f"Nothing cheaper did as well: {reached:.3f} on average."]
+def _up_to_one(value: float | None) -> str:
+    """Format a difference of metrics whose whole range is about 1."""
+    return "undefined" if value is None else "more than 1" if value > 1 else f"{value:.3f}"
+
+
+def _is_perfect(arm: ArmResult) -> bool:
+    return not isinstance(arm.verdict, ReferenceVerdict) and arm.verdict.nothing_to_gain
+
+
+def _harms(arm: ArmResult) -> list[str]:
+    """Say in which registered metrics an arm is worse."""
+    return [
+        f"Harm: {_title(harm.metric)} is worse than with real images alone by "
+        f"{in_words(harm.difference)}."
+        for harm in _harms_of(arm)
+    ]
+
+
+def _harmed(arms: Arms, names: Sequence[str]) -> list[str]:
+    """Name other arms that are worse in a registered metric."""
+    found = [
+        f"{name} ({', '.join(_title(harm.metric) for harm in several)})"
+        for name in names
+        if (several := _harms_of(arms[name]))
+    ]
+    return [f"Other arms with harm: {'; '.join(found)}."] if found else []
+
+
+def _harms_of(arm: ArmResult) -> tuple[Harm, ...]:
+    return () if isinstance(arm.verdict, ReferenceVerdict) else arm.verdict.harms
+
+
+def _title(key: str) -> str:
+    return (TITLES | LOSSES)[key]
 
 
 def _named(arms: Arms, names: Sequence[str]) -> list[str]:
     sentences = []
     for word, verb in ((HELPS, "helped"), (HURTS, "hurt")):
-        some = [name for name in names if arms[name].verdict.word == word]
+        some = [
+            name + " (exploratory)" * (_role(arms[name]) == "exploratory")
+            for name in names
+            if arms[name].verdict.word == word
+        ]
         if some:
             sentences.append(f"Arms that {verb}: {', '.join(some)}.")
     return sentences
+
+
+def _role(arm: ArmResult) -> str | None:
+    return None if isinstance(arm.verdict, ReferenceVerdict) else arm.verdict.role
 
 
 def _word_of_all(words: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 from balancer.ablation.folds import SOURCE_PREFIX
 from balancer.ablation.runs import REAL, Run
 from balancer.ablation.unit import Unit
-from classifier.metrics import auroc
+from classifier.metrics import macro_auroc
 
 log = logging.getLogger(__name__)
 _LOGGERS = [logging.getLogger(name) for name in ("balancer", "gan", "classifier")]
@@ -87,7 +87,7 @@ class Progress:
 
     def ended(self, unit: Unit, run: Run) -> None:
         """Note a finished unit."""
-        score = auroc(run.test.probabilities, run.test.labels)
+        score = macro_auroc(run.test.probabilities, run.test.labels)
         self._scores[unit.arm.name][run.fold, run.seed] = np.nan if score is None else score
         text = "undefined" if score is None else f"{score:.3f}"
         self._show(f"{unit.name}: AUROC {text} after {run.seconds:.0f} s")

@@ -27,6 +27,13 @@ class AskedQuestion(Record):
         class_names: Names of the classes, in the order of their numbers.
         deployment_prior: Class shares where the classifier will be used.
         test_to_train: Test images per image outside the test split, mean over the runs.
+        co_primary: Key of the metric of probabilities that is reported beside the primary; None in
+            early versions, as the fields below.
+        secondary: Keys of further metrics in which harm is told in the answer.
+        prior_is_given: Whether the shares were given; scores of probabilities are then taken at
+            them.
+        decision_threshold: Probability at which one would act, for the net benefit.
+        main_arm: The arm that is tested first and alone; None: all arms are one family.
     """
 
     primary: str
@@ -38,6 +45,11 @@ class AskedQuestion(Record):
     class_names: tuple[str, ...]
     deployment_prior: Mapping[str, float]
     test_to_train: float
+    co_primary: str | None = None
+    secondary: tuple[str, ...] = ()
+    prior_is_given: bool = False
+    decision_threshold: float | None = None
+    main_arm: str | None = None
 
 
 class Headline(Record):
@@ -166,6 +178,29 @@ class ExternalResult(ExternalFacts):
     arms: Mapping[str, SameImagesArm]
 
 
+class SubgroupArm(Record):
+    """The primary metric of one arm in one subgroup."""
+
+    level: Scalar
+    difference_to_real: Scalar | None = None
+
+
+class Subgroup(Record):
+    """Test images with one value of a column of `metadata.csv`.
+
+    Attributes:
+        column: Name of the column.
+        value: The value; a range of ages.
+        n: Class to number of different test images over all splits.
+        arms: Results of each arm.
+    """
+
+    column: str
+    value: str
+    n: Mapping[str, int]
+    arms: Mapping[str, SubgroupArm]
+
+
 class FoldGate(Record):
     """Answer of the quality gate on the images of one class in one split.
 
@@ -195,6 +230,7 @@ class AblateMetrics(Record):
         external: Tests on other data sets, by name.
         quality: Split to class to the answer of the gate.
         page: Path to the report's page; not in the file, since a workspace can be moved.
+        subgroups: Results in each subgroup that `metadata.csv` names.
     """
 
     question: AskedQuestion
@@ -210,6 +246,7 @@ class AblateMetrics(Record):
     external: Mapping[str, ExternalResult] = Field(default_factory=dict)
     quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
     page: str = ""
+    subgroups: tuple[Subgroup, ...] = ()
 
 
 class PlannedWork(Record):

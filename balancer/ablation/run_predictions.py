@@ -14,11 +14,11 @@ from balancer.evaluation.predictions import Predictions, read_predictions
 from balancer.evaluation.records import UnitMetrics
 from balancer.manifest import fingerprint
 from balancer.results import read_result
-from balancer.statistics.calibration import correct_prior
-from classifier.metrics import auroc, predict_classes
+from balancer.statistics.platt import fit_platt
+from classifier.metrics import macro_auroc, predict_classes
 
 Floats = NDArray[np.float64]
-_TEST = "test.csv"
+_TEST, _VALIDATION = "test.csv", "validation.csv"
 _CLOSE = 1e-4  # AUROCs in float32 and float64 differ less
 
 
@@ -30,16 +30,16 @@ class RunPredictions:
         fold: Name of the split.
         seed: Number of the training seed.
         threshold: Threshold chosen on validation; None with more than two classes.
-        training_prior: float64 (C,), class shares that the loss saw; None if not recorded.
         predictions: The predictions.
+        validation: Predictions for its validation images; None if they are gone.
         path: Path to their file.
     """
 
     fold: str
     seed: int
     threshold: float | None
-    training_prior: Floats | None
     predictions: Predictions
+    validation: Predictions | None
     path: Path
 
     def positives(self, positive: int) -> NDArray[np.bool_]:
@@ -56,20 +56,21 @@ class RunPredictions:
         """Return raw probabilities of the positive class, float64 (N,)."""
         return np.asarray(self.predictions.probabilities[:, positive])
 
-    def corrected_scores(self, positive: int, deployed: Floats) -> Floats | None:
-        """Return them for other class shares than those in training (Saerens 2002, eq. 4).
+    def recalibrated_scores(self, positive: int) -> Floats | None:
+        """Return them recalibrated by slope and intercept on the run's validation images.
 
         Args:
             positive: Number of the positive class.
-            deployed: float64 (C,), class shares where the classifier will be used.
 
         Returns:
-            None where the shares in training were not recorded.
+            float64 (N,); None where nothing can be fitted.
         """
-        if self.training_prior is None:
+        if self.validation is None:
             return None
-        raw = self.predictions.probabilities
-        return np.asarray(correct_prior(raw, self.training_prior, deployed)[:, positive])
+        fitted = fit_platt(self.validation.probabilities, self.validation.labels)
+        if fitted is None:
+            return None
+        return np.asarray(fitted.apply(self.predictions.probabilities)[:, positive])
 
 
 def read_predictions_of_runs(
@@ -130,19 +131,22 @@ def _read(
         )
     predictions = read_predictions(path)
     same_classes = tuple(predictions.class_names) == ablation.question.class_names
-    found, compared = auroc(predictions.probabilities, predictions.labels), run.auroc
+    found = macro_auroc(predictions.probabilities, predictions.labels)
+    # Early versions wrote the mean over the classes as the AUROC; of two classes both are equal.
+    compared = run.auroc if run.macro_auroc is None else run.macro_auroc
     unlike = found is None or compared is None or abs(found - compared) > _CLOSE
     if not same_classes or (unlike and found != compared):
         raise IntegrityError(
             f"{path} should hold what the ablation compared for {arm}, but has other classes or "
             "another AUROC; run `balancer ablate` again."
         )
-    prior = metrics.training_prior
+    beside = folder / _VALIDATION
+    kept = beside.is_file() and fingerprint(beside.read_bytes()) == metrics.validation
     return RunPredictions(
         fold=run.fold,
         seed=run.seed,
         threshold=run.threshold,
-        training_prior=None if prior is None else np.asarray(prior, np.float64),
         predictions=predictions,
+        validation=read_predictions(beside) if kept else None,
         path=path,
     )

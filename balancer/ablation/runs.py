@@ -29,6 +29,8 @@ class Run:
         n_outside: Number of real images of the fold outside its test split, for training or
             validation.
         seconds: Wall-clock time of the training.
+        seconds_of_images: Time of making the images of its split: training of the generators,
+            synthesis and screen; 0 without generated images.
         test: Predictions for the test images, with raw probabilities.
         validation: Predictions for the validation images.
     """
@@ -43,6 +45,7 @@ class Run:
     seconds: float
     test: Predictions
     validation: Predictions
+    seconds_of_images: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,11 @@ class Question:
         deployment_prior: float64 (C,), sums to 1: class shares where the classifier will be used.
         n_bootstrap: Number of resamples of the groups.
         seed: Seed for the resampling.
+        prior_is_given: Whether these shares differ from those of the images on purpose: then
+            probabilities are moved to them, and scores are taken at them.
+        secondary: Keys of further metrics in which harm is told in the answer.
+        decision_threshold: Probability of the positive class at which one would act, for the net
+            benefit; None: its share in `deployment_prior`.
     """
 
     primary: str
@@ -87,3 +95,12 @@ class Question:
     deployment_prior: Floats
     n_bootstrap: int
     seed: int
+    prior_is_given: bool = False
+    secondary: tuple[str, ...] = ()
+    decision_threshold: float | None = None
+
+    def acting_at(self, positive: int) -> float:
+        """Return the probability of the positive class at which one would act."""
+        if self.decision_threshold is None:
+            return float(self.deployment_prior[positive])
+        return self.decision_threshold

@@ -9,7 +9,7 @@ import numpy as np
 
 from balancer.ablation.paired_bootstrap import draw, mean_over_runs, percentile_interval
 from balancer.ablation.records import SameImagesArm, SourceTest, SourceTests
-from balancer.ablation.run_scores import COMPARED, TITLES, score_run
+from balancer.ablation.run_scores import CO_PRIMARY, COMPARED, TITLES, compared_keys, score_run
 from balancer.ablation.runs import REAL, Question, Run
 from balancer.evaluation.records import Scalar
 
@@ -18,6 +18,12 @@ def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str,
     """Compute the mean of each metric over the runs of each arm, and its difference to `real`."""
     scored = [score_run(run, question) for run in runs]
     drawn = draw(scored, question.n_bootstrap, question.seed)
+    n_classes = max((len(run.test.class_names) for run in runs), default=2)
+    keys = [
+        key
+        for key in compared_keys(n_classes, prior_is_given=question.prior_is_given)
+        if key in TITLES or key == CO_PRIMARY
+    ]
     rows = {
         arm: [row for row, run in enumerate(runs) if run.arm == arm]
         for arm in dict.fromkeys(run.arm for run in runs)
@@ -43,12 +49,12 @@ def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str,
 
     arms: dict[str, SameImagesArm] = {}
     for arm, own in rows.items():
-        metrics = {key: interval(key, own) for key in TITLES}
+        metrics = {key: interval(key, own) for key in keys}
         arms[arm] = SameImagesArm(metrics=metrics, n_runs=len(own))
         if arm != REAL and REAL in rows:
             paired = _paired(runs, own, rows[REAL])
             mine, reference = [row for row, _ in paired], [row for _, row in paired]
-            differences = {key: interval(key, mine, reference) for key in TITLES}
+            differences = {key: interval(key, mine, reference) for key in keys}
             arms[arm] = arms[arm].model_copy(update={"difference_to_real": differences})
     return arms
 

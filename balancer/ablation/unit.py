@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from balancer.ablation.costs import seconds_of_images
 from balancer.ablation.families.arm import Arm, FoldData
 from balancer.ablation.folds import derived_seed
 from balancer.ablation.runs import Run
@@ -129,6 +130,7 @@ def read_run(workspace: Workspace, unit: Unit) -> Run:
         seconds=result.seconds,
         test=tables[TEST],
         validation=tables[VALIDATION],
+        seconds_of_images=seconds_of_images(workspace.fold(unit.fold), unit.arm),
     )
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.data.metadata import UNKNOWN, ImageMetadata
@@ -24,11 +24,13 @@ class ImageDetails:
         image_id: As in `index.csv`.
         view: Such as PA, AP or L, in the archive's words.
         mask: Path of the lung mask, relative as those of `index.csv`.
+        columns: Column of `metadata.csv` that names a subgroup to its cell.
     """
 
     image_id: str
     view: str = ""
     mask: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def details_of(
@@ -42,17 +44,22 @@ def details_of(
             record.image_id,
             metadata.get(record.path, UNKNOWN).view,
             masks.get(record.path, ""),
+            metadata.get(record.path, UNKNOWN).columns,
         )
         for record in records
     ]
 
 
 def details_bytes(details: Sequence[ImageDetails]) -> bytes:
-    """Encode details as CSV (UTF-8, LF)."""
+    """Encode details as CSV (UTF-8, LF); columns of subgroups come last, where there are any."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_HEADER)
-    writer.writerows([one.image_id, one.view, one.mask] for one in details)
+    columns = list(dict.fromkeys(name for one in details for name in one.columns))
+    writer.writerow([*_HEADER, *columns])
+    writer.writerows(
+        [one.image_id, one.view, one.mask, *(one.columns.get(name, "") for name in columns)]
+        for one in details
+    )
     return text.getvalue().encode()
 
 
@@ -78,4 +85,8 @@ def read_details(directory: Path, records: Sequence[ImageRecord]) -> list[ImageD
             f"{path} should be as prepare wrote it, but was changed; run prepare again with "
             "--force."
         )
-    return [ImageDetails(*row) for row in rows[1:]]
+    n, columns = len(_HEADER), rows[0][len(_HEADER) :]
+    return [
+        ImageDetails(row[0], row[1], row[2], dict(zip(columns, row[n:], strict=True)))
+        for row in rows[1:]
+    ]

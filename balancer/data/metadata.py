@@ -2,13 +2,15 @@
 
 import csv
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from balancer.errors import DataError
 
 _OPTIONAL = ("patient_id", "source", "view")
+SUBGROUP_COLUMNS = ("sex", "age", "scanner")
+"""Further columns that are kept where a table has them, in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +18,18 @@ class ImageMetadata:
     """Metadata of one image; empty where unknown.
 
     Patient ids never reach a log, a message or an output: see `grouping.group_images`.
+
+    Attributes:
+        patient_id: Name of the patient.
+        source: Where the image is from.
+        view: Such as PA, AP or L.
+        columns: Other columns of the table, name to cell; `prepare` keeps those of subgroups alone.
     """
 
     patient_id: str = ""
     source: str = ""
     view: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
 
 UNKNOWN = ImageMetadata()
@@ -39,7 +48,7 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
 
     Args:
         path: The CSV file; columns `path` (required), `patient_id`, `source`, `view`; others are
-            ignored. A byte-order mark and Windows line ends are accepted.
+            kept by their names. A byte-order mark and Windows line ends are accepted.
         images: Relative POSIX paths of the images that exist.
 
     Returns:
@@ -72,8 +81,27 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
             raise DataError(
                 f"{path}, row {number}, names {written!r} a second time; keep one row per image."
             )
-        table[image] = ImageMetadata(**{name: cells.get(name, "") for name in _OPTIONAL})
+        table[image] = ImageMetadata(
+            **{name: cells.get(name, "") for name in _OPTIONAL},
+            columns=other_columns(dict(zip(header, row, strict=True))),
+        )
     return table
+
+
+def other_columns(
+    row: Mapping[str, str], known: Sequence[str] = ("path", *_OPTIONAL)
+) -> dict[str, str]:
+    """Return the cells of a row that are no known facts; names of subgroups in lower case.
+
+    Args:
+        row: Column to cell.
+        known: Columns that are read as something else.
+    """
+    return {
+        name.lower() if name.lower() in SUBGROUP_COLUMNS else name: cell_text(cell)
+        for name, cell in row.items()
+        if name not in known
+    }
 
 
 def read_rows(

@@ -31,6 +31,7 @@ class PrepareMetrics(Record):
     Attributes:
         layout: Layout of the archives; None in an index of an older version.
         details_sha256: SHA-256 of `details.csv`; None where an older version wrote none.
+        unused_columns: Columns of the metadata that nothing reads.
         masks_sha256: Fingerprint of the lung masks; None where the preprocessing needs none.
         lungs_by: Method to number of lung masks; None likewise.
         index_sha256: SHA-256 of `index.csv`.
@@ -48,6 +49,7 @@ class PrepareMetrics(Record):
 
     layout: str | None = None
     details_sha256: str | None = None
+    unused_columns: tuple[str, ...] = ()
     masks_sha256: str | None = None
     lungs_by: Mapping[str, int] | None = None
     index_sha256: str

@@ -3,8 +3,8 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from balancer.data.metadata import ImageMetadata
@@ -57,6 +57,7 @@ class Scan:
         layout: Name of the layout that was read; of several archives, joined by ` + `.
         metadata: Path of an image to its metadata; also for files in `refused`.
         masks: Path of an image to path of its lung mask, relative to the same folder.
+        unused_columns: Columns of the tables that are not used; see `keep_columns`.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +67,16 @@ class Scan:
     layout: str = "class-folders"
     metadata: dict[str, ImageMetadata] = field(default_factory=dict)
     masks: dict[str, str] = field(default_factory=dict)
+    unused_columns: tuple[str, ...] = ()
+
+    def keep_columns(self, wanted: Collection[str]) -> None:
+        """Keep some of the further columns of the metadata, and note the names of the others."""
+        unused = {name for known in self.metadata.values() for name in known.columns} - {*wanted}
+        self.unused_columns = tuple(sorted(unused))
+        self.metadata = {
+            path: replace(known, columns={n: c for n, c in known.columns.items() if n in wanted})
+            for path, known in self.metadata.items()
+        }
 
     def files(self) -> list[tuple[str, str]]:
         """Yield path and label of every file, usable or refused."""

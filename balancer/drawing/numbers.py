@@ -1,5 +1,6 @@
 """Metrics by name, and their values as text: intervals and three digits."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 METRICS = {
@@ -12,8 +13,29 @@ METRICS = {
     "f1": "F1",
     "mcc": "MCC",
     "ece": "ECE",
+    "macro_auroc": "macro AUROC",
+    "macro_average_precision": "macro average precision",
+    "macro_f1": "macro F1",
 }
-"""Scalar metrics in the order of the tables; all but ECE are better when higher."""
+"""Scalar metrics in the order of the tables; all but ECE are better when higher. Those that begin
+with `macro` are means over the classes, and exist only with more than two."""
+OF_ONE_CLASS = ("auroc", "average_precision", "f1")
+"""Metrics of the positive class against the rest that have a macro metric beside them."""
+
+
+def titles_of(keys: Collection[str], n_classes: int) -> dict[str, str]:
+    """Return the names of the metrics of a result.
+
+    Early versions wrote the mean over more than two classes under the keys of `OF_ONE_CLASS`: of
+    their results, which have no macro metrics, the names say so.
+
+    Args:
+        keys: Keys of the metrics that the result has.
+        n_classes: Number of classes.
+    """
+    if n_classes < 3 or "macro_auroc" in keys:
+        return METRICS
+    return METRICS | {key: METRICS[f"macro_{key}"] for key in OF_ONE_CLASS}
 
 
 class HasInterval(Protocol):

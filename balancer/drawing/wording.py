@@ -9,7 +9,10 @@ from balancer.drawing.numbers import METRICS, HasInterval, HasReason, interval
 TITLES = METRICS | {
     "sensitivity_at_specificity": "sensitivity at fixed specificity",
     "brier": "Brier score",
+    "net_benefit": "net benefit",
+    "log_loss": "log loss after recalibration",
     "brier_raw": "Brier score, raw",
+    "brier_recalibrated": "Brier score after recalibration",
     "brier_corrected": "Brier score, prior-corrected",
     "slope": "calibration slope",
     "intercept": "calibration intercept",

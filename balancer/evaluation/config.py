@@ -18,6 +18,11 @@ class EvaluationConfig(ConfigSection):
     """Specificity at which sensitivity is reported, by a threshold from validation images."""
     deployment_prior: dict[str, Share] | None = None
     """Share of each class where the classifier will be used; null: as in the real images."""
+    decision_threshold: Share | None = None
+    """Probability of the positive class at which one would act, for the net benefit; null: its
+    share where the classifier will be used."""
+    subgroups: tuple[str, ...] = ()
+    """Columns of `metadata.csv`, beside sex, age and scanner, whose values are tested apart."""
 
     @field_validator("deployment_prior")
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import ConfigDict, Field
 
-from balancer.drawing.numbers import METRICS
+from balancer.drawing.numbers import METRICS, titles_of
 from balancer.results import Record
 
 
@@ -23,7 +23,11 @@ class Scalar(Interval):
 
 
 class HeadlineMetrics(Record):
-    """The scalar metrics of a test, or differences of them."""
+    """The scalar metrics of a test, or differences of them.
+
+    AUROC, average precision and F1 are of the positive class against the rest; their macro metrics
+    are means over the classes, and None with two classes.
+    """
 
     accuracy: Scalar
     balanced_accuracy: Scalar
@@ -34,15 +38,24 @@ class HeadlineMetrics(Record):
     f1: Scalar
     mcc: Scalar
     ece: Scalar
+    macro_auroc: Scalar | None = None
+    macro_average_precision: Scalar | None = None
+    macro_f1: Scalar | None = None
 
     def by_name(self) -> dict[str, Scalar]:
-        """Return the metrics by name, in the order of the tables."""
-        return {name: getattr(self, name) for name in METRICS}
+        """Return the metrics that exist by name, in the order of the tables."""
+        found = {name: getattr(self, name) for name in METRICS}
+        return {name: value for name, value in found.items() if value is not None}
 
     def titled(self) -> Iterator[tuple[str, Scalar]]:
-        """Yield title and value of each metric, in the order of the tables."""
+        """Yield title and value of each metric that exists, in the order of the tables."""
+        titles = self.titles()
         for name, value in self.by_name().items():
-            yield METRICS[name], value
+            yield titles[name], value
+
+    def titles(self) -> dict[str, str]:
+        """Return the name of each metric."""
+        return METRICS
 
 
 class ClassPerformance(Record):
@@ -80,6 +93,16 @@ class Performance(HeadlineMetrics):
     class_names: list[str]
     positive_class: str
     threshold: float | None
+
+    @property
+    def is_of_early_version(self) -> bool:
+        """Return whether its AUROC is a mean over more than two classes."""
+        return len(self.class_names) > 2 and self.macro_auroc is None
+
+    def titles(self) -> dict[str, str]:
+        """Return the name of each metric; see `titles_of`."""
+        keys = ["macro_auroc"] if self.macro_auroc is not None else []
+        return titles_of(keys, len(self.class_names))
 
 
 class TrainingImages(Record):

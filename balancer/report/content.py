@@ -15,12 +15,14 @@ from balancer.report.plots.arms import (
     save_forest,
     save_variance,
 )
+from balancer.report.plots.decisions import save_decisions
 from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.sections.answer import answer
 from balancer.report.sections.arms import arms_section, control_section
 from balancer.report.sections.checklist import checklist, checklist_section
 from balancer.report.sections.curves import calibration_section, curves_section, draw_curves
 from balancer.report.sections.data import audit_section, ledger_section, shortcuts_section
+from balancer.report.sections.decisions import decisions_section, subgroups_section
 from balancer.report.sections.images import images_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.spread import balance_section, variance_section
@@ -68,6 +70,8 @@ def _study_sections(
         *_kept(balance_section(records, study)),
         curves_section(records, study, curves),
         calibration_section(records, study),
+        *_kept(decisions_section(records, study)),
+        *_kept(subgroups_section(study)),
     ]
 
 
@@ -88,6 +92,11 @@ def _draw(records: ReportRecords, study: Study) -> None:
         save_forest(arms, panels, margin=margin, path=folder / "forest-narrow.png", narrow=True)
     save_variance(arms, primary=study.primary, title=study.title, path=folder / "variance.png")
     save_calibration(arms, folder / "calibration.png")
+    shown = {name: arms[name] for name in study.with_curves() if arms[name].decision}
+    if shown:
+        asked = study.question
+        share = asked.deployment_prior[asked.positive_class]
+        save_decisions(shown, share, asked.decision_threshold, folder / "decisions.png")
     if study.design is not None and study.design.before:
         save_balance(study.design.before, study.design.after, folder / "balance.png")
 

@@ -19,10 +19,10 @@ class CurvePoints(Record):
 
 
 class ReliabilityBins(Record):
-    """Bins of raw and of prior-corrected probabilities; None where there are none."""
+    """Bins of raw and of recalibrated probabilities; None where there are none."""
 
     raw: Sequence[Bin] | None
-    corrected: Sequence[Bin] | None
+    recalibrated: Sequence[Bin] | None
 
 
 class ConfusionShares(Record):

@@ -73,7 +73,7 @@ def precision_recall_band(
 
 
 def reliability(
-    runs: Sequence[RunPredictions], positive: int, seed: int, deployed: Floats | None = None
+    runs: Sequence[RunPredictions], positive: int, seed: int, *, recalibrated: bool = False
 ) -> list[Bin] | None:
     """Compute observed shares in bins of about equal size, pooled over the runs.
 
@@ -81,15 +81,13 @@ def reliability(
         runs: Runs of one arm.
         positive: Number of the positive class.
         seed: Seed for the resampling.
-        deployed: Class shares to correct the probabilities to; None: no correction. See
-            `RunPredictions.corrected_scores`.
+        recalibrated: Recalibrate them; see `RunPredictions.recalibrated_scores`.
 
     Returns:
-        At most ten bins; None where the correction cannot be made.
+        At most ten bins; None where a run cannot be recalibrated.
     """
     given = [
-        run.scores(positive) if deployed is None else run.corrected_scores(positive, deployed)
-        for run in runs
+        run.recalibrated_scores(positive) if recalibrated else run.scores(positive) for run in runs
     ]
     scores = [score for score in given if score is not None]
     if len(scores) < len(runs) or not scores:

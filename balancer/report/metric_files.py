@@ -39,7 +39,8 @@ def _files(records: ReportRecords) -> dict[str, Figures]:
     files = {arm: _scores(result.metrics.test.by_name()) for arm, result in records.arms.items()}
     if records.comparison is not None:
         rows = {row.metric: row.difference for row in records.comparison.rows}
-        files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
+        known = {key: rows[title] for key, title in METRICS.items() if title in rows}
+        files["difference"] = _scores(known)
     arms = {} if records.study is None else records.study.arms
     for name, arm in arms.items():
         means = {key: arm.metrics[key].value for key in _SHOWN if key in arm.metrics}

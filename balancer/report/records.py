@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from balancer.ablation.arm_records import ArmResult, Difference
 from balancer.ablation.records import AblateMetrics, AskedQuestion, Design
-from balancer.ablation.run_predictions import Floats, RunPredictions
+from balancer.ablation.run_predictions import RunPredictions
 from balancer.ablation.runs import REAL, Kind
 from balancer.data.audit.content import Audit
 from balancer.data.records import PrepareMetrics
+from balancer.drawing.numbers import titles_of
+from balancer.drawing.wording import TITLES
 from balancer.evaluation.ledger import LedgerSummary
 from balancer.evaluation.records import (
     ClassifyMetrics,
@@ -183,7 +184,13 @@ class Study:
     @property
     def title(self) -> str:
         """Name of that metric."""
-        return self.question.primary_title
+        return self.titles.get(self.primary, self.question.primary_title)
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Names of the metrics; of early versions those that they had."""
+        keys = {key for arm in self.arms.values() for key in arm.metrics}
+        return TITLES | titles_of(keys, len(self.question.class_names))
 
     @property
     def positive(self) -> int:
@@ -197,12 +204,6 @@ class Study:
         for arm in self.arms.values():
             found += [name for name in arm.against if name not in found]
         return sorted(found, key=lambda name: (name != REAL, name))
-
-    @property
-    def deployed(self) -> Floats:
-        """Class shares to correct probabilities to, float64 (C,)."""
-        prior = self.question.deployment_prior
-        return np.array([prior[name] for name in self.question.class_names], np.float64)
 
     def of_kind(self, kind: Kind) -> list[str]:
         """Return the names of the arms of a kind."""

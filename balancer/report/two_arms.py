@@ -107,6 +107,12 @@ def compare_arms(
             "Both arms should be tested on the same images, but their predictions.csv differ; run "
             "`balancer classify --force` and `balancer classify --with-synthetic --force`."
         )
+    for arm, result in ((REAL_ARM, real), (SYNTHETIC_ARM, synthetic)):
+        if result.metrics.test.is_of_early_version:
+            raise IntegrityError(
+                f"The AUROC of {arm} should be of {real.metrics.positive_class}, but an early "
+                f"version wrote the mean over the classes; run `{ARMS[arm]} --force`."
+            )
     positive = a.class_names.index(real.metrics.positive_class)
     differences = paired_differences(
         a.probabilities,

@@ -33,6 +33,7 @@ from balancer.data.masks.of_index import (
     masks_by_path,
     masks_of,
 )
+from balancer.data.metadata import SUBGROUP_COLUMNS
 from balancer.data.preprocessing import INDEX_NAME
 from balancer.data.preprocessing_sheet import warn_of_lungs, write_preprocessing
 from balancer.data.records import PrepareMetrics
@@ -97,6 +98,7 @@ def _run(
     reader: Engine, roots: Roots, config: BalancerConfig, workspace: Workspace, *, force: bool
 ) -> StageResult[PrepareMetrics]:
     scan = reader.scan(roots, config.data)
+    scan.keep_columns((*SUBGROUP_COLUMNS, *config.evaluation.subgroups))
     settings = index_settings(config, roots)
     masks = choose_masks(
         [image.path for image in scan.images],
@@ -155,7 +157,17 @@ def summary(result: StageResult[PrepareMetrics]) -> list[RenderableType]:
         table.add_row(split, *(str(counts[label]) for label in labels))
     groups = result.metrics.groups
     line = f"{groups.number} groups by {groups.kind}; no group is in two splits."
-    return [table, Text(line)]
+    unused = result.metrics.unused_columns
+    more = [Text(unused_columns_sentence(unused))] if unused else []
+    return [table, Text(line), *more]
+
+
+def unused_columns_sentence(names: Sequence[str]) -> str:
+    """Name the columns of the tables that nothing reads."""
+    return (
+        f"Columns of the metadata that are not used: {', '.join(names)}; list those that name "
+        "subgroups in evaluation.subgroups."
+    )
 
 
 def _mask_inputs(masks: Mapping[str, MaskFile]) -> dict[str, str]:
@@ -194,6 +206,8 @@ def _prepare(
     )
     for sentence in built.audit.warnings:
         log.warning("%s", sentence)
+    if scan.unused_columns:
+        log.warning("%s", unused_columns_sentence(scan.unused_columns))
     table = table_bytes(built.records, ImageRecord)
     (directory / INDEX_NAME).write_bytes(table)
     details = details_bytes(details_of(built.records, scan.metadata, scan.masks))
@@ -208,7 +222,10 @@ def _prepare(
     looked.keep_pixels(directory, built.records, recipe, lungs)
     if lungs is not None:
         warn_of_lungs(directory, built.records, lungs)
-    return _metrics(scan.layout, fingerprint(details), fingerprint(table), built, lungs)
+    metrics = _metrics(scan.layout, fingerprint(details), fingerprint(table), built, lungs)
+    if not scan.unused_columns:
+        return metrics
+    return metrics.model_copy(update={"unused_columns": scan.unused_columns})
 
 
 def _write_quarantine(path: Path, files: Sequence[Unusable]) -> None:

@@ -67,11 +67,18 @@ class ResampledT:
         one, other = self.p_greater(-margin), self.p_less(margin)
         return None if one is None or other is None else max(one, other)
 
-    def detectable(self, alpha: float, power: float = 0.8) -> float | None:
-        """Return the smallest true difference that a one-sided test finds with this power."""
-        if self.se is None:
+    def shares(self, margin: float) -> "Shares | None":
+        """Divide the belief in the true mean by a margin; None without a standard error.
+
+        The posterior of the correlated Bayesian t test (Corani and Benavoli 2015, Machine Learning
+        100:285; Benavoli 2017, JMLR 18:77) with the correlation of Nadeau and Bengio: a t around
+        the mean with the standard error and the degrees of freedom of the interval.
+        """
+        better, worse = self._above(self.mean - margin), self._above(-margin - self.mean)
+        if better is None or worse is None:
             return None
-        return (self._quantile(1 - alpha) + self._quantile(power)) * self.se
+        better, worse = 1 - better, 1 - worse
+        return Shares(better, max(0.0, 1 - better - worse), worse)
 
     def _above(self, distance: float) -> float | None:
         if self.se is None:
@@ -82,6 +89,15 @@ class ResampledT:
 
     def _quantile(self, probability: float) -> float:
         return float(stdtrit(self.df, probability))
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Probabilities, which sum to 1, that the true mean is above, within or below a margin."""
+
+    better: float
+    within: float
+    worse: float
 
 
 def resampled_t(values: Floats, test_to_train: float) -> ResampledT:

@@ -1,17 +1,23 @@
 """One word for each arm: helps, hurts, equivalent or inconclusive; or confounded.
 
-The rule is fixed before any run. Claims to help and claims to hurt are one-sided, and each of the
-two families keeps its level by Holm's method. Images of a generator must beat both real images
-alone and repeated real images (intersection-union: the larger p counts). Equivalence is two
-one-sided tests against a margin. All else is "inconclusive", which is not "no effect"; the
-difference that the study could have shown is given.
+The rule is fixed before any run. Claims to help and claims to hurt are one-sided. The order of the
+tests is fixed: the main question, the first arm with images of a generator, is tested first and
+alone, at the full level, so that further arms cost it nothing. The others are tested after it, by
+Holm's method, and their words are exploratory unless the main arm helps. Without such an arm all
+are one family. Controls, whose result should be known, are a family of their own. Images of a
+generator must beat both real images alone and repeated real images (intersection-union: the larger
+p counts). Equivalence is two one-sided tests against a margin, or a bound where both arms make no
+error at all. All else is "inconclusive", which is not "no effect"; the difference that the study
+could have shown is given.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from balancer.statistics.ceiling import Ceiling
 from balancer.statistics.holm import holm
+from balancer.statistics.power import POWER, detectable
 from balancer.statistics.resampled_t import ResampledT
 
 Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded"]
@@ -21,7 +27,7 @@ EQUIVALENT: Final = "equivalent"
 INCONCLUSIVE: Final = "inconclusive"
 CONFOUNDED: Final = "confounded"
 REFERENCE: Final = "reference"
-POWER = 0.8
+Role = Literal["main", "after", "exploratory", "control"]
 FEWEST_SPLITS = 3
 """With two, the spread of a coarse metric can be small by chance."""
 
@@ -35,11 +41,23 @@ class Evidence:
             repeated real images.
         to_real: Arm minus `real`; None where no run of both defines the metric.
         to_duplicates: Arm minus the arm that repeats as many real images; None without one.
+        is_control: Whether its result should be known beforehand.
+        ceiling: Set where the arm and `real` score 1 on every split.
+        room: Upper limit of what any arm could gain on `real`: 1 minus the lower end of its
+            interval; None of metrics without a maximum of 1.
     """
 
     generated: bool
     to_real: ResampledT | None
     to_duplicates: ResampledT | None
+    is_control: bool = False
+    ceiling: Ceiling | None = None
+    room: float | None = None
+
+    @property
+    def has_enough_splits(self) -> bool:
+        """Return whether a claim can be made."""
+        return self.to_real is not None and self.to_real.k >= FEWEST_SPLITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +67,23 @@ class Verdict:
     Attributes:
         word: One of the five words.
         uncapped: The word without regard to confounding.
-        p_holm: One-sided p of the claim made (helps or hurts), adjusted; None of other words.
+        role: `main` for the main question, or for all arms without one; `after` for arms tested
+            after a main arm that helps; `exploratory` after one that does not; `control`.
+        p_holm: One-sided p of the claim made (helps or hurts), adjusted over the arms of its role;
+            None of other words.
         p_helps: One-sided p of the claim to help, before Holm; None where it cannot be tested, as
             with fewer than three splits.
         p_hurts: The same of the claim to hurt.
         p_equivalent: p of the two one-sided tests against the margin; not adjusted.
         detectable: Smallest true difference at which the claim to help has 80 % power, corrected
-            for all arms as if this one had the smallest p; of images of a generator the larger of
-            those to `real` and to repeated real images.
+            for the arms of its role as if this one had the smallest p; of images of a generator
+            the difference to both `real` and repeated real images at once.
         sentence: The word with its numbers.
     """
 
     word: Word
     uncapped: Word
+    role: Role
     p_holm: float | None
     p_helps: float | None
     p_hurts: float | None
@@ -73,10 +95,10 @@ class Verdict:
 def judge(
     arms: Sequence[Evidence], *, margin: float, alpha: float, title: str, caps: Sequence[str] = ()
 ) -> list[Verdict]:
-    """Judge all arms of a study except `real`; they are one family.
+    """Judge all arms of a study except `real`.
 
     Args:
-        arms: Differences of each arm, in any order.
+        arms: Differences of each arm; the first with images of a generator is the main question.
         margin: Differences up to this size count as none.
         alpha: One-sided level of each claim.
         title: Name of the primary metric in sentences; more of it is better.
@@ -85,18 +107,16 @@ def judge(
     Returns:
         Verdicts in the same order.
     """
-    enough = [arm.to_real is not None and arm.to_real.k >= FEWEST_SPLITS for arm in arms]
-    p_helps = [_p_helps(arm) if able else None for arm, able in zip(arms, enough, strict=True)]
+    p_helps = [_p_helps(arm) if arm.has_enough_splits else None for arm in arms]
     p_hurts = [
-        arm.to_real.p_less() if able and arm.to_real else None
-        for arm, able in zip(arms, enough, strict=True)
+        arm.to_real.p_less() if arm.has_enough_splits and arm.to_real else None for arm in arms
     ]
-    helps, hurts = holm(p_helps), holm(p_hurts)
+    roles = _roles(arms, p_helps, alpha)
+    helps, hurts = _by_role(p_helps, roles), _by_role(p_hurts, roles)
     verdicts = []
     for number, arm in enumerate(arms):
-        p_equivalent = None
-        if enough[number] and arm.to_real:
-            p_equivalent = arm.to_real.p_equivalent(margin)
+        p_equivalent = _p_equivalent(arm, margin)
+        n_arms = roles.count(roles[number])
         claims: dict[Word, float | None] = {
             EQUIVALENT: p_equivalent,
             HELPS: helps[number],
@@ -105,8 +125,12 @@ def judge(
         held = [word for word, p in claims.items() if p is not None and p <= alpha]
         word: Word = held[0] if held else INCONCLUSIVE
         sentence = _sentence(
-            arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=len(arms)
+            arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=n_arms
         )
+        if roles[number] == "exploratory" and word in (HELPS, HURTS):
+            sentence += (
+                " Exploratory: the arm of the main question is tested first, and does not help."
+            )
         capped = bool(caps) and word != INCONCLUSIVE
         if capped:
             sentence = f"Confounded: {'; '.join(caps)}. But for that: {sentence}"
@@ -114,11 +138,12 @@ def judge(
             Verdict(
                 word=CONFOUNDED if capped else word,
                 uncapped=word,
+                role=roles[number],
                 p_holm=claims[word] if word in (HELPS, HURTS) else None,
                 p_helps=p_helps[number],
                 p_hurts=p_hurts[number],
                 p_equivalent=p_equivalent,
-                detectable=_detectable(arm, alpha / len(arms)),
+                detectable=_detectable(arm, alpha / n_arms),
                 sentence=sentence,
             )
         )
@@ -134,6 +159,38 @@ def difference_in_words(t: ResampledT, *, confidence: float = 0.95) -> str:
     return f"{t.mean:+z.3f} ({confidence:.0%} interval {ends[0]:+z.3f} to {ends[1]:+z.3f})".replace(
         "%", " %"
     )
+
+
+def _roles(arms: Sequence[Evidence], p_helps: Sequence[float | None], alpha: float) -> list[Role]:
+    main = next(
+        (number for number, arm in enumerate(arms) if arm.generated and not arm.is_control), None
+    )
+    p = None if main is None else p_helps[main]
+    others: Role = "main" if main is None else "exploratory"
+    if p is not None and p <= alpha:
+        others = "after"
+    return [
+        "control" if arm.is_control else "main" if number == main else others
+        for number, arm in enumerate(arms)
+    ]
+
+
+def _by_role(p_values: Sequence[float | None], roles: Sequence[Role]) -> list[float | None]:
+    """Adjust the p-values of each role by Holm's method."""
+    adjusted: list[float | None] = [None] * len(roles)
+    for role in set(roles):
+        places = [place for place, own in enumerate(roles) if own == role]
+        for place, p in zip(places, holm([p_values[place] for place in places]), strict=True):
+            adjusted[place] = p
+    return adjusted
+
+
+def _p_equivalent(arm: Evidence, margin: float) -> float | None:
+    if not arm.has_enough_splits or arm.to_real is None:
+        return None
+    if arm.ceiling is not None:
+        return arm.ceiling.p_beyond(margin)
+    return arm.to_real.p_equivalent(margin)
 
 
 def _p_helps(arm: Evidence) -> float | None:
@@ -160,8 +217,12 @@ def _sentence(
 ) -> str:
     if arm.to_real is None:
         return f"Inconclusive: no run of this arm and of real images alone both define {title}."
+    if arm.ceiling is not None and arm.has_enough_splits:
+        return _at_ceiling(arm.ceiling, held, margin=margin, alpha=alpha, title=title)
     if not held:
-        return _inconclusive(arm, arm.to_real, alpha=alpha, title=title, n_arms=n_arms)
+        return _inconclusive(
+            arm, arm.to_real, alpha=alpha, margin=margin, title=title, n_arms=n_arms
+        )
     difference = difference_in_words(arm.to_real)
     if held[0] == EQUIVALENT:
         narrow = difference_in_words(arm.to_real, confidence=1 - 2 * alpha)
@@ -171,7 +232,7 @@ def _sentence(
             f"margin of {margin:g}.{rest}"
         )
     p = claims[held[0]]
-    strength = f"one-sided {_p_in_words(p)} after Holm over {n_arms} arm{'s' * (n_arms != 1)}"
+    strength = f"one-sided {_p_in_words(p)}" + f" after Holm over {n_arms} arms" * (n_arms > 1)
     also = ""
     if arm.generated and arm.to_duplicates is not None:
         also = f" and from that of repeated real images by {difference_in_words(arm.to_duplicates)}"
@@ -183,20 +244,41 @@ def _sentence(
 
 def _detectable(arm: Evidence, alpha: float) -> float | None:
     compared = [arm.to_real, *([arm.to_duplicates] if arm.generated else [])]
-    found = [t.detectable(alpha, POWER) for t in compared if t is not None]
-    known = [one for one in found if one is not None]
-    return max(known) if known and len(known) == len(found) else None
+    return detectable([t for t in compared if t is not None], alpha)
+
+
+def _at_ceiling(
+    ceiling: Ceiling, held: Sequence[Word], *, margin: float, alpha: float, title: str
+) -> str:
+    """Describe arms without an error: more splits of the same cases would add nothing."""
+    perfect = f"{title} of this arm and of real images alone is 1.000 on all splits"
+    bound = f"by the rule of three the difference is at most {ceiling.bound(alpha):.2g}"
+    unseen = (
+        f"a kind of case rarer than {ceiling.unseen(alpha):.1%} of the positive class could be in "
+        f"none of the {ceiling.n_cases} test cases"
+    ).replace("%", " %")
+    if held:
+        return (
+            f"Equivalent: nothing to gain here. {perfect}; {bound}, within the margin of "
+            f"{margin:g}. But {unseen}."
+        )
+    return (
+        f"Inconclusive: nothing to gain is seen here. {perfect}, but the test cases are too few: "
+        f"{bound}, more than the margin of {margin:g}. More splits of the same images do not help."
+    )
 
 
 def _inconclusive(
-    arm: Evidence, to_real: ResampledT, *, alpha: float, title: str, n_arms: int
+    arm: Evidence, to_real: ResampledT, *, alpha: float, margin: float, title: str, n_arms: int
 ) -> str:
     start = (
         f"Inconclusive: {title} differs from that of real images alone by "
         f"{difference_in_words(to_real)}"
     )
-    detectable = _detectable(arm, alpha / n_arms)
-    if detectable is None:
+    if arm.room is not None and arm.room <= margin:
+        start += f", and no arm could gain more than {arm.room:.2g} on these images"
+    shown = _detectable(arm, alpha / n_arms)
+    if shown is None:
         return f"{start}; repeat it on more splits."
     if to_real.k < FEWEST_SPLITS:
         return f"{start}; a verdict takes {FEWEST_SPLITS} splits or more."
@@ -215,7 +297,7 @@ def _inconclusive(
             )
     corrected = "" if n_arms == 1 else f" after the correction for {n_arms} arms"
     return (
-        f"{start}; {to_real.k} splits of these cases would show a difference of {detectable:.3f} "
+        f"{start}; {to_real.k} splits of these cases would show a difference of {shown:.3f} "
         f"with {POWER * 100:.0f} % power{corrected}."
     )
 

@@ -27,6 +27,11 @@ def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
     parts += [f"{file.path}\0{file.label}\0{file.reason}" for file in scan.refused]
     parts += [f"{kind}\0{number}" for kind, number in sorted(scan.ignored.items())]
     parts += [f"{path}\0{known}" for path, known in sorted(scan.metadata.items())]
+    parts += [
+        f"{path}\0{sorted(known.columns.items())}"
+        for path, known in sorted(scan.metadata.items())
+        if known.columns
+    ]
     parts += [f"{path}\0{mask}" for path, mask in sorted(scan.masks.items())]
     return fingerprint("\n".join([scan.layout, *parts]).encode())
 

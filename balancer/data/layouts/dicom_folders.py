@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from balancer.data.dicom import MAGIC_PLACE, is_dicom, read_headers
 from balancer.data.layouts.files import DICOM_SUFFIXES
 from balancer.data.layouts.layout import Layout
-from balancer.data.metadata import UNKNOWN, ImageMetadata, read_metadata
+from balancer.data.metadata import UNKNOWN, read_metadata
 from balancer.data.scan import (
     METADATA_NAME,
     Scan,
@@ -61,9 +62,9 @@ def note_headers(place: Path, scan: Scan, paths: Sequence[str], *, patients: boo
     take = patients and len({header.patient for header in headers} - {""}) > 1
     for path, header in zip(paths, headers, strict=True):
         known = scan.metadata.get(path, UNKNOWN)
-        scan.metadata[path] = ImageMetadata(
+        scan.metadata[path] = replace(
+            known,
             patient_id=known.patient_id or (header.patient if take else ""),
-            source=known.source,
             view=known.view or header.view,
         )
 

@@ -15,7 +15,7 @@ from balancer.data.layouts.table_rows import (
     require_columns,
     table_row,
 )
-from balancer.data.metadata import ImageMetadata, read_rows
+from balancer.data.metadata import ImageMetadata, other_columns, read_rows
 from balancer.data.roots import TABLE_SUFFIXES, base_folder
 from balancer.data.scan import IMAGE_SUFFIXES, METADATA_NAME, Scan, class_folder_names
 from balancer.errors import DataError, EnvironmentFault
@@ -61,7 +61,9 @@ def read(place: Path) -> Scan:
                 where=row.where,
                 written=row["path"],
                 label=row["label"],
-                known=ImageMetadata(row["patient_id"], row["source"], row["view"]),
+                known=ImageMetadata(
+                    row["patient_id"], row["source"], row["view"], other_columns(row.cells, _ONCE)
+                ),
                 mask=row["mask"],
             )
         )

@@ -190,7 +190,7 @@ def save_balance(
 
 
 def save_calibration(arms: Arms, path: Path) -> None:
-    """Draw the Brier score and the calibration error of each arm, raw and prior-corrected.
+    """Draw the Brier score and the calibration error of each arm, raw and recalibrated.
 
     Args:
         arms: Results of the arms.
@@ -202,10 +202,12 @@ def save_calibration(arms: Arms, path: Path) -> None:
     for axes, key, title in zip(panels, ("brier", "ece"), ("Brier score", "ECE"), strict=True):
         for row, name in enumerate(rows):
             kind, calibration = arms[name].kind, arms[name].calibration
-            raw, corrected = calibration.raw[key].value, calibration.corrected[key].value
-            if raw is not None and corrected is not None:
-                axes.plot([raw, corrected], [row, row], color="#aab2bf", linewidth=1.5, zorder=1)
-            for value, face in ((raw, "white"), (corrected, ink(kind))):
+            # Early versions have a correction of the prior in its place.
+            after = (calibration.recalibrated or calibration.corrected)[key].value
+            raw = calibration.raw[key].value
+            if raw is not None and after is not None:
+                axes.plot([raw, after], [row, row], color="#aab2bf", linewidth=1.5, zorder=1)
+            for value, face in ((raw, "white"), (after, ink(kind))):
                 if value is not None:
                     axes.plot(value, row, marker(kind), markerfacecolor=face,
                               markeredgecolor=ink(kind), markersize=6.5)  # fmt: skip
@@ -213,5 +215,5 @@ def save_calibration(arms: Arms, path: Path) -> None:
         axes.tick_params(axis="x", labelsize=8)
         axes.set_ylim(-0.6, len(rows) - 0.4)
     panels[0].set_yticks(range(len(rows)), [figure_name(name) for name in rows], fontsize=9)
-    figure.suptitle("Hollow: raw. Filled: corrected for the class shares.", fontsize=9)
+    figure.suptitle("Hollow: raw. Filled: recalibrated.", fontsize=9)
     figure.savefig(path)

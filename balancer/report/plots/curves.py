@@ -56,7 +56,7 @@ def save_reliability(
     """Draw observed against predicted shares, one panel per arm.
 
     Args:
-        bins: Arm to its raw and its prior-corrected bins; None where there are none.
+        bins: Arm to its raw and its recalibrated bins; None where there are none.
         arms: Results of the same arms.
         path: Path to the PNG to write.
     """
@@ -64,7 +64,7 @@ def save_reliability(
     for number, (axes, name) in enumerate(zip(panels, bins, strict=False)):
         axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
         for found, colour, label, style in zip(
-            bins[name], (_GREY, ink(arms[name].kind)), ("raw", "prior-corrected"), ("o", "s"),
+            bins[name], (_GREY, ink(arms[name].kind)), ("raw", "recalibrated"), ("o", "s"),
             strict=True,
         ):  # fmt: skip
             if not found:

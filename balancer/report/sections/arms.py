@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from balancer.ablation.arm_records import ArmResult, ArmVerdict, ReferenceVerdict
+from balancer.ablation.headline import shown_difference
 from balancer.ablation.records import ExternalResult
 from balancer.ablation.runs import REAL
 from balancer.drawing.inks import KINDS
@@ -60,7 +62,8 @@ def _main_table(study: Study) -> Table:
     columns = [
         "arm", "verdict", study.title, "difference to real", "p (Holm)",
         "difference to repeated real images", f"sensitivity at specificity {specificity:g}",
-        *(f"{study.title} on {name}" for name in external), "minutes per run", "kind",
+        *_co_primary_columns(study), *(f"{study.title} on {name}" for name in external),
+        "minutes per split, making of images included", "kind",
     ]  # fmt: skip
     rows = []
     scalars: list[tuple[str, HasReason | None]] = []
@@ -73,11 +76,34 @@ def _main_table(study: Study) -> Table:
             "-" if to_real is None else scalar(to_real, sign=True),
             "-" if to_real is None else probability(to_real.p_holm),
             _to_repeated(study, name), scalar(metrics.get(_AT_SPECIFICITY)),
-            *map(scalar, elsewhere), number(arm.minutes, ".1f"), KINDS[arm.kind][2],
+            *_co_primary_cells(study, name), *map(scalar, elsewhere), _minutes(arm),
+            KINDS[arm.kind][2],
         ])  # fmt: skip
     return Table(f"{study.title} of every arm", columns, rows,
                  text_columns=(1, len(columns) - 1), word_column=1,
                  note=reasons(scalars))  # fmt: skip
+
+
+def _co_primary_columns(study: Study) -> list[str]:
+    key = study.question.co_primary
+    return [] if key is None else [f"{study.titles[key]}, difference to real", "its p (Holm)"]
+
+
+def _co_primary_cells(study: Study, name: str) -> list[str]:
+    key = study.question.co_primary
+    if key is None:
+        return []
+    found = study.difference(name, REAL, key)
+    if found is None:
+        return ["-", "-"]
+    return [scalar(found, sign=True), probability(found.p_holm)]
+
+
+def _minutes(arm: ArmResult) -> str:
+    """Return the minutes of a split; early versions know the training of the classifier alone."""
+    if arm.minutes_per_split is None and arm.minutes is not None:
+        return f"{arm.minutes:.1f} without the images"
+    return number(arm.minutes_per_split, ".1f")
 
 
 def _to_repeated(study: Study, name: str) -> str:
@@ -100,15 +126,16 @@ def _how_to_read(study: Study) -> str:
     return (
         "Mean over the runs, in brackets its 95 % interval (Nadeau-Bengio, which allows for "
         "overlapping training sets); differences are paired by split and seed; p is two-sided, "
-        "corrected by Holm over the arms. An interval that excludes zero can go with "
-        "“inconclusive”: claims are corrected for the number of arms, intervals are not. "
+        "corrected by Holm over the arms that are no controls. An interval that excludes zero can "
+        "go with “inconclusive”: claims are corrected for the number of arms, intervals are not. "
+        "Of a log loss less is better. "
         "Thresholds come from validation images, never from test images."
         f" Class shares assumed for use: {shares}."
     )
 
 
 def _verdicts(study: Study) -> Table:
-    capped = bool(study.metrics.caps)
+    capped, margin = bool(study.metrics.caps), study.question.margin
     rows = []
     for name, arm in study.arms.items():
         verdict = arm.verdict
@@ -116,26 +143,58 @@ def _verdicts(study: Study) -> Table:
         rows.append([
             name, verdict.word, *([without_cap] if capped else []),
             "-" if verdict.p_holm is None else probability(verdict.p_holm),
-            "-" if verdict.detectable is None else f"{verdict.detectable:.3f}",
+            shown_difference(verdict), *_shares(verdict), _ROLES[_role(verdict)],
         ])  # fmt: skip
-    columns = ["arm", "verdict", *(["without the cap"] if capped else []),
-               "p of the claim (Holm)", "could have shown"]  # fmt: skip
+    columns = [
+        "arm",
+        "verdict",
+        *(["without the cap"] if capped else []),
+        "p of the claim (Holm)",
+        "could have shown",
+        f"better by > {margin:g}",
+        f"within {margin:g}",
+        f"worse by > {margin:g}",
+        "place in the order of tests",
+    ]
     return Table(
         f"Verdicts on {study.title}", columns, rows,
-        text_columns=(1, 2) if capped else (1,), word_column=1,
-        note="“Could have shown”: the smallest difference to real that this many cases and runs "
-        "find with 80 % power, after the correction for all arms. The p of a claim is one-sided.",
+        text_columns=(1, 2, len(columns) - 1) if capped else (1, len(columns) - 1), word_column=1,
+        note="“Could have shown”: the smallest difference to real (of GAN images: to real and to "
+        "repeated real images at once) that this many cases and splits find with 80 % power, and "
+        "its 95 % interval, since few splits say little of their own spread. The p of a claim is "
+        "one-sided. Better, within, worse: probability of each for the true difference to real "
+        "(Bayesian correlated t, Benavoli 2017). The first GAN arm is tested first and alone.",
     )  # fmt: skip
+
+
+_ROLES = {
+    "main": "main question",
+    "after": "after the main question",
+    "exploratory": "exploratory",
+    "control": "control",
+    None: "-",
+}
+
+
+def _role(verdict: ArmVerdict | ReferenceVerdict) -> str | None:
+    return None if isinstance(verdict, ReferenceVerdict) else verdict.role
+
+
+def _shares(verdict: ArmVerdict | ReferenceVerdict) -> list[str]:
+    found = None if isinstance(verdict, ReferenceVerdict) else verdict.shares
+    if found is None:
+        return ["-"] * 3
+    return [f"{share:.2f}" for share in (found.better, found.within, found.worse)]
 
 
 def _metric_tables(study: Study) -> Iterator[Block]:
     keys = [key for key in TITLES if any(key in arm.metrics for arm in study.arms.values())]
-    titles = [TITLES[key] for key in keys]
+    titles = [study.titles[key] for key in keys]
     rows = [
         [name, *(scalar(arm.metrics.get(key)) for key in keys)] for name, arm in study.arms.items()
     ]
     why = reasons(
-        (f"{name}, {TITLES[key]}", arm.metrics.get(key))
+        (f"{name}, {study.titles[key]}", arm.metrics.get(key))
         for name, arm in study.arms.items()
         for key in keys
     )
@@ -157,7 +216,7 @@ def _differences(study: Study, reference: str) -> Table:
             cells.append(scalar(found, sign=True) + p)
         rows.append(cells)
     return Table(
-        f"Differences to {reference}", ["arm", *(TITLES[key] for key in keys)], rows,
-        note="p: two-sided, Nadeau-Bengio, corrected by Holm over the arms, each metric on its "
-        "own. Brier score: lower is better.",
+        f"Differences to {reference}", ["arm", *(study.titles[key] for key in keys)], rows,
+        note="p: two-sided, Nadeau-Bengio, corrected by Holm over the arms that are no controls, "
+        "each metric on its own. Brier score and log loss: lower is better.",
     )  # fmt: skip

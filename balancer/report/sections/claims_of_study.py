@@ -169,7 +169,9 @@ def uncertainty(facts: Facts) -> Claim:
     values = [value for pair in pairs for value in pair.metrics.values()]
     used = {
         "Nadeau-Bengio intervals": any(value.low is not None for value in values),
-        "bootstrap by group": any(value.bootstrap.low is not None for value in values),
+        "bootstrap of the test cases alone": any(
+            value.bootstrap.low is not None for value in values
+        ),
         "DeLong": any(pair.delong.median_p is not None for pair in pairs),
         "McNemar": any(pair.mcnemar.median_p is not None for pair in pairs),
         "Holm over the arms": any(value.p_holm is not None for value in values),

@@ -23,7 +23,6 @@ from balancer.report.plots.curves import (
 )
 from balancer.report.records import ReportRecords, Study
 
-_FORMS = ("raw", "prior-corrected")
 _SCORES = {"brier": "Brier score", "ece": "ECE", "slope": "slope", "intercept": "intercept"}
 _BAND = (
     "Line: mean over the runs. Band: 95 % bootstrap that draws runs and groups of test images anew."
@@ -39,7 +38,7 @@ def draw_curves(records: ReportRecords, study: Study) -> StudyCurves | None:
     runs = {name: found for name in study.with_curves() if (found := _runs(records, name))}
     if not runs:
         return None
-    positive, seed, deployed = study.positive, records.seed, study.deployed
+    positive, seed = study.positive, records.seed
     folder, arms = records.folder, study.arms
     roc = {name: curves.roc_band(found, positive, seed) for name, found in runs.items()}
     precision = {
@@ -56,7 +55,7 @@ def draw_curves(records: ReportRecords, study: Study) -> StudyCurves | None:
     bins = {
         name: (
             curves.reliability(found, positive, seed),
-            curves.reliability(found, positive, seed, deployed),
+            curves.reliability(found, positive, seed, recalibrated=True),
         )
         for name, found in runs.items()
     }
@@ -68,8 +67,8 @@ def draw_curves(records: ReportRecords, study: Study) -> StudyCurves | None:
         roc={name: _points(band) for name, band in drawn.items()},
         precision_recall={name: _points(band) for name, band in drawn_precision.items()},
         reliability={
-            name: ReliabilityBins(raw=raw, corrected=corrected)
-            for name, (raw, corrected) in bins.items()
+            name: ReliabilityBins(raw=raw, recalibrated=recalibrated)
+            for name, (raw, recalibrated) in bins.items()
         },
         confusion={
             name: ConfusionShares(
@@ -93,7 +92,8 @@ def curves_section(records: ReportRecords, study: Study, drawn: StudyCurves | No
     blocks: list[Block] = [Paragraph(
         f"Of {shown}; {positive} against the rest. {_complete(study, drawn)}".strip())]  # fmt: skip
     aurocs = ", ".join(
-        f"{name} AUROC {scalar(study.arms[name].metrics['auroc'])}" for name in drawn.runs
+        f"{name} {study.titles['auroc']} {scalar(study.arms[name].metrics['auroc'])}"
+        for name in drawn.runs
     )
     if records.has_picture("roc"):
         blocks += [
@@ -116,23 +116,23 @@ def curves_section(records: ReportRecords, study: Study, drawn: StudyCurves | No
 
 
 def calibration_section(records: ReportRecords, study: Study) -> Section:
-    """Show how well probabilities match frequencies, raw and after prior correction."""
+    """Show how well probabilities match frequencies, raw and after recalibration."""
     blocks: list[Block] = [Paragraph(
         "Balancing changes the class shares that a network sees, and with them its probabilities. "
-        "Corrected: this known change was undone. It matters to readers of probabilities, not of a "
-        "ranking.")]  # fmt: skip
+        "Recalibrated: a slope and an intercept were fitted on the validation images of each run "
+        "(Platt 1999). It matters to readers of probabilities, not of a ranking.")]  # fmt: skip
     if records.has_picture("reliability"):
         blocks.append(Figure(
             "reliability",
             "Observed against predicted shares of the positive class, one panel per arm, raw and "
-            "prior-corrected; on the dotted diagonal the probabilities are right.",
+            "recalibrated; on the dotted diagonal the probabilities are right.",
             "Reliability: up to ten bins of equal size, pooled over the runs; bars: 95 % bootstrap "
             "over runs and groups.", kind="wide",
         ))  # fmt: skip
     if records.has_picture("calibration"):
         blocks.append(Figure(
-            "calibration", "Brier score and ECE of every arm, raw and corrected; table below.",
-            "From raw to corrected, every arm.", kind="wide",
+            "calibration", "Brier score and ECE of every arm, raw and recalibrated; table below.",
+            "From raw to recalibrated, every arm.", kind="wide",
         ))  # fmt: skip
     blocks += [Heading("Every arm"), _calibration_table(study)]
     return Section("calibration", "Calibration", blocks)
@@ -186,10 +186,15 @@ def _calibration_table(study: Study) -> Table:
     rows: list[list[str]] = []
     why: list[tuple[str, HasReason]] = []
     for name, arm in study.arms.items():
-        forms = (arm.calibration.raw, arm.calibration.corrected)
-        for levels, title in zip(forms, _FORMS, strict=True):
-            rows.append([name, title, *(scalar(levels[key]) for key in _SCORES)])
-            why += [(f"{name}, {title} {_SCORES[key]}", levels[key]) for key in _SCORES]
+        forms = {"raw": arm.calibration.raw, "recalibrated": arm.calibration.recalibrated}
+        corrected = "prior-corrected" if not forms["recalibrated"] else "at the given class shares"
+        for title, levels in (forms | {corrected: arm.calibration.corrected}).items():
+            if levels:
+                rows.append(
+                    [name, title]
+                    + [scalar(levels[key]) if key in levels else "-" for key in _SCORES]
+                )
+            why += [(f"{name}, {title} {_SCORES[key]}", level) for key, level in levels.items()]
     return Table(
         "Calibration, mean over the runs", ["arm", "probabilities", *_SCORES.values()], rows,
         text_columns=(1,),

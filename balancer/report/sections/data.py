@@ -45,6 +45,12 @@ def audit_section(material: ReportRecords) -> Section:
             "two splits."
         ),
     ]
+    if metrics.unused_columns:
+        blocks.append(
+            Paragraph(
+                f"Columns of the metadata that were not used: {', '.join(metrics.unused_columns)}."
+            )
+        )
     if audit is not None:
         files = {label: row.model_dump() for label, row in audit.classes.items()}
         blocks.append(_counts("Files of each class", "class", files))

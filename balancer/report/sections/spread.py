@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from balancer.ablation.arm_records import DeLongOfRuns, McNemarOfRuns, RunScores, UndefinedDeLong
 from balancer.ablation.records import MeanImages
-from balancer.drawing.wording import TITLES, cell, number, probability, scalar
+from balancer.drawing.wording import cell, number, probability, scalar
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
 
@@ -92,7 +92,7 @@ def _sources(study: Study) -> Table:
 
 def _tests(study: Study, reference: str) -> Table:
     columns = [
-        "arm", "difference (Nadeau-Bengio)", "p, two-sided", "bootstrap by group",
+        "arm", "difference (Nadeau-Bengio)", "p, two-sided", "test cases alone",
         "DeLong: median p", "significant runs", "DeLong, combined p", "McNemar: median p",
         "only the arm right", f"only {reference} right",
     ]  # fmt: skip
@@ -116,9 +116,11 @@ def _tests(study: Study, reference: str) -> Table:
     why = "".join(f" Undefined: {reason}." for reason in dict.fromkeys(notes))
     return Table(
         f"Tests against {reference}, {study.title} and errors", columns, rows,
-        note="DeLong and McNemar use the test cases of one run at a time. They ignore other "
-        "trainings, and that images of one patient belong together; McNemar's counts are summed "
-        f"over the runs. DeLong is of {study.question.positive_class} against the rest." + why,
+        note="Test cases alone: bootstrap of whole groups, with the trainings as they are; it is "
+        "narrower than the interval, and no test of the arm. DeLong and McNemar use the test cases "
+        "of one run at a time. They ignore other trainings, and that images of one patient belong "
+        "together; McNemar's counts are summed over the runs. DeLong is of "
+        f"{study.question.positive_class} against the rest." + why,
     )  # fmt: skip
 
 
@@ -141,13 +143,21 @@ def _mcnemar(tests: McNemarOfRuns) -> Iterator[str]:
 
 
 def _runs(study: Study) -> Table:
-    keys = [key for key in RunScores.model_fields if key not in ("fold", "seed")]
+    given = {
+        key for arm in study.arms.values() for run in arm.per_run for key in run.model_fields_set
+    }
+    keys = [key for key in RunScores.model_fields if key in given - {"fold", "seed"}]
     rows = [
         [name, run.fold, str(run.seed), *(_score(run.value(key)) for key in keys)]
         for name, arm in study.arms.items()
         for run in arm.per_run
     ]
-    columns = ["arm", "split", "seed", *(TITLES.get(key, key.replace("_", " ")) for key in keys)]
+    columns = [
+        "arm",
+        "split",
+        "seed",
+        *(study.titles.get(key, key.replace("_", " ")) for key in keys),
+    ]
     return Table("Every run", columns, rows, text_columns=(1, 2),
                  note="“-”: no threshold with more than two classes, or undefined.")  # fmt: skip
 
