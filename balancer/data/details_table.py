@@ -24,17 +24,20 @@ class ImageDetails:
         image_id: As in `index.csv`.
         view: Such as PA, AP or L, in the archive's words.
         mask: Path of the lung mask, relative as those of `index.csv`.
+        part: Part of the archive that holds the image, such as `train`.
     """
 
     image_id: str
     view: str = ""
     mask: str = ""
+    part: str = ""
 
 
 def details_of(
     records: Sequence[ImageRecord],
     metadata: Mapping[str, ImageMetadata],
     masks: Mapping[str, str],
+    parts: Mapping[str, str],
 ) -> list[ImageDetails]:
     """Return the details of images, in the order of their records."""
     return [
@@ -42,17 +45,19 @@ def details_of(
             record.image_id,
             metadata.get(record.path, UNKNOWN).view,
             masks.get(record.path, ""),
+            parts.get(record.path, ""),
         )
         for record in records
     ]
 
 
 def details_bytes(details: Sequence[ImageDetails]) -> bytes:
-    """Encode details as CSV (UTF-8, LF)."""
+    """Encode details as CSV (UTF-8, LF); the column `part` is there if an image has one."""
+    columns = [*_HEADER, *(["part"] if any(one.part for one in details) else [])]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_HEADER)
-    writer.writerows([one.image_id, one.view, one.mask] for one in details)
+    writer.writerow(columns)
+    writer.writerows([getattr(one, name) for name in columns] for one in details)
     return text.getvalue().encode()
 
 

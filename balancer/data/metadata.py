@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from balancer.data.columns import PATIENT, patient_columns, rename_hint
 from balancer.errors import DataError
 
 _OPTIONAL = ("patient_id", "source", "view")
@@ -25,7 +26,14 @@ class ImageMetadata:
 
 UNKNOWN = ImageMetadata()
 _EMPTY = {"nan", "na", "n/a", "<na>", "none", "null"}
-"""Words that programs write into empty cells; as a patient id they would join strangers."""
+"""Words that programs write into empty cells."""
+_NO_PATIENT = {
+    *("", "nan", "na", "none", "null", "nil", "unknown", "unk", "notknown", "notavailable"),
+    *("missing", "undefined", "empty", "tbd", "todo", "anonymous", "anonymized", "anonymised"),
+    *("anon", "deidentified", "removed", "redacted", "noname", "unnamed", "nopatient", "patient"),
+    *("patientid", "anonymouspatient", "anonpatient", "dummy", "default"),
+}
+"""Placeholders of patients, without case and punctuation; they would join strangers."""
 
 
 def cell_text(written: str) -> str:
@@ -34,13 +42,30 @@ def cell_text(written: str) -> str:
     return "" if text.lower() in _EMPTY else text
 
 
-def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]:
+def patient_text(written: str) -> str:
+    """Return the id of a patient; empty for a placeholder, in a table as in a tag.
+
+    >>> [patient_text(one) for one in ("P7", "0", "000", "Unknown", "-", "-1", "xxx", "N/A")]
+    ['P7', '', '', '', '', '', '', '']
+    """
+    text = written.strip()
+    plain = "".join(letter for letter in text.lower() if letter.isalnum())
+    if plain in _NO_PATIENT or set(plain) <= {"0"} or (set(plain) == {"x"}) or text == "-1":
+        return ""
+    return text
+
+
+def read_metadata(
+    path: Path, images: Iterable[str], notes: list[str] | None = None
+) -> dict[str, ImageMetadata]:
     """Read the table, where there is one.
 
     Args:
-        path: The CSV file; columns `path` (required), `patient_id`, `source`, `view`; others are
-            ignored. A byte-order mark and Windows line ends are accepted.
+        path: The CSV file; columns `path` (required), `patient_id` or another usual name of it,
+            `source`, `view`; others are ignored. A byte-order mark and Windows line ends are
+            accepted.
         images: Relative POSIX paths of the images that exist.
+        notes: Sentences on columns of patients with other names are added to it.
 
     Returns:
         Relative path of an image to its metadata; images without a row are absent.
@@ -54,6 +79,11 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
     table: dict[str, ImageMetadata] = {}
     header, rows = read_rows(path)
     columns = _columns(path, header)
+    patients = patient_columns(header)
+    if patients and patients[0] != PATIENT:
+        columns[PATIENT] = header.index(patients[0])
+    if notes is not None:
+        notes += patient_notes(path.name, patients)
     for number, row in rows:
         if len(row) != len(header):
             raise DataError(
@@ -61,6 +91,7 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
                 f"{len(row)}; mend the row."
             )
         cells = {name: cell_text(row[place]) for name, place in columns.items()}
+        cells[PATIENT] = patient_text(cells.get(PATIENT, ""))
         written = row[columns["path"]]
         image = known.get(_plain(written)) or known.get(_normal(_plain(written)))
         if image is None:
@@ -74,6 +105,24 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
             )
         table[image] = ImageMetadata(**{name: cells.get(name, "") for name in _OPTIONAL})
     return table
+
+
+def patient_notes(table: str, columns: Sequence[str]) -> list[str]:
+    """Return what is said of the columns of patients of a table; nothing of `patient_id` alone.
+
+    Args:
+        table: Name of the table.
+        columns: Columns that name patients; the first is read.
+    """
+    notes = []
+    if columns and columns[0] != PATIENT:
+        notes.append(f"{table}: the column {columns[0]!r} is read as {PATIENT}.")
+    notes += [
+        f"{table}: the column {name!r} is not read; rename it to {PATIENT} if it names the "
+        f"patients, and not {columns[0]!r}."
+        for name in columns[1:]
+    ]
+    return notes
 
 
 def read_rows(
@@ -125,9 +174,10 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
             f"{', '.join(map(repr, header))}; remove trailing commas and double names."
         )
     if "path" not in header:
+        advice = rename_hint(header, ["path"]) or "add it"
         raise DataError(
             f"{path}, row 1, should have the column path, but has {', '.join(header)}; "
-            "add it, with entries such as COVID/1.png."
+            f"{advice}, with entries such as COVID/1.png."
         )
     return {name: header.index(name) for name in ("path", *_OPTIONAL) if name in header}
 

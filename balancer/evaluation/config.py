@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from balancer.section import ConfigSection, Share
+from balancer.section import ConfigSection, Label, Share
 
 
 class EvaluationConfig(ConfigSection):
     """How a trained classifier is judged on the test split."""
 
-    positive_class: str | None = None
+    positive_class: Label | None = None
     """The class that sensitivity speaks of; null: the rarest in the training split."""
     bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
     """Resamples of the test groups behind each 95 % interval."""

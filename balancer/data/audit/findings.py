@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.data.audit.content import Audit, Finding, NearDuplicatePair
 from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
-from balancer.data.film.examine import COLOUR, DOUBTFUL_LUNGS, LOW_CONTRAST, OTHER_FORMAT
+from balancer.data.film.examine import (
+    COLOUR,
+    COLOURED,
+    DOUBTFUL_LUNGS,
+    FEW_LEVELS,
+    LOW_CONTRAST,
+    OTHER_FORMAT,
+)
 
 _TITLES = {
     BROKEN: (
@@ -28,7 +35,18 @@ _TITLES = {
         "Dates, names of days or captions cover 1 % of the image or more; a classifier can read.",
     ),
     COLOUR: ("colour", "Colour", "Marks or text in colour; radiographs have none."),
+    COLOURED: (
+        "coloured",
+        "Coloured images",
+        "They are read as grey: what only colour shows is lost.",
+    ),
     LOW_CONTRAST: ("low-contrast", "Hardly any contrast", "Nearly blank."),
+    FEW_LEVELS: (
+        "few-levels",
+        "Few grey levels",
+        "Black and white are there, but hardly anything between: a marker or dead pixel, a narrow "
+        "window, two tones, or a mask in place of an image.",
+    ),
     DOUBTFUL_LUNGS: (
         "doubtful-lungs",
         "Lungs found with doubt",

@@ -28,6 +28,7 @@ def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
     parts += [f"{kind}\0{number}" for kind, number in sorted(scan.ignored.items())]
     parts += [f"{path}\0{known}" for path, known in sorted(scan.metadata.items())]
     parts += [f"{path}\0{mask}" for path, mask in sorted(scan.masks.items())]
+    parts += [f"{path}\0{part}" for path, part in sorted(scan.parts.items())]
     return fingerprint("\n".join([scan.layout, *parts]).encode())
 
 

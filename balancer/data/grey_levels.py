@@ -1,0 +1,60 @@
+"""From samples of more than 8 bits to grey levels, where no window says how."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.imaging.pixels import Pixels
+
+Values = NDArray[np.float64]
+_DEPTHS = (8, 10, 12, 14)
+_WHITE = 2**16 - 1
+_PERCENTILES = (0.1, 99.9)
+SPREAD = "samples that are floats, negative or over 16 bits, spread between their percentiles"
+
+
+def grey_of_deep(samples: NDArray[Any]) -> tuple[Pixels, tuple[str, ...]]:
+    """Scale samples by the depth that they use.
+
+    Args:
+        samples: Floats, or integers of more than 8 bits (H, W).
+
+    Returns:
+        uint8 (H, W), and flags for the audit: that fewer than 16 bits are in use, as far as 99.9 %
+        of the samples show, or that they were spread because they have no depth.
+    """
+    if samples.dtype.kind == "f":
+        values = np.nan_to_num(samples.astype(np.float64))
+        return np.round(spread(values, values) * 255).astype(np.uint8), (SPREAD,)
+    whole = samples.astype(np.int64)
+    if whole.min() < 0 or whole.max() > _WHITE:
+        values = whole.astype(np.float64)
+        return np.round(spread(values, values) * 255).astype(np.uint8), (SPREAD,)
+    most = float(np.percentile(whole, _PERCENTILES[1]))
+    bits = next((bits for bits in _DEPTHS if most < 2**bits), 16)
+    if bits == 16:
+        return ((whole + 128) // 257).astype(np.uint8), ()
+    white = 2**bits - 1
+    scaled = (np.minimum(whole, white) * 255 + white // 2) // white
+    return scaled.astype(np.uint8), (f"{bits} bits in a file of 16 bits, scaled by {bits} bits",)
+
+
+def spread(values: Values, inside: Values) -> Values:
+    """Spread values to [0, 1] between the percentiles 0.1 and 99.9 of those inside.
+
+    A dead pixel or a marker does not decide the scale. Where both percentiles are equal, the
+    extremes take their place.
+
+    Args:
+        values: Values of any shape.
+        inside: The values that count, without padding.
+    """
+    if not inside.size:
+        return np.zeros_like(values)
+    low, high = (float(value) for value in np.percentile(inside, _PERCENTILES))
+    if low == high:
+        low, high = float(inside.min()), float(inside.max())
+    if low == high:
+        return np.zeros_like(values)
+    return np.asarray(np.clip((values - low) / (high - low), 0, 1), np.float64)

@@ -1,0 +1,63 @@
+"""Patients of a scan: those that are placeholders or unwanted are dropped."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from balancer.data.scan import Scan
+from balancer.errors import DataError
+
+_FEWEST_IMAGES = 3
+
+
+def set_patients(scan: Scan, wanted: bool) -> None:
+    """Drop the patients of a scan if they are not wanted, or if all images share one.
+
+    Args:
+        scan: Scan of one archive; its metadata and notes are changed.
+        wanted: Whether patients are used.
+    """
+    ids = Counter(known.patient_id for known in scan.metadata.values() if known.patient_id)
+    if not ids:
+        return
+    total = sum(ids.values())
+    if not wanted:
+        reason = f"The patients of {total} images are ignored, as data.patients says."
+    elif len(ids) == 1 and total >= _FEWEST_IMAGES and len(scan.labels) > 1:
+        reason = f"One patient id names all {total} images that have one: a placeholder, not used."
+    else:
+        return
+    for path, known in scan.metadata.items():
+        scan.metadata[path] = replace(known, patient_id="")
+    scan.notes.append(reason)
+
+
+def refuse_one_patient_per_class(
+    labels: Sequence[str], patients: Sequence[str], groups: Sequence[str]
+) -> None:
+    """Stop at a class whose images have one patient id, or two, so that it cannot be split.
+
+    Args:
+        labels: Class of every image.
+        patients: Patient of every image; empty if unknown.
+        groups: Group of every image that is kept in one split.
+
+    Raises:
+        DataError: There is such a class.
+    """
+    of_class: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for label, patient, group in zip(labels, patients, groups, strict=True):
+        of_class[label].append((patient, group))
+    for label, rows in sorted(of_class.items()):
+        ids = Counter(patient for patient, _ in rows if patient)
+        if len({group for _, group in rows}) >= _FEWEST_IMAGES or not ids:
+            continue
+        several = max(ids.values()) > 1
+        number = "One patient id names" if len(ids) == 1 else f"{len(ids)} patient ids name"
+        if several:
+            raise DataError(
+                f"The class {label!r} should have images of three or more patients, one for each "
+                f"split, but {number.lower()} all {sum(ids.values())} of its images that have "
+                "one, as a placeholder of anonymised files does; correct the ids in metadata.csv "
+                "(path, patient_id), or pass --set data.patients=ignored to split by images alone."
+            )
