@@ -72,11 +72,28 @@ def class_places(root: Path, ignored: Counter[str] | None = None) -> list[ClassP
     return _places(root, root, "", ignored)
 
 
-def holds_images(folder: Path, root: Path) -> bool:
-    """Return whether a class folder has images, directly or in `images/` or a part inside it."""
+def places_with_images(root: Path) -> list[ClassPlace]:
+    """Return the class folders that hold images, directly or in `images/`.
+
+    Images in parts inside class folders, such as `COVID/train/`, count if two folders have them:
+    a single folder with parts is more likely an archive itself.
+    """
+    try:
+        places = class_places(root)
+    except DataError:
+        return []
+    found = [place for place in places if holds_images(place.folder, root)]
+    if found:
+        return found
+    found = [place for place in places if holds_images(place.folder, root, in_parts=True)]
+    return found if len({place.label for place in found}) > 1 else []
+
+
+def holds_images(folder: Path, root: Path, *, in_parts: bool = False) -> bool:
+    """Return whether a class folder has images, directly or in `images/`, or in parts inside it."""
     for inside in (folder, *(Path(one.path) for one in _folders(folder, root, Counter()))):
-        reads = inside == folder or inside.name.lower() == NESTED or is_part(inside.name)
-        if reads and any(
+        reads = inside == folder or inside.name.lower() == NESTED
+        if (reads or (in_parts and is_part(inside.name))) and any(
             is_image(entry)
             for entry in entries(inside)
             if not entry.name.startswith(".") and entry_kind(entry, root) != "folder"
@@ -98,7 +115,9 @@ def _places(root: Path, folder: Path, part: str, ignored: Counter[str]) -> list[
             nested += _places(root, Path(entry.path), inside, ignored)
     if nested and not part:
         # Beside parts with classes, a folder of folders is another copy, or something else.
-        for entry in [entry for entry in own if not holds_images(Path(entry.path), root)]:
+        for entry in [
+            entry for entry in own if not holds_images(Path(entry.path), root, in_parts=True)
+        ]:
             own.remove(entry)
             ignored["folder without images of its own, beside parts of the archive"] += 1
     for entry in own:

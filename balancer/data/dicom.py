@@ -36,13 +36,7 @@ _ELEMENT_BYTES, _LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 8, 0x20, 128
 _FIRST_VRS = (b"UL", b"OB", b"UI", b"CS", b"DA", b"TM", b"SH", b"LO", b"US", b"SQ")
 NO_PREAMBLE = "DICOM without the preamble of its standard"
 BURNED_IN = "its DICOM tags say that text is burned into the pixels"
-MAYBE__JPEG_12 = "1.2.840.10008.1.2.4.51"
-_ITEM_START = b"\xfe\xff\x00\xe0"
-"""Start of compressed pixels."""
-_ELEMENT_BYTES, _LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 8, 0x20, 128
-_FIRST_VRS = (b"UL", b"OB", b"UI", b"CS", b"DA", b"TM", b"SH", b"LO", b"US", b"SQ")
-NO_PREAMBLE = "DICOM without the preamble of its standard"
-BURNED_IN = "its DICOM tags do not say whether text is burned into the pixels"
+MAYBE_BURNED_IN = "its DICOM tags do not say whether text is burned into the pixels"
 
 _VIEWS = ("PA", "AP", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "LATERAL")
 _HEADER_TAGS = ["PatientID", "ViewPosition"]
@@ -334,6 +328,7 @@ def _flags(dataset: "Dataset") -> tuple[str, ...]:
 
 def _hashed(patient: object) -> str:
     text = patient_text(str(patient or ""))
+    text = "" if text == "0" else text
     return hashlib.sha256(f"balancer patient:{text}".encode()).hexdigest()[:16] if text else ""
 
 

@@ -96,6 +96,8 @@ class Radiograph:
         file_format: `PNG`, `JPEG`, `DICOM` ..., by content; `PPM` for a row of an `.npz` file.
         colour: Share of the pixels that are coloured, in [0, 1]; a film has none.
         synthetic: Whether the file is marked as generated.
+        chroma: Difference of the largest and the smallest channel that a quarter of the pixels
+            reach, in grey levels.
         flags: Oddities of the file, for the audit.
     """
 
@@ -103,6 +105,7 @@ class Radiograph:
     file_format: str
     colour: float
     synthetic: bool
+    chroma: float = 0.0
     flags: tuple[str, ...] = ()
 
 
@@ -183,14 +186,16 @@ def decode_radiograph(
             )
         image.load()
         upright = _upright(image)
+        colour, chroma = _colour(image)
         pixels, flags = (
             (_grey(upright), ()) if not _is_deep(image) else grey_of_deep(np.asarray(upright))
         )
         return Radiograph(
             pixels=_reversed(pixels) if _white_is_zero(image) else pixels,
             file_format=image.format or "",
-            colour=_colour(image),
+            colour=colour,
             synthetic=_says_synthetic(image),
+            chroma=chroma,
             flags=flags,
         )
     except BalancerError:
@@ -247,7 +252,8 @@ def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
 def _dicom(data: bytes, max_megapixels: float | None) -> Radiograph:
     decoded = decode_dicom(data, max_megapixels)
     image = Image.fromarray(decoded.pixels)
-    return Radiograph(_grey(image), "DICOM", _colour(image), False, decoded.flags)
+    colour, chroma = _colour(image)
+    return Radiograph(_grey(image), "DICOM", colour, False, chroma, decoded.flags)
 
 
 def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
@@ -312,15 +318,17 @@ def _reversed(pixels: Pixels) -> Pixels:
     return np.asarray(255 - pixels, np.uint8)
 
 
-def _colour(image: Image.Image) -> float:
+def _colour(image: Image.Image) -> tuple[float, float]:
+    """Return the share of coloured pixels, and how much a quarter of them all is coloured."""
     if image.mode in ("L", "LA", "1") or _is_deep(image):
-        return 0.0
+        return 0.0, 0.0
     # 256 x 256 samples are enough for an arrow or a line of text, and cheap on large scans.
     small = image.resize((256, 256), Image.Resampling.NEAREST)
     if small.has_transparency_data:
         small = small.convert("RGBA")
     channels = np.asarray(small.convert("RGB")).astype(np.int16)  # (256, 256, 3)
-    return float(np.mean(np.ptp(channels, axis=2) > _COLOUR_STEP))
+    difference = np.ptp(channels, axis=2)
+    return float(np.mean(difference > _COLOUR_STEP)), float(np.percentile(difference, 75))
 
 
 def _says_synthetic(image: Image.Image) -> bool:

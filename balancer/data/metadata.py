@@ -45,14 +45,18 @@ def cell_text(written: str) -> str:
 def patient_text(written: str) -> str:
     """Return the id of a patient; empty for a placeholder, in a table as in a tag.
 
-    >>> [patient_text(one) for one in ("P7", "0", "000", "Unknown", "-", "-1", "xxx", "N/A")]
-    ['P7', '', '', '', '', '', '', '']
+    A lone `0` stays, since it may be the first of patients that are numbered; `set_patients`
+    decides by its images. A number that a program wrote as `12.0` is `12`.
+
+    >>> [patient_text(one) for one in ("P7", "12.0", "000", "Unknown", "-", "-1", "xxx", "N/A")]
+    ['P7', '12', '', '', '', '', '', '']
     """
     text = written.strip()
+    if text.endswith(".0") and text[:-2].isdigit():
+        text = text[:-2]
     plain = "".join(letter for letter in text.lower() if letter.isalnum())
-    if plain in _NO_PATIENT or set(plain) <= {"0"} or (set(plain) == {"x"}) or text == "-1":
-        return ""
-    return text
+    empty = plain in _NO_PATIENT or text == "-1" or (set(plain) <= {"0"} and text != "0")
+    return "" if empty or set(plain) == {"x"} else text
 
 
 def read_metadata(

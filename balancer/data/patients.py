@@ -1,34 +1,54 @@
 """Patients of a scan: those that are placeholders or unwanted are dropped."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from balancer.data.scan import Scan
 from balancer.errors import DataError
 
 _FEWEST_IMAGES = 3
+_ZERO = "0"
 
 
 def set_patients(scan: Scan, wanted: bool) -> None:
-    """Drop the patients of a scan if they are not wanted, or if all images share one.
+    """Drop the patients of a scan that are placeholders, or all if they are not wanted.
 
     Args:
         scan: Scan of one archive; its metadata and notes are changed.
         wanted: Whether patients are used.
     """
-    ids = Counter(known.patient_id for known in scan.metadata.values() if known.patient_id)
-    if not ids:
-        return
-    total = sum(ids.values())
-    if not wanted:
-        reason = f"The patients of {total} images are ignored, as data.patients says."
-    elif len(ids) == 1 and total >= _FEWEST_IMAGES and len(scan.labels) > 1:
-        reason = f"One patient id names all {total} images that have one: a placeholder, not used."
-    else:
-        return
+    images: dict[str, list[str]] = defaultdict(list)
     for path, known in scan.metadata.items():
-        scan.metadata[path] = replace(known, patient_id="")
+        if known.patient_id:
+            images[known.patient_id].append(path)
+    total = sum(len(paths) for paths in images.values())
+    if not total:
+        return
+    if not wanted:
+        _drop(scan, [*images], f"The patients of {total} images are ignored (data.patients).")
+    elif len(images) == 1 and total >= _FEWEST_IMAGES and len(scan.labels) > 1:
+        reason = f"One patient id names all {total} images that have one: a placeholder, not used."
+        _drop(scan, [*images], reason)
+    elif _ZERO in images and _is_placeholder(scan, images):
+        number = len(images[_ZERO])
+        _drop(scan, [_ZERO], f"The patient id 0 of {number} images is a placeholder, not used.")
+
+
+def _is_placeholder(scan: Scan, images: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether the id 0 has far more images than another, or alone is of several classes."""
+    label_of = dict(scan.files())
+    spread = {one: len({label_of.get(path) for path in paths}) for one, paths in images.items()}
+    others = [one for one in images if one != _ZERO]
+    most = max(len(images[one]) for one in others)
+    alone = spread[_ZERO] > 1 and all(spread[one] == 1 for one in others)
+    return len(images[_ZERO]) > 2 * most or alone
+
+
+def _drop(scan: Scan, patients: Collection[str], reason: str) -> None:
+    for path, known in scan.metadata.items():
+        if known.patient_id in patients:
+            scan.metadata[path] = replace(known, patient_id="")
     scan.notes.append(reason)
 
 

@@ -6,6 +6,7 @@ A finding counts for `--strict` if it needs action: see `docs/audit.md`.
 from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.data.audit.content import Audit, Finding, NearDuplicatePair
+from balancer.data.audit.left_out import LOSES, sentence_of
 from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
 from balancer.data.film.examine import (
     COLOUR,
@@ -79,6 +80,20 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
             True,
             [[file.path] for file in unusable],
             [file.reason for file in unusable],
+        )
+    # Files that were set aside are findings of their own.
+    losing = {
+        label: lost
+        for label, lost in audit.left_out.items()
+        if (lost.images - audit.classes[label].quarantined) * lost.share > LOSES * lost.images
+    }
+    if losing:
+        yield Finding(
+            "images-left-out",
+            "Images left out",
+            "A class that loses images looks rarer than it is. "
+            + " ".join(sentence_of(label, lost) for label, lost in losing.items()),
+            True,
         )
     if torn:
         yield Finding(

@@ -14,6 +14,7 @@ from balancer.data.film.fingerprint import SIDE, thumbnail_of
 from balancer.data.formats import named_otherwise
 from balancer.data.io import (
     Pixels,
+    Radiograph,
     UnusableImageError,
     decode_radiograph,
     read_bytes,
@@ -26,8 +27,9 @@ THUMBNAIL = SIDE
 _CONSTANT_DEVIATION = 1.0
 _FEW_LEVELS = 32
 _MARKED_SHARE = 0.001
-COLOURED_SHARE = 0.05
-"""Share of coloured pixels above which the image itself is coloured, not a mark on it."""
+_COLOURED_SHARE, _TINTED = 0.05, 6.0
+"""Share of coloured pixels, and difference of the channels that a quarter of the pixels reach, above
+which the image itself is coloured, not a mark on it."""
 
 COLOUR = "coloured marks or text"
 COLOURED = "coloured, and read as grey"
@@ -146,7 +148,7 @@ def examine_bytes(data: bytes, path: Path, found: FoundImage, config: DataConfig
         height=height,
         thumbnail=thumbnail_of(image.pixels),
         synthetic=image.synthetic,
-        flags=(*image.flags, *_flags(found.path, image.file_format, image.colour, image.pixels)),
+        flags=(*image.flags, *_flags(found.path, image)),
         facts=measure(image.pixels, image.colour),
     )
     return FileResult(digest, examined, image.pixels)
@@ -171,17 +173,17 @@ def why_unusable(pixels: Pixels, config: DataConfig) -> str:
     return ""
 
 
-def _flags(path: str, file_format: str, colour: float, pixels: Pixels) -> tuple[str, ...]:
-    flags = []
-    if colour > COLOURED_SHARE:
+def _flags(path: str, image: Radiograph) -> tuple[str, ...]:
+    flags, pixels = [], image.pixels
+    if image.colour > _COLOURED_SHARE or image.chroma > _TINTED:
         flags.append(COLOURED)
-    elif colour > _MARKED_SHARE:
+    elif image.colour > _MARKED_SHARE:
         flags.append(COLOUR)
     if int(pixels.max()) - int(pixels.min()) < _FEW_LEVELS:
         flags.append(LOW_CONTRAST)
     elif levels_in_use(pixels) < _FEW_LEVELS:
         flags.append(FEW_LEVELS)
-    if named_otherwise(path, file_format):
+    if named_otherwise(path, image.file_format):
         flags.append(OTHER_FORMAT)
     return tuple(flags)
 

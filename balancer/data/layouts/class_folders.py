@@ -4,10 +4,9 @@ from pathlib import Path
 
 from balancer.data.class_places import (
     METADATA_NAME,
-    ClassPlace,
     class_folder_names,
     class_places,
-    holds_images,
+    places_with_images,
 )
 from balancer.data.dicom import is_dicom
 from balancer.data.entries import member
@@ -27,9 +26,9 @@ _DARKCOVID = ({"covid-19", "no_findings"}, {"covid-19", "no_findings", "pneumoni
 
 def recognise(place: Path) -> str:
     """Name the class folders, in the archive or in parts of it, if one holds images."""
-    places = found_places(place)
-    if not any(holds_images(one.folder, place) for one in places):
+    if not places_with_images(place):
         return ""
+    places = class_places(place)
     names = list(dict.fromkeys(one.label for one in places))
     parts = list(dict.fromkeys(one.part for one in places if one.part))
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
@@ -69,7 +68,7 @@ def read(place: Path, *, deep: bool = False) -> Scan:
 
 def count(place: Path) -> int:
     """Count the classes whose folders hold images."""
-    return len({one.label for one in found_places(place) if holds_images(one.folder, place)})
+    return len({one.label for one in places_with_images(place)})
 
 
 def why_not(place: Path) -> str:
@@ -87,8 +86,7 @@ def why_table(place: Path) -> str:
     """Say that a table holds the classes in place of the folders; empty if none does."""
     if not place.is_dir():
         return ""
-    places = found_places(place)
-    if any(holds_images(one.folder, place) for one in places):
+    if places_with_images(place):
         try:
             images = dict(scan_folder(place, min_classes=1).files())
         except DataError:
@@ -96,14 +94,6 @@ def why_table(place: Path) -> str:
     else:
         images = dict.fromkeys(ArchiveFiles(place).images(), "")
     return table_instead_of_classes(place, images) if images else ""
-
-
-def found_places(place: Path) -> list[ClassPlace]:
-    """Return the class folders; none where the folder cannot be listed."""
-    try:
-        return class_places(place)
-    except DataError:
-        return []
 
 
 def _is_dicom(place: Path, path: str) -> bool:

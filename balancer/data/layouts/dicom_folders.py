@@ -3,11 +3,13 @@
 import os
 from pathlib import Path
 
+from balancer.data.class_places import ClassPlace, class_places
 from balancer.data.entries import entries, is_file, is_folder
 from balancer.data.formats import is_dicom_entry, named_like_image
 from balancer.data.layouts import class_folders
 from balancer.data.layouts.layout import Layout
 from balancer.data.scan import Scan
+from balancer.errors import DataError
 
 _PROBED = 200
 """Number of files of a class folder that are probed for DICOM."""
@@ -16,7 +18,7 @@ _PROBED = 200
 def recognise(place: Path) -> str:
     """Name the first DICOM file, if no class folder holds other images."""
     first = ""
-    for one in class_folders.found_places(place):
+    for one in _places(place):
         for entry in _files(one.folder)[:_PROBED]:
             if named_like_image(entry):
                 return ""
@@ -33,6 +35,13 @@ def read(place: Path) -> Scan:
         EnvironmentFault: The extra is not installed.
     """
     return class_folders.read(place, deep=True)
+
+
+def _places(place: Path) -> list[ClassPlace]:
+    try:
+        return class_places(place)
+    except DataError:
+        return []
 
 
 def _files(folder: Path) -> list[os.DirEntry[str]]:

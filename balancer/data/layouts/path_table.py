@@ -122,7 +122,10 @@ def lists_folders(place: Path) -> bool:
     column = [name.lower() for name in header].index("path")
     written = [row[column] for _, row in rows[:_PROBED_ROWS] if len(row) > column]
     parts = [path.strip().replace("\\", "/").removeprefix("./").split("/") for path in written]
-    return any(path[0].lower() in folders for path in parts)
+    if any(path[0].lower() in folders for path in parts):
+        return True
+    files = ArchiveFiles(tables[0].parent)
+    return any(len(path) == 1 and files.find_by_name(path[0]) for path in parts)
 
 
 def _tables(place: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def table_instead_of_classes(place: Path, images: Mapping[str, str]) -> str:
             hint = f"rename {table.header[table.key]} to path and {label}"
         found = (
             f"its column {column!r} divides them otherwise than the folders"
-            if column
+            if column and any(images.values())
             else "no folder is a class"
         )
         way_out = (
