@@ -14,6 +14,7 @@ from PIL import Image
 
 from balancer.cli import main
 from balancer.config import load_config
+from balancer.data.io import read_radiograph
 from support.radiograph_folders import class_folders, film, save
 
 
@@ -487,3 +488,71 @@ def test_hints_carry_the_options_of_the_user(data: Path) -> None:
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
     assert "`balancer gan-train --ratio 1:1 -w w --seed 0`" in done.stderr
+
+
+def test_a_large_marker_does_not_decide_the_depth(data: Path) -> None:
+    for number in range(8):
+        deep = (film(200 + number, size=64) / 255 * 4095).astype(np.uint16)
+        deep[:6, :12] = 65535
+        save(data / "Deep" / f"{number}.png", deep)
+    _, metrics = prepared(data)
+    assert any("8 images: 12 bits" in told for told in metrics["warnings"])
+
+
+def test_true_16_bits_are_read_as_such(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    for name in ("deep.png", "deep.tif"):
+        read = read_radiograph(save(tmp_path / name, deep))
+        assert (read == np.round(deep / 257)).all()
+
+
+def test_a_floating_tiff_is_spread(tmp_path: Path) -> None:
+    values = film(3).astype(np.float32) * 0.01 - 1
+    values[0, 0] = 1e6
+    read = read_radiograph(save(tmp_path / "float.tif", values))
+    assert np.corrcoef(read.ravel()[1:], film(3).ravel()[1:])[0, 1] > 0.999
+
+
+def test_pages_are_refused_and_previews_are_not(data: Path) -> None:
+    page = Image.fromarray(film(70))
+    other = Image.fromarray(film(71))
+    page.save(data / "COVID" / "apng.png", save_all=True, append_images=[other])
+    small = Image.fromarray(film(70, size=32))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    page.save(data / "COVID" / "preview.tif", save_all=True, append_images=[small])
+    prepared(data)
+    page.save(data / "COVID" / "pages.tif", save_all=True, append_images=[other])
+    assert "2 pages" in prepare(data, "--force").stderr
+
+
+def test_prefixed_parts_and_classes_that_differ_in_parts(data: Path) -> None:
+    place = data.parent / "isic"
+    for name, first in (("ISIC2018_Training_Input", 0), ("ISIC2018_Test_Input", 30)):
+        class_folders(place / name, {"COVID": 8, "Normal": 8}, first_seed=first)
+    _, metrics = prepared(place)
+    assert images_of(metrics) == {"COVID": 16, "Normal": 16}
+    both = class_folders(data.parent / "both", {"covid_train": 8, "covid_test": 8, "healthy": 8})
+    done, _ = prepared(both, "--force")
+    assert "words for parts" in done.stderr
+
+
+def test_groups_that_are_no_patients_are_named(data: Path) -> None:
+    paths = sorted(path.relative_to(data).as_posix() for path in data.rglob("*.png"))
+    rows = [f"{path},L{number // 2}" for number, path in enumerate(paths)]
+    (data / "metadata.csv").write_text("path,lesion_id\n" + "\n".join(rows))
+    _, metrics = prepared(data)
+    assert any(
+        "'lesion_id' is not read; rename it to patient_id" in one for one in metrics["warnings"]
+    )
+
+
+def test_names_give_the_patients_of_a_table_too(data: Path) -> None:
+    place = data.parent / "table"
+    rows = []
+    for number in range(20):
+        name = f"person{number // 2}_virus_{number}.png"
+        save(place / name, film(number))
+        rows.append(f"{name},{'ab'[number % 2]}")
+    (place / "all.csv").write_text("path,label\n" + "\n".join(rows))
+    _, metrics = prepared(place)
+    assert metrics["groups"]["number"] == 10

@@ -14,7 +14,7 @@ from balancer.data.entries import (
     why_link,
 )
 from balancer.data.formats import is_image, named_like_image, unread_kind
-from balancer.data.parts import is_part
+from balancer.data.parts import is_part, parts_among
 from balancer.errors import DataError
 
 METADATA_NAME = "metadata.csv"
@@ -107,11 +107,12 @@ def _places(root: Path, folder: Path, part: str, ignored: Counter[str]) -> list[
     if part:
         stray = f"image in {part!r}, a part of the archive, and in no class folder"
     found = _folders(folder, root, ignored, stray)
-    own = [entry for entry in found if not is_part(entry.name)]
+    parts = parts_among([entry.name for entry in found])
+    own = [entry for entry in found if entry.name not in parts]
     nested: list[ClassPlace] = []
     for entry in found:
         inside = f"{part}/{entry.name}" if part else entry.name
-        if is_part(entry.name) and inside.count("/") < PARTS_DEEP:
+        if entry.name in parts and inside.count("/") < PARTS_DEEP:
             nested += _places(root, Path(entry.path), inside, ignored)
     if nested and not part:
         # Beside parts with classes, a folder of folders is another copy, or something else.

@@ -17,6 +17,10 @@ _PATIENTS = (
     re.compile(rf"case{_NUMBER}"),
 )
 """Patterns of the names of columns of patients without case and punctuation, the surest first."""
+_GROUP = re.compile(
+    r"(?:lesion|study|exam|examination|accession|series|donor|slide|specimen|animal|family|visit"
+    rf"|encounter|biopsy|sample)(?:instance)?{_NUMBER}"
+)
 _FILE = re.compile(
     r"(?:full|rel|relative)?(?:file|image|img|picture|photo|scan|xray|radiograph)s?"
     r"(?:name|path|file|id|index|no|number)?|path|filenames?|fname|name|idcode|id"
@@ -50,6 +54,11 @@ def patient_columns(header: Sequence[str]) -> list[str]:
         if rank is not None:
             ranks[name] = -1 if name.strip() == PATIENT else rank
     return sorted(ranks, key=lambda name: (ranks[name], header.index(name)))
+
+
+def group_columns(header: Sequence[str]) -> list[str]:
+    """Return the columns that name groups of images of one thing, such as a lesion or a study."""
+    return [name for name in header if _GROUP.fullmatch(plain(name))]
 
 
 def names_file(name: str) -> bool:

@@ -11,6 +11,7 @@ Values = NDArray[np.float64]
 _DEPTHS = (8, 10, 12, 14)
 _WHITE = 2**16 - 1
 _PERCENTILES = (0.1, 99.9)
+_LEAST_UNMARKED = 0.95
 SPREAD = "samples that are floats, negative or over 16 bits, spread between their percentiles"
 
 
@@ -31,13 +32,35 @@ def grey_of_deep(samples: NDArray[Any]) -> tuple[Pixels, tuple[str, ...]]:
     if whole.min() < 0 or whole.max() > _WHITE:
         values = whole.astype(np.float64)
         return np.round(spread(values, values) * 255).astype(np.uint8), (SPREAD,)
-    most = float(np.percentile(whole, _PERCENTILES[1]))
+    most = float(np.percentile(without_marker(whole), _PERCENTILES[1]))
     bits = next((bits for bits in _DEPTHS if most < 2**bits), 16)
     if bits == 16:
         return ((whole + 128) // 257).astype(np.uint8), ()
     white = 2**bits - 1
     scaled = (np.minimum(whole, white) * 255 + white // 2) // white
     return scaled.astype(np.uint8), (f"{bits} bits in a file of 16 bits, scaled by {bits} bits",)
+
+
+def without_marker(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values without the brightest, if that is a marker: rare, and far above all others.
+
+    Letters and marks are written at the largest number that the file can hold; over 0.1 % of the
+    pixels they would decide the percentiles.
+
+    Args:
+        values: Values of any shape.
+
+    Returns:
+        Values (N,).
+    """
+    flat = values.ravel()
+    top = flat.max()
+    rest = flat[flat < top]
+    if rest.size < _LEAST_UNMARKED * flat.size:
+        return flat
+    darkest, brightest = float(rest.min()), float(rest.max())
+    apart = float(top) - brightest > brightest - darkest > 0
+    return rest if apart else flat
 
 
 def spread(values: Values, inside: Values) -> Values:
@@ -52,9 +75,10 @@ def spread(values: Values, inside: Values) -> Values:
     """
     if not inside.size:
         return np.zeros_like(values)
-    low, high = (float(value) for value in np.percentile(inside, _PERCENTILES))
+    usual = without_marker(inside)
+    low, high = (float(value) for value in np.percentile(usual, _PERCENTILES))
     if low == high:
-        low, high = float(inside.min()), float(inside.max())
+        low, high = float(usual.min()), float(usual.max())
     if low == high:
         return np.zeros_like(values)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1), np.float64)

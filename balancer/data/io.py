@@ -50,7 +50,8 @@ _PNG_HEADER = 8 + 25
 
 _PNG_END = 4 + 4 + 4
 """Bytes of the length, name and checksum of the last chunk."""
-_PHOTOMETRIC_TAG = 0x0106
+_PHOTOMETRIC_TAG, _SUBFILE_TAG = 0x0106, 0x00FE
+_MOST_PAGES = 16
 
 _DECODERS: Mapping[str, type[ImageFile.ImageFile]] = {
     formats.PNG: PngImagePlugin.PngImageFile,
@@ -272,13 +273,26 @@ def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
             raise ValueError("it is truncated")
     if found in _DECODERS:
         image = _DECODERS[found](io.BytesIO(data))
-        pages = getattr(image, "n_frames", 1)
-        if pages != 1:
+        if (pages := _pages(image)) > 1:
             raise ValueError(f"it is a {found} file of {pages} pages or frames, not of one image")
         return image
     if npz_file(path) is not None:
         return PpmImagePlugin.PpmImageFile(io.BytesIO(data))
     raise ValueError(formats.why_not_read(data[: formats.HEAD_BYTES]))
+
+
+def _pages(image: ImageFile.ImageFile) -> int:
+    """Count pages or frames, but not the previews in a TIFF or the further frames of a PNG."""
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        return 1
+    pages = int(getattr(image, "n_frames", 1))
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or not 1 < pages <= _MOST_PAGES:
+        return pages
+    full = 0
+    for page in reversed(range(pages)):  # ends at the first
+        image.seek(page)
+        full += not int(image.tag_v2.get(_SUBFILE_TAG, 0)) & 1
+    return full
 
 
 def _jpeg_fault(data: bytes) -> str:

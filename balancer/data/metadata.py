@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from balancer.data.columns import PATIENT, patient_columns, rename_hint
+from balancer.data.columns import PATIENT, group_columns, patient_columns, rename_hint
 from balancer.errors import DataError
 
 _OPTIONAL = ("patient_id", "source", "view")
@@ -87,7 +87,7 @@ def read_metadata(
     if patients and patients[0] != PATIENT:
         columns[PATIENT] = header.index(patients[0])
     if notes is not None:
-        notes += patient_notes(path.name, patients)
+        notes += patient_notes(path.name, header)
     for number, row in rows:
         if len(row) != len(header):
             raise DataError(
@@ -111,21 +111,28 @@ def read_metadata(
     return table
 
 
-def patient_notes(table: str, columns: Sequence[str]) -> list[str]:
-    """Return what is said of the columns of patients of a table; nothing of `patient_id` alone.
+def patient_notes(table: str, header: Sequence[str]) -> list[str]:
+    """Return what is said of the columns of a table that name patients, or other groups of images.
 
     Args:
         table: Name of the table.
-        columns: Columns that name patients; the first is read.
+        header: Its columns; the surest of those of patients is read.
     """
     notes = []
-    if columns and columns[0] != PATIENT:
-        notes.append(f"{table}: the column {columns[0]!r} is read as {PATIENT}.")
+    patients = patient_columns(header)
+    if patients and patients[0] != PATIENT:
+        notes.append(f"{table}: the column {patients[0]!r} is read as {PATIENT}.")
     notes += [
-        f"{table}: the column {name!r} is not read; rename it to {PATIENT} if it names the "
-        f"patients, and not {columns[0]!r}."
-        for name in columns[1:]
+        f"{table}: the column {name!r} is not read; rename it to {PATIENT} if it, and not "
+        f"{patients[0]!r}, names the patients."
+        for name in patients[1:]
     ]
+    if not patients:
+        notes += [
+            f"{table}: the column {name!r} is not read; rename it to {PATIENT} to keep its images "
+            "in one split."
+            for name in group_columns(header)
+        ]
     return notes
 
 

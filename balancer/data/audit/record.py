@@ -21,6 +21,7 @@ from balancer.data.copies.duplicates import NearDuplicate
 from balancer.data.copies.grouping import clusters_of
 from balancer.data.film.examine import COLOURED, Examined
 from balancer.data.film.fingerprint import FLIPS
+from balancer.data.layouts.views_and_classes import SEVERAL_FINDINGS
 from balancer.data.metadata import UNKNOWN
 from balancer.data.records import CLUSTER, PATIENT, GroupFacts
 from balancer.data.scan import Scan, Unusable
@@ -216,12 +217,17 @@ def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str
     for reasons in unread.values():
         in_classes.update(reasons)
     warnings.extend(
-        f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}."
+        f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}{_way_in(kind)}."
         for kind, number in (Counter(audit.ignored) - in_classes).items()
         if kind != OTHER_FILE
     )
     warnings.extend(f"{count(len(paths), 'image')}: {flag}." for flag, paths in flags.items())
     return warnings
+
+
+def _way_in(kind: str) -> str:
+    """Return how images of an ignored kind can be read; empty if nothing is known."""
+    return " (data.target=FINDING takes them)" if kind.startswith(SEVERAL_FINDINGS) else ""
 
 
 def _of_labels_and_files(audit: Audit) -> Iterator[str]:

@@ -23,7 +23,7 @@ from balancer.data.layouts.views_and_classes import (
     select,
 )
 from balancer.data.metadata import UNKNOWN
-from balancer.data.parts import is_part
+from balancer.data.parts import has_part, is_part, without_part
 from balancer.data.patients import set_patients
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable
@@ -180,6 +180,17 @@ def _refuse_unknown_labels(
 
 
 def _warn_of_similar(labels: Sequence[str]) -> None:
+    of_parts: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        of_parts[without_part(label)].append(label)
+    for names in of_parts.values():
+        if len(names) > 1 and any(has_part(name) for name in names):
+            log.warning(
+                "%s are %d classes, although their names differ only in words for parts of an "
+                "archive; data.classes can join them.",
+                " and ".join(map(repr, names)),
+                len(names),
+            )
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         alike[re.sub(r"[\s_]|-(?=\w)", "", label.casefold())].append(label)

@@ -10,6 +10,7 @@ from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
+from balancer.data.layouts.patient_names import take_patients_from_names
 from balancer.data.layouts.table_rows import (
     TableRow,
     columns_of,
@@ -78,7 +79,9 @@ def read(place: Path) -> Scan:
     files = ArchiveFiles(base_folder(tables[0]))
     suffixes = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
     scan = scan_table(files, images, Counter(), suffixes=suffixes, anywhere=True)
-    scan.notes += patient_notes(table.name, patients)
+    scan.notes += patient_notes(table.name, list(rows[0].cells) if rows else [])
+    if not any(known.patient_id for known in scan.metadata.values()):
+        take_patients_from_names(scan)
     return scan
 
 

@@ -112,7 +112,7 @@ def take_patients(place: Path, folders: Sequence[Path], scan: Scan) -> None:
                 patient = patient_text(row[position]) if len(row) > position else ""
                 known = scan.metadata.get(image, UNKNOWN)
                 scan.metadata[image] = replace(known, patient_id=patient)
-            scan.notes += patient_notes(path.name, columns)
+            scan.notes += patient_notes(path.name, header)
             if columns[0] == PATIENT:
                 scan.notes.append(f"{path.name}: the column {PATIENT} is read.")
 

@@ -205,7 +205,8 @@ def refuse_small_labels(scan: Scan, fewest: int) -> None:
         more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
         enough = [label for label, number in counts.most_common(2) if number >= fewest]
         example = ", ".join(f"{_quoted(label)}: {_quoted(label)}" for label in enough)
-        advice = f"choose classes, such as --set 'data.classes={{{example}}}'"
+        advice = "choose one against the rest by data.target, or classes, such as "
+        advice += f"--set 'data.classes={{{example}}}'"
         if len(enough) < 2:
             advice = "add images, or join labels by data.classes"
         raise DataError(
