@@ -18,7 +18,8 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
-from balancer.data.dicom import BURNED_IN, MAYBE_BURNED_IN, decode_dicom, window
+from balancer.data.dicom import BURNED_IN, MAYBE_BURNED_IN, decode_dicom
+from balancer.data.grey_levels import window
 from balancer.data.io import UnusableImageError, decode_radiograph, read_radiograph
 from balancer.data.layouts.recognition import recognise
 from balancer.errors import DataError, EnvironmentFault

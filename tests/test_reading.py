@@ -556,3 +556,14 @@ def test_names_give_the_patients_of_a_table_too(data: Path) -> None:
     (place / "all.csv").write_text("path,label\n" + "\n".join(rows))
     _, metrics = prepared(place)
     assert metrics["groups"]["number"] == 10
+
+
+def test_folders_of_masks_are_no_loss(data: Path) -> None:
+    for label in ("COVID", "Normal"):
+        for name in ("lung masks", "infection_mask"):
+            save(data / label / name / "1.png", film(3))
+    save(data / "Lung Masks" / "1.png", film(3))
+    _, metrics = prepared(data)
+    assert images_of(metrics) == {"COVID": 10, "Normal": 12}
+    assert "left_out" not in metrics
+    assert any("5 files or folders ignored: folder of masks" in one for one in metrics["warnings"])

@@ -114,3 +114,11 @@ def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
     pixels = (film(4, size=64) > 128).astype(np.uint8)
     read = read_radiograph(write(tmp_path / "one.dcm", pixels, BitsStored=1, HighBit=0))
     assert set(np.unique(read)) == {0, 255}
+
+
+def test_a_preamble_that_begins_as_a_tiff_is_dicom(tmp_path: Path) -> None:
+    path = write(tmp_path / "both.dcm", deep(5))
+    plain = read_radiograph(path)
+    content = path.read_bytes()
+    path.write_bytes(b"II*\0\x54\x18\x08\0" + content[8:])
+    assert (read_radiograph(path) == plain).all()

@@ -1,6 +1,7 @@
 """The class folders of an archive: in its folder, or in folders that are parts of it."""
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from balancer.errors import DataError
 
 METADATA_NAME = "metadata.csv"
 MASKS_FOLDER = "masks"
+_MASKS = re.compile(r"(?:^|[\W_])masks?$")
 OTHER_FILE = "other file"
 QUIET_FILES = ("thumbs.db", "desktop.ini", METADATA_NAME)
 # The bundled samples are a Python package, so an import leaves a __pycache__ beside their classes.
@@ -102,6 +104,11 @@ def holds_images(folder: Path, root: Path, *, in_parts: bool = False) -> bool:
     return False
 
 
+def holds_masks(name: str) -> bool:
+    """Return whether a folder holds masks by its name, such as `masks` or `lung masks`."""
+    return _MASKS.search(name.lower()) is not None
+
+
 def _places(root: Path, folder: Path, part: str, ignored: Counter[str]) -> list[ClassPlace]:
     stray = "image outside a class folder"
     if part:
@@ -136,7 +143,7 @@ def _folders(
         kind, name = entry_kind(entry, root), entry.name.lower()
         if name.startswith(".") or name in (*QUIET_FILES, *QUIET_FOLDERS):
             continue
-        if kind == "folder" and name == MASKS_FOLDER:
+        if kind == "folder" and holds_masks(name):
             ignored["folder of masks"] += 1
         elif kind == "folder":
             found.append(entry)

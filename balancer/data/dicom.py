@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.grey_levels import spread
+from balancer.data.grey_levels import Values, spread, window
 from balancer.data.metadata import patient_text
 from balancer.data.threads import map_threaded
 from balancer.errors import EnvironmentFault
@@ -40,7 +40,6 @@ MAYBE_BURNED_IN = "its DICOM tags do not say whether text is burned into the pix
 
 _VIEWS = ("PA", "AP", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "LATERAL")
 _HEADER_TAGS = ["PatientID", "ViewPosition"]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,32 +161,6 @@ def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
         return DicomHeader(_hashed(dataset.get("PatientID")), view if view in _VIEWS else "")
 
     return map_threaded(read, paths, task=f"Reading the tags of {len(paths)} files")
-
-
-def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
-    """Map values to [0, 1] by a window of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
-
-    Args:
-        values: Values of any shape, after the rescale.
-        center: Center of the window.
-        width: Width of the window; at least 1 for LINEAR, above 0 otherwise.
-        function: LINEAR, LINEAR_EXACT or SIGMOID.
-
-    Raises:
-        ValueError: The width or the function is none of these.
-    """
-    if width < 1 if function == "LINEAR" else width <= 0:
-        raise ValueError("the window has no width")
-    if function == "LINEAR":
-        # A width of 1 is a threshold: everything above the centre - 0.5 is white.
-        share = (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5
-    elif function == "LINEAR_EXACT":
-        share = (values - center) / width + 0.5
-    elif function == "SIGMOID":
-        share = 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
-    else:
-        raise ValueError("the window has an unknown function")
-    return np.clip(share, 0, 1)
 
 
 def _grey(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:

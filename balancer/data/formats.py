@@ -79,6 +79,8 @@ def format_of(head: bytes) -> str:
     >>> format_of(b"GIF89a"), format_of(b"no image")
     ('GIF', '')
     """
+    if is_dicom(head):  # first, because its preamble can begin as a TIFF file does
+        return DICOM
     for start, name in _STARTS.items():
         if head.startswith(start):
             return name
@@ -86,7 +88,7 @@ def format_of(head: bytes) -> str:
         return WEBP
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return BMP
-    return DICOM if is_dicom(head) else ""
+    return ""
 
 
 def other_image(head: bytes) -> str:

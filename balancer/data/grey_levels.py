@@ -1,4 +1,4 @@
-"""From samples of more than 8 bits to grey levels, where no window says how."""
+"""From samples of more than 8 bits to grey levels: by a window, a depth, or percentiles."""
 
 from typing import Any
 
@@ -82,3 +82,29 @@ def spread(values: Values, inside: Values) -> Values:
     if low == high:
         return np.zeros_like(values)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1), np.float64)
+
+
+def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
+    """Map values to [0, 1] by a window of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
+
+    Args:
+        values: Values of any shape, after the rescale.
+        center: Center of the window.
+        width: Width of the window; at least 1 for LINEAR, above 0 otherwise.
+        function: LINEAR, LINEAR_EXACT or SIGMOID.
+
+    Raises:
+        ValueError: The width or the function is none of these.
+    """
+    if width < 1 if function == "LINEAR" else width <= 0:
+        raise ValueError("the window has no width")
+    if function == "LINEAR":
+        # A width of 1 is a threshold: everything above the centre - 0.5 is white.
+        share = (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5
+    elif function == "LINEAR_EXACT":
+        share = (values - center) / width + 0.5
+    elif function == "SIGMOID":
+        share = 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
+    else:
+        raise ValueError("the window has an unknown function")
+    return np.clip(share, 0, 1)

@@ -9,19 +9,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from balancer.data import formats
+from balancer.data.decoders import open_image
 from balancer.data.dicom import decode_dicom
 from balancer.data.grey_levels import grey_of_deep
 from balancer.data.npz import npz_file, read_row
@@ -48,19 +39,8 @@ _PNG_OPTIONS = (
 _PNG_HEADER = 8 + 25
 """Bytes of a PNG's signature and its IHDR chunk, which is always the first."""
 
-_PNG_END = 4 + 4 + 4
-"""Bytes of the length, name and checksum of the last chunk."""
-_PHOTOMETRIC_TAG, _SUBFILE_TAG = 0x0106, 0x00FE
-_MOST_PAGES = 16
+_PHOTOMETRIC_TAG = 0x0106
 
-_DECODERS: Mapping[str, type[ImageFile.ImageFile]] = {
-    formats.PNG: PngImagePlugin.PngImageFile,
-    formats.JPEG: JpegImagePlugin.JpegImageFile,
-    formats.TIFF: TiffImagePlugin.TiffImageFile,
-    formats.WEBP: WebPImagePlugin.WebPImageFile,
-    formats.BMP: BmpImagePlugin.BmpImageFile,
-    formats.GIF: GifImagePlugin.GifImageFile,
-}
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -178,7 +158,7 @@ def decode_radiograph(
     try:
         if formats.format_of(data[: formats.HEAD_BYTES]) == formats.DICOM:
             return _dicom(data, max_megapixels)
-        image = _open(data, path)
+        image = open_image(data, path)
         width, height = image.size
         if max_megapixels is not None and width * height > max_megapixels * 1e6:
             raise ValueError(
@@ -255,44 +235,6 @@ def _dicom(data: bytes, max_megapixels: float | None) -> Radiograph:
     image = Image.fromarray(decoded.pixels)
     colour, chroma = _colour(image)
     return Radiograph(_grey(image), "DICOM", colour, False, chroma, decoded.flags)
-
-
-def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
-    """Parse the header with one of a few decoders, never with the dozens that Pillow would try.
-
-    Their classes are called directly because `Image.open` warns about size on its own, by a
-    process-wide limit, before ours applies.
-    """
-    if not data:
-        raise ValueError("it is empty")
-    found = formats.format_of(data[: formats.HEAD_BYTES])
-    if found == formats.PNG:
-        # Pillow does not miss the end of the last chunk; its checksum may be wrong.
-        end = data.rfind(b"\0\0\0\0IEND")
-        if end < 0 or len(data) < end + _PNG_END:
-            raise ValueError("it is truncated")
-    if found in _DECODERS:
-        image = _DECODERS[found](io.BytesIO(data))
-        if (pages := _pages(image)) > 1:
-            raise ValueError(f"it is a {found} file of {pages} pages or frames, not of one image")
-        return image
-    if npz_file(path) is not None:
-        return PpmImagePlugin.PpmImageFile(io.BytesIO(data))
-    raise ValueError(formats.why_not_read(data[: formats.HEAD_BYTES]))
-
-
-def _pages(image: ImageFile.ImageFile) -> int:
-    """Count pages or frames, but not the previews in a TIFF or the further frames of a PNG."""
-    if isinstance(image, PngImagePlugin.PngImageFile):
-        return 1
-    pages = int(getattr(image, "n_frames", 1))
-    if not isinstance(image, TiffImagePlugin.TiffImageFile) or not 1 < pages <= _MOST_PAGES:
-        return pages
-    full = 0
-    for page in reversed(range(pages)):  # ends at the first
-        image.seek(page)
-        full += not int(image.tag_v2.get(_SUBFILE_TAG, 0)) & 1
-    return full
 
 
 def _jpeg_fault(data: bytes) -> str:

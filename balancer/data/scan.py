@@ -14,6 +14,7 @@ from balancer.data.class_places import (
     QUIET_FOLDERS,
     ClassPlace,
     class_places,
+    holds_masks,
     ignored_kind,
 )
 from balancer.data.entries import entries, entry_kind, is_storable, why_link
@@ -141,7 +142,9 @@ def _scan_class(root: Path, place: ClassPlace, folder: Path, scan: Scan, deep: b
         kind, name = entry_kind(entry, root), entry.name
         if name.startswith(".") or name.lower() in (*QUIET_FILES, *QUIET_FOLDERS, MASKS_FOLDER):
             continue
-        if kind == "folder":
+        if kind == "folder" and holds_masks(name):
+            scan.ignored["folder of masks"] += 1
+        elif kind == "folder":
             if inside := _read_inside(place, folder, entry, deep):
                 _scan_class(root, inside, Path(entry.path), scan, deep)
             elif number := _images_below(entry, root):

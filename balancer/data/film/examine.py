@@ -28,8 +28,8 @@ _CONSTANT_DEVIATION = 1.0
 _FEW_LEVELS = 32
 _MARKED_SHARE = 0.001
 _COLOURED_SHARE, _TINTED = 0.05, 6.0
-"""Share of coloured pixels, and difference of the channels that a quarter of the pixels reach; above
-one of them the image itself is coloured, not a mark on it."""
+"""Share of coloured pixels, and difference of the channels that a quarter of the pixels reach:
+above one of them the image itself is coloured, not a mark on it."""
 
 COLOUR = "coloured marks or text"
 COLOURED = "coloured, and read as grey"
