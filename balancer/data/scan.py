@@ -142,17 +142,8 @@ def _scan_class(root: Path, place: ClassPlace, folder: Path, scan: Scan, deep: b
         kind, name = entry_kind(entry, root), entry.name
         if name.startswith(".") or name.lower() in (*QUIET_FILES, *QUIET_FOLDERS, MASKS_FOLDER):
             continue
-        if kind == "folder" and holds_masks(name):
-            scan.ignored["folder of masks"] += 1
-        elif kind == "folder":
-            if inside := _read_inside(place, folder, entry, deep):
-                _scan_class(root, inside, Path(entry.path), scan, deep)
-            elif number := _images_below(entry, root):
-                scan.leave_out(
-                    label, f"image in a folder inside the class folder {label!r}", number
-                )
-            else:
-                scan.ignored[kind] += 1
+        if kind == "folder":
+            _scan_inside(root, place, folder, entry, scan, deep)
         elif kind == "device, pipe or socket":
             scan.ignored[kind] += 1
         elif kind == "file" and not is_image(entry):
@@ -165,6 +156,21 @@ def _scan_class(root: Path, place: ClassPlace, folder: Path, scan: Scan, deep: b
             scan.leave_out(label, kind)
         else:
             _add(root, place, entry, kind, scan)
+
+
+def _scan_inside(
+    root: Path, place: ClassPlace, folder: Path, entry: os.DirEntry[str], scan: Scan, deep: bool
+) -> None:
+    """Scan a folder inside that of a class, or count the images in it."""
+    label = place.label
+    if holds_masks(entry.name):
+        scan.ignored["folder of masks"] += 1
+    elif inside := _read_inside(place, folder, entry, deep):
+        _scan_class(root, inside, Path(entry.path), scan, deep)
+    elif number := _images_below(entry, root):
+        scan.leave_out(label, f"image in a folder inside the class folder {label!r}", number)
+    else:
+        scan.ignored["folder"] += 1
 
 
 def _add(root: Path, place: ClassPlace, entry: os.DirEntry[str], kind: str, scan: Scan) -> None:
