@@ -16,6 +16,7 @@ import click
 
 from balancer.allocator import keep_freed_memory
 from balancer.errors import DISK_FAULTS, BalancerError, EnvironmentFault, sentence_of
+from balancer.hints import with_options
 from balancer.options import Request
 
 if TYPE_CHECKING:
@@ -138,5 +139,6 @@ def _fail(
         import traceback
 
         traceback.print_exception(error)
-    click.echo(f"Error: {sentence or sentence_of(error)}", err=True)
+    sentence = with_options(sentence or sentence_of(error), click.get_current_context(silent=True))
+    click.echo(f"Error: {sentence}", err=True)
     sys.exit(exit_code)

@@ -124,11 +124,15 @@ def bundled_recipes() -> list[str]:
     )
 
 
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float")}
+
+
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses duplicate keys and aliases.
 
     An alias has no use in a flat recipe, and nested aliases let a small file exhaust the memory.
-    Plain words are read as in YAML 1.2: in YAML 1.1 the ratio 2:1 is 121, a number in base 60.
+    Plain words are read as in YAML 1.2: in YAML 1.1 the ratio 2:1 is 121, a number in base 60. Keys
+    are text as written, and so are numbers with leading zeros: both may be names of classes.
     """
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  # filled below, as PyYAML does it
@@ -143,6 +147,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag in _PLAIN_TAGS:
+                key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -158,7 +164,7 @@ for _tag, _pattern, _starts in (
     ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
     (
         "float",
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"^(?:[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
         r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
         list("-+.0123456789"),
     ),

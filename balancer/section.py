@@ -5,10 +5,16 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Label = Annotated[
-    str, BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)
-]
-"""A class name; YAML reads the label 0 as a number."""
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Label = Annotated[str, BeforeValidator(_as_text)]
+"""A class name; YAML reads the label 0 as a number, and `true` as a truth value."""
 
 
 class ConfigSection(BaseModel):

@@ -133,7 +133,7 @@ def test_nothing_chosen_and_nothing_usable_are_told(desk: Desk, tmp_path: Path) 
     path = tmp_path / "film.txt"
     path.write_text("a letter")
     assert "Choose a classifier" in desk.classify(str(path), [], DECIDED)
-    assert "neither PNG nor JPEG" in desk.classify(str(path), ["real"], DECIDED)
+    assert "content is text" in desk.classify(str(path), ["real"], DECIDED)
 
 
 def test_an_uploaded_classifier_answers_as_its_own_folder_does(

@@ -58,7 +58,7 @@ def test_a_film_with_a_coloured_mark_is_read_and_told_of(tmp_path: Path) -> None
     ("content", "reason"),
     [
         (b"", "it is empty"),
-        (b"the film is in the post", "neither PNG nor JPEG"),
+        (b"the film is in the post", "content is text"),
         (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM"),
         (png(draw_phantom(0, covid=True, size=64))[:-40], "truncated"),
         (png(NOISE.integers(0, 256, (64, 64, 3), dtype=np.uint8)), "colour picture"),

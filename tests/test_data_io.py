@@ -153,11 +153,13 @@ PNG = encoded(grey())
         (PNG[: len(PNG) // 2] + png_chunk(b"IEND", b""), "truncated"),
         (PNG[:60] + b"\0\0\0\0" + PNG[64:], "broken"),
         (PNG[:8], "truncated"),
-        (b"<html><body>404</body></html>", "neither PNG nor JPEG"),
-        (encoded(grey(), "GIF"), "neither PNG nor JPEG"),
-        (encoded(grey(), "TIFF"), "neither PNG nor JPEG"),
-        (encoded(grey(), "WEBP"), "neither PNG nor JPEG"),
-        (encoded(grey(), "EPS"), "neither PNG nor JPEG"),
+        (b"<html><body>404</body></html>", "HTML"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"../../store/COVID/c000.png", "symbolic link"),
+        (b"\0\0\0\x0cjP  \r\n", "JPEG 2000"),
+        (b"words", "text"),
+        (bytes(600), "no image"),
+        (encoded(grey(), "EPS"), "PostScript"),
     ],
 )
 def test_bad_content_is_refused_with_its_name_and_reason(data: bytes, reason: str) -> None:

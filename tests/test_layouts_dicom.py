@@ -18,7 +18,8 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
-from balancer.data.dicom import BURNED_IN, MAYBE_BURNED_IN, decode_dicom, window
+from balancer.data.dicom import BURNED_IN, MAYBE_BURNED_IN, decode_dicom
+from balancer.data.grey_levels import window
 from balancer.data.io import UnusableImageError, decode_radiograph, read_radiograph
 from balancer.data.layouts.recognition import recognise
 from balancer.errors import DataError, EnvironmentFault
@@ -57,12 +58,17 @@ def test_monochrome1_is_inverted_exactly_once() -> None:
 
 def test_deep_samples_without_a_window_are_spread_padding_aside() -> None:
     values = RAMP + 7
-    assert (pixels_of(values) == expected((values - 7.0) / 4095)).all()
+    low, high = np.percentile(values, (0.1, 99.9))
+    assert (pixels_of(values) == expected(np.clip((values - low) / (high - low), 0, 1))).all()
     values = values.copy()
     values[0] = 65535
-    spread = pixels_of(values, PixelPaddingValue=65535)
-    assert (spread[1:] == expected((values[1:] - 71.0) / (4102 - 71))).all()
-    assert (spread[0] == 255).all()
+    for interpretation in ("MONOCHROME1", "MONOCHROME2"):
+        tags = {"PixelPaddingValue": 65535, "PhotometricInterpretation": interpretation}
+        found = pixels_of(values, **tags)
+        low, high = np.percentile(values[1:], (0.1, 99.9))
+        share = np.clip((values[1:] - low) / (high - low), 0, 1)
+        assert (found[1:] == expected(1 - share if interpretation[-1] == "1" else share)).all()
+        assert (found[0] == 0).all()  # padding is black, whatever white is
     assert (pixels_of(np.full((40, 40), 9, np.uint16)) == 0).all()
 
 
@@ -228,7 +234,10 @@ def test_folders_of_dicom(root: Path) -> None:
     scan = made.scanned(root)
     assert scan.labels == ("COVID", "Normal")
     assert len(scan.images) == 15
-    assert scan.ignored == {"other file": 1, "image of the view LL (data.views=all takes it)": 1}
+    assert scan.ignored == {
+        "file in the class folder 'COVID' that is no image": 1,
+        "image of the view LL (data.views=all takes it)": 1,
+    }
     assert len(set(made.patients_of(scan).values())) == 8
     assert {one.view for one in scan.metadata.values()} == {"PA", "AP", ""}
     assert SECRET not in repr(scan.metadata)
@@ -260,8 +269,11 @@ def test_other_images_among_them_make_it_plain_class_folders(root: Path) -> None
     class_folders(root, {"COVID": 3, "Normal": 3})
     scan = made.scanned(root)
     assert scan.layout == "class-folders"
-    assert scan.ignored["unsupported image format .dcm"] == 1
-    assert len(made.scanned(root, layout="dicom-folders").images) == 15
+    dicom = [image for image in scan.images if image.path.lower().endswith(".dcm")]
+    assert dicom
+    assert len(scan.images) == 6 + len(dicom)
+    assert scan.left_out  # images in deeper folders are counted
+    assert len(made.scanned(root, layout="dicom-folders").images) == 21
 
 
 def test_rsna_as_dicom(tmp_path: Path) -> None:

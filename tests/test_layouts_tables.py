@@ -83,9 +83,8 @@ def test_a_link_that_leads_out_is_set_aside_with_its_reason(root: Path) -> None:
     (root / "films" / "0.png").unlink()
     (root / "films" / "0.png").symlink_to(save(root.parent / "elsewhere.png", film(5)))
     scan = made.scanned(table(root, plain_rows()))
-    assert [(file.path, file.reason) for file in scan.refused] == [
-        ("films/0.png", "it is a link that leaves the data folder")
-    ]
+    assert [file.path for file in scan.refused] == ["films/0.png"]
+    assert "data.follow_links" in scan.refused[0].reason
 
 
 def test_files_that_are_missing_stop_or_are_set_aside_like_unusable_ones(

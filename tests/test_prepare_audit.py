@@ -97,7 +97,7 @@ def test_flags(root: Path, workspace: Workspace) -> None:
     flags = audit_of(workspace)["flags"]
     assert flags["coloured marks or text"] == ["COVID/marked.png"]
     assert flags["fewer than 32 grey levels"] == ["COVID/dim.png"]
-    assert flags["content is of the other format than the name says"] == ["COVID/named.jpg"]
+    assert flags["content is of another format than the name says"] == ["COVID/named.jpg"]
 
 
 def test_negative_film_is_flagged(tmp_path: Path, workspace: Workspace) -> None:

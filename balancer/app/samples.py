@@ -4,8 +4,8 @@ import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 
+from balancer.data.formats import IMAGE_SUFFIXES
 from balancer.data.index import Index
-from balancer.data.scan import IMAGE_SUFFIXES
 
 _MOST = 12
 

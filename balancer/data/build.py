@@ -20,6 +20,7 @@ from balancer.data.copies.duplicates import NearDuplicate, find_near_duplicates
 from balancer.data.copies.grouping import group_images, read_pairs
 from balancer.data.film.examine import Examined
 from balancer.data.metadata import UNKNOWN, ImageMetadata
+from balancer.data.patients import refuse_one_patient_per_class
 from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
@@ -84,6 +85,11 @@ def build_index(
         [image.image_id for image in images],
         [metadata.get(image.path, UNKNOWN).patient_id for image in images],
         links,
+    )
+    refuse_one_patient_per_class(
+        [image.label for image in images],
+        [metadata.get(image.path, UNKNOWN).patient_id for image in images],
+        groups,
     )
     group_of = {image.path: group for image, group in zip(images, groups, strict=True)}
     records = _records(kept, group_of, metadata, config, seed)

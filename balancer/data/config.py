@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from balancer.section import ConfigSection, Label, Share
 
@@ -18,10 +18,17 @@ class DataConfig(ConfigSection):
     """Layout of the archive, or of each of several; see `balancer prepare --list-layouts`."""
     classes: dict[Label, Label] | None = None
     """Label of the archive to class; other labels are left out. Null: each label is a class."""
+    target: Label | None = None
+    """Finding to tell from the rest, for labels of several findings such as `Edema|Mass`; the
+    classes are it and `not` it. Null: `classes`, or each label is a class."""
     external_classes: dict[Label, Label] | None = None
     """Label to class of the index, for the archives of `evaluate` and `--external`."""
     views: Literal["frontal", "all"] = "frontal"
     """Views to take from archives that name the view of an image."""
+    patients: Literal["known", "ignored"] = "known"
+    """Use the patients that tables, tags and names give, or ignore them, such as placeholders."""
+    follow_links: bool = False
+    """Follow symbolic links that leave the data folder."""
     split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
     """Shares of the images in the training, validation and test split."""
     skip_bad: bool = False
@@ -44,6 +51,12 @@ class DataConfig(ConfigSection):
         if abs(sum(split) - 1) > 1e-9:
             raise ValueError(f"the three shares must sum to 1, not {sum(split):g}")
         return split
+
+    @model_validator(mode="after")
+    def _has_one_choice_of_classes(self) -> "DataConfig":
+        if self.target is not None and self.classes is not None:
+            raise ValueError("data.target and data.classes are two choices of classes; give one")
+        return self
 
     @property
     def places(self) -> tuple[Path, ...]:

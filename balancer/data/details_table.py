@@ -14,6 +14,7 @@ from balancer.results import read_result
 
 DETAILS_NAME = "details.csv"
 _HEADER = ["image_id", "view", "mask"]
+_PART = "part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,21 @@ class ImageDetails:
         view: Such as PA, AP or L, in the archive's words.
         mask: Path of the lung mask, relative as those of `index.csv`.
         columns: Column of `metadata.csv` that names a subgroup to its cell.
+        part: Part of the archive that holds the image, such as `train`.
     """
 
     image_id: str
     view: str = ""
     mask: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
 
 
 def details_of(
     records: Sequence[ImageRecord],
     metadata: Mapping[str, ImageMetadata],
     masks: Mapping[str, str],
+    parts: Mapping[str, str],
 ) -> list[ImageDetails]:
     """Return the details of images, in the order of their records."""
     return [
@@ -45,19 +49,24 @@ def details_of(
             metadata.get(record.path, UNKNOWN).view,
             masks.get(record.path, ""),
             metadata.get(record.path, UNKNOWN).columns,
+            parts.get(record.path, ""),
         )
         for record in records
     ]
 
 
 def details_bytes(details: Sequence[ImageDetails]) -> bytes:
-    """Encode details as CSV (UTF-8, LF); columns of subgroups come last, where there are any."""
+    """Encode details as CSV (UTF-8, LF).
+
+    The column `part` is there if an image has one; columns of subgroups come last.
+    """
+    facts = [*_HEADER, *([_PART] if any(one.part for one in details) else [])]
+    columns = list(dict.fromkeys(name for one in details for name in one.columns))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = list(dict.fromkeys(name for one in details for name in one.columns))
-    writer.writerow([*_HEADER, *columns])
+    writer.writerow([*facts, *columns])
     writer.writerows(
-        [one.image_id, one.view, one.mask, *(one.columns.get(name, "") for name in columns)]
+        [*(getattr(one, name) for name in facts), *(one.columns.get(name, "") for name in columns)]
         for one in details
     )
     return text.getvalue().encode()
@@ -85,8 +94,10 @@ def read_details(directory: Path, records: Sequence[ImageRecord]) -> list[ImageD
             f"{path} should be as prepare wrote it, but was changed; run prepare again with "
             "--force."
         )
-    n, columns = len(_HEADER), rows[0][len(_HEADER) :]
-    return [
-        ImageDetails(row[0], row[1], row[2], dict(zip(columns, row[n:], strict=True)))
-        for row in rows[1:]
-    ]
+    n = len(_HEADER)
+    details = []
+    for row in rows[1:]:
+        further = dict(zip(rows[0][n:], row[n:], strict=True))
+        part = further.pop(_PART, "")
+        details.append(ImageDetails(row[0], row[1], row[2], further, part))
+    return details

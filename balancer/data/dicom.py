@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.data.grey_levels import Values, spread, window
+from balancer.data.metadata import patient_text
 from balancer.data.threads import map_threaded
 from balancer.errors import EnvironmentFault
 
@@ -27,12 +29,17 @@ warnings.filterwarnings("ignore", module=r"pydicom")
 
 MAGIC_PLACE, MAGIC = 128, b"DICM"
 """After the preamble, in every file that follows part 10 of the standard."""
+_JPEG_12 = "1.2.840.10008.1.2.4.51"
+_ITEM_START = b"\xfe\xff\x00\xe0"
+"""Start of compressed pixels."""
+_ELEMENT_BYTES, _LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 8, 0x20, 128
+_FIRST_VRS = (b"UL", b"OB", b"UI", b"CS", b"DA", b"TM", b"SH", b"LO", b"US", b"SQ")
+NO_PREAMBLE = "DICOM without the preamble of its standard"
 BURNED_IN = "its DICOM tags say that text is burned into the pixels"
 MAYBE_BURNED_IN = "its DICOM tags do not say whether text is burned into the pixels"
 
 _VIEWS = ("PA", "AP", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "LATERAL")
 _HEADER_TAGS = ["PatientID", "ViewPosition"]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,20 @@ class DicomImage:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Return whether the content of a file is DICOM."""
-    return data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
+    """Return whether the content of a file is DICOM, with the preamble of part 10 or without."""
+    return data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC or _begins_with_tag(data)
+
+
+def _begins_with_tag(data: bytes) -> bool:
+    """Return whether data begin with an element of group 2 or 8, as DICOM without preamble does."""
+    for order in ("little", "big"):
+        group, element = (int.from_bytes(data[at : at + 2], order) for at in (0, 2))
+        if len(data) < _ELEMENT_BYTES or group not in (2, 8) or element > _LAST_FIRST_ELEMENT:
+            continue
+        explicit = data[4:6] in _FIRST_VRS
+        if explicit or 0 < int.from_bytes(data[4:8], order) <= _LONGEST_FIRST_VALUE:
+            return True
+    return False
 
 
 def require_dicom() -> Any:
@@ -89,9 +108,10 @@ def decode_dicom(data: bytes, max_megapixels: float | None) -> DicomImage:
     """Decode the image of a DICOM file.
 
     Rescale (or the modality LUT) comes first, then the first window or VOI LUT. Where there is
-    none, 8-bit samples stay as they are, and deeper ones are spread from the darkest to the
-    brightest of the image, padding aside, because devices fill different parts of 16 bits.
-    MONOCHROME1, where large values are black, is inverted last, and only then.
+    none, 8-bit samples stay as they are, and deeper ones are spread between their percentiles 0.1
+    and 99.9, padding aside, because devices fill different parts of 16 bits and a dead pixel or a
+    marker must not decide the scale. MONOCHROME1, where large values are black, is inverted last,
+    and only then. Padding is black.
 
     Args:
         data: The whole file.
@@ -102,15 +122,19 @@ def decode_dicom(data: bytes, max_megapixels: float | None) -> DicomImage:
         EnvironmentFault: The extra is not installed.
     """
     pydicom = require_dicom()
-    dataset = _quietly(lambda: pydicom.dcmread(io.BytesIO(data)), "its tags cannot be read")
+    dataset = _quietly(
+        lambda: pydicom.dcmread(io.BytesIO(data), force=True), "its tags cannot be read"
+    )
     _refuse_other_images(dataset, max_megapixels)
+    _note_syntax(dataset)
     _require_decoder(dataset)
-    array = _quietly(lambda: dataset.pixel_array, "its pixels cannot be decoded")
+    array = _quietly(lambda: dataset.pixel_array, _why_not_decoded(dataset))
     if array.ndim == 3:
         pixels = _eight_bits(array)
     else:
         pixels = _quietly(lambda: _grey(array, dataset), "its window cannot be applied")
-    return DicomImage(pixels, _flags(dataset))
+    whole = data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
+    return DicomImage(pixels, _flags(dataset) if whole else (*_flags(dataset), NO_PREAMBLE))
 
 
 def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
@@ -126,7 +150,9 @@ def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
     def read(path: Path) -> DicomHeader:
         try:
             dataset = _quietly(
-                lambda: pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS),
+                lambda: pydicom.dcmread(
+                    path, stop_before_pixels=True, specific_tags=_HEADER_TAGS, force=True
+                ),
                 "its tags cannot be read",
             )
         except ValueError:
@@ -137,47 +163,23 @@ def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
     return map_threaded(read, paths, task=f"Reading the tags of {len(paths)} files")
 
 
-def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
-    """Map values to [0, 1] by a window of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
-
-    Args:
-        values: Values of any shape, after the rescale.
-        center: Center of the window.
-        width: Width of the window; at least 1 for LINEAR, above 0 otherwise.
-        function: LINEAR, LINEAR_EXACT or SIGMOID.
-
-    Raises:
-        ValueError: The width or the function is none of these.
-    """
-    if width < 1 if function == "LINEAR" else width <= 0:
-        raise ValueError("the window has no width")
-    if function == "LINEAR":
-        # A width of 1 is a threshold: everything above the centre - 0.5 is white.
-        share = (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5
-    elif function == "LINEAR_EXACT":
-        share = (values - center) / width + 0.5
-    elif function == "SIGMOID":
-        share = 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
-    else:
-        raise ValueError("the window has an unknown function")
-    return np.clip(share, 0, 1)
-
-
 def _grey(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
     from pydicom.pixels.processing import apply_modality_lut
 
     values = np.asarray(apply_modality_lut(array, dataset), np.float64)
+    padding = _padding(array, dataset)
     if dataset.get("VOILUTSequence"):
         share = _looked_up(values, dataset)
     elif dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth"):
         function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
         share = window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth), function)
     elif array.dtype == np.uint8 and np.array_equal(values, array):
-        share = values / 255
+        share = np.clip(values / (2 ** min(int(dataset.get("BitsStored") or 8), 8) - 1), 0, 1)
     else:
-        share = _spread(values, array, dataset)
+        share = spread(values, values[~padding] if padding.any() else values)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         share = 1 - share
+    share[padding] = 0
     return np.round(share * 255).astype(np.uint8)
 
 
@@ -198,13 +200,14 @@ def _looked_up(values: Values, dataset: "Dataset") -> Values:
     return np.clip(share[places], 0, 1)
 
 
-def _spread(values: Values, array: NDArray[Any], dataset: "Dataset") -> Values:
+def _padding(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
+    """Return where an image is padding, PS3.3 C.7.5.1.1.2: a value, or a range of values."""
     padding = dataset.get("PixelPaddingValue")
-    inside = values if padding is None else values[array != int(padding)]
-    if not inside.size or inside.min() == inside.max():
-        return np.zeros_like(values)
-    share: Values = (values - inside.min()) / (inside.max() - inside.min())
-    return np.clip(share, 0, 1)
+    if padding is None:
+        return np.zeros(array.shape, np.bool_)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = sorted((int(padding), int(padding if limit is None else limit)))
+    return np.asarray((array >= ends[0]) & (array <= ends[1]), np.bool_)
 
 
 def _first(value: Any) -> float:
@@ -227,10 +230,44 @@ def _refuse_other_images(dataset: "Dataset", max_megapixels: float | None) -> No
         raise ValueError(f"it is a DICOM file of {frames} frames, not of one radiograph")
     if max_megapixels is not None and width * height > max_megapixels * 1e6:
         raise ValueError(
-            f"it has {width} x {height} pixels, over the limit of {max_megapixels:g} megapixels"
+            f"it has {width} x {height} pixels, over the limit of {max_megapixels:g} megapixels "
+            "(data.max_megapixels)"
         )
     if str(dataset.get("PhotometricInterpretation", "")).startswith("PALETTE"):
         raise ValueError("it is a DICOM file with a palette of colours")
+
+
+def _note_syntax(dataset: "Dataset") -> None:
+    """Fill in the transfer syntax of a file without the header that names it.
+
+    Raises:
+        ValueError: The pixels are compressed, so that it cannot be known.
+    """
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if getattr(dataset, "file_meta", None) is None:
+        dataset.file_meta = FileMetaDataset()
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    if bytes(dataset.PixelData[:4]) == _ITEM_START:
+        raise ValueError(
+            "it is a DICOM file without the header that names its compression: write it again as "
+            "a file of part 10 of the standard, for example by `dcmconv`"
+        )
+    implicit, little = dataset.original_encoding
+    plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = plain if little is not False else ExplicitVRBigEndian
+
+
+def _why_not_decoded(dataset: "Dataset") -> str:
+    """Return the reason to give if the pixels cannot be decoded."""
+    if dataset.file_meta.TransferSyntaxUID == _JPEG_12 and int(dataset.get("BitsStored") or 0) > 8:
+        return (
+            "it is a JPEG of 12 bits, which has no decoder here: write it uncompressed, for "
+            "example by `gdcmconv --raw` or `dcmdjpeg`"
+        )
+    return "its pixels cannot be decoded"
 
 
 def _require_decoder(dataset: "Dataset") -> None:
@@ -263,7 +300,8 @@ def _flags(dataset: "Dataset") -> tuple[str, ...]:
 
 
 def _hashed(patient: object) -> str:
-    text = str(patient or "").strip()
+    text = patient_text(str(patient or ""))
+    text = "" if text == "0" else text
     return hashlib.sha256(f"balancer patient:{text}".encode()).hexdigest()[:16] if text else ""
 
 

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 _OF_THE_COMMAND = {"skip_bad", "external_classes"}
 """Not settings of the index: one decides whether there is one, one concerns other archives."""
+_LATER: dict[str, Any] = {"target": None, "patients": "known", "follow_links": False}
+"""Settings that older versions did not know, with their defaults, which are not recorded."""
+_RECORDED = object()
 
 
 def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
@@ -42,6 +45,7 @@ def _standing_roots(standing: StageResult[PrepareMetrics]) -> Roots:
 def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
     """Return the settings that an index depends on, JSON types."""
     data = config.data.model_dump(mode="json", exclude=_OF_THE_COMMAND)
+    data = {key: value for key, value in data.items() if value != _LATER.get(key, _RECORDED)}
     places = roots.places
     done = recorded(config.preprocessing)
     return {
@@ -91,7 +95,8 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
     if standing is None:
         return
     roots = _standing_roots(standing)
-    made, wanted = standing.setting("data", {}), index_settings(config, roots)["data"]
+    made = _LATER | standing.settings.get("data", {})
+    wanted = _LATER | index_settings(config, roots)["data"]
     given = {key: wanted[key] for key in wanted.keys() & config.data.model_fields_set}
     unlike = difference({key: made.get(key) for key in given}, given)
     unlike = unlike or _other_preprocessing(config.preprocessing, standing)

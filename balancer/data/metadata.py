@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from balancer.data.columns import PATIENT, group_columns, patient_columns, rename_hint
 from balancer.errors import DataError
 
 _OPTIONAL = ("patient_id", "source", "view")
@@ -34,7 +35,14 @@ class ImageMetadata:
 
 UNKNOWN = ImageMetadata()
 _EMPTY = {"nan", "na", "n/a", "<na>", "none", "null"}
-"""Words that programs write into empty cells; as a patient id they would join strangers."""
+"""Words that programs write into empty cells."""
+_NO_PATIENT = {
+    *("", "nan", "na", "none", "null", "nil", "unknown", "unk", "notknown", "notavailable"),
+    *("missing", "undefined", "empty", "tbd", "todo", "anonymous", "anonymized", "anonymised"),
+    *("anon", "deidentified", "removed", "redacted", "noname", "unnamed", "nopatient", "patient"),
+    *("patientid", "anonymouspatient", "anonpatient", "dummy", "default"),
+}
+"""Placeholders of patients, without case and punctuation; they would join strangers."""
 
 
 def cell_text(written: str) -> str:
@@ -43,13 +51,34 @@ def cell_text(written: str) -> str:
     return "" if text.lower() in _EMPTY else text
 
 
-def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]:
+def patient_text(written: str) -> str:
+    """Return the id of a patient; empty for a placeholder, in a table as in a tag.
+
+    A lone `0` stays, since it may be the first of patients that are numbered; `set_patients`
+    decides by its images. A number that a program wrote as `12.0` is `12`.
+
+    >>> [patient_text(one) for one in ("P7", "12.0", "000", "Unknown", "-", "-1", "xxx", "N/A")]
+    ['P7', '12', '', '', '', '', '', '']
+    """
+    text = written.strip()
+    if text.endswith(".0") and text[:-2].isdigit():
+        text = text[:-2]
+    plain = "".join(letter for letter in text.lower() if letter.isalnum())
+    empty = plain in _NO_PATIENT or text == "-1" or (set(plain) <= {"0"} and text != "0")
+    return "" if empty or set(plain) == {"x"} else text
+
+
+def read_metadata(
+    path: Path, images: Iterable[str], notes: list[str] | None = None
+) -> dict[str, ImageMetadata]:
     """Read the table, where there is one.
 
     Args:
-        path: The CSV file; columns `path` (required), `patient_id`, `source`, `view`; others are
-            kept by their names. A byte-order mark and Windows line ends are accepted.
+        path: The CSV file; columns `path` (required), `patient_id` or another usual name of it,
+            `source`, `view`; others are ignored. A byte-order mark and Windows line ends are
+            accepted.
         images: Relative POSIX paths of the images that exist.
+        notes: Sentences on columns of patients with other names are added to it.
 
     Returns:
         Relative path of an image to its metadata; images without a row are absent.
@@ -63,6 +92,11 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
     table: dict[str, ImageMetadata] = {}
     header, rows = read_rows(path)
     columns = _columns(path, header)
+    patients = patient_columns(header)
+    if patients and patients[0] != PATIENT:
+        columns[PATIENT] = header.index(patients[0])
+    if notes is not None:
+        notes += patient_notes(path.name, header)
     for number, row in rows:
         if len(row) != len(header):
             raise DataError(
@@ -70,6 +104,7 @@ def read_metadata(path: Path, images: Iterable[str]) -> dict[str, ImageMetadata]
                 f"{len(row)}; mend the row."
             )
         cells = {name: cell_text(row[place]) for name, place in columns.items()}
+        cells[PATIENT] = patient_text(cells.get(PATIENT, ""))
         written = row[columns["path"]]
         image = known.get(_plain(written)) or known.get(_normal(_plain(written)))
         if image is None:
@@ -102,6 +137,31 @@ def other_columns(
         for name, cell in row.items()
         if name not in known
     }
+
+
+def patient_notes(table: str, header: Sequence[str]) -> list[str]:
+    """Return what is said of the columns of a table that name patients, or other groups of images.
+
+    Args:
+        table: Name of the table.
+        header: Its columns; the surest of those of patients is read.
+    """
+    notes = []
+    patients = patient_columns(header)
+    if patients and patients[0] != PATIENT:
+        notes.append(f"{table}: the column {patients[0]!r} is read as {PATIENT}.")
+    notes += [
+        f"{table}: the column {name!r} is not read; rename it to {PATIENT} if it, and not "
+        f"{patients[0]!r}, names the patients."
+        for name in patients[1:]
+    ]
+    if not patients:
+        notes += [
+            f"{table}: the column {name!r} is not read; rename it to {PATIENT} to keep its images "
+            "in one split."
+            for name in group_columns(header)
+        ]
+    return notes
 
 
 def read_rows(
@@ -153,9 +213,10 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
             f"{', '.join(map(repr, header))}; remove trailing commas and double names."
         )
     if "path" not in header:
+        advice = rename_hint(header, ["path"]) or "add it"
         raise DataError(
             f"{path}, row 1, should have the column path, but has {', '.join(header)}; "
-            "add it, with entries such as COVID/1.png."
+            f"{advice}, with entries such as COVID/1.png."
         )
     return {name: header.index(name) for name in ("path", *_OPTIONAL) if name in header}
 

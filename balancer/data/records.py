@@ -25,6 +25,20 @@ class GroupFacts(Record):
     images_without_patient: int
 
 
+class LeftOut(Record):
+    """Images of a class that are not in the index, exact copies aside.
+
+    Attributes:
+        images: Number of images.
+        share: Their share of the images of the class, in [0, 1].
+        reasons: Reason to number of images; of many reasons the rarest are joined.
+    """
+
+    images: int
+    share: float
+    reasons: Mapping[str, int]
+
+
 class PrepareMetrics(Record):
     """Metrics of an index, of a workspace or of a fold.
 
@@ -45,6 +59,8 @@ class PrepareMetrics(Record):
         source_gives_class_away: Whether the source alone gives the class away; None where no
             source is known.
         warnings: Sentences.
+        left_out: Class to its images that are left out; absent where none are.
+        parts: Part of the archives, such as `train`, to number of images; absent without parts.
     """
 
     layout: str | None = None
@@ -62,6 +78,8 @@ class PrepareMetrics(Record):
     findings: tuple[str, ...] = ()
     source_gives_class_away: bool | None
     warnings: tuple[str, ...]
+    left_out: Mapping[str, LeftOut] | None = None
+    parts: Mapping[str, int] | None = None
 
 
 class AuditMetrics(Record):

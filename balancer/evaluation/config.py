@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from balancer.section import ConfigSection, Share
+from balancer.section import ConfigSection, Label, Share
 
 
 class EvaluationConfig(ConfigSection):
     """Evaluation of a trained classifier on the test split."""
 
-    positive_class: str | None = None
-    """Class that sensitivity is about; null: the rarest in the training split."""
+    positive_class: Label | None = None
+    """The class that sensitivity speaks of; null: the rarest in the training split."""
     bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
     """Number of resamples of the test groups behind each 95 % interval."""
     specificity: Share = 0.95

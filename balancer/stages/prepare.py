@@ -12,6 +12,7 @@ from rich.text import Text
 
 from balancer.config import BalancerConfig
 from balancer.data.audit.content import AUDIT_NAME, audit_text
+from balancer.data.audit.left_out import LOSES, percent
 from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.build import BuiltIndex, build_index
 from balancer.data.copies.grouping import pairs_hash
@@ -36,7 +37,7 @@ from balancer.data.masks.of_index import (
 from balancer.data.metadata import SUBGROUP_COLUMNS
 from balancer.data.preprocessing import INDEX_NAME
 from balancer.data.preprocessing_sheet import warn_of_lungs, write_preprocessing
-from balancer.data.records import PrepareMetrics
+from balancer.data.records import LeftOut, PrepareMetrics
 from balancer.data.roots import Roots, base_folder
 from balancer.data.scan import Scan, Unusable
 from balancer.errors import ConfigurationError
@@ -148,18 +149,33 @@ def _refuse_preprocessing(config: PreprocessingConfig, url: str) -> None:
 
 def summary(result: StageResult[PrepareMetrics]) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
-    splits = result.metrics.splits
-    labels = list(next(iter(splits.values())))
-    table = Table("split", title="Images per split and class", title_justify="left")
-    for label in labels:
-        table.add_column(Text(label), justify="right")
-    for split, counts in splits.items():
-        table.add_row(split, *(str(counts[label]) for label in labels))
-    groups = result.metrics.groups
+    metrics = result.metrics
+    lost = metrics.left_out or {}
+    table = Table("class")
+    for split in metrics.splits:
+        table.add_column(split, justify="right")
+    table.add_column("left out", justify="right")
+    for label in next(iter(metrics.splits.values())):
+        counts = [str(split[label]) for split in metrics.splits.values()]
+        table.add_row(Text(label, overflow="fold"), *counts, _left_out(lost.get(label)))
+    groups = metrics.groups
     line = f"{groups.number} groups by {groups.kind}; no group is in two splits."
-    unused = result.metrics.unused_columns
-    more = [Text(unused_columns_sentence(unused))] if unused else []
-    return [table, Text(line), *more]
+    losses = [
+        f"{label} {percent(one.share)} ({one.images})"
+        for label, one in lost.items()
+        if one.share > LOSES
+    ]
+    last = []
+    if losses:
+        last.append(
+            Text(
+                f"NOT ALL IMAGES ARE IN THE INDEX: {', '.join(losses)} left out; the reasons are "
+                "above and in audit.md."
+            )
+        )
+    unused = metrics.unused_columns
+    columns = [Text(unused_columns_sentence(unused))] if unused else []
+    return [Text("Images per class and split"), table, Text(line), *columns, *last]
 
 
 def unused_columns_sentence(names: Sequence[str]) -> str:
@@ -168,6 +184,10 @@ def unused_columns_sentence(names: Sequence[str]) -> str:
         f"Columns of the metadata that are not used: {', '.join(names)}; list those that name "
         "subgroups in evaluation.subgroups."
     )
+
+
+def _left_out(lost: LeftOut | None) -> str:
+    return "0" if lost is None else f"{lost.images} ({percent(lost.share)})"
 
 
 def _mask_inputs(masks: Mapping[str, MaskFile]) -> dict[str, str]:
@@ -210,7 +230,7 @@ def _prepare(
         log.warning("%s", unused_columns_sentence(scan.unused_columns))
     table = table_bytes(built.records, ImageRecord)
     (directory / INDEX_NAME).write_bytes(table)
-    details = details_bytes(details_of(built.records, scan.metadata, scan.masks))
+    details = details_bytes(details_of(built.records, scan.metadata, scan.masks, scan.parts))
     (directory / DETAILS_NAME).write_bytes(details)
     _write_quarantine(directory / "quarantine.csv", built.quarantine)
     (directory / AUDIT_NAME).write_text(audit_text(built.audit), encoding="utf-8")
@@ -253,7 +273,11 @@ def _metrics(
         source_gives_class_away=None if audit.source is None else audit.source.gives_label_away,
         warnings=tuple(audit.warnings),
     )
-    if masks is None:
-        return metrics
-    used = {"masks_sha256": masks.fingerprint, "lungs_by": masks.counts()}
+    used: dict[str, object] = {}
+    if masks is not None:
+        used |= {"masks_sha256": masks.fingerprint, "lungs_by": masks.counts()}
+    if audit.left_out:
+        used["left_out"] = audit.left_out
+    if audit.part is not None:
+        used["parts"] = {part: sum(row.values()) for part, row in audit.part.table.items()}
     return metrics.model_copy(update=used)

@@ -1,12 +1,16 @@
 """Admission of images to an index: refusals, conflicts that are set apart, dropped copies."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from balancer.data.film.examine import Examined
+from balancer.data.formats import READ
 from balancer.data.scan import Unusable
 from balancer.errors import DataError, IntegrityError
+
+_SETTING = re.compile(r"data\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,19 @@ def refuse_unusable(unusable: Sequence[Unusable], total: int) -> None:
     if unusable:
         first = unusable[0]
         raise DataError(
-            f"Every image should be a readable PNG, JPEG or DICOM file, but {len(unusable)} of "
-            f"{total} are not, first {first.path!r}: {first.reason}; fix or remove them, or pass "
-            "--skip-bad to set them aside."
+            f"Every image should be a readable file ({READ}) within the limits, but "
+            f"{len(unusable)} of {total} are not, first {first.path!r}: {first.reason}; "
+            f"{_advice(unusable)}, or pass --skip-bad to set them aside."
         )
+
+
+def _advice(unusable: Sequence[Unusable]) -> str:
+    """Name the settings that admit the files, as far as their reasons do; else to mend them."""
+    settings = {name for file in unusable for name in _SETTING.findall(file.reason)}
+    if not settings:
+        return "fix or remove them"
+    listed = " and ".join(sorted(settings))
+    return f"change {listed} (--set), fix or remove them"
 
 
 def set_apart_conflicts(
@@ -110,8 +123,8 @@ def refuse_small_classes(
         if counts[label] < min_images:
             raise DataError(
                 f"The class {label!r} should have {min_images} or more different usable images, "
-                f"but has {counts[label]}{left_out}; add images or remove the class "
-                "(data.min_images sets the limit)."
+                f"but has {counts[label]}{left_out}; add images, choose other "
+                "classes by data.classes, or lower data.min_images."
             )
 
 

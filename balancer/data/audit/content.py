@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
-from balancer.data.records import GroupFacts
+from balancer.data.records import GroupFacts, LeftOut
 from balancer.data.scan import Unusable
 from balancer.errors import IntegrityError
 from balancer.results import Record
@@ -174,6 +174,9 @@ class Audit(Record):
         findings: The findings, the gravest first.
         labels: Path to class, for the images of findings.
         look_alikes: Pairs alike in feature space; `balancer audit` alone finds them.
+        notes: Sentences on how the archives were read.
+        left_out: Class to its images that are left out.
+        part: Part of the archives, such as `train`, by class; None where there are none.
     """
 
     warnings: Sequence[str]
@@ -196,6 +199,9 @@ class Audit(Record):
     findings: Sequence[Finding] = ()
     labels: Mapping[str, str] = {}
     look_alikes: Sequence[LookAlikePair] = ()
+    notes: Sequence[str] = ()
+    left_out: Mapping[str, LeftOut] = {}
+    part: Association | None = None
 
 
 def audit_text(audit: Audit) -> str:

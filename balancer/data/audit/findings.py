@@ -6,8 +6,16 @@ A finding counts for `--strict` if it needs action: see `docs/audit.md`.
 from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.data.audit.content import Audit, Finding, NearDuplicatePair
+from balancer.data.audit.left_out import LOSES, sentence_of
 from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
-from balancer.data.film.examine import COLOUR, DOUBTFUL_LUNGS, LOW_CONTRAST, OTHER_FORMAT
+from balancer.data.film.examine import (
+    COLOUR,
+    COLOURED,
+    DOUBTFUL_LUNGS,
+    FEW_LEVELS,
+    LOW_CONTRAST,
+    OTHER_FORMAT,
+)
 
 _TITLES = {
     BROKEN: (
@@ -28,7 +36,18 @@ _TITLES = {
         "Dates, names of days or captions cover 1 % of the image or more; a classifier can read.",
     ),
     COLOUR: ("colour", "Colour", "Marks or text in colour; radiographs have none."),
+    COLOURED: (
+        "coloured",
+        "Coloured images",
+        "They are read as grey: what only colour shows is lost.",
+    ),
     LOW_CONTRAST: ("low-contrast", "Hardly any contrast", "Nearly blank."),
+    FEW_LEVELS: (
+        "few-levels",
+        "Few grey levels",
+        "Black and white are there, but hardly anything between: a marker or dead pixel, a narrow "
+        "window, two tones, or a mask in place of an image.",
+    ),
     DOUBTFUL_LUNGS: (
         "doubtful-lungs",
         "Lungs found with doubt",
@@ -61,6 +80,20 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
             True,
             [[file.path] for file in unusable],
             [file.reason for file in unusable],
+        )
+    # Files that were set aside are findings of their own.
+    losing = {
+        label: lost
+        for label, lost in audit.left_out.items()
+        if (lost.images - audit.classes[label].quarantined) * lost.share > LOSES * lost.images
+    }
+    if losing:
+        yield Finding(
+            "images-left-out",
+            "Images left out",
+            "A class that loses images looks rarer than it is. "
+            + " ".join(sentence_of(label, lost) for label, lost in losing.items()),
+            True,
         )
     if torn:
         yield Finding(

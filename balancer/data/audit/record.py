@@ -13,12 +13,15 @@ from balancer.data.audit.content import (
     Statistics,
 )
 from balancer.data.audit.findings import count, find
+from balancer.data.audit.left_out import left_out_by_class, sentence_of
 from balancer.data.audit.statistics_by_class import by_class
 from balancer.data.audit.suspects import collect_flags
+from balancer.data.class_places import OTHER_FILE
 from balancer.data.copies.duplicates import NearDuplicate
 from balancer.data.copies.grouping import clusters_of
-from balancer.data.film.examine import Examined
+from balancer.data.film.examine import COLOURED, Examined
 from balancer.data.film.fingerprint import FLIPS
+from balancer.data.layouts.views_and_classes import SEVERAL_FINDINGS
 from balancer.data.metadata import UNKNOWN
 from balancer.data.records import CLUSTER, PATIENT, GroupFacts
 from balancer.data.scan import Scan, Unusable
@@ -83,17 +86,33 @@ def record_audit(
         findings=[],
         labels={},
     )
+    audit = _with_reading(audit, scan, kept, unusable)
     label_of = {image.path: image.label for image in images}
     label_of |= {file.path: file.label for file in unusable}
     findings = find(audit, label_of)
     shown = {path for finding in findings for paths in finding.groups for path in paths}
     return audit.model_copy(
         update={
-            "warnings": _warnings(audit),
+            "warnings": _warnings(audit, scan.left_out),
             "findings": findings,
             "labels": {path: label_of[path] for path in sorted(shown)},
         }
     )
+
+
+def _with_reading(
+    audit: Audit, scan: Scan, kept: Sequence[Examined], unusable: Sequence[Unusable]
+) -> Audit:
+    """Add what is known of the reading; nothing where all images were simply read."""
+    entered = {label: row.usable + row.copies for label, row in audit.classes.items()}
+    left_out = left_out_by_class(scan.left_out, unusable, entered)
+    parts = [scan.parts.get(image.path, "") for image in kept]
+    added = {
+        "notes": list(scan.notes),
+        "left_out": left_out,
+        "part": associate(parts, [image.label for image in kept]) if any(parts) else None,
+    }
+    return audit.model_copy(update={name: value for name, value in added.items() if value})
 
 
 def _pair(pair: NearDuplicate, images: Sequence[Examined]) -> NearDuplicatePair:
@@ -164,11 +183,20 @@ def grouping_sentence(groups: GroupFacts) -> str:
     )
 
 
-def _warnings(audit: Audit) -> list[str]:
+def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str]:
     warnings = []
+    flags = dict(audit.flags)
+    if coloured := len(flags.pop(COLOURED, ())):
+        total = sum(row.usable for row in audit.classes.values())
+        warnings.append(
+            f"COLOUR IS DROPPED: {coloured} of {total} images are coloured, and all are read as "
+            "grey; what only colour shows is lost."
+        )
     if sentence := leakage_sentence(audit.groups):
         warnings.append(sentence)
-    for name, found in (("source", audit.source), ("view", audit.view)):
+    warnings.extend(audit.notes)
+    warnings.extend(sentence_of(label, lost) for label, lost in audit.left_out.items())
+    for name, found in (("source", audit.source), ("view", audit.view), ("part", audit.part)):
         if found is not None and found.gives_label_away:
             strength = "" if found.cramers_v is None else f" (Cramer's V {found.cramers_v:.2f})"
             warnings.append(
@@ -185,13 +213,21 @@ def _warnings(audit: Audit) -> list[str]:
     if strongest is not None and strongest.gives_class_away:
         warnings.append(statistic_sentence(strongest))
     warnings.extend(_of_labels_and_files(audit))
+    in_classes: Counter[str] = Counter()
+    for reasons in unread.values():
+        in_classes.update(reasons)
     warnings.extend(
-        f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}."
-        for kind, number in audit.ignored.items()
-        if kind != "other file"
+        f"{count(number, 'file or folder', 'files or folders')} ignored: {kind}{_way_in(kind)}."
+        for kind, number in (Counter(audit.ignored) - in_classes).items()
+        if kind != OTHER_FILE
     )
-    warnings.extend(f"{count(len(paths), 'image')}: {flag}." for flag, paths in audit.flags.items())
+    warnings.extend(f"{count(len(paths), 'image')}: {flag}." for flag, paths in flags.items())
     return warnings
+
+
+def _way_in(kind: str) -> str:
+    """Return how images of an ignored kind can be read; empty if nothing is known."""
+    return " (data.target=FINDING takes them)" if kind.startswith(SEVERAL_FINDINGS) else ""
 
 
 def _of_labels_and_files(audit: Audit) -> Iterator[str]:
@@ -216,6 +252,12 @@ def _of_labels_and_files(audit: Audit) -> Iterator[str]:
 def statistic_sentence(found: ClassStatistic) -> str:
     """Explain a statistic that separates a class from the others."""
     size = "larger" if found.larger else "smaller"
+    if found.statistic == "colour":
+        return (
+            f"The {found.title} alone tells {found.label} from the rest with an AUROC of "
+            f"{found.strength:.2f} (it is {size} there): the classes differ in colour, which is "
+            "dropped, and grey levels may still show it."
+        )
     lungs = " A disease of the lungs can change it too." if found.of_the_lungs else ""
     return (
         f"The {found.title} alone tells {found.label} from the rest with an AUROC of "

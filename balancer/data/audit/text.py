@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from balancer.data.audit.association import Association
 from balancer.data.audit.content import Audit, Finding, Statistics, read_audit
@@ -9,6 +10,10 @@ from balancer.data.audit.record import grouping_sentence
 from balancer.errors import IntegrityError
 
 _LISTED = 50
+_CLASS = "class"
+MOST_COLUMNS = 8
+"""Largest number of classes that are columns of a table."""
+T = TypeVar("T")
 
 
 def audit_page(audit: Audit) -> str:
@@ -21,6 +26,7 @@ def audit_page(audit: Audit) -> str:
     parts.append("## Splits\n\n" + _table("split", audit.splits))
     parts.append(grouping_sentence(audit.groups))
     parts += [_association("source", audit.source), _association("view", audit.view)]
+    parts.append("" if audit.part is None else _association("part", audit.part))
     parts.append("" if audit.statistics is None else _statistics(audit.statistics))
     ignored = [f"{number} ignored: {kind}" for kind, number in audit.ignored.items()]
     parts.append("## Files\n\n" + _bullets([f"{audit.quarantined} quarantined", *ignored]))
@@ -82,7 +88,23 @@ def _association(name: str, found: Association | None) -> str:
     return title + _table(name, found.table) + f"\n\nCramer's V: {verdict}.{loud}"
 
 
+def turned(
+    corner: str, rows: Mapping[str, Mapping[str, T]]
+) -> tuple[str, Mapping[str, Mapping[str, T]]]:
+    """Return a table with a class per row if it has many classes as columns, else as it is.
+
+    Args:
+        corner: Title of the column of row names.
+        rows: Row to column to cell; all rows have the same columns.
+    """
+    columns = list(next(iter(rows.values()), {}))
+    if corner == _CLASS or len(columns) <= MOST_COLUMNS:
+        return corner, rows
+    return _CLASS, {one: {name: row[one] for name, row in rows.items()} for one in columns}
+
+
 def _table(corner: str, rows: Mapping[str, Mapping[str, object]]) -> str:
+    corner, rows = turned(corner, rows)
     columns = list(next(iter(rows.values())))
     lines = [[corner, *columns], ["---"] + ["---:"] * len(columns)]
     lines += [[name, *(str(row[column]) for column in columns)] for name, row in rows.items()]

@@ -11,8 +11,10 @@ import numpy as np
 from balancer.data.config import DataConfig
 from balancer.data.film.facts import ImageFacts, measure
 from balancer.data.film.fingerprint import SIDE, thumbnail_of
+from balancer.data.formats import named_otherwise
 from balancer.data.io import (
     Pixels,
+    Radiograph,
     UnusableImageError,
     decode_radiograph,
     read_bytes,
@@ -23,13 +25,21 @@ from balancer.data.threads import map_threaded
 
 THUMBNAIL = SIDE
 _CONSTANT_DEVIATION = 1.0
-_LOW_CONTRAST_RANGE = 32
-_COLOURED_SHARE = 0.001
+_FEW_LEVELS = 32
+_MARKED_SHARE = 0.001
+_COLOURED_SHARE, _TINTED = 0.05, 6.0
+"""Share of coloured pixels, and difference of the channels that a quarter of the pixels reach:
+above one of them the image itself is coloured, not a mark on it."""
 
 COLOUR = "coloured marks or text"
-LOW_CONTRAST = f"fewer than {_LOW_CONTRAST_RANGE} grey levels"
+COLOURED = "coloured, and read as grey"
+LOW_CONTRAST = f"fewer than {_FEW_LEVELS} grey levels"
+FEW_LEVELS = (
+    f"fewer than {_FEW_LEVELS} grey levels in use between black and white: few tones in the file, "
+    "or extremes that leave the rest no room"
+)
 DOUBTFUL_LUNGS = "lungs found with doubt (quality below 0.5)"
-OTHER_FORMAT = "content is of the other format than the name says"
+OTHER_FORMAT = "content is of another format than the name says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,7 @@ def examine_bytes(data: bytes, path: Path, found: FoundImage, config: DataConfig
         height=height,
         thumbnail=thumbnail_of(image.pixels),
         synthetic=image.synthetic,
-        flags=(*image.flags, *_flags(found.path, image.file_format, image.colour, image.pixels)),
+        flags=(*image.flags, *_flags(found.path, image)),
         facts=measure(image.pixels, image.colour),
     )
     return FileResult(digest, examined, image.pixels)
@@ -149,20 +159,40 @@ def why_unusable(pixels: Pixels, config: DataConfig) -> str:
     height, width = pixels.shape
     short, long = sorted((width, height))
     if short < config.min_side:
-        return f"it has {width} x {height} pixels, under the smallest side of {config.min_side}"
+        return (
+            f"it has {width} x {height} pixels, under the smallest side of {config.min_side} "
+            "(data.min_side)"
+        )
     if long > config.max_aspect * short:
-        return f"its {width} x {height} pixels are over the aspect ratio of {config.max_aspect:g}"
+        return (
+            f"its {width} x {height} pixels are over the aspect ratio of {config.max_aspect:g} "
+            "(data.max_aspect)"
+        )
     if cv2.meanStdDev(pixels)[1].item() < _CONSTANT_DEVIATION:
         return "it is one even grey"
     return ""
 
 
-def _flags(path: str, file_format: str, colour: float, pixels: Pixels) -> tuple[str, ...]:
-    flags = []
-    if colour > _COLOURED_SHARE:
+def _flags(path: str, image: Radiograph) -> tuple[str, ...]:
+    flags, pixels = [], image.pixels
+    if image.colour > _COLOURED_SHARE or image.chroma > _TINTED:
+        flags.append(COLOURED)
+    elif image.colour > _MARKED_SHARE:
         flags.append(COLOUR)
-    if int(pixels.max()) - int(pixels.min()) < _LOW_CONTRAST_RANGE:
+    if int(pixels.max()) - int(pixels.min()) < _FEW_LEVELS:
         flags.append(LOW_CONTRAST)
-    if (file_format == "PNG") != path.lower().endswith(".png"):
+    elif levels_in_use(pixels) < _FEW_LEVELS:
+        flags.append(FEW_LEVELS)
+    if named_otherwise(path, image.file_format):
         flags.append(OTHER_FORMAT)
     return tuple(flags)
+
+
+def levels_in_use(pixels: Pixels) -> int:
+    """Return the number of grey levels that hold all but 1 % of an image, uint8 (H, W).
+
+    A few bright or dark pixels do not count, nor do the tones between two that a resize or JPEG
+    adds at edges.
+    """
+    counts = np.sort(np.bincount(pixels.ravel(), minlength=256))[::-1]
+    return int(np.searchsorted(np.cumsum(counts), 0.99 * pixels.size) + 1)

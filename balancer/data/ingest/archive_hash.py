@@ -33,6 +33,7 @@ def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
         if known.columns
     ]
     parts += [f"{path}\0{mask}" for path, mask in sorted(scan.masks.items())]
+    parts += [f"{path}\0{part}" for path, part in sorted(scan.parts.items())]
     return fingerprint("\n".join([scan.layout, *parts]).encode())
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.data.config import DataConfig
 from balancer.data.film.examine import FileResult, examine_bytes
+from balancer.data.formats import IMAGE_SUFFIXES
 from balancer.data.ingest.archive_hash import digests_of
 from balancer.data.ingest.passes import PassResult, Store, collect_results
 from balancer.data.ingest.reader import FileReader
@@ -29,7 +30,7 @@ from balancer.data.ingest.spark_session import begin_session, one_sentence
 from balancer.data.ingest.urls import url_of
 from balancer.data.layouts.archives import read_archives
 from balancer.data.roots import Roots
-from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan
+from balancer.data.scan import FoundImage, Scan
 from balancer.data.threads import progress
 from balancer.errors import BalancerError, ConfigurationError, DataError
 

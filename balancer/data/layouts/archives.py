@@ -2,12 +2,13 @@
 
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from balancer.data.config import DataConfig
+from balancer.data.entries import entries, links_followed
 from balancer.data.layouts import (
     class_folders,
     medmnist,
@@ -15,13 +16,17 @@ from balancer.data.layouts import (
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.recognition import ARCHIVES, LAYOUTS, OF_FOLDERS, recognise
 from balancer.data.layouts.views_and_classes import (
+    one_against_the_rest,
+    refuse_joined_labels,
     refuse_small_labels,
     refuse_strange_labels,
     select,
 )
 from balancer.data.metadata import UNKNOWN
+from balancer.data.parts import has_part, is_part, without_part
+from balancer.data.patients import set_patients
 from balancer.data.roots import Roots
-from balancer.data.scan import FoundImage, Scan, Unusable, entries
+from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.errors import ConfigurationError, DataError
 
 log = logging.getLogger(__name__)
@@ -39,7 +44,8 @@ def read_archives(
 
     Args:
         roots: The archives.
-        config: Settings, of which `layout`, `classes`, `views` and `min_images` are used.
+        config: Settings, of which `layout`, `classes`, `target`, `views`, `patients`,
+            `follow_links` and `min_images` are used.
         min_classes: Least number of classes; 1 is enough for a test set.
         setting: Name of the setting of `classes`, for errors.
 
@@ -49,20 +55,31 @@ def read_archives(
             archives, or `classes` names a label that no image has.
         EnvironmentFault: An extra is missing.
     """
-    layouts = _layouts(config.layout, list(roots.archives.values()))
-    read = [
-        (name, layout, layout.read(place))
-        for (name, place), layout in zip(roots.archives.items(), layouts, strict=True)
-    ]
+    with links_followed(config.follow_links):
+        layouts = _layouts(config.layout, list(roots.archives.values()))
+        read = [
+            (name, layout, layout.read(place))
+            for (name, place), layout in zip(roots.archives.items(), layouts, strict=True)
+        ]
     for _, layout, scan in read:
         scan.layout = layout.name
-    _refuse_unknown_labels([scan for _, _, scan in read], config.classes, setting)
+        set_patients(scan, config.patients == "known")
+    scans = [scan for _, _, scan in read]
+    classes = config.classes
+    if classes is None and config.target is not None:
+        labels = {label for scan in scans for label in scan.labels}
+        separators = {layout.several for layout in layouts}
+        classes = one_against_the_rest(labels, config.target, separators)
+    else:
+        _refuse_unknown_labels(scans, classes, setting)
     frontal = config.views == "frontal"
     chosen = {
-        name: select(scan, frontal=frontal, classes=config.classes, several=layout.several)
+        name: select(scan, frontal=frontal, classes=classes, several=layout.several)
         for name, layout, scan in read
     }
-    merged = _merge(chosen)
+    merged = _merge(chosen, roots)
+    if classes is None:
+        refuse_joined_labels(merged)
     refuse_strange_labels(merged)
     _warn_of_similar(merged.labels)
     if min_classes > 1 and not set(layouts) <= set(OF_FOLDERS):
@@ -112,9 +129,12 @@ def _refuse_without_marks(layout: Layout, place: Path) -> None:
         )
 
 
-def _merge(scans: Mapping[str, Scan]) -> Scan:
+def _merge(scans: Mapping[str, Scan], roots: Roots) -> Scan:
     if len(scans) == 1:
         return next(iter(scans.values()))
+    # Of folders such as train and test of one archive, equal patients are the same.
+    one_archive = len({place.parent for place in roots.archives.values()}) == 1
+    one_archive = one_archive and all(is_part(name) for name in scans)
     merged = Scan(labels=(), layout=" + ".join(scan.layout for scan in scans.values()))
     labels: set[str] = set()
     for name, scan in scans.items():
@@ -124,12 +144,20 @@ def _merge(scans: Mapping[str, Scan]) -> Scan:
             Unusable(f"{name}/{one.path}", one.label, one.reason) for one in scan.refused
         ]
         merged.ignored.update({f"{kind} ({name})": number for kind, number in scan.ignored.items()})
+        for label, reasons in scan.left_out.items():
+            merged.left_out[label] += Counter(
+                {f"{kind} ({name})": number for kind, number in reasons.items()}
+            )
+        merged.notes += [f"{name}: {note}" for note in scan.notes]
+        merged.parts |= {f"{name}/{path}": part for path, part in scan.parts.items()}
         merged.masks |= {f"{name}/{path}": f"{name}/{mask}" for path, mask in scan.masks.items()}
         for path, _ in scan.files():
             known = scan.metadata.get(path, UNKNOWN)
             merged.metadata[f"{name}/{path}"] = replace(
                 known,
-                patient_id=f"{name}:{known.patient_id}" if known.patient_id else "",
+                patient_id=f"{'' if one_archive else name}:{known.patient_id}"
+                if known.patient_id
+                else "",
                 source=known.source or name,
             )
     merged.labels = tuple(sorted(labels))
@@ -152,6 +180,17 @@ def _refuse_unknown_labels(
 
 
 def _warn_of_similar(labels: Sequence[str]) -> None:
+    of_parts: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        of_parts[without_part(label)].append(label)
+    for names in of_parts.values():
+        if len(names) > 1 and any(has_part(name) for name in names):
+            log.warning(
+                "%s are %d classes, although their names differ only in words for parts of an "
+                "archive; data.classes can join them.",
+                " and ".join(map(repr, names)),
+                len(names),
+            )
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         alike[re.sub(r"[\s_]|-(?=\w)", "", label.casefold())].append(label)

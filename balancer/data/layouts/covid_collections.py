@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from balancer.data.class_places import METADATA_NAME
+from balancer.data.entries import member
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.layouts.table_rows import TableRow, columns_of, read_csv
 from balancer.data.metadata import ImageMetadata
-from balancer.data.scan import METADATA_NAME, Scan, member
+from balancer.data.scan import Scan
 
 WITHOUT_FINDING = "row without a finding"
 _UNKNOWN_FINDINGS = ("", "todo", "unknown", "nan")

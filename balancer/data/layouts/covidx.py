@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from balancer.data.entries import member
 from balancer.data.layouts.covid_collections import one_person
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
-from balancer.data.metadata import ImageMetadata
-from balancer.data.scan import Scan, member
+from balancer.data.metadata import ImageMetadata, patient_text
+from balancer.data.scan import Scan
 from balancer.errors import DataError
 
 CLASSES = ("normal", "pneumonia", "covid-19", "positive", "negative", "viral", "bacteria")
@@ -114,6 +115,9 @@ def _part(words: list[str], files: ArchiveFiles, folders: tuple[str, ...]) -> tu
 
 def _patient(patient: str, source: str) -> str:
     """Make a patient unique, because each source numbers its own."""
+    patient = patient_text(patient)
+    if not patient:
+        return ""
     if source in _LETTERED:
         patient = one_person(patient)
     return f"{source}-{patient}" if source else patient

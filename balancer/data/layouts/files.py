@@ -4,18 +4,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from balancer.data.scan import (
-    IMAGE_SUFFIXES,
-    MASKS_FOLDER,
-    QUIET_FOLDERS,
-    entries,
-    entry_kind,
-    is_storable,
-)
+from balancer.data.class_places import MASKS_FOLDER, QUIET_FOLDERS
+from balancer.data.entries import entries, entry_kind, follows_links, is_storable, why_link
+from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES
 
-DICOM_SUFFIXES = (".dcm", ".dicom")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -36,9 +30,10 @@ class ArchiveFiles:
         self.root = root
         self.paths: list[str] = []
         self.strange: dict[str, str] = {}
-        self._walk(root)
+        self._walk(root, {root.resolve()})
         self.paths.sort()
         self._exact = {*self.paths, *self.strange}
+        self._by_name: dict[str, str] | None = None
         self._alike = {_alike(path): path for path in sorted(self._exact, reverse=True)}
 
     def find(
@@ -68,6 +63,20 @@ class ArchiveFiles:
                 return self._alike[_alike(candidate)]
         return None
 
+    def find_by_name(self, written: str) -> str | None:
+        """Find the only image with a bare name, in any folder; None if there is none or several.
+
+        Args:
+            written: Name of the file, with its suffix or without.
+        """
+        if self._by_name is None:
+            self._by_name = {}
+            for path in self.images((*IMAGE_SUFFIXES, *DICOM_SUFFIXES)):
+                pure = PurePosixPath(path)
+                for name in {_alike(pure.name), _alike(pure.stem)}:
+                    self._by_name[name] = "" if name in self._by_name else path
+        return self._by_name.get(_alike(written.strip())) or None
+
     def plain(self, written: str) -> str:
         """Convert a path to POSIX form, relative to the archive.
 
@@ -96,18 +105,22 @@ class ArchiveFiles:
             and MASKS_FOLDER not in path.lower().split("/")[:-1]
         ]
 
-    def _walk(self, folder: Path) -> None:
+    def _walk(self, folder: Path, above: set[Path]) -> None:
         for entry in entries(folder):
             if entry.name.startswith(".") or entry.name.lower() in QUIET_FOLDERS:
                 continue
             kind = entry_kind(entry, self.root)
             path = Path(entry.path).relative_to(self.root).as_posix()
             if kind == "folder" and not entry.is_symlink():
-                self._walk(Path(entry.path))
+                self._walk(Path(entry.path), above)
+            elif kind == "folder" and follows_links():
+                target = Path(entry.path).resolve()
+                if target not in above:  # else a circle
+                    self._walk(Path(entry.path), above | {target})
             elif kind == "file" and is_storable(path):
                 self.paths.append(path)
             elif kind not in ("folder", "file") and is_storable(path):
-                self.strange[path] = f"it is a {kind}"
+                self.strange[path] = why_link(kind)
 
 
 def _join(folder: str, name: str) -> str:

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from balancer.data.formats import IMAGE_SUFFIXES
 from balancer.data.layouts.files import ArchiveFiles, OutsideError
-from balancer.data.metadata import UNKNOWN, ImageMetadata, cell_text
-from balancer.data.scan import IMAGE_SUFFIXES, FoundImage, Scan, Unusable
+from balancer.data.metadata import UNKNOWN, ImageMetadata, cell_text, patient_text
+from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.errors import DataError
 
 NOT_LISTED = "image that no row lists"
@@ -42,6 +43,7 @@ def scan_table(
     ignored: Counter[str],
     *,
     suffixes: Sequence[str] = IMAGE_SUFFIXES,
+    anywhere: bool = False,
 ) -> Scan:
     """Match the rows of tables with files.
 
@@ -50,6 +52,8 @@ def scan_table(
         rows: Rows of its tables.
         ignored: Counts of rows left out already; increased here.
         suffixes: Suffixes of files that count as images if no row lists them.
+        anywhere: Find a bare name, with or without its suffix, in any folder that holds the only
+            image of that name.
 
     Raises:
         DataError: A row leads out of the archive, contradicts the label or patient of an earlier
@@ -59,7 +63,7 @@ def scan_table(
     first: dict[str, TableImage] = {}
     for listed_row in rows:
         row = replace(listed_row, known=_without_placeholders(listed_row.known))
-        path, reason = _locate(files, row)
+        path, reason = _locate(files, row, anywhere)
         earlier = first.setdefault(path, row)
         if earlier is not row:
             _refuse_contradiction(row, earlier)
@@ -89,14 +93,16 @@ def scan_table(
 
 def _without_placeholders(known: ImageMetadata) -> ImageMetadata:
     return ImageMetadata(
-        cell_text(known.patient_id), cell_text(known.source), cell_text(known.view)
+        patient_text(known.patient_id), cell_text(known.source), cell_text(known.view)
     )
 
 
-def _locate(files: ArchiveFiles, row: TableImage) -> tuple[str, str]:
+def _locate(files: ArchiveFiles, row: TableImage, anywhere: bool) -> tuple[str, str]:
     """Return the path of an image, and why it cannot be used; empty if it can."""
     try:
         path = files.find(row.written, folders=row.folders, suffixes=row.suffixes)
+        if path is None and anywhere:
+            path = files.find_by_name(row.written)
         if path is None:
             plain = files.plain(row.written)
             missing = f"{row.folders[0]}/{plain}" if row.folders[0] else plain

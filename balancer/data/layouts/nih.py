@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from balancer.data.layouts.dicom_folders import note_headers
-from balancer.data.layouts.files import DICOM_SUFFIXES, ArchiveFiles
+from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES
+from balancer.data.layouts.dicom_headers import note_headers
+from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.layouts.table_rows import columns_of, read_csv
 from balancer.data.metadata import ImageMetadata
-from balancer.data.scan import IMAGE_SUFFIXES, Scan
+from balancer.data.scan import Scan
 from balancer.errors import DataError
 
 SEVERAL = "|"

@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from balancer.data.layouts.files import DICOM_SUFFIXES, ArchiveFiles
+from balancer.data.class_places import METADATA_NAME, class_folder_names
+from balancer.data.columns import patient_columns
+from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES
+from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
+from balancer.data.layouts.patient_names import take_patients_from_names
 from balancer.data.layouts.table_rows import (
     TableRow,
     columns_of,
@@ -15,9 +19,9 @@ from balancer.data.layouts.table_rows import (
     require_columns,
     table_row,
 )
-from balancer.data.metadata import ImageMetadata, other_columns, read_rows
+from balancer.data.metadata import ImageMetadata, other_columns, patient_notes, read_rows
 from balancer.data.roots import TABLE_SUFFIXES, base_folder
-from balancer.data.scan import IMAGE_SUFFIXES, METADATA_NAME, Scan, class_folder_names
+from balancer.data.scan import Scan
 from balancer.errors import DataError, EnvironmentFault
 
 _WANTED = ("path", "label")
@@ -30,7 +34,11 @@ _PARQUET_MAGIC = b"PAR1"
 def recognise(place: Path) -> str:
     """Name the table."""
     tables = _tables(place)
-    return f"the table {tables[0].name} with the columns path and label" if len(tables) == 1 else ""
+    if len(tables) != 1:
+        return ""
+    if place.is_file():
+        return "its suffix, that of a table"
+    return f"the table {tables[0].name} with the columns path and label"
 
 
 def read(place: Path) -> Scan:
@@ -50,6 +58,7 @@ def read(place: Path) -> Scan:
     table = tables[0]
     rows = _read_parquet(table) if _is_parquet(table) else read_csv(table, _WANTED, once=_ONCE)
     images = []
+    patients = patient_columns(list(rows[0].cells)) if rows else []
     for row in rows:
         if not row["path"] or not row["label"]:
             raise DataError(
@@ -62,14 +71,21 @@ def read(place: Path) -> Scan:
                 written=row["path"],
                 label=row["label"],
                 known=ImageMetadata(
-                    row["patient_id"], row["source"], row["view"], other_columns(row.cells, _ONCE)
+                    row[patients[0]] if patients else "",
+                    row["source"],
+                    row["view"],
+                    other_columns(row.cells, (*_ONCE, *patients)),
                 ),
                 mask=row["mask"],
             )
         )
     files = ArchiveFiles(base_folder(tables[0]))
     suffixes = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
-    return scan_table(files, images, Counter(), suffixes=suffixes)
+    scan = scan_table(files, images, Counter(), suffixes=suffixes, anywhere=True)
+    scan.notes += patient_notes(table.name, list(rows[0].cells) if rows else [])
+    if not any(known.patient_id for known in scan.metadata.values()):
+        take_patients_from_names(scan)
+    return scan
 
 
 def why_not(place: Path) -> str:
@@ -112,7 +128,10 @@ def lists_folders(place: Path) -> bool:
     column = [name.lower() for name in header].index("path")
     written = [row[column] for _, row in rows[:_PROBED_ROWS] if len(row) > column]
     parts = [path.strip().replace("\\", "/").removeprefix("./").split("/") for path in written]
-    return any(path[0].lower() in folders for path in parts)
+    if any(path[0].lower() in folders for path in parts):
+        return True
+    files = ArchiveFiles(tables[0].parent)
+    return any(len(path) == 1 and files.find_by_name(path[0]) for path in parts)
 
 
 def _tables(place: Path) -> list[Path]:

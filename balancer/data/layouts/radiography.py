@@ -6,11 +6,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from zipfile import BadZipFile
 
+from balancer.data.class_places import METADATA_NAME
+from balancer.data.entries import member
 from balancer.data.layouts import class_folders
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.table_rows import TableRow, require_columns, table_row
 from balancer.data.metadata import UNKNOWN
-from balancer.data.scan import METADATA_NAME, Scan, Unusable, member
+from balancer.data.scan import Scan, Unusable
 from balancer.errors import DataError
 
 NOT_LISTED = "image that no row of its metadata.xlsx lists, kept without a source"

@@ -5,6 +5,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from balancer.data.audit.findings import count
+from balancer.data.entries import entries, is_folder
+from balancer.data.formats import is_image
 from balancer.data.layouts import (
     class_folders,
     covid_collections,
@@ -16,7 +19,6 @@ from balancer.data.layouts import (
     radiography,
 )
 from balancer.data.layouts.layout import Layout
-from balancer.data.scan import entries, named_like_image
 from balancer.errors import DataError
 
 ARCHIVES = (
@@ -33,6 +35,8 @@ ARCHIVES = (
 _GENERAL = (path_table.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
 """Layouts that are tried only if none of the archives is recognised."""
 LAYOUTS = (*ARCHIVES, *_GENERAL)
+_BY_FOLDER = (dicom_folders.LAYOUT, class_folders.LAYOUT)
+"""Layouts that take any folder for a class, so that a table of classes must stop them."""
 _LEVELS, _FOLDERS_PER_LEVEL = 2, 20
 """Number of levels below a folder, and of folders per level, that are searched for archives."""
 _WIDTH = 98
@@ -57,6 +61,9 @@ def recognise(place: Path) -> tuple[Layout, str]:
     only_folders = [layout for layout, _ in found] == [class_folders.LAYOUT]
     # Beside a single folder of images, a table that cannot be read is the archive.
     if only_folders and class_folders.count(place) < 2 and (fault := path_table.why_not(place)):
+        raise DataError(fault)
+    by_folder = found and all(layout in _BY_FOLDER for layout, _ in found)
+    if by_folder and (fault := class_folders.why_table(place)):
         raise DataError(fault)
     if len(found) == 1:
         return found[0]
@@ -99,7 +106,8 @@ def _unknown(place: Path) -> str:
         return (
             f"{str(place)!r} should be a folder, but is a zip file; unpack it and give the folder."
         )
-    known = medmnist.why_not(place) or path_table.why_not(place) or class_folders.why_not(place)
+    known = medmnist.why_not(place) or path_table.why_not(place)
+    known = known or class_folders.why_table(place) or class_folders.why_not(place)
     if known:
         return known
     wanted = f"{str(place)!r} should be an archive with a known layout, but "
@@ -128,7 +136,7 @@ def _archives_below(place: Path) -> list[Path]:
             for folder in level
             if folder.is_dir()
             for entry in entries(folder)
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            if is_folder(entry) and not entry.name.startswith(".")
         ][:_FOLDERS_PER_LEVEL]
         if better := [folder for folder in level if _recognised(folder, LAYOUTS)]:
             return better
@@ -141,7 +149,7 @@ def _content(place: Path) -> str:
     found = entries(place)
     if not found:
         return "is empty"
-    folders = sum(entry.is_dir() for entry in found)
-    images = sum(named_like_image(entry) for entry in found if not entry.is_dir())
-    others = len(found) - folders - images
-    return f"holds {folders} folders, {images} images and {others} other files"
+    folders = sum(is_folder(entry) for entry in found)
+    images = sum(is_image(entry) for entry in found if not is_folder(entry))
+    counted = (count(folders, "folder"), count(images, "image"))
+    return f"holds {', '.join(counted)} and {count(len(found) - folders - images, 'other file')}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from balancer.data.columns import rename_hint
 from balancer.data.metadata import read_rows
 from balancer.errors import DataError
 
@@ -79,9 +80,10 @@ def require_columns(table: str, found: Sequence[str], wanted: Sequence[str]) -> 
     """
     missing = [name for name in wanted if name not in found]
     if missing:
+        advice = rename_hint([name for name in found if name], missing) or "add them"
         raise DataError(
             f"{table} should have the columns {', '.join(wanted)}, but lacks "
-            f"{', '.join(missing)} among {', '.join(filter(None, found))}; add them."
+            f"{', '.join(missing)} among {', '.join(filter(None, found))}; {advice}."
         )
 
 

@@ -2,14 +2,17 @@
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 
+from balancer.data.class_places import why_no_class
 from balancer.data.metadata import UNKNOWN
-from balancer.data.scan import FoundImage, Scan, Unusable, why_no_class
-from balancer.errors import DataError
+from balancer.data.scan import FoundImage, Scan, Unusable
+from balancer.errors import ConfigurationError, DataError
 
 SEVERAL_FINDINGS = "image with several findings"
+_SURE_SEPARATORS = ("|", ";")
+_SEPARATORS = (*_SURE_SEPARATORS, ",", "+", "&", "/")
 _YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off")
 _SIDES = {"l", "r"}
 """Lateral views if the letter is alone; in `PA (L)` it is a marker on the image."""
@@ -42,13 +45,21 @@ def select(
         several: Separator of several findings in a label.
     """
     ignored: Counter[str] = Counter()
+    left_out: dict[str, Counter[str]] = defaultdict(Counter)
     wanted: dict[str, str] = {}
+    for label, reasons in scan.left_out.items():
+        if classes is None or label in classes:
+            left_out[label if classes is None else classes[label]] += reasons
     for path, label in scan.files():
-        reason = _why_not(scan.metadata.get(path, UNKNOWN).view, label, frontal, classes, several)
-        if reason:
+        if reason := _why_no_class(label, classes, several):
             ignored[reason] += 1
-        else:
-            wanted[path] = label if classes is None else classes[label]
+            continue
+        wanted[path] = label if classes is None else classes[label]
+        view = scan.metadata.get(path, UNKNOWN).view
+        if frontal and not is_frontal(view):
+            reason = f"image of the view {view} (data.views=all takes it)"
+            ignored[reason] += 1
+            left_out[wanted.pop(path)][reason] += 1
     return Scan(
         labels=tuple(sorted({*wanted.values()})),
         images=[
@@ -65,19 +76,105 @@ def select(
         layout=scan.layout,
         metadata={path: known for path, known in scan.metadata.items() if path in wanted},
         masks={path: mask for path, mask in scan.masks.items() if path in wanted},
+        left_out=left_out,
+        parts={path: part for path, part in scan.parts.items() if path in wanted},
+        notes=scan.notes,
     )
 
 
-def _why_not(
-    view: str, label: str, frontal: bool, classes: Mapping[str, str] | None, several: str
-) -> str:
+def _why_no_class(label: str, classes: Mapping[str, str] | None, several: str) -> str:
     if classes is not None and label not in classes:
         return f"image of {label!r}, for which no class is named"
     if classes is None and several and several in label:
         return SEVERAL_FINDINGS
-    if frontal and not is_frontal(view):
-        return f"image of the view {view} (data.views=all takes it)"
     return ""
+
+
+def findings_of(label: str, separator: str = "") -> list[str]:
+    """Return the findings that a label names; `separator` is tried before the usual ones.
+
+    >>> findings_of("Edema|Mass"), findings_of("No Finding")
+    (['Edema', 'Mass'], ['No Finding'])
+    """
+    for one in (separator, *_SEPARATORS):
+        if one and one in label:
+            return [part for part in (part.strip() for part in label.split(one)) if part]
+    return [label]
+
+
+def one_against_the_rest(
+    labels: Collection[str], target: str, separators: Collection[str]
+) -> dict[str, str]:
+    """Return label to class, for the classes that have a finding and that do not.
+
+    Args:
+        labels: Labels of the archives, of one or several findings.
+        target: The finding, in any case.
+        separators: Separators of findings of the layouts; the usual ones are tried too.
+
+    Raises:
+        ConfigurationError: No label names the finding.
+    """
+    separator = next((one for one in separators if one), "")
+    classes, found = {}, set()
+    for label in labels:
+        names = findings_of(label, separator)
+        found |= {*names}
+        fits = label == target or target.casefold() in (name.casefold() for name in names)
+        classes[label] = target if fits else f"not {target}"
+    if target not in classes.values():
+        listed = ", ".join(sorted(found)[:30])
+        raise ConfigurationError(
+            f"data.target should be one of the findings of the archives, but {target!r} is none "
+            f"of them; they are {listed}."
+        )
+    return classes
+
+
+def refuse_joined_labels(scan: Scan) -> None:
+    """Stop at labels of several findings, which would become classes of their own.
+
+    A label counts if it has a bar or semicolon, or if another of the usual separators stands
+    between names of which one is a label itself.
+
+    Raises:
+        DataError: There are such labels.
+    """
+    counts = Counter(label for _, label in scan.files())
+    joined = {label: names for label in counts if (names := _joined(label, counts))}
+    if not joined:
+        return
+    single: Counter[str] = Counter()
+    for label, number in counts.items():
+        for name in joined.get(label, ()):
+            single[name] += number
+    for name in single:
+        single[name] += counts[name]
+    target = single.most_common(1)[0][0]
+    others = ", ".join(name for name, _ in single.most_common(6)[1:])
+    label = max(joined, key=lambda one: (counts[one], one))
+    raise DataError(
+        f"Every label should name one class, but {label!r} and {len(joined) - 1} others name "
+        f"several findings at once ({sum(counts[one] for one in joined)} of {counts.total()} "
+        f"images); choose one against the rest by --set {_set('data.target', target)} (or "
+        f"{others}), or name the classes in data.classes."
+    )
+
+
+def _joined(label: str, labels: Collection[str]) -> list[str]:
+    """Return the findings of a label of several; none for a label of one."""
+    for separator in _SEPARATORS:
+        names = findings_of(label, separator) if separator in label else []
+        if len(names) > 1 and (
+            separator in _SURE_SEPARATORS or any(one in labels for one in names)
+        ):
+            return names
+    return []
+
+
+def _set(setting: str, value: str) -> str:
+    plain = re.fullmatch(r"[\w.-]+", value)
+    return f"{setting}={value}" if plain else f"'{setting}={_quoted(value)}'"
 
 
 def refuse_strange_labels(scan: Scan) -> None:
@@ -108,7 +205,8 @@ def refuse_small_labels(scan: Scan, fewest: int) -> None:
         more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
         enough = [label for label, number in counts.most_common(2) if number >= fewest]
         example = ", ".join(f"{_quoted(label)}: {_quoted(label)}" for label in enough)
-        advice = f"choose classes, such as --set 'data.classes={{{example}}}'"
+        advice = "choose one against the rest by data.target, or classes, such as "
+        advice += f"--set 'data.classes={{{example}}}'"
         if len(enough) < 2:
             advice = "add images, or join labels by data.classes"
         raise DataError(

@@ -4,16 +4,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from balancer.data.class_places import MASKS_FOLDER
+from balancer.data.entries import entries, entry_kind, is_storable, member
+from balancer.data.formats import IMAGE_SUFFIXES
 from balancer.data.roots import Roots
-from balancer.data.scan import (
-    IMAGE_SUFFIXES,
-    MASKS_FOLDER,
-    Scan,
-    entries,
-    entry_kind,
-    is_storable,
-    member,
-)
+from balancer.data.scan import Scan
 from balancer.errors import DataError
 from balancer.manifest import ImageRecord
 

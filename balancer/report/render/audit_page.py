@@ -8,7 +8,9 @@ import cv2
 
 from balancer.data.audit.content import Audit, Finding, Statistics
 from balancer.data.audit.findings import count
+from balancer.data.audit.left_out import sentence_of
 from balancer.data.audit.record import grouping_sentence, leakage_sentence
+from balancer.data.audit.text import MOST_COLUMNS, turned
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.data.roots import Roots
 from balancer.report.render.page import page_templates
@@ -47,6 +49,8 @@ def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the i
     """
     environment = page_templates()
     leakage = leakage_sentence(audit.groups)
+    reading = [*audit.notes, *(sentence_of(*lost) for lost in audit.left_out.items())]
+    split_corner, splits = turned("split", audit.splits)
     counting = [finding for finding in audit.findings if finding.counts]
     page: str = environment.get_template("audit.html").render(
         title=title,
@@ -56,12 +60,17 @@ def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the i
         counting=counting,
         verdict=_verdict(counting),
         leakage=leakage,
-        warnings=[text for text in audit.warnings if not counting and text != leakage],
+        warnings=[
+            *reading,
+            *(text for text in audit.warnings if not counting and text not in (leakage, *reading)),
+        ],
         findings=[_finding(finding, audit, picture) for finding in audit.findings],
         statistics=_statistics(audit.statistics),
+        turn=len(audit.classes) > MOST_COLUMNS,
         associations=list(_associations(audit)),
         class_table={label: row.model_dump() for label, row in audit.classes.items()},
-        splits=audit.splits,
+        splits=splits,
+        split_corner=split_corner,
         groups=grouping_sentence(audit.groups),
     )
     return page
@@ -151,7 +160,10 @@ def _strongest(statistics: Statistics) -> str:
 
 
 def _associations(audit: Audit) -> Iterator[dict[str, Any]]:
-    for name, found in (("source", audit.source), ("view", audit.view)):
+    known = [("source", audit.source), ("view", audit.view)]
+    if audit.part is not None:
+        known.append(("part", audit.part))
+    for name, found in known:
         if found is None:
             yield {
                 "name": name,
@@ -167,4 +179,5 @@ def _associations(audit: Audit) -> Iterator[dict[str, Any]]:
         )
         if found.gives_label_away:
             sentence += f" The {name} alone gives the class away."
-        yield {"name": name, "table": found.table, "sentence": sentence}
+        corner, table = turned(name, found.table)
+        yield {"name": name, "corner": corner, "table": table, "sentence": sentence}

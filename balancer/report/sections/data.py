@@ -7,6 +7,7 @@ from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
 from balancer.data.audit.content import NearDuplicatePair
 from balancer.data.audit.findings import how
+from balancer.data.audit.text import turned
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
@@ -59,6 +60,8 @@ def audit_section(material: ReportRecords) -> Section:
         blocks.append(Paragraph("The study above made new splits of the same images.", "note"))
     blocks += _association("source", None if audit is None else audit.source)
     blocks += _association("view", None if audit is None else audit.view)
+    if audit is not None and audit.part is not None:
+        blocks += _association("part", audit.part)
     copies = () if audit is None else audit.copies
     pairs = () if audit is None else audit.near_duplicates
     blocks.append(Paragraph(
@@ -191,6 +194,7 @@ def _to_real(entry: SameImagesArm, key: str) -> str:
 
 
 def _counts(caption: str, corner: str, rows: Mapping[str, Mapping[str, int]]) -> Table:
+    corner, rows = turned(corner, rows)
     columns = list(next(iter(rows.values())))
     cells = [[name, *(str(row[column]) for column in columns)] for name, row in rows.items()]
     return Table(caption, [corner, *columns], cells)
