@@ -25,6 +25,7 @@ from balancer.ablation.run_scores import CALIBRATION, COMPARED, TITLES, align, s
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import Scalar
+from balancer.statistics.looks import PlannedLook, information
 from balancer.statistics.resampled_t import mean_by_split, resampled_t
 from balancer.statistics.verdict import REFERENCE, Evidence, judge
 
@@ -49,7 +50,7 @@ def compare(
     Args:
         runs: All finished runs; arms that lack some are compared on those that both have.
         arms: Every arm of the study, `real` among them, in the order of the tables.
-        question: The question, fixed before any run.
+        question: The question.
         caps: Reasons why no difference can be trusted.
         n_held_back: Number of different held-back images, mean over the splits.
 
@@ -83,7 +84,7 @@ def compare(
             for name, mine in pairs.items()
         }
     )
-    verdicts = _verdicts(by_name, pairs, question, caps)
+    verdicts = _verdicts(by_name, pairs, question, caps, _planned_look(question, ratio))
     results = {
         name: _arm_result(arm, against[name], verdicts[name], ratio)
         for name, arm in by_name.items()
@@ -105,6 +106,12 @@ def _size_ratio(runs: Sequence[Run]) -> float:
     they belong to it; without them, repeated splits of 70/15/15 would claim too little.
     """
     return float(np.mean([len(run.test.labels) / run.n_outside for run in runs]))
+
+
+def _planned_look(question: Question, ratio: float) -> PlannedLook | None:
+    if not question.looks:
+        return None
+    return PlannedLook(information(question.looks, ratio)[: question.look + 1])
 
 
 def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) -> None:
@@ -146,6 +153,7 @@ def _asked(run: Run, question: Question, ratio: float) -> AskedQuestion:
         class_names=tuple(names),
         deployment_prior=dict(zip(names, shares, strict=True)),
         test_to_train=ratio,
+        **({"looks": question.looks, "look": question.look} if question.looks else {}),
     )
 
 
@@ -230,6 +238,7 @@ def _verdicts(
     pairs: Mapping[str, Mapping[str, PairedRuns]],
     question: Question,
     caps: Sequence[str],
+    look: PlannedLook | None,
 ) -> dict[str, ArmVerdict | ReferenceVerdict]:
     evidence = {
         name: Evidence(
@@ -249,6 +258,7 @@ def _verdicts(
         alpha=question.alpha,
         title=TITLES[question.primary],
         caps=caps,
+        look=look,
     )
     verdicts: dict[str, ArmVerdict | ReferenceVerdict] = {
         name: ArmVerdict(

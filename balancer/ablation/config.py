@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from balancer.section import ConfigSection, Share
 
@@ -50,6 +50,9 @@ class AblationConfig(ConfigSection):
     """Differences of the primary metric up to this size count as none."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """One-sided level at which an arm helps or hurts."""
+    looks: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Planned looks: each a number of `repeats` after which the test images may be compared, such as
+    `[5, 10]`; empty: one look."""
     max_probe_auroc: Annotated[float, Field(gt=0.5, le=1)] = 0.90
     """A probe without lungs that reaches this AUROC makes every verdict `confounded`."""
     leave_source_out: bool = True
@@ -58,3 +61,13 @@ class AblationConfig(ConfigSection):
     """Path to a folder of lung masks with the relative paths of the images; null: none."""
     keep_models: bool = True
     """Keep the weights of every classifier, for a later `--external`."""
+
+    @field_validator("looks")
+    @classmethod
+    def _are_planned(cls, looks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        repeats = info.data.get("repeats")
+        if list(looks) != sorted(set(looks)):
+            raise ValueError("the numbers must increase")
+        if looks and repeats is not None and repeats not in looks:
+            raise ValueError(f"ablation.repeats must be one of them, but is {repeats}")
+        return looks

@@ -68,7 +68,7 @@ class ArmFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """The question of a study, fixed before any run.
+    """The question of a study; `protocol.json` has the one that was registered.
 
     Attributes:
         primary: Key of the metric that the verdicts are about.
@@ -78,6 +78,8 @@ class Question:
         deployment_prior: float64 (C,), sums to 1: class shares where the classifier will be used.
         n_bootstrap: Number of resamples of the groups.
         seed: Seed for the resampling.
+        looks: Numbers of splits of all planned looks, increasing; empty: one look.
+        look: Position of this look among them.
     """
 
     primary: str
@@ -87,3 +89,5 @@ class Question:
     deployment_prior: Floats
     n_bootstrap: int
     seed: int
+    looks: tuple[int, ...] = ()
+    look: int = 0

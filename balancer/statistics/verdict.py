@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from balancer.statistics.holm import holm
+from balancer.statistics.looks import PlannedLook
 from balancer.statistics.resampled_t import ResampledT
 
-Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded"]
+Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded", "exploratory"]
 HELPS: Final = "helps"
 HURTS: Final = "hurts"
 EQUIVALENT: Final = "equivalent"
 INCONCLUSIVE: Final = "inconclusive"
 CONFOUNDED: Final = "confounded"
+EXPLORATORY: Final = "exploratory"
+"""A claim to a question that was fixed after test images had been read; `judge` never says it."""
 REFERENCE: Final = "reference"
 POWER = 0.8
 FEWEST_SPLITS = 3
@@ -71,7 +74,13 @@ class Verdict:
 
 
 def judge(
-    arms: Sequence[Evidence], *, margin: float, alpha: float, title: str, caps: Sequence[str] = ()
+    arms: Sequence[Evidence],
+    *,
+    margin: float,
+    alpha: float,
+    title: str,
+    caps: Sequence[str] = (),
+    look: PlannedLook | None = None,
 ) -> list[Verdict]:
     """Judge all arms of a study except `real`; they are one family.
 
@@ -81,6 +90,8 @@ def judge(
         alpha: One-sided level of each claim.
         title: Name of the primary metric in sentences; more of it is better.
         caps: Reasons why no difference can be trusted; any turns a finding into `confounded`.
+        look: The look of a planned sequence that this is; every p is then a repeated p-value. None:
+            the only look.
 
     Returns:
         Verdicts in the same order.
@@ -91,12 +102,19 @@ def judge(
         arm.to_real.p_less() if able and arm.to_real else None
         for arm, able in zip(arms, enough, strict=True)
     ]
+    if look is not None:
+        p_helps, p_hurts = _repeated(p_helps, look), _repeated(p_hurts, look)
+    # Levels for a p-value of this look: of one claim, and of the first of all in Holm's order.
+    level = alpha if look is None else look.level(alpha)
+    strictest = alpha / len(arms) if look is None or not arms else look.level(alpha / len(arms))
     helps, hurts = holm(p_helps), holm(p_hurts)
     verdicts = []
     for number, arm in enumerate(arms):
         p_equivalent = None
         if enough[number] and arm.to_real:
             p_equivalent = arm.to_real.p_equivalent(margin)
+            if look is not None:
+                (p_equivalent,) = _repeated([p_equivalent], look)
         claims: dict[Word, float | None] = {
             EQUIVALENT: p_equivalent,
             HELPS: helps[number],
@@ -104,9 +122,11 @@ def judge(
         }
         held = [word for word, p in claims.items() if p is not None and p <= alpha]
         word: Word = held[0] if held else INCONCLUSIVE
+        detectable = _detectable(arm, strictest)
         sentence = _sentence(
-            arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=len(arms)
-        )
+            arm, held, claims, margin=margin, alpha=level, title=title, n_arms=len(arms),
+            detectable=detectable,
+        )  # fmt: skip
         capped = bool(caps) and word != INCONCLUSIVE
         if capped:
             sentence = f"Confounded: {'; '.join(caps)}. But for that: {sentence}"
@@ -118,7 +138,7 @@ def judge(
                 p_helps=p_helps[number],
                 p_hurts=p_hurts[number],
                 p_equivalent=p_equivalent,
-                detectable=_detectable(arm, alpha / len(arms)),
+                detectable=detectable,
                 sentence=sentence,
             )
         )
@@ -134,6 +154,10 @@ def difference_in_words(t: ResampledT, *, confidence: float = 0.95) -> str:
     return f"{t.mean:+z.3f} ({confidence:.0%} interval {ends[0]:+z.3f} to {ends[1]:+z.3f})".replace(
         "%", " %"
     )
+
+
+def _repeated(p_values: Sequence[float | None], look: PlannedLook) -> list[float | None]:
+    return [None if p is None else look.adjusted(p) for p in p_values]
 
 
 def _p_helps(arm: Evidence) -> float | None:
@@ -157,11 +181,14 @@ def _sentence(
     alpha: float,
     title: str,
     n_arms: int,
+    detectable: float | None,
 ) -> str:
     if arm.to_real is None:
         return f"Inconclusive: no run of this arm and of real images alone both define {title}."
     if not held:
-        return _inconclusive(arm, arm.to_real, alpha=alpha, title=title, n_arms=n_arms)
+        return _inconclusive(
+            arm, arm.to_real, alpha=alpha, title=title, n_arms=n_arms, detectable=detectable
+        )
     difference = difference_in_words(arm.to_real)
     if held[0] == EQUIVALENT:
         narrow = difference_in_words(arm.to_real, confidence=1 - 2 * alpha)
@@ -189,13 +216,18 @@ def _detectable(arm: Evidence, alpha: float) -> float | None:
 
 
 def _inconclusive(
-    arm: Evidence, to_real: ResampledT, *, alpha: float, title: str, n_arms: int
+    arm: Evidence,
+    to_real: ResampledT,
+    *,
+    alpha: float,
+    title: str,
+    n_arms: int,
+    detectable: float | None,
 ) -> str:
     start = (
         f"Inconclusive: {title} differs from that of real images alone by "
         f"{difference_in_words(to_real)}"
     )
-    detectable = _detectable(arm, alpha / n_arms)
     if detectable is None:
         return f"{start}; repeat it on more splits."
     if to_real.k < FEWEST_SPLITS:
