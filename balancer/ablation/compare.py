@@ -143,7 +143,7 @@ def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) ->
 def _asked(run: Run, question: Question, ratio: float) -> AskedQuestion:
     names = run.test.class_names
     shares = map(float, question.deployment_prior.tolist())
-    return AskedQuestion(
+    asked = AskedQuestion(
         primary=question.primary,
         primary_title=TITLES[question.primary],
         margin=question.margin,
@@ -153,8 +153,9 @@ def _asked(run: Run, question: Question, ratio: float) -> AskedQuestion:
         class_names=tuple(names),
         deployment_prior=dict(zip(names, shares, strict=True)),
         test_to_train=ratio,
-        **({"looks": question.looks, "look": question.look} if question.looks else {}),
     )
+    planned = {"looks": question.looks, "look": question.look} if question.looks else {}
+    return asked.model_copy(update=planned)
 
 
 def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:

@@ -51,8 +51,8 @@ class AblationConfig(ConfigSection):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """One-sided level at which an arm helps or hurts."""
     looks: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """Planned looks: each a number of `repeats` after which the test images may be compared, such as
-    `[5, 10]`; empty: one look."""
+    """Planned looks: numbers of `repeats` after which arms are compared, such as `[5, 10]`; empty:
+    one look."""
     max_probe_auroc: Annotated[float, Field(gt=0.5, le=1)] = 0.90
     """A probe without lungs that reaches this AUROC makes every verdict `confounded`."""
     leave_source_out: bool = True

@@ -15,6 +15,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.data.masks.read import masks_of_index
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
 
 _SECTIONS = ("synthesis", "quality", "gate", "classifier", "gan", "evaluation", "ablation")
@@ -69,7 +70,7 @@ def inquiry_of(config: BalancerConfig, index: Index, plan: Plan) -> Inquiry:
             max_probe_auroc=ablation.max_probe_auroc,
             masks=masks_hash(config, index),
         ),
-        data=StudiedData(index=index.index_hash, images=counts),
+        data=StudiedData(index=index.index_hash, content=content_hash(index), images=counts),
         settings=settings,
         recipe=canonical_hash({name: settings[name] for name in _RECIPE}),
     )
@@ -99,11 +100,19 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
     ablation: AblationConfig = parts["ablation"]
     kept = {"keep_models": config.ablation.keep_models, "masks": config.ablation.masks}
     parts["ablation"] = ablation.model_copy(update=kept)
+    positive = {"positive_class": inquiry.question.positive_class}
+    parts["evaluation"] = parts["evaluation"].model_copy(update=positive)
     parts["seed"] = inquiry.question.seed
     parts["data"] = config.data.model_copy(update={"split": inquiry.question.split})
     precision = {"precision": inquiry.settings["precision"]}
     parts["hardware"] = config.hardware.model_copy(update=precision)
     return config.model_copy(update=parts)
+
+
+def content_hash(index: Index) -> str:
+    """Return the fingerprint of an index without its own split, which an ablation does not use."""
+    rows = [[one.image_id, one.label, one.group, one.source] for one in index.records]
+    return canonical_hash({"rows": rows, "preprocessing": recorded(index.preprocessing)})
 
 
 def deployment_prior(config: BalancerConfig, index: Index) -> dict[str, float]:

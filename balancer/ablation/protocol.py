@@ -1,8 +1,8 @@
 """`runs/protocol.json`: the question of an ablation, written before a test image is read.
 
-The file is a list of entries. The first registers the study; each later one adds what changed, when,
-and how many test reads there were by then. Each entry has the SHA-256 of the one before and of
-itself, and each read in the ledger has that of the newest entry, so an entry that is changed or
+The file is a list of entries. The first registers the study; each later one adds what changed,
+when, and how many test reads there were by then. Each entry has the SHA-256 of the one before and
+of itself, and each read in the ledger has that of the newest entry, so an entry that is changed or
 removed is noticed.
 """
 
@@ -78,11 +78,13 @@ class StudiedData(Record):
     """The images of a study.
 
     Attributes:
-        index: Fingerprint of the index: images, labels, groups and preprocessing.
+        index: Fingerprint of the index, with its own split.
+        content: Fingerprint of its images, labels, groups, sources and preprocessing.
         images: Class to number of images.
     """
 
     index: str
+    content: str
     images: Mapping[str, int]
 
 
@@ -173,7 +175,7 @@ class Protocol:
 
 
 def canonical_hash(entry: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of an entry without its own `hash`: JSON, keys sorted, no spaces, UTF-8."""
+    """Return the SHA-256 of a record as JSON without `hash`: keys sorted, no spaces, UTF-8."""
     rest = {key: value for key, value in entry.items() if key != "hash"}
     text = json.dumps(
         rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -189,8 +191,10 @@ def changes_between(before: Inquiry, after: Inquiry) -> tuple[Change, ...]:
     old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
     named = set(old["question"])
     found = list(_differences(old["question"], new["question"]))
-    found += [Change(key="images", before=a["index"][:12], after=b["index"][:12])
-              for a, b in [(old["data"], new["data"])] if a["index"] != b["index"]]  # fmt: skip
+    if old["question"]["primary"] != new["question"]["primary"]:  # the others follow from it
+        found = [change for change in found if change.key != "secondary"]
+    found += [Change(key="images", before=a["content"][:12], after=b["content"][:12])
+              for a, b in [(old["data"], new["data"])] if a["content"] != b["content"]]  # fmt: skip
     for change in _differences(old["settings"], new["settings"]):
         section, _, rest = change.key.partition(".")
         in_question = section in ("ablation", "evaluation") and rest.partition(".")[0] in named

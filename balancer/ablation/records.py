@@ -183,6 +183,9 @@ class FoldGate(Record):
     failures: tuple[str, ...]
 
 
+Status = Literal["confirmatory", "exploratory", "not registered"]
+
+
 class Amendment(Record):
     """An entry of the protocol in short.
 
@@ -215,7 +218,7 @@ class Registration(Record):
         runs: Folder in the workspace with the runs of the headline.
     """
 
-    status: Literal["confirmatory", "exploratory", "not registered"]
+    status: Status
     sentence: str
     label: str
     hash: str

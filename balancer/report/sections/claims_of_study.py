@@ -294,7 +294,13 @@ def limitations(facts: Facts) -> Claim:
 def protocol(facts: Facts) -> Claim:
     """Item 42."""
     main = ABLATION if facts.arms else REAL
-    return "in part", (
-        f"Settings under Recipes, hash {facts.get(main, 'config_hash', '')[:12]}; no registered "
-        "protocol is on record."
+    settings = f"Settings under Recipes, hash {facts.get(main, 'config_hash', '')[:12]}"
+    found: Json = facts.get(ABLATION, "metrics.registration", {})
+    if not found:
+        return "in part", f"{settings}; no registered protocol is on record."
+    state: State = "in part" if found["status"] == "not registered" else "filled in"
+    label = f" {found['label']}." if found["label"] else ""
+    return state, (
+        f"{found['sentence']}{label} Protocol: SHA-256 {found['hash']}. {settings}. A public "
+        "deposit of the protocol is for the authors."
     )
