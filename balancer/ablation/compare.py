@@ -111,7 +111,7 @@ def _size_ratio(runs: Sequence[Run]) -> float:
 def _planned_look(question: Question, ratio: float) -> PlannedLook | None:
     if not question.looks:
         return None
-    return PlannedLook(information(question.looks, ratio)[: question.look + 1])
+    return PlannedLook(information(question.looks, ratio), question.look)
 
 
 def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) -> None:

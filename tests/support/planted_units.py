@@ -1,6 +1,5 @@
 """Units of an ablation whose predictions are made up, so that a whole command takes a second."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,7 @@ from balancer.cli import main
 from balancer.data.index import Index, evaluation_table
 from balancer.evaluation.fit_and_test import FitOutcome, Reader
 from balancer.evaluation.ledger import fingerprint_of_images, note_read
-from balancer.evaluation.predictions import Predictions, predictions_for
+from balancer.evaluation.predictions import predictions_for
 from balancer.stages import ablate
 from support.tiny_pipeline import arguments, metrics_of
 
@@ -73,5 +72,3 @@ def ablated(data: Path, workspace: Path, *words: str, settings: tuple[str, ...] 
 
 def answer(workspace: Path) -> Any:
     return metrics_of(workspace / "ablation")
-
-
