@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import yaml
-from balancer.ablation.study import Study
+from balancer.ablation.registration import HeldStudy
 from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
@@ -182,6 +182,9 @@ def everything_recorded(
     study = SimpleNamespace(
         config=config, workspace=workspace, index=index, finished=[], external={}
     )
+    held = SimpleNamespace(
+        main=study, explored=None, protocol=SimpleNamespace(newest=SimpleNamespace(hash=""))
+    )
     masks = workspace.root.parent / "masks"
     for record in index.records:
         (masks / record.path).parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +197,7 @@ def everything_recorded(
         recorded("prepare", index_settings(config, Roots.of([Path("/films")])), quarantined=1),
         ablation=recorded(
             "ablate",
-            settings_by(findings, lambda: findings.publish(cast(Study, study), force=False)),
+            settings_by(findings, lambda: findings.publish(cast(HeldStudy, held), force=False)),
         ),
         arms={"real": trained},
         trainings={

@@ -1,6 +1,6 @@
 """One word for each arm: helps, hurts, equivalent or inconclusive; or confounded.
 
-The rule is fixed before any run. Claims to help and claims to hurt are one-sided, and each of the
+Claims to help and claims to hurt are one-sided, and each of the
 two families keeps its level by Holm's method. Images of a generator must beat both real images
 alone and repeated real images (intersection-union: the larger p counts). Equivalence is two
 one-sided tests against a margin. All else is "inconclusive", which is not "no effect"; the

@@ -43,10 +43,12 @@ def aims(facts: Facts) -> Claim:
     if asked is None:
         return "in part", f"To compare {listing(list(facts.tests))}; no hypothesis is on record."
     others = [name for name, arm in facts.arms.items() if arm["kind"] != "reference"]
+    when = facts.get(ABLATION, "metrics.registration.time")
+    fixed = "from the configuration" if when is None else f"registered on {when}, before any look"
     return "filled in", (
         f"The effect of {listing(others) or 'no arm'} on {asked['primary_title']} for "
-        f"{asked['positive_class']}; margin {asked['margin']:g} and level {asked['alpha']:g}, from "
-        "the configuration."
+        f"{asked['positive_class']}; margin {asked['margin']:g} and level {asked['alpha']:g}, "
+        f"{fixed}."
     )
 
 
