@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import yaml
-from balancer.ablation.registration import HeldStudy
 from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
 
 from balancer.ablation import findings
+from balancer.ablation.registration import HeldStudy
 from balancer.cli import main
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import load_index

@@ -24,7 +24,7 @@ from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.external import External, load_external
-from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
+from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
@@ -83,6 +83,7 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
     inputs = {
         "index": study.index.index_hash,
         "protocol": held.protocol.newest.hash,
+        "reads": len(of_ablation(read_ledger(workspace.ledger_dir))),
         "runs": {unit.name: _record_hash(study, unit) for unit in study.finished},
         "explored": None
         if held.explored is None

@@ -1,10 +1,10 @@
 """One word for each arm: helps, hurts, equivalent or inconclusive; or confounded.
 
-Claims to help and claims to hurt are one-sided, and each of the
-two families keeps its level by Holm's method. Images of a generator must beat both real images
-alone and repeated real images (intersection-union: the larger p counts). Equivalence is two
-one-sided tests against a margin. All else is "inconclusive", which is not "no effect"; the
-difference that the study could have shown is given.
+Claims to help and claims to hurt are one-sided, and each of the two families keeps its level by
+Holm's method. Images of a generator must beat both real images alone and repeated real images
+(intersection-union: the larger p counts). Equivalence is two one-sided tests against a margin. All
+else is "inconclusive", which is not "no effect"; the difference that the study could have shown is
+given.
 """
 
 from collections.abc import Sequence
