@@ -195,17 +195,21 @@ def test_force_reads_the_test_images_again_and_says_so(
 
 
 def test_changed_predictions_are_refused(mine: Workspace, study: BalancerConfig) -> None:
-    path = mine.unit_dir("split-0", 0, "real") / "test.csv"
-    path.write_text(path.read_text().replace("COVID", "Normal", 1))
-    shutil.rmtree(mine.ablation_dir)
-    with mine.lock(), pytest.raises(IntegrityError, match=r"test\.csv"):
-        ablate.run(study, mine)
+    for place in (mine.unit_dir, mine.registered_dir):
+        path = place("split-0", 0, "real") / "test.csv"
+        kept = path.read_text()
+        path.write_text(kept.replace("COVID", "Normal", 1))
+        shutil.rmtree(mine.ablation_dir, ignore_errors=True)
+        with mine.lock(), pytest.raises(IntegrityError, match=r"test\.csv"):
+            ablate.run(study, mine)
+        path.write_text(kept)
 
 
 def test_a_failed_unit_is_named_and_the_others_are_compared(
     mine: Workspace, study: BalancerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.rmtree(mine.unit_dir("split-1", 0, "noise"))
+    for place in (mine.unit_dir, mine.registered_dir):
+        shutil.rmtree(place("split-1", 0, "noise"))
 
     def diverge(*args: Any, **kwargs: Any) -> None:
         raise Diverged("Training the classifier diverged: its loss was nan.")
@@ -246,7 +250,7 @@ def test_a_dry_run_writes_nothing(fresh: Workspace, study: BalancerConfig) -> No
     [
         ("ablation.arms=[gna]", "did you mean gan"),
         ("ablation.arms=[gan ratio=20:1]", "ratio=20:1"),
-        ("evaluation.positive_class=Flu", "wants one of"),
+        ("evaluation.positive_class=Flu", "COVID, Normal"),
     ],
 )
 def test_wrong_plans_are_refused(fresh: Workspace, data: Path, change: str, message: str) -> None:

@@ -23,7 +23,7 @@ from balancer.ablation.protocol import (
 )
 from balancer.ablation.records import AblateMetrics, Amendment, Headline, Registration, Status
 from balancer.ablation.runs import REAL
-from balancer.ablation.unit import TEST, VALIDATION, Unit, unit_settings
+from balancer.ablation.unit import TEST, VALIDATION, Unit, read_run, unit_settings
 from balancer.config import BalancerConfig
 from balancer.evaluation.records import UnitMetrics
 from balancer.results import StageResult, difference, read_result
@@ -73,8 +73,11 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
         protocol: The protocol.
 
     Raises:
-        IntegrityError: This version cannot read the registered settings.
+        IntegrityError: Predictions were changed, or this version cannot read the registered
+            settings.
     """
+    for unit in study.finished:
+        read_run(study.workspace, unit)  # refuses predictions that were changed
     newest, registered = protocol.newest, protocol.registered
     if registered is None:
         first = protocol.entries[0]

@@ -106,7 +106,8 @@ def judge(
         p_helps, p_hurts = _repeated(p_helps, look), _repeated(p_hurts, look)
     # Levels for a p-value of this look: of one claim, and of the first of all in Holm's order.
     level = alpha if look is None else look.level(alpha)
-    strictest = alpha / len(arms) if look is None or not arms else look.level(alpha / len(arms))
+    strictest = alpha / max(1, len(arms))
+    strictest = strictest if look is None else look.level(strictest)
     helps, hurts = holm(p_helps), holm(p_hurts)
     verdicts = []
     for number, arm in enumerate(arms):
