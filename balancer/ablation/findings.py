@@ -1,7 +1,6 @@
 """From finished runs to `ablation/result.json`: the comparison and all that belongs to it."""
 
 import csv
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,10 +18,10 @@ from balancer.ablation.runs import REAL, Question, Run
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
-from balancer.data.audit.association import Association
+from balancer.data.audit.content import read_audit
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
-from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.errors import ConfigurationError, DataError
 from balancer.evaluation.external import External, load_external
 from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation, read_ledger
 from balancer.manifest import fingerprint
@@ -128,7 +127,8 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
     question = _question(study)
     log.info("Probing for shortcuts")
     probes = _probe(study)
-    caps = shortcut_caps(probes, _association(study.index), config.ablation.max_probe_auroc)
+    source = read_audit(study.index.directory).source
+    caps = shortcut_caps(probes, source, config.ablation.max_probe_auroc)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
@@ -194,8 +194,8 @@ def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | No
     _, main = _runs(study)
     if study.plan.positive != held.main.plan.positive:
         probes = _probe(study)
-    limit = study.config.ablation.max_probe_auroc
-    caps = shortcut_caps(probes, _association(study.index), limit)
+    source = read_audit(study.index.directory).source
+    caps = shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
     facts = [arm.facts(study.plan.arms) for arm in study.plan.arms]
     found = compare(main, facts, _question(study), caps=caps)
     return Exploration(
@@ -240,18 +240,6 @@ def _probe(study: EndedStudy) -> list[ProbeResult]:
         cache=study.workspace.feature_cache_dir,
         seed=config.seed,
     )
-
-
-def _association(index: Index) -> Association | None:
-    path = index.directory / "audit.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["source"]
-        return None if found is None else Association(**found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"{path} should be the audit that prepare wrote, but: {error}; run prepare again with "
-            "--force."
-        ) from None
 
 
 def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult:

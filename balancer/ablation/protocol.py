@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import EXPLAIN, TEST, Read, of_ablation, read_ledger
+from balancer.files import replacing
 from balancer.manifest import fingerprint
 from balancer.results import Record, installed_versions
 from balancer.workspace import Workspace
@@ -262,10 +263,9 @@ def amend(
     raw = [*_raw(workspace.protocol_file), entry]
     path = workspace.protocol_file
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.partial")
     text = json.dumps({"entries": raw}, indent=2, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
     return Protocol(_entries(path))
 
 

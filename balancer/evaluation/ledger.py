@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from balancer.errors import IntegrityError
+from balancer.files import replacing
 from balancer.manifest import fingerprint
 from balancer.results import Record
 
@@ -91,9 +92,8 @@ def note_read(
         del read["protocol"]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{now.replace(':', '')}-{uuid.uuid4().hex[:12]}.json"
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(read) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(read) + "\n", encoding="utf-8")
 
 
 def read_ledger(directory: Path) -> list[Read]:
