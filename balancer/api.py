@@ -14,7 +14,7 @@ from balancer.execution import DEFAULT_WORKSPACE, Place, execute
 from balancer.results import StageResult
 
 if TYPE_CHECKING:
-    from balancer.ablation.records import AblateMetrics, DryRunMetrics
+    from balancer.ablation.records import AblateMetrics, DryRunMetrics, RegisterMetrics
     from balancer.data.records import AuditMetrics, PrepareMetrics
     from balancer.evaluation.records import ClassifyMetrics, EvaluateMetrics
     from balancer.explanation.records import ExplainMetrics
@@ -309,8 +309,9 @@ def ablate(
     jobs: int = 1,
     ray: str | None = None,
     external: Sequence[Path] = (),
+    register: bool = False,
     force: bool = False,
-) -> "StageResult[AblateMetrics] | StageResult[DryRunMetrics]":
+) -> "StageResult[AblateMetrics] | StageResult[DryRunMetrics] | StageResult[RegisterMetrics]":
     """Compare GAN images with cheaper remedies on many splits; resume a stopped study.
 
     Args:
@@ -320,6 +321,7 @@ def ablate(
         jobs: Number of trainings at a time.
         ray: Address of a Ray cluster to train on.
         external: Other archives to test every classifier on.
+        register: Write the protocol, and train nothing.
         force: Replace an existing result.
 
     Raises:
@@ -337,6 +339,7 @@ def ablate(
         jobs=jobs,
         ray=ray,
         external=external,
+        register=register,
     )
 
 

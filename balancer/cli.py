@@ -188,6 +188,7 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     help="An arm, such as 'gan ratio=1:1'; repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and its duration; train nothing.")
+@click.option("--register", is_flag=True, help="Write the protocol, print its hash; train nothing.")
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), default=1, help="Number of trainings at a time."
 )
@@ -205,13 +206,15 @@ def ablate(
     ratio: str | None,
     arms: tuple[str, ...],
     dry_run: bool,
+    register: bool,
     jobs: int,
     ray: str | None,
     external: tuple[Path, ...],
 ) -> None:
     """Compare GAN images with cheaper remedies on many splits."""
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
-    call_stage("ablate", request, dry_run=dry_run, jobs=jobs, ray=ray, external=external)
+    asked = {"dry_run": dry_run, "register": register, "jobs": jobs, "ray": ray}
+    call_stage("ablate", request, external=external, **asked)
 
 
 @main.command()

@@ -16,7 +16,7 @@ _FOLDERS = (
     *("index", "synthetic", "quality", "report", "ablation", "lr-find", "explain"),
     *("audit", "lungs", "lungs/model"),
     *("gan/*", "classify/*", "evaluate/*/*", "*/cache/*"),
-    *("runs/units/*/*/*", "runs/external/*/*/*/*"),
+    *("runs/units/*/*/*", "runs/registered/*/*/*", "runs/external/*/*/*/*"),
 )
 
 
@@ -105,6 +105,16 @@ class Workspace:
         """Folder with one file per read of test images; none is ever removed."""
         return self.root / "runs" / "ledger"
 
+    @property
+    def protocol_file(self) -> Path:
+        """File of the ablation's protocol; entries are added to it and none is ever changed."""
+        return self.root / "runs" / "protocol.json"
+
+    @property
+    def registered_runs_dir(self) -> Path:
+        """Folder of the first predictions of registered units; none is ever replaced."""
+        return self.root / "runs" / "registered"
+
     def fold(self, name: str) -> "Workspace":
         """Return the workspace of one fold of an ablation, with its own index, GANs and images."""
         return Workspace(self.root.joinpath(*_FOLDS, name))
@@ -122,6 +132,10 @@ class Workspace:
     def unit_dir(self, fold: str, seed: int, arm: str) -> Path:
         """Return the folder of one trained and tested classifier of an ablation."""
         return self.root / "runs" / "units" / fold / str(seed) / arm
+
+    def registered_dir(self, fold: str, seed: int, arm: str) -> Path:
+        """Return the folder of the first predictions of a registered unit."""
+        return self.registered_runs_dir / fold / str(seed) / arm
 
     def evaluate_dir(self, name: str, arm: str) -> Path:
         """Return the folder of the test of one arm on another data set."""

@@ -186,10 +186,10 @@ def test_arms_and_repeats_can_be_added_later(mine: Workspace, data: Path) -> Non
         ablate.run(more, mine)
     after = units(mine)
     assert {path: after[path] for path in before} == before
-    metrics = metrics_of(mine.ablation_dir)
-    assert metrics["arms"]["gan ratio=1:1"]["n_runs"] == 3
-    assert "oversample" in metrics["arms"]["gan"]["against"]
-    assert "oversample ratio=1:1" in metrics["arms"]["gan ratio=1:1"]["against"]
+    arms = metrics_of(mine.ablation_dir)["exploratory"]["arms"]
+    assert arms["gan ratio=1:1"]["n_runs"] == 3
+    assert "oversample" in arms["gan"]["against"]
+    assert "oversample ratio=1:1" in arms["gan ratio=1:1"]["against"]
 
 
 def test_other_settings_are_refused_before_anything_is_trained(mine: Workspace, data: Path) -> None:
@@ -213,17 +213,21 @@ def test_force_reads_the_test_images_again_and_says_so(
 
 
 def test_changed_predictions_are_refused(mine: Workspace, study: BalancerConfig) -> None:
-    path = mine.unit_dir("split-0", 0, "real") / "test.csv"
-    path.write_text(path.read_text().replace("COVID", "Normal", 1))
-    shutil.rmtree(mine.ablation_dir)
-    with mine.lock(), pytest.raises(IntegrityError, match=r"test\.csv"):
-        ablate.run(study, mine)
+    for place in (mine.unit_dir, mine.registered_dir):
+        path = place("split-0", 0, "real") / "test.csv"
+        kept = path.read_text()
+        path.write_text(kept.replace("COVID", "Normal", 1))
+        shutil.rmtree(mine.ablation_dir, ignore_errors=True)
+        with mine.lock(), pytest.raises(IntegrityError, match=r"test\.csv"):
+            ablate.run(study, mine)
+        path.write_text(kept)
 
 
 def test_a_failed_unit_is_named_and_the_others_are_compared(
     mine: Workspace, study: BalancerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.rmtree(mine.unit_dir("split-1", 0, "noise"))
+    for place in (mine.unit_dir, mine.registered_dir):
+        shutil.rmtree(place("split-1", 0, "noise"))
 
     def diverge(*args: Any, **kwargs: Any) -> None:
         raise Diverged("Training the classifier diverged: its loss was nan.")

@@ -14,8 +14,8 @@ from PIL import Image
 from pydantic import BaseModel
 
 from balancer.ablation import findings
-from balancer.ablation.design import EndedStudy
 from balancer.ablation.records import AblateMetrics
+from balancer.ablation.registration import HeldStudy
 from balancer.cli import main
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import load_index
@@ -100,7 +100,8 @@ CHANGED: dict[str, dict[str, Any]] = {
     "ablation": {
         "arms": ["real", "oversample", "gan ratio=1:1"], "resampling": "folds", "repeats": 2,
         "folds": 3, "seeds": 2, "held_back_share": 0.2, "primary": "mcc", "margin": 0.02,
-        "alpha": 0.1, "max_probe_auroc": 0.8, "leave_source_out": False, "keep_models": False,
+        "alpha": 0.1, "looks": [2, 4], "max_probe_auroc": 0.8, "leave_source_out": False,
+        "keep_models": False,
     },
     "hardware": {"accelerator": "cpu", "precision": "bf16-mixed"},
 }  # fmt: skip
@@ -201,6 +202,9 @@ def everything_recorded(
     study = SimpleNamespace(
         config=config, workspace=workspace, index=index, finished=[], external={}
     )
+    held = SimpleNamespace(
+        main=study, explored=None, protocol=SimpleNamespace(newest=SimpleNamespace(hash=""))
+    )
     masks = workspace.root.parent / "masks"
     for record in index.records:
         (masks / record.path).parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +217,7 @@ def everything_recorded(
         indexed(config, quarantined=1),
         ablation=recorded(
             "ablate",
-            settings_by(findings, lambda: findings.publish(cast(EndedStudy, study), force=False)),
+            settings_by(findings, lambda: findings.publish(cast(HeldStudy, held), force=False)),
         ),
         arms={"real": trained},
         trainings={

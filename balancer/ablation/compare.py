@@ -32,6 +32,7 @@ from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.ablation.subgroups import subgroups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import Scalar
+from balancer.statistics.looks import PlannedLook, information
 from balancer.statistics.power import sd_factors
 from balancer.statistics.verdict import REFERENCE, Evidence, Verdict, judge
 
@@ -50,7 +51,7 @@ def compare(
     Args:
         runs: All finished runs; arms that lack some are compared on those that both have.
         arms: Every arm of the study, `real` among them, in the order of the tables.
-        question: The question, fixed before any run.
+        question: The question.
         caps: Reasons why no difference can be trusted.
         n_held_back: Number of different held-back images, mean over the splits.
         columns: Columns of `metadata.csv` that name subgroups: column to image to cell.
@@ -88,7 +89,9 @@ def compare(
         },
         [facts.name for facts in arms if facts.kind == "control"],
     )
-    verdicts = _verdicts(by_name, pairs, question, caps, keys, ratio)
+    verdicts = _verdicts(
+        by_name, pairs, question, caps, keys, ratio, look=_planned_look(question, ratio)
+    )
     results = {
         name: arm_result(arm, against[name], verdicts[name], pairs[name].get(REAL), keys, ratio)
         for name, arm in by_name.items()
@@ -129,6 +132,12 @@ def _size_ratio(runs: Sequence[Run]) -> float:
     return float(np.mean([len(run.test.labels) / run.n_outside for run in runs]))
 
 
+def _planned_look(question: Question, ratio: float) -> PlannedLook | None:
+    if not question.looks:
+        return None
+    return PlannedLook(information(question.looks, ratio), question.look)
+
+
 def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) -> None:
     names = [arm.name for arm in arms]
     if question.primary not in TITLES:
@@ -158,7 +167,7 @@ def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) ->
 def _asked(run: Run, question: Question, ratio: float, main: str | None) -> AskedQuestion:
     names = run.test.class_names
     shares = map(float, question.deployment_prior.tolist())
-    return AskedQuestion(
+    asked = AskedQuestion(
         primary=question.primary,
         primary_title=TITLES[question.primary],
         margin=question.margin,
@@ -174,6 +183,8 @@ def _asked(run: Run, question: Question, ratio: float, main: str | None) -> Aske
         decision_threshold=question.acting_at(run.positive),
         main_arm=main,
     )
+    planned = {"looks": question.looks, "look": question.look} if question.looks else {}
+    return asked.model_copy(update=planned)
 
 
 def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:
@@ -188,6 +199,8 @@ def _verdicts(
     caps: Sequence[str],
     keys: Sequence[str],
     ratio: float,
+    *,
+    look: PlannedLook | None,
 ) -> dict[str, ArmVerdict | ReferenceVerdict]:
     room = room_above(arms[REAL], question.primary, ratio)
     evidence = {
@@ -211,6 +224,7 @@ def _verdicts(
         alpha=question.alpha,
         title=TITLES[question.primary],
         caps=caps,
+        look=look,
     )
     roles = {name: one.role for name, one in zip(evidence, judged, strict=True)}
     to_real = {name: pairs[name][REAL] for name in evidence}

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from balancer.section import ConfigSection, Share
+
+_FEWEST_AT_FIRST = 5
+"""Splits before the first of several looks; with fewer, the spending of the level is not exact."""
 
 
 class AblationConfig(ConfigSection):
@@ -76,6 +79,9 @@ class AblationConfig(ConfigSection):
     """Differences of the primary metric up to this size count as none."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """One-sided level at which an arm helps or hurts."""
+    looks: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=4)] = ()
+    """Planned looks: numbers of `repeats` after which arms are compared, such as `[5, 10]`; the
+    first after 5 splits or more. Empty: one look."""
     max_probe_auroc: Annotated[float, Field(gt=0.5, le=1)] = 0.90
     """A probe without lungs that reaches this AUROC makes every verdict `confounded`."""
     leave_source_out: bool = True
@@ -84,3 +90,16 @@ class AblationConfig(ConfigSection):
     """Path to a folder of lung masks with the relative paths of the images; null: none."""
     keep_models: bool = True
     """Keep the weights of every classifier, for a later `--external`."""
+
+    @field_validator("looks")
+    @classmethod
+    def _are_planned(cls, looks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        repeats = info.data.get("repeats")
+        parts = info.data.get("folds", 1) if info.data.get("resampling") == "folds" else 1
+        if list(looks) != sorted(set(looks)):
+            raise ValueError("the numbers must increase")
+        if looks and looks[0] * parts < _FEWEST_AT_FIRST:
+            raise ValueError(f"the first look needs {_FEWEST_AT_FIRST} splits or more")
+        if looks and repeats is not None and repeats not in looks:
+            raise ValueError(f"ablation.repeats must be one of them, but is {repeats}")
+        return looks

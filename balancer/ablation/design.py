@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from balancer.ablation.plan import Plan
 from balancer.ablation.records import Design, FoldGate, MeanImages
 from balancer.ablation.runs import REAL, Run
-from balancer.ablation.unit import Unit, standing_unit
+from balancer.ablation.unit import Unit
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.evaluation.external import External
@@ -30,6 +31,7 @@ class EndedStudy:
         plan: The plan.
         failures: Name of each unit that could not be trained, and why.
         external: Other data sets by name.
+        registered: Whether its runs are the first predictions as registered.
     """
 
     config: BalancerConfig
@@ -38,11 +40,17 @@ class EndedStudy:
     plan: Plan
     failures: Mapping[str, str]
     external: Mapping[str, External]
+    registered: bool = False
 
     @property
     def finished(self) -> list[Unit]:
         """Units with a result."""
         return [unit for unit in self.plan.units if unit.name not in self.failures]
+
+    def directory(self, unit: Unit) -> Path:
+        """Return the folder of a unit's predictions."""
+        place = self.workspace.registered_dir if self.registered else self.workspace.unit_dir
+        return place(unit.fold, unit.seed, unit.arm.slug)
 
 
 def describe_design(study: EndedStudy, runs: Sequence[Run]) -> Design:
@@ -98,7 +106,8 @@ def _records(study: EndedStudy) -> list[tuple[Unit, UnitMetrics]]:
     return [
         (unit, record.metrics)
         for unit in study.finished
-        if unit.fold in main and (record := standing_unit(study.workspace, unit)) is not None
+        if unit.fold in main
+        and (record := read_result(study.directory(unit), UnitMetrics)) is not None
     ]
 
 

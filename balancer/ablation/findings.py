@@ -11,8 +11,10 @@ from balancer.ablation.arm_records import ArmResult
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.external import external_table, run_elsewhere
-from balancer.ablation.records import AblateMetrics, ExternalResult, FailedRun
-from balancer.ablation.runs import REAL, Question
+from balancer.ablation.inquiry import deployment_prior, masks_hash
+from balancer.ablation.records import AblateMetrics, Exploration, ExternalResult, FailedRun
+from balancer.ablation.registration import HeldStudy, is_replaced
+from balancer.ablation.runs import REAL, Question, Run
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.subgroups import subgroup_columns
 from balancer.ablation.unit import Unit, read_run
@@ -22,13 +24,12 @@ from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
 from balancer.errors import ConfigurationError, DataError
 from balancer.evaluation.external import External, load_external
-from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
+from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.shortcuts.probes import run_probes, shortcut_caps
 from balancer.shortcuts.records import ProbeResult
-from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +56,18 @@ def read_external(
     }
 
 
-def publish(study: EndedStudy, *, force: bool) -> StageResult[AblateMetrics]:
+def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
     """Compare the finished runs and write `ablation/`, unless it is up to date.
+
+    Args:
+        held: The study beside its protocol.
+        force: Compare again even if nothing changed.
 
     Raises:
         DataError: No run of `real` was finished.
         IntegrityError: A run was changed.
     """
+    study = held.main
     config, workspace = study.config, study.workspace
     settings = {
         "seed": config.seed,
@@ -76,14 +82,19 @@ def publish(study: EndedStudy, *, force: bool) -> StageResult[AblateMetrics]:
     }
     inputs = {
         "index": study.index.index_hash,
-        "runs": {unit.name: _record_hash(workspace, unit) for unit in study.finished},
-        "masks": _masks_hash(study),
+        "protocol": held.protocol.newest.hash,
+        "reads": len(of_ablation(read_ledger(workspace.ledger_dir))),
+        "runs": {unit.name: _record_hash(study, unit) for unit in study.finished},
+        "explored": None
+        if held.explored is None
+        else {unit.name: _record_hash(held.explored, unit) for unit in held.explored.finished},
+        "masks": masks_hash(config, study.index),
         "external": {
             name: fingerprint("\n".join(record.image_id for record in one.records).encode())
             for name, one in study.external.items()
         },
     }
-    # Other arms or folds than last time need no --force: nothing that took long is replaced.
+    # Other settings than last time need no --force: the registered answer is not replaced by them.
     standing = None if force else read_result(workspace.ablation_dir, AblateMetrics)
     replaces = force or (standing is not None and standing.settings != settings)
     found = standing_result(
@@ -97,13 +108,8 @@ def publish(study: EndedStudy, *, force: bool) -> StageResult[AblateMetrics]:
         workspace.ablation_dir,
         settings=settings,
         inputs=inputs,
-        work=lambda folder: _compare(study, folder),
+        work=lambda folder: _compare(held, folder),
     )
-
-
-def _masks_hash(study: EndedStudy) -> str | None:
-    masks = _masks(study)
-    return None if masks is None else fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
 
 
 def _masks(study: EndedStudy) -> MaskStack | None:
@@ -111,21 +117,14 @@ def _masks(study: EndedStudy) -> MaskStack | None:
     return masks_of_index(index, study.config.ablation.masks, index.records, size)
 
 
-def _record_hash(workspace: Workspace, unit: Unit) -> str:
-    record = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug) / "result.json"
-    return fingerprint(record.read_bytes())
+def _record_hash(study: EndedStudy, unit: Unit) -> str:
+    return fingerprint((study.directory(unit) / "result.json").read_bytes())
 
 
-def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
+def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
+    study = held.main
     config, workspace, plan = study.config, study.workspace, study.plan
-    names = {fold.name for fold in plan.folds}
-    runs = [read_run(workspace, unit) for unit in study.finished]
-    main = [run for run in runs if run.fold in names]
-    if not any(run.arm == REAL for run in main):
-        reasons = "; ".join(sorted(set(study.failures.values()))[:2])
-        raise DataError(
-            f"Every arm is compared with `real`, but none of its runs finished: {reasons}"
-        )
+    runs, main = _runs(study)
     question = _question(study)
     log.info("Probing for shortcuts")
     probes = _probe(study)
@@ -143,6 +142,7 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
         n_held_back=n_held_back,
         columns=subgroup_columns(study.index, config.evaluation.subgroups),
     )
+    metrics = held.without_false_claims(metrics)
     external = {name: _test_on(study, name, question) for name in study.external}
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
@@ -160,6 +160,7 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
         for unit in plan.units
         if unit.name in study.failures
     )
+    explored = None if held.explored is None else _explore(held, probes)
     return metrics.model_copy(
         update={
             "design": design,
@@ -168,23 +169,56 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
             "probes": tuple(probes),
             "sources": sources,
             "external": external,
-            "quality": gates_of_folds(study),
+            "quality": {} if held.images_replaced else gates_of_folds(study),
+            "registration": held.registration,
+            **({} if explored is None else {"exploratory": explored}),
         }
+    )
+
+
+def _runs(study: EndedStudy) -> tuple[list[Run], list[Run]]:
+    """Read all finished runs of a study; and those on its main splits, `real` among them."""
+    names = {fold.name for fold in study.plan.folds}
+    runs = [read_run(study.workspace, unit, registered=study.registered) for unit in study.finished]
+    main = [run for run in runs if run.fold in names]
+    if not any(run.arm == REAL for run in main):
+        reasons = "; ".join(sorted(set(study.failures.values()))[:2])
+        raise DataError(
+            f"Every arm is compared with `real`, but none of its runs finished: {reasons}"
+        )
+    return runs, main
+
+
+def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | None:
+    """Compare the runs of a question that was changed after a look.
+
+    Args:
+        held: The study beside its protocol.
+        probes: Probes of the registered study; they hold for the same positive class.
+    """
+    study = held.explored
+    if study is None:
+        return None
+    _, main = _runs(study)
+    if study.plan.positive != held.main.plan.positive:
+        probes = _probe(study)
+    source = read_audit(study.index.directory).source
+    caps = shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
+    facts = [arm.facts(study.plan.arms) for arm in study.plan.arms]
+    found = compare(main, facts, _question(study), caps=caps)
+    return Exploration(
+        label=held.registration.label,
+        question=found.question,
+        arms=found.arms,
+        verdict=found.verdict,
     )
 
 
 def _question(study: EndedStudy) -> Question:
     config, classes = study.config, study.index.classes
-    given = config.evaluation.deployment_prior
-    if given is not None and set(given) != set(classes):
-        raise ConfigurationError(
-            f"evaluation.deployment_prior needs a share of each of {', '.join(classes)}, but has "
-            f"{', '.join(sorted(given))}."
-        )
-    counts = dict.fromkeys(classes, 0)
-    for record in study.index.records:
-        counts[record.label] += 1
-    prior = given or {name: count / len(study.index.records) for name, count in counts.items()}
+    prior = deployment_prior(config, study.index)
+    parts = config.ablation.folds if config.ablation.resampling == "folds" else 1
+    looks = config.ablation.looks
     return Question(
         primary=config.ablation.primary,
         margin=config.ablation.margin,
@@ -193,9 +227,11 @@ def _question(study: EndedStudy) -> Question:
         deployment_prior=np.array([prior[name] for name in classes], np.float64),
         n_bootstrap=config.evaluation.bootstrap_samples,
         seed=config.seed,
-        prior_is_given=given is not None,
+        prior_is_given=config.evaluation.deployment_prior is not None,
         secondary=config.ablation.secondary,
         decision_threshold=config.evaluation.decision_threshold,
+        looks=tuple(repeats * parts for repeats in looks),
+        look=looks.index(config.ablation.repeats) if looks else 0,
     )
 
 
@@ -228,7 +264,8 @@ def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult
         study.index.preprocessing,
     )
     folds = {fold.name for fold in study.plan.folds}
-    units = [unit for unit in study.finished if unit.fold in folds]
+    # The weights on disk are those of the newest training.
+    units = [unit for unit in study.finished if unit.fold in folds and not is_replaced(study, unit)]
     runs = [
         run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
     ]

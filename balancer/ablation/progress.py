@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.ablation.folds import SOURCE_PREFIX
-from balancer.ablation.runs import REAL, Run
+from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit
 from classifier.metrics import macro_auroc
 
@@ -34,7 +34,9 @@ class _Above(logging.Handler):
 
 
 class Progress:
-    """Counts units as they end and shows the AUROC of each arm so far.
+    """Counts units as they end, and shows the AUROC of each arm on its validation images so far.
+
+    No score of test images is shown, so that nobody stops or changes a study because of one.
 
     Args:
         units: All units of the plan.
@@ -87,10 +89,10 @@ class Progress:
 
     def ended(self, unit: Unit, run: Run) -> None:
         """Note a finished unit."""
-        score = macro_auroc(run.test.probabilities, run.test.labels)
+        score = macro_auroc(run.validation.probabilities, run.validation.labels)
         self._scores[unit.arm.name][run.fold, run.seed] = np.nan if score is None else score
         text = "undefined" if score is None else f"{score:.3f}"
-        self._show(f"{unit.name}: AUROC {text} after {run.seconds:.0f} s")
+        self._show(f"{unit.name}: validation AUROC {text} after {run.seconds:.0f} s")
 
     def failed(self, unit: Unit, reason: str) -> None:
         """Note a unit that could not be trained."""
@@ -117,22 +119,20 @@ class Progress:
         return self._seconds_left * pace
 
     def _table(self, caption: str = "") -> Table:
-        table = Table("arm", title="Ablation, test images", caption=Text(caption))
-        for heading in ("done", "AUROC", "SD", "minus real"):
+        table = Table("arm", title="Ablation, validation images", caption=Text(caption))
+        for heading in ("done", "AUROC", "SD"):
             table.add_column(heading, justify="right")
-        real = self._scores.get(REAL, {})
         for arm, scores in self._scores.items():
             failed = f" ({self._failed[arm]} failed)" if self._failed[arm] else ""
             # Tests on a left-out source are counted, but not part of the comparison.
-            main = [key for key in scores if not key[0].startswith(SOURCE_PREFIX)]
-            values = [scores[key] for key in main]
-            paired = [scores[key] - real[key] for key in main if key in real]
+            values = [
+                score for key, score in scores.items() if not key[0].startswith(SOURCE_PREFIX)
+            ]
             table.add_row(
                 Text(arm),
                 f"{len(scores)}/{self._wanted[arm]}{failed}",
-                _mean(values),
+                f"{np.mean(values):.3f}" if values else "",
                 f"{np.std(values, ddof=1):.3f}" if len(values) > 1 else "",
-                "" if arm == REAL else _mean(paired, sign=True),
             )
         return table
 
@@ -146,9 +146,3 @@ def duration(seconds: float) -> str:
 
 def _arms(units: Sequence[Unit]) -> list[str]:
     return list(dict.fromkeys(unit.arm.name for unit in units))
-
-
-def _mean(values: Sequence[float], *, sign: bool = False) -> str:
-    if not values:
-        return ""
-    return f"{np.mean(values):{'+' if sign else ''}.3f}"

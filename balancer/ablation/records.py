@@ -4,6 +4,7 @@ Fields are in the order of the file.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,7 +16,7 @@ from balancer.shortcuts.records import ProbeResult
 
 
 class AskedQuestion(Record):
-    """The question of a study, fixed before any run.
+    """The question of a study.
 
     Attributes:
         primary: Key of the metric that the verdicts are about.
@@ -34,6 +35,8 @@ class AskedQuestion(Record):
             them.
         decision_threshold: Probability at which one would act, for the net benefit.
         main_arm: The arm that is tested first and alone; None: all arms are one family.
+        looks: Numbers of splits of all planned looks; empty: one look.
+        look: Position of this look among them.
     """
 
     primary: str
@@ -50,6 +53,8 @@ class AskedQuestion(Record):
     prior_is_given: bool = False
     decision_threshold: float | None = None
     main_arm: str | None = None
+    looks: tuple[int, ...] = ()
+    look: int = 0
 
 
 class Headline(Record):
@@ -213,6 +218,67 @@ class FoldGate(Record):
     failures: tuple[str, ...]
 
 
+Status = Literal["confirmatory", "exploratory", "not registered"]
+
+
+class Amendment(Record):
+    """An entry of the protocol in short.
+
+    Attributes:
+        time: UTC, ISO 8601.
+        reads: Number of test reads by then.
+        changes: What changed, in words.
+        hash: SHA-256 of the entry.
+    """
+
+    time: str
+    reads: int
+    changes: str
+    hash: str
+
+
+class Registration(Record):
+    """Whether the answer of a study is to a question that was fixed before any look.
+
+    Attributes:
+        status: `confirmatory`: the study is as registered; `exploratory`: it was changed after a
+            look; `not registered`: no question was fixed before the first look.
+        sentence: What the headline answers, in words.
+        label: What is exploratory, such as `EXPLORATORY: margin 0.01 -> 0.2 after 9 looks`; empty
+            of a confirmatory study.
+        hash: SHA-256 of the first entry of the protocol.
+        time: Time of the last entry before any look; None without one.
+        reads: Number of reads of test splits when the newest entry was written.
+        entries: All entries.
+        runs: Folder in the workspace with the runs of the headline.
+    """
+
+    status: Status
+    sentence: str
+    label: str
+    hash: str
+    time: str | None
+    reads: int
+    entries: tuple[Amendment, ...]
+    runs: str
+
+
+class Exploration(Record):
+    """The answer to a question that was changed after a look.
+
+    Attributes:
+        label: What was changed, and after how many looks.
+        question: The changed question.
+        arms: Results of each arm.
+        verdict: Its verdict, which is no headline.
+    """
+
+    label: str
+    question: AskedQuestion
+    arms: Mapping[str, ArmResult]
+    verdict: Headline
+
+
 class AblateMetrics(Record):
     """Metrics of `balancer ablate`; the comparison alone has no fields with a default.
 
@@ -229,6 +295,8 @@ class AblateMetrics(Record):
         sources: Tests on sources that were left out.
         external: Tests on other data sets, by name.
         quality: Split to class to the answer of the gate.
+        registration: Place of the study in its protocol; None of a study before there were any.
+        exploratory: The answer to another question than the registered one; None if there is none.
         page: Path to the report's page; not in the file, since a workspace can be moved.
         subgroups: Results in each subgroup that `metadata.csv` names.
     """
@@ -245,8 +313,26 @@ class AblateMetrics(Record):
     sources: SourceTests = SourceTests()
     external: Mapping[str, ExternalResult] = Field(default_factory=dict)
     quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
+    registration: Registration | None = None
+    exploratory: Exploration | None = None
     page: str = ""
     subgroups: tuple[Subgroup, ...] = ()
+
+
+class RegisterMetrics(Record):
+    """Metrics of `balancer ablate --register`.
+
+    Attributes:
+        protocol: Path to the protocol.
+        hash: SHA-256 of its first entry.
+        entries: Number of entries.
+        registration: What the protocol makes of the study.
+    """
+
+    protocol: str
+    hash: str
+    entries: int
+    registration: Registration
 
 
 class PlannedWork(Record):

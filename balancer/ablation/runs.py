@@ -71,7 +71,7 @@ class ArmFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """The question of a study, fixed before any run.
+    """The question of a study; `protocol.json` has the one that was registered.
 
     Attributes:
         primary: Key of the metric that the verdicts are about.
@@ -86,6 +86,8 @@ class Question:
         secondary: Keys of further metrics in which harm is told in the answer.
         decision_threshold: Probability of the positive class at which one would act, for the net
             benefit; None: its share in `deployment_prior`.
+        looks: Numbers of splits of all planned looks, increasing; empty: one look.
+        look: Position of this look among them.
     """
 
     primary: str
@@ -104,3 +106,6 @@ class Question:
         if self.decision_threshold is None:
             return float(self.deployment_prior[positive])
         return self.decision_threshold
+
+    looks: tuple[int, ...] = ()
+    look: int = 0

@@ -9,6 +9,7 @@ import numpy as np
 from balancer.ablation.costs import seconds_of_images
 from balancer.ablation.families.arm import Arm, FoldData
 from balancer.ablation.folds import derived_seed
+from balancer.ablation.protocol import newest_hash
 from balancer.ablation.runs import Run
 from balancer.ablation.training_set import TrainingSet, training_set
 from balancer.config import BalancerConfig
@@ -73,7 +74,7 @@ def train_unit(
     place = workspace.fold(unit.fold)
     index = load_index(place.index_dir)
     directory = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
-    settings = _settings(config, unit)
+    settings = unit_settings(config, unit)
     inputs = {"index": index.index_hash, "images": unit.arm.images_hash(place, index)}
     standing = standing_result(
         directory, UnitMetrics, settings=settings, inputs=inputs, force=force, announce=False
@@ -96,13 +97,19 @@ def standing_unit(workspace: Workspace, unit: Unit) -> StageResult[UnitMetrics] 
     return read_result(workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug), UnitMetrics)
 
 
-def read_run(workspace: Workspace, unit: Unit) -> Run:
+def read_run(workspace: Workspace, unit: Unit, *, registered: bool = False) -> Run:
     """Read a finished unit for the comparison.
+
+    Args:
+        workspace: The main workspace.
+        unit: The unit.
+        registered: Read its first predictions as registered, in place of the newest.
 
     Raises:
         IntegrityError: Its predictions are missing or were changed.
     """
-    directory = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
+    place = workspace.registered_dir if registered else workspace.unit_dir
+    directory = place(unit.fold, unit.seed, unit.arm.slug)
     result = read_result(directory, UnitMetrics)
     if result is None:
         raise IntegrityError(
@@ -143,7 +150,8 @@ def _predictions(path: Path, expected: str) -> Predictions:
     return read_predictions(path)
 
 
-def _settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
+def unit_settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
+    """Return the settings that a unit depends on, JSON types."""
     screen = {
         "reasons": config.synthesis.screen,
         "max_attempts": config.synthesis.max_attempts,
@@ -182,7 +190,13 @@ def _train_and_test(
         recipe=material.recipe,
         positive=positive,
         seed=seed,
-        reader=Reader(workspace.ledger_dir, unit.fold, unit.seed, unit.arm.name),
+        reader=Reader(
+            workspace.ledger_dir,
+            unit.fold,
+            unit.seed,
+            unit.arm.name,
+            protocol=newest_hash(workspace),
+        ),
         folder=folder,
         notes={"added": dict(material.n_added)},
         pretrain=pretrain,

@@ -14,6 +14,7 @@ from balancer.errors import BalancerError, sentence_of
 from balancer.manifest import fingerprint
 from balancer.report.blocks import Block, Figure, Paragraph
 from balancer.report.records import Study
+from balancer.report.sections.answer import registration
 from balancer.report.sections.arms import arms_section
 from balancer.report.summary import ReportMetrics
 from balancer.results import StageResult, read_result
@@ -86,7 +87,8 @@ def view_study(workspace: Workspace, index_hash: str | None) -> StudyView:
 def _view(workspace: Workspace, result: StageResult[AblateMetrics]) -> StudyView:
     study = Study(result.metrics)
     verdict, control = result.metrics.verdict, result.metrics.control
-    blocks: list[Block] = [Paragraph(control.sentence, "strong")] if control else []
+    blocks: list[Block] = [*registration(study)]
+    blocks += [Paragraph(control.sentence, "strong")] if control else []
     blocks += arms_section(study).blocks
     report = _report(workspace.report_dir)
     record = (workspace.ablation_dir / "result.json").read_bytes()

@@ -24,6 +24,7 @@ WORDS = {
     "equivalent": "the difference lies within the margin, either way",
     "inconclusive": "too few cases or runs to tell",
     "confounded": "something else gives the class away, so no claim is made",
+    "exploratory": "asked after test images were read, so no claim is made",
     "reference": "what the others are compared with",
 }
 """The verdicts and what they mean."""

@@ -37,12 +37,14 @@ class Reader:
         fold: Name of the classifier's fold; `index` for the split of the workspace.
         seed: Seed of the classifier.
         arm: Name of the classifier's arm.
+        protocol: Hash of the newest entry of the ablation's protocol; empty without one.
     """
 
     ledger: Path
     fold: str
     seed: int
     arm: str
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +207,6 @@ def note_images(
         arm=reader.arm,
         images=len(table),
         images_sha256=fingerprint_of_images(record.image_id for record in table.records),
+        protocol=reader.protocol,
     )
     return NotedImages(loaded, table)

@@ -18,6 +18,8 @@ from balancer.manifest import fingerprint
 from balancer.results import Record
 
 TEST, EXPLAIN = "test", "explain"
+INDEX_FOLD = "index"
+"""Name of the fold of classifiers on the split of the workspace; other folds are an ablation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Read:
         arm: Name of the classifier's arm.
         images: Number of images.
         images_sha256: Fingerprint of their ids, in order.
+        protocol: Hash of the newest entry of the ablation's protocol; empty without one.
     """
 
     time: str
@@ -42,6 +45,7 @@ class Read:
     arm: str
     images: int
     images_sha256: str
+    protocol: str = ""
 
 
 class LedgerSummary(Record):
@@ -67,7 +71,15 @@ class LedgerSummary(Record):
 
 
 def note_read(
-    directory: Path, *, what: str, fold: str, seed: int, arm: str, images: int, images_sha256: str
+    directory: Path,
+    *,
+    what: str,
+    fold: str,
+    seed: int,
+    arm: str,
+    images: int,
+    images_sha256: str,
+    protocol: str = "",
 ) -> None:
     """Note a read, in a file of its own, so that several machines can write at once.
 
@@ -75,11 +87,13 @@ def note_read(
         OSError: The entry cannot be written; the images must not be read then.
     """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    read = Read(now, what, fold, seed, arm, images, images_sha256)
+    read = asdict(Read(now, what, fold, seed, arm, images, images_sha256, protocol))
+    if not protocol:
+        del read["protocol"]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{now.replace(':', '')}-{uuid.uuid4().hex[:12]}.json"
     with replacing(path) as partial:
-        partial.write_text(json.dumps(asdict(read)) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(read) + "\n", encoding="utf-8")
 
 
 def read_ledger(directory: Path) -> list[Read]:
@@ -109,6 +123,11 @@ def n_reads(directory: Path, *, arm: str, images_sha256: str) -> int:
         (read.what, read.arm, read.images_sha256) == (TEST, arm, images_sha256)
         for read in read_ledger(directory)
     )
+
+
+def of_ablation(reads: Iterable[Read]) -> list[Read]:
+    """Return the reads of test splits by classifiers of an ablation."""
+    return [read for read in reads if read.what == TEST and read.fold != INDEX_FOLD]
 
 
 def fingerprint_of_images(image_ids: Iterable[str]) -> str:

@@ -17,13 +17,14 @@ from balancer.report.plots.arms import (
 )
 from balancer.report.plots.decisions import save_decisions
 from balancer.report.records import ReportRecords, Study, file_content
-from balancer.report.sections.answer import answer
+from balancer.report.sections.answer import answer, registration
 from balancer.report.sections.arms import arms_section, control_section
 from balancer.report.sections.checklist import checklist, checklist_section
 from balancer.report.sections.curves import calibration_section, curves_section, draw_curves
 from balancer.report.sections.data import audit_section, ledger_section, shortcuts_section
 from balancer.report.sections.decisions import decisions_section, subgroups_section
 from balancer.report.sections.images import images_section
+from balancer.report.sections.protocol import protocol_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.spread import balance_section, variance_section
 from balancer.report.sections.two_arms import comparison_section
@@ -50,6 +51,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         images_section(records),
         *([] if study is None else [shortcuts_section(study)]),
         audit_section(records),
+        *([] if study is None else [protocol_section(study)]),
         *_kept(ledger_section(records)),
         *(_kept(comparison_section(records)) if study is not None else []),
         checklist_section(rows),
@@ -126,9 +128,14 @@ def _panels(study: Study) -> list[Panel]:
 def _json(
     records: ReportRecords, report: Report, curves: StudyCurves | None, rows: list[dict[str, str]]
 ) -> dict[str, Any]:
+    study = records.study
     return {
         "question": report.answer.question,
-        "verdict": {"word": report.answer.word, "sentence": report.answer.sentence},
+        "verdict": {
+            "word": report.answer.word,
+            "sentence": report.answer.sentence,
+            **({} if study is None else {"registration": [p.text for p in registration(study)]}),
+        },
         "limits": list(report.answer.limits),
         "ablation": file_content(records.ablation),
         "comparison": file_content(records.comparison),

@@ -163,7 +163,7 @@ class Study:
 
     @property
     def question(self) -> AskedQuestion:
-        """The question, fixed before any run."""
+        """The question of the headline."""
         return self.metrics.question
 
     @property

@@ -6,6 +6,7 @@ from balancer.ablation.arm_records import Difference, Level
 from balancer.ablation.runs import REAL
 from balancer.evaluation.records import ComparisonRow
 from balancer.report.records import Study
+from balancer.report.sections.answer import registration
 from balancer.results import Record
 
 
@@ -34,6 +35,8 @@ class AblationSummary(Record):
         word: The verdict in a word.
         sentence: The verdict.
         control: Sentence on the positive control; None without one.
+        registration: Whether the question was fixed before any look, and what was asked after one;
+            a sentence each.
         primary_title: Name of the primary metric.
         rows: The arms.
     """
@@ -43,6 +46,7 @@ class AblationSummary(Record):
     control: str | None
     primary_title: str
     rows: list[ArmSummary]
+    registration: list[str] = Field(default_factory=list)
 
 
 class ReportMetrics(Record):
@@ -75,6 +79,7 @@ def summarize(study: Study) -> AblationSummary:
         sentence=verdict.sentence,
         control=None if control is None else control.sentence,
         primary_title=study.title,
+        registration=[paragraph.text for paragraph in registration(study)],
         rows=[
             ArmSummary(
                 arm=name,

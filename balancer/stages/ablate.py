@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from balancer.ablation.design import EndedStudy
 from balancer.ablation.estimate import measure_rates
 from balancer.ablation.executors import executor_for
 from balancer.ablation.findings import publish, read_external
+from balancer.ablation.inquiry import inquiry_of
 from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
 from balancer.ablation.progress import Progress
-from balancer.ablation.records import AblateMetrics, DryRunMetrics
+from balancer.ablation.protocol import Protocol, amend, read_protocol
+from balancer.ablation.records import AblateMetrics, DryRunMetrics, RegisterMetrics
+from balancer.ablation.registration import hold_to_protocol, keep_registered, registration_of
 from balancer.ablation.schedule import Outcome, Task, execute
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
@@ -33,6 +37,7 @@ from balancer.stages.fold_images import make_fold_images
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
+AnyResult = StageResult[AblateMetrics] | StageResult[DryRunMetrics] | StageResult[RegisterMetrics]
 
 
 def run(
@@ -44,7 +49,8 @@ def run(
     jobs: int = 1,
     ray: str | None = None,
     external: Sequence[Path] = (),
-) -> StageResult[AblateMetrics] | StageResult[DryRunMetrics]:
+    register: bool = False,
+) -> AnyResult:
     """Train every arm on every split, and compare the arms.
 
     Finished runs are kept: the same command resumes after a stop.
@@ -57,12 +63,13 @@ def run(
         jobs: Number of classifiers trained at a time on this machine.
         ray: Address of a Ray cluster that trains them instead.
         external: Folders of other data sets that the finished classifiers are tested on.
+        register: Write `runs/protocol.json` and train nothing.
 
     Raises:
         ConfigurationError: An arm is unknown or adds nothing here, or an existing result has other
             settings.
         DataError: The images cannot be split in this way, or no run of `real` could be trained.
-        IntegrityError: An existing file was changed.
+        IntegrityError: An existing file was changed, such as the protocol.
         EnvironmentFault: A worker died, or there is no such cluster.
     """
     refuse_patience(config)
@@ -70,6 +77,10 @@ def run(
     plan = make_plan(config, index)
     classify.check(config, workspace, beside_generated=plan.shows_generated)
     config = complete_recipe(config, beside_generated=plan.shows_generated)
+    protocol = read_protocol(workspace)
+    inquiry = inquiry_of(config, index, plan)
+    if register:
+        return _register(workspace, amend(workspace, protocol, inquiry))
     others = read_external(external, config, index)
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]
     seconds = _estimate(config, workspace, plan, left) if left else {}
@@ -78,6 +89,15 @@ def run(
     if dry_run:
         planned = DryRunMetrics(plan=planned_work(plan, sum(seconds.values()), jobs))
         return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=planned)
+    study = EndedStudy(
+        config=config,
+        workspace=workspace,
+        index=index,
+        plan=plan,
+        failures={},
+        external=others,
+    )
+    keep_registered(study, protocol)
     for size in {config.gan.image_size, config.classifier_image_size}:
         index.image_set(size)  # decoded once, here, for all folds
     for fold in plan.all_folds:
@@ -85,6 +105,8 @@ def run(
     for unit in plan.units:
         if unit not in left:
             train_unit(config, workspace, unit)  # refuses other settings before anything is trained
+    # After all refusals, and before the first read of a test image.
+    protocol = amend(workspace, protocol, inquiry, forced=force)
     outcome = Outcome()
     if left:
         # Absolute, since workers on other machines start in other folders.
@@ -98,29 +120,38 @@ def run(
             sum(unit.name in outcome.failures for unit in left),
             len(plan.units),
         )
-    study = EndedStudy(
-        config=config,
-        workspace=workspace,
-        index=index,
-        plan=plan,
-        failures=outcome.failures,
-        external=others,
-    )
-    result = publish(study, force=force)
+    held = hold_to_protocol(replace(study, failures=outcome.failures), protocol)
+    result = publish(held, force=force)
     page = report.run(config, workspace).metrics.page
     metrics = result.metrics.model_copy(update={"page": page})
     return result.model_copy(update={"metrics": metrics})
 
 
-def summary(
-    result: StageResult[AblateMetrics] | StageResult[DryRunMetrics],
-) -> list[RenderableType]:
+def summary(result: AnyResult) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
     metrics = result.metrics
+    if isinstance(metrics, RegisterMetrics):
+        found = metrics.registration
+        return [
+            f"Protocol {metrics.hash}",
+            *([f"{found.label}."] if found.label else []),
+            found.sentence,
+            f"The file: {metrics.protocol}",
+        ]
     if isinstance(metrics, DryRunMetrics):
         return []
     answer = summarize(Study(metrics))
     return report.summary_of(ReportMetrics(ablation=answer, page=metrics.page))
+
+
+def _register(workspace: Workspace, protocol: Protocol) -> StageResult[RegisterMetrics]:
+    registered = RegisterMetrics(
+        protocol=str(workspace.protocol_file),
+        hash=protocol.hash,
+        entries=len(protocol.entries),
+        registration=registration_of(protocol),
+    )
+    return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=registered)
 
 
 def _tasks(

@@ -148,7 +148,7 @@ def summary_of(metrics: ReportMetrics) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if metrics.ablation is not None:
         ablation = metrics.ablation
-        parts += [f"{ablation.word.upper()}: {ablation.sentence}"]
+        parts += [f"{ablation.word.upper()}: {ablation.sentence}", *ablation.registration]
         parts += [arms_table(ablation, columns=columns)]
         parts += [ablation.control] if ablation.control else []
     if metrics.rows:
@@ -180,7 +180,9 @@ def _find(workspace: Workspace) -> _Found:
         refuse_stale(arms, quality, synthetic_fingerprint(load_synthetic(workspace, index)))
     units: dict[str, list[RunPredictions]] = {}
     if ablation is not None:
-        units = read_predictions_of_runs(ablation.metrics, workspace.root / "runs/units")
+        held = ablation.metrics.registration
+        runs = workspace.root / ("runs/units" if held is None else held.runs)
+        units = read_predictions_of_runs(ablation.metrics, runs)
     synthetic = read_result(workspace.synthetic_dir, SynthesizeMetrics)
     folds = {} if ablation is None else ablation.metrics.quality
     return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))

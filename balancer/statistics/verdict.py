@@ -17,15 +17,18 @@ from typing import Final, Literal
 
 from balancer.statistics.ceiling import Ceiling
 from balancer.statistics.holm import holm
+from balancer.statistics.looks import PlannedLook
 from balancer.statistics.power import POWER, detectable
 from balancer.statistics.resampled_t import ResampledT
 
-Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded"]
+Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded", "exploratory"]
 HELPS: Final = "helps"
 HURTS: Final = "hurts"
 EQUIVALENT: Final = "equivalent"
 INCONCLUSIVE: Final = "inconclusive"
 CONFOUNDED: Final = "confounded"
+EXPLORATORY: Final = "exploratory"
+"""A claim to a question that was fixed after test images had been read; `judge` never says it."""
 REFERENCE: Final = "reference"
 Role = Literal["main", "after", "exploratory", "control"]
 FEWEST_SPLITS = 3
@@ -93,7 +96,13 @@ class Verdict:
 
 
 def judge(
-    arms: Sequence[Evidence], *, margin: float, alpha: float, title: str, caps: Sequence[str] = ()
+    arms: Sequence[Evidence],
+    *,
+    margin: float,
+    alpha: float,
+    title: str,
+    caps: Sequence[str] = (),
+    look: PlannedLook | None = None,
 ) -> list[Verdict]:
     """Judge all arms of a study except `real`.
 
@@ -103,6 +112,8 @@ def judge(
         alpha: One-sided level of each claim.
         title: Name of the primary metric in sentences; more of it is better.
         caps: Reasons why no difference can be trusted; any turns a finding into `confounded`.
+        look: The look of a planned sequence that this is; every p is then a repeated p-value. None:
+            the only look.
 
     Returns:
         Verdicts in the same order.
@@ -111,22 +122,31 @@ def judge(
     p_hurts = [
         arm.to_real.p_less() if arm.has_enough_splits and arm.to_real else None for arm in arms
     ]
+    equivalent = [_p_equivalent(arm, margin) for arm in arms]
+    if look is not None:
+        p_helps, p_hurts, equivalent = (
+            _repeated(values, look) for values in (p_helps, p_hurts, equivalent)
+        )
+    # Level for an interval or a p-value of this look alone.
+    level = alpha if look is None else look.level(alpha)
     roles = _roles(arms, p_helps, alpha)
     helps, hurts = _by_role(p_helps, roles), _by_role(p_hurts, roles)
     verdicts = []
     for number, arm in enumerate(arms):
-        p_equivalent = _p_equivalent(arm, margin)
         n_arms = roles.count(roles[number])
+        strictest = alpha / n_arms if look is None else look.level(alpha / n_arms)
+        detectable = _detectable(arm, strictest)
         claims: dict[Word, float | None] = {
-            EQUIVALENT: p_equivalent,
+            EQUIVALENT: equivalent[number],
             HELPS: helps[number],
             HURTS: hurts[number],
         }
         held = [word for word, p in claims.items() if p is not None and p <= alpha]
         word: Word = held[0] if held else INCONCLUSIVE
         sentence = _sentence(
-            arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=n_arms
-        )
+            arm, held, claims, margin=margin, alpha=level, title=title, n_arms=n_arms,
+            shown=detectable,
+        )  # fmt: skip
         if roles[number] == "exploratory" and word in (HELPS, HURTS):
             sentence += (
                 " Exploratory: the arm of the main question is tested first, and does not help."
@@ -142,8 +162,8 @@ def judge(
                 p_holm=claims[word] if word in (HELPS, HURTS) else None,
                 p_helps=p_helps[number],
                 p_hurts=p_hurts[number],
-                p_equivalent=p_equivalent,
-                detectable=_detectable(arm, alpha / n_arms),
+                p_equivalent=equivalent[number],
+                detectable=detectable,
                 sentence=sentence,
             )
         )
@@ -193,6 +213,11 @@ def _p_equivalent(arm: Evidence, margin: float) -> float | None:
     return arm.to_real.p_equivalent(margin)
 
 
+def _repeated(p_values: Sequence[float | None], look: PlannedLook) -> list[float | None]:
+    """Return repeated p-values of a planned look."""
+    return [None if p is None else look.adjusted(p) for p in p_values]
+
+
 def _p_helps(arm: Evidence) -> float | None:
     if arm.to_real is None or (arm.generated and arm.to_duplicates is None):
         return None
@@ -214,6 +239,7 @@ def _sentence(
     alpha: float,
     title: str,
     n_arms: int,
+    shown: float | None,
 ) -> str:
     if arm.to_real is None:
         return f"Inconclusive: no run of this arm and of real images alone both define {title}."
@@ -221,7 +247,7 @@ def _sentence(
         return _at_ceiling(arm.ceiling, held, margin=margin, alpha=alpha, title=title)
     if not held:
         return _inconclusive(
-            arm, arm.to_real, alpha=alpha, margin=margin, title=title, n_arms=n_arms
+            arm, arm.to_real, alpha=alpha, margin=margin, title=title, n_arms=n_arms, shown=shown
         )
     difference = difference_in_words(arm.to_real)
     if held[0] == EQUIVALENT:
@@ -269,7 +295,14 @@ def _at_ceiling(
 
 
 def _inconclusive(
-    arm: Evidence, to_real: ResampledT, *, alpha: float, margin: float, title: str, n_arms: int
+    arm: Evidence,
+    to_real: ResampledT,
+    *,
+    alpha: float,
+    margin: float,
+    title: str,
+    n_arms: int,
+    shown: float | None,
 ) -> str:
     start = (
         f"Inconclusive: {title} differs from that of real images alone by "
@@ -277,7 +310,6 @@ def _inconclusive(
     )
     if arm.room is not None and arm.room <= margin:
         start += f", and no arm could gain more than {arm.room:.2g} on these images"
-    shown = _detectable(arm, alpha / n_arms)
     if shown is None:
         return f"{start}; repeat it on more splits."
     if to_real.k < FEWEST_SPLITS:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
 from balancer.report.records import ReportRecords, Study
+from balancer.report.sections.protocol import UNREGISTERED, exploration_in_words
 
 RESEARCH_ONLY = "For research only; not for diagnosis."
 
@@ -15,13 +16,26 @@ def answer(records: ReportRecords) -> Answer:
     if study is None:
         return _two_arms(records)
     verdict, control = study.metrics.verdict, study.metrics.control
-    blocks: list[Block] = []
+    blocks: list[Block] = list(registration(study))
     if records.has_picture("forest"):
         blocks.append(_forest(records, study))
     if control is not None:
         blocks.append(Paragraph(control.sentence, "strong"))
     return Answer(_question(study), verdict.word, verdict.sentence, blocks,
                   list(_limits(records, study)))  # fmt: skip
+
+
+def registration(study: Study) -> Iterator[Paragraph]:
+    """Say whether the question was fixed before any look, and what was asked after one."""
+    found, explored = study.metrics.registration, study.metrics.exploratory
+    if found is None:
+        yield Paragraph(UNREGISTERED, "warning")
+        return
+    yield Paragraph(f"{found.sentence} Protocol {found.hash}.", "strong")
+    if explored is not None:
+        yield Paragraph(exploration_in_words(explored), "warning")
+    elif found.label:
+        yield Paragraph(f"{found.label}.", "warning")
 
 
 def _question(study: Study) -> str:

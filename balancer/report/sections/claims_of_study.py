@@ -34,10 +34,13 @@ def aims(facts: Facts) -> Claim:
     if asked is None:
         return "in part", f"To compare {listing(list(facts.tests))}; no hypothesis is on record."
     others = [name for name, arm in facts.arms.items() if arm.kind != "reference"]
+    found = facts.ablation.get(lambda study: study.metrics.registration)
+    fixed = "from the configuration"
+    if found is not None and found.time is not None:
+        fixed = f"registered on {found.time}, before any look"
     return "filled in", (
         f"The effect of {listing(others) or 'no arm'} on {asked.primary_title} for "
-        f"{asked.positive_class}; margin {asked.margin:g} and level {asked.alpha:g}, from the "
-        "configuration."
+        f"{asked.positive_class}; margin {asked.margin:g} and level {asked.alpha:g}, {fixed}."
     )
 
 
@@ -301,11 +304,17 @@ def limitations(facts: Facts) -> Claim:
 
 def protocol(facts: Facts) -> Claim:
     """Item 42."""
-    settings = (
+    config_hash = (
         facts.ablation.get(lambda study: study.config_hash) if facts.arms
         else facts.real.get(lambda arm: arm.config_hash)
     )  # fmt: skip
-    return "in part", (
-        f"Settings under Recipes, hash {(settings or '')[:12]}; no registered protocol is on "
-        "record."
+    settings = f"Settings under Recipes, hash {(config_hash or '')[:12]}"
+    found = facts.ablation.get(lambda study: study.metrics.registration)
+    if found is None:
+        return "in part", f"{settings}; no registered protocol is on record."
+    state: State = "in part" if found.status == "not registered" else "filled in"
+    label = f" {found.label}." if found.label else ""
+    return state, (
+        f"{found.sentence}{label} Protocol: SHA-256 {found.hash}. {settings}. A public deposit of "
+        "the protocol is for the authors."
     )

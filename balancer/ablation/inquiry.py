@@ -1,0 +1,140 @@
+"""What a configuration asks of an index, as the protocol has it; and a configuration from that."""
+
+from typing import Any
+
+from balancer.ablation.config import AblationConfig
+from balancer.ablation.plan import Plan
+from balancer.ablation.protocol import (
+    Inquiry,
+    RegisteredQuestion,
+    StudiedData,
+    canonical_hash,
+)
+from balancer.config import BalancerConfig
+from balancer.data.index import Index
+from balancer.data.masks.read import masks_of_index
+from balancer.errors import ConfigurationError, IntegrityError
+from balancer.imaging.preprocess import recorded
+from balancer.manifest import fingerprint
+
+_SECTIONS = ("synthesis", "quality", "gate", "classifier", "gan", "evaluation", "ablation")
+_RECIPE = ("synthesis", "gate", "classifier", "gan", "image_size", "precision")
+
+
+def inquiry_of(config: BalancerConfig, index: Index, plan: Plan) -> Inquiry:
+    """Return what a study asks.
+
+    Args:
+        config: Configuration with a complete recipe.
+        index: The main index.
+        plan: The plan of the study.
+
+    Raises:
+        ConfigurationError: The deployment prior has other classes.
+    """
+    ablation, evaluation = config.ablation, config.evaluation
+    settings = {
+        "image_size": config.classifier_image_size,
+        "precision": config.hardware.precision,
+        **{
+            name: getattr(config, name).model_dump(
+                mode="json", exclude={"keep_models", "masks"} if name == "ablation" else None
+            )
+            for name in _SECTIONS
+        },
+    }
+    counts = dict.fromkeys(index.classes, 0)
+    for record in index.records:
+        counts[record.label] += 1
+    return Inquiry(
+        question=RegisteredQuestion(
+            primary=ablation.primary,
+            secondary=ablation.secondary,
+            margin=ablation.margin,
+            alpha=ablation.alpha,
+            looks=ablation.looks,
+            arms=tuple(arm.name for arm in plan.arms),
+            resampling=ablation.resampling,
+            repeats=None if ablation.looks else ablation.repeats,
+            folds=ablation.folds if ablation.resampling == "folds" else None,
+            seeds=ablation.seeds,
+            seed=config.seed,
+            split=config.data.split,
+            held_back_share=ablation.held_back_share,
+            leave_source_out=ablation.leave_source_out,
+            positive_class=plan.positive,
+            specificity=evaluation.specificity,
+            deployment_prior=deployment_prior(config, index),
+            decision_threshold=evaluation.decision_threshold,
+            bootstrap_samples=evaluation.bootstrap_samples,
+            max_probe_auroc=ablation.max_probe_auroc,
+            masks=masks_hash(config, index),
+        ),
+        data=StudiedData(index=index.index_hash, content=content_hash(index), images=counts),
+        settings=settings,
+        recipe=canonical_hash({name: settings[name] for name in _RECIPE}),
+    )
+
+
+def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
+    """Return the configuration of an earlier inquiry.
+
+    Args:
+        inquiry: What was asked; settings that it lacks have their defaults.
+        config: Configuration for all that it does not hold, such as paths and hardware.
+
+    Raises:
+        IntegrityError: This version has no such settings.
+    """
+    parts: dict[str, Any] = {}
+    try:
+        for name in _SECTIONS:
+            kind = type(getattr(config, name))
+            parts[name] = kind.model_validate(inquiry.settings[name])
+    except (ValueError, KeyError) as error:
+        raise IntegrityError(
+            "The study was registered with settings that this version cannot read "
+            f"({' '.join(str(error).split())[:120]}); use the version that registered it, or start "
+            "a study in another --workspace."
+        ) from None
+    ablation: AblationConfig = parts["ablation"]
+    kept = {"keep_models": config.ablation.keep_models, "masks": config.ablation.masks}
+    parts["ablation"] = ablation.model_copy(update=kept)
+    positive = {"positive_class": inquiry.question.positive_class}
+    parts["evaluation"] = parts["evaluation"].model_copy(update=positive)
+    parts["seed"] = inquiry.question.seed
+    parts["data"] = config.data.model_copy(update={"split": inquiry.question.split})
+    precision = {"precision": inquiry.settings["precision"]}
+    parts["hardware"] = config.hardware.model_copy(update=precision)
+    return config.model_copy(update=parts)
+
+
+def content_hash(index: Index) -> str:
+    """Return the fingerprint of an index without its own split, which an ablation does not use."""
+    rows = [[one.image_id, one.label, one.group, one.source] for one in index.records]
+    return canonical_hash({"rows": rows, "preprocessing": recorded(index.preprocessing)})
+
+
+def deployment_prior(config: BalancerConfig, index: Index) -> dict[str, float]:
+    """Return the class shares where the classifier will be used: as given, else as in the images.
+
+    Raises:
+        ConfigurationError: Other classes are given.
+    """
+    given, classes = config.evaluation.deployment_prior, index.classes
+    if given is not None and set(given) != set(classes):
+        raise ConfigurationError(
+            f"evaluation.deployment_prior needs a share of each of {', '.join(classes)}, but has "
+            f"{', '.join(sorted(given))}."
+        )
+    counts = dict.fromkeys(classes, 0)
+    for record in index.records:
+        counts[record.label] += 1
+    return given or {name: count / len(index.records) for name, count in counts.items()}
+
+
+def masks_hash(config: BalancerConfig, index: Index) -> str | None:
+    """Return the fingerprint of the lung masks at the size of the images; None without any."""
+    size = config.classifier_image_size
+    masks = masks_of_index(index, config.ablation.masks, index.records, size)
+    return None if masks is None else fingerprint(masks.lungs.tobytes() + masks.present.tobytes())
