@@ -187,7 +187,17 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     metavar="LINE",
     help="An arm, such as 'gan ratio=1:1'; repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and its duration; train nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan, its duration, and by a pilot what it can decide; train nothing.",
+)
+@click.option("--no-pilot", is_flag=True, help="With --dry-run: the plan and its duration alone.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A study in minutes, on frozen features: of the arms that need no generator.",
+)
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), default=1, help="Number of trainings at a time."
 )
@@ -205,13 +215,18 @@ def ablate(
     ratio: str | None,
     arms: tuple[str, ...],
     dry_run: bool,
+    no_pilot: bool,
+    quick: bool,
     jobs: int,
     ray: str | None,
     external: tuple[Path, ...],
 ) -> None:
     """Compare GAN images with cheaper remedies on many splits."""
+    if dry_run and quick:
+        raise click.UsageError("--dry-run plans a study and --quick runs one; give one of them.")
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
-    call_stage("ablate", request, dry_run=dry_run, jobs=jobs, ray=ray, external=external)
+    asked: dict[str, Any] = {"dry_run": dry_run, "pilot": not no_pilot, "quick": quick}
+    call_stage("ablate", request, jobs=jobs, ray=ray, external=external, **asked)
 
 
 @main.command()

@@ -117,7 +117,7 @@ def _record_hash(workspace: Workspace, unit: Unit) -> str:
 
 
 def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
-    config, workspace, plan = study.config, study.workspace, study.plan
+    workspace, plan = study.workspace, study.plan
     names = {fold.name for fold in plan.folds}
     runs = [read_run(workspace, unit) for unit in study.finished]
     main = [run for run in runs if run.fold in names]
@@ -126,10 +126,8 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
         raise DataError(
             f"Every arm is compared with `real`, but none of its runs finished: {reasons}"
         )
-    question = _question(study)
-    log.info("Probing for shortcuts")
-    probes = _probe(study)
-    caps = shortcut_caps(probes, _association(study.index), config.ablation.max_probe_auroc)
+    question = question_of(study)
+    probes, caps = find_caps(study)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
@@ -165,7 +163,12 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
     )
 
 
-def _question(study: EndedStudy) -> Question:
+def question_of(study: EndedStudy) -> Question:
+    """Return the question of a study, from its configuration.
+
+    Raises:
+        ConfigurationError: The class shares of the configuration are of other classes.
+    """
     config, classes = study.config, study.index.classes
     given = config.evaluation.deployment_prior
     if given is not None and set(given) != set(classes):
@@ -186,6 +189,14 @@ def _question(study: EndedStudy) -> Question:
         n_bootstrap=config.evaluation.bootstrap_samples,
         seed=config.seed,
     )
+
+
+def find_caps(study: EndedStudy) -> tuple[list[ProbeResult], list[str]]:
+    """Run the shortcut probes of a study; return them, and the reasons to trust no difference."""
+    log.info("Probing for shortcuts")
+    probes = _probe(study)
+    limit = study.config.ablation.max_probe_auroc
+    return probes, shortcut_caps(probes, _association(study.index), limit)
 
 
 def _probe(study: EndedStudy) -> list[ProbeResult]:

@@ -1,4 +1,4 @@
-"""The linear head of the frozen tier: a logistic regression with an L2 penalty of fixed strength."""
+"""The linear head of the frozen tier: a logistic regression with a fixed L2 penalty."""
 
 from dataclasses import dataclass
 

@@ -101,7 +101,8 @@ class PilotArm(Record):
             images.
         sd_low: Lower end of its 90 % interval.
         sd_high: Upper end.
-        detectable: Smallest true difference that the study shows with 80 % power; None with one split.
+        detectable: Smallest true difference that the study shows with 80 % power; None with one
+            split.
         splits_needed: Fewest splits that end "equivalent" with 80 % power if nothing differs; None:
             no number of splits does.
         images_factor: Factor on the number of images with which unlimited splits would.

@@ -7,8 +7,8 @@ images is better than the head, and spreads in its own way. So the tier has a na
 wherever it is shown.
 
 The budget of every arm is the same, as the number of optimizer steps is in a study: the loss is the
-weighted mean over the images an arm trains on, times the number of the split's training images, with
-C = 0.01 per image. C is fixed, so nothing is tuned for any arm. With an unpenalised intercept, the
+weighted mean over the images an arm trains on, times the number of the split's training images,
+with C = 0.01 per image. C is fixed, so nothing is tuned for any arm. With an unpenalised intercept, the
 shifted logits of `logit-adjustment` change the intercept alone: it ranks images as `real` does.
 
 What the tier reads:
@@ -39,9 +39,11 @@ from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import Features, features_of
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.workspace import Workspace
+from classifier.config import ClassifierConfig
 
 TIER = "quick (frozen features)"
 Rows = NDArray[np.int64]
+Times = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,32 +174,42 @@ def can_train(arm: Arm, fold: FrozenFold) -> bool:
 
 def train_arm(arm: Arm, fold: FrozenFold) -> Head:
     """Train the head of an arm on a split's training images."""
-    weights = np.zeros(len(fold.all.labels))
+    recipe = arm.recipe(fold.data.config.classifier)
+    return _fit(fold, _times_shown(arm, fold), recipe)
+
+
+def n_shown(arm: Arm, fold: FrozenFold, label: str) -> int:
+    """Return the number of images of a class that an arm trains on, repeats included."""
+    of_label = fold.all.labels == fold.data.index.classes.index(label)
+    return int(_times_shown(arm, fold)[of_label].sum())
+
+
+def _times_shown(arm: Arm, fold: FrozenFold) -> Times:
+    """Return the number of times that an arm shows each image of the index: float64 (N,)."""
+    times = np.zeros(len(fold.all.labels))
     rng = np.random.default_rng(derived_seed(fold.data.seed, 1))
     for rows in arm.rows(fold.data, rng).values():
-        weights[rows] += 1
+        times[rows] += 1
     for label, count in arm.images_wanted(fold.data.index).items():
-        of_held_back = arm.needs is Needs.HELD_BACK
-        if of_held_back and not fold.data.held_back_rows(label):
+        if arm.needs is Needs.HELD_BACK and not fold.data.held_back_rows(label):
             continue  # images are set aside of the positive class alone
-        np.add.at(weights, arm.rows_to_add(fold.data, label, count, rng), 1)
-    return fit_head(
-        fold.all.features,
-        fold.all.labels,
-        weights,
-        arm.recipe(fold.data.config.classifier),
-        budget=len(fold.rows("train")),
-    )
+        np.add.at(times, arm.rows_to_add(fold.data, label, count, rng), 1)
+    return times
 
 
 def train_on(n: int, fold: FrozenFold) -> Head:
-    """Train a head without remedy on the first `n` images of the positive class, and all others."""
-    weights = np.zeros(len(fold.all.labels))
-    weights[fold.rows("train")] = 1
+    """Train a head without remedy on `n` images of the positive class, and all others.
+
+    The subsets are nested: see `FrozenFold.rare_rows`.
+    """
+    times = np.zeros(len(fold.all.labels))
+    times[fold.rows("train")] = 1
     order, _ = fold.rare_rows()
-    weights[order] = 0
-    weights[order[:n]] = 1
-    recipe = fold.data.config.classifier
-    return fit_head(
-        fold.all.features, fold.all.labels, weights, recipe, budget=len(fold.rows("train"))
-    )
+    times[order] = 0
+    times[order[:n]] = 1
+    return _fit(fold, times, fold.data.config.classifier)
+
+
+def _fit(fold: FrozenFold, times: Times, recipe: ClassifierConfig) -> Head:
+    budget = len(fold.rows("train"))
+    return fit_head(fold.all.features, fold.all.labels, times, recipe, budget=budget)

@@ -54,9 +54,7 @@ def measure_curve(
         own = [*(round(base * part) for part in kept), *([base + more // 2] if more > 1 else [])]
         own += [len(order)] if more else []
         sizes.append(own)
-        values.append(
-            [value if n == base else score(train_on(n, fold), fold) for n in own]
-        )
+        values.append([value if n == base else score(train_on(n, fold), fold) for n in own])
     means = np.array(sizes, np.float64).mean(0)
     return means, len(kept) - 1, np.array(values, np.float64)
 

@@ -136,7 +136,10 @@ def _mean(folds: Sequence[FrozenFold], *splits: str) -> float:
 def _scale(folds: Sequence[FrozenFold]) -> float:
     """Return the factor on the spread that the number of positive test images brings."""
     counts = {
-        split: np.mean([(fold.all.labels[fold.rows(split)] == fold.positive).sum() for fold in folds])
-        for split in ("val", "test")
-    }  # fmt: skip
+        split: np.mean([_n_positive(fold, split) for fold in folds]) for split in ("val", "test")
+    }
     return float(np.sqrt(counts["val"] / counts["test"]))
+
+
+def _n_positive(fold: FrozenFold, split: str) -> int:
+    return int((fold.all.labels[fold.rows(split)] == fold.positive).sum())

@@ -6,9 +6,7 @@ from balancer.ablation.frozen_records import PilotArm, PilotResult
 from balancer.statistics.sample_size import MOST
 
 
-def pilot_sentences(
-    pilot: PilotResult, generated: Sequence[str], *, wanted: str
-) -> Iterator[str]:
+def pilot_sentences(pilot: PilotResult, generated: Sequence[str], *, wanted: str) -> Iterator[str]:
     """Yield the sentences, the most important ones first.
 
     Args:
@@ -38,7 +36,7 @@ def pilot_sentences(
             f"{pilot.primary_title} in its place."
         )
     yield (
-        f"How it was measured: {pilot.tier}, a linear head in place of the network, on "
+        f"How it was measured: on frozen features, with a linear head in place of the network, on "
         f"{pilot.pilot_splits} splits; trained on {pilot.n_train:.0f} and scored on "
         f"{pilot.n_scored:.0f} validation images, no test image was read. {pilot.primary_title} of "
         f"real images alone: {pilot.level:.3f}. A trained network is better and spreads in its own "
@@ -63,33 +61,22 @@ def _shown(pilot: PilotResult, arms: dict[str, PilotArm]) -> str:
 
 
 def _needed(pilot: PilotResult, arms: dict[str, PilotArm]) -> str:
-    title, margin = pilot.primary_title, f"{pilot.margin:g}"
-    name = max(arms, key=lambda one: arms[one].sd)
-    needed = arms[name].splits_needed
-    start = f"To decide within {margin}"
-    rest = _others(arms, name)
-    if needed is not None:
-        return (
-            f"{start} you need {needed} splits ({name}{rest}): so many end “equivalent” with 80 % "
-            f"power if {title} does not differ."
-        )
-    factor = arms[name].images_factor
-    if factor > 1:
-        return (
-            f"{start} no number of splits suffices ({name}{rest}): the same test cases come back. "
-            f"It takes about {factor:.1f} times as many images, or a wider margin."
-        )
-    return f"{start} you need more than {MOST} splits ({name}{rest})."
+    needed = ", ".join(f"{name} {_splits(arm)}" for name, arm in arms.items())
+    return (
+        f"To decide within {pilot.margin:g} you need: {needed}. With that many a study ends "
+        f"“equivalent” with 80 % power if {pilot.primary_title} does not differ."
+    )
 
 
-def _others(arms: dict[str, PilotArm], worst: str) -> str:
-    """List the splits that the other arms need."""
-    found = [
-        f"{name} {'none' if arm.splits_needed is None else arm.splits_needed}"
-        for name, arm in arms.items()
-        if name != worst
-    ]
-    return f"; the others: {', '.join(found)}" if found else ""
+def _splits(arm: PilotArm) -> str:
+    if arm.splits_needed is not None:
+        return f"{arm.splits_needed} splits"
+    if arm.images_factor > 1:
+        return (
+            "no number of splits, since the same test cases come back, but about "
+            f"{arm.images_factor:.1f} times as many images"
+        )
+    return f"more than {MOST} splits"
 
 
 def _unknown(
@@ -101,7 +88,7 @@ def _unknown(
         if known:
             between = (
                 f" If their differences vary as those above, {pilot.study_splits} splits will show "
-                f"{min(known):.3f} to {max(known):.3f} of them too."
+                f"{min(known):.3f} to {max(known):.3f} for them too."
             )
         yield (
             f"Not known beforehand, of {', '.join(generated)}: whether they help, and how much "

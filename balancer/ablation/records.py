@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.frozen_records import PilotResult, Worth
 from balancer.evaluation.ledger import LedgerSummary
 from balancer.evaluation.records import ExternalFacts, Scalar
 from balancer.results import Record
@@ -194,6 +195,8 @@ class AblateMetrics(Record):
         sources: Tests on sources that were left out.
         external: Tests on other data sets, by name.
         quality: Split to class to the answer of the gate.
+        tier: Name of the tier of a study that trains no network; empty of others.
+        worth: The worth of the arms in real images; None where it was not measured.
         page: Path to the report's page; not in the file, since a workspace can be moved.
     """
 
@@ -209,6 +212,8 @@ class AblateMetrics(Record):
     sources: SourceTests = SourceTests()
     external: Mapping[str, ExternalResult] = Field(default_factory=dict)
     quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
+    tier: str = ""
+    worth: Worth | None = None
     page: str = ""
 
 
@@ -235,6 +240,12 @@ class PlannedWork(Record):
 
 
 class DryRunMetrics(Record):
-    """Metrics of `balancer ablate --dry-run`."""
+    """Metrics of `balancer ablate --dry-run`.
+
+    Attributes:
+        plan: The plan.
+        pilot: What a pilot on frozen features says of it; None without one.
+    """
 
     plan: PlannedWork
+    pilot: PilotResult | None = None

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.ablation.frozen_records import ArmWorth, CurvePoint, Worth, WorthWord
-from balancer.ablation.power_curve import fit_curves
+from balancer.ablation.power_curve import PowerCurves, fit_curves
 from balancer.evaluation.records import Scalar
-from balancer.statistics.resampled_t import resampled_t
+from balancer.statistics.resampled_t import ResampledT, resampled_t
 
 Floats = NDArray[np.float64]
 _DRAWS = 4000
@@ -51,9 +51,7 @@ class CurveRuns:
     test_to_train: float
 
 
-def measure_worth(
-    runs: CurveRuns, *, label: str, title: str, margin: float, seed: int
-) -> Worth:
+def measure_worth(runs: CurveRuns, *, label: str, title: str, margin: float, seed: int) -> Worth:
     """Read the worth of every arm off the curve.
 
     Args:
@@ -75,10 +73,8 @@ def measure_worth(
     curves = fit_curves(runs.sizes, drawn[:, :n_sizes])
     base, reach = float(runs.sizes[runs.base]), float(runs.sizes[-1])
     at_base = curves.at(base)
-    gain = _gain(runs)
-    ends = resampled_t(runs.curve[:, -1] - runs.curve[:, runs.base], runs.test_to_train).interval(
-        0.9
-    )
+    gain = resampled_t(runs.curve[:, -1] - runs.curve[:, runs.base], runs.test_to_train)
+    ends = gain.interval(0.9)
     is_flat = ends is not None and ends[1] < margin
     arms: dict[str, ArmWorth] = {}
     for place, name in enumerate(names):
@@ -86,19 +82,11 @@ def measure_worth(
         rise = drawn[:, n_sizes + place] - drawn[:, runs.base]
         worth = curves.inverse(at_base + rise) - base
         worth = np.where(np.abs(rise) < _ROUNDING, 0.0, worth)
-        difference = _scalar(runs.arms[name] - runs.curve[:, runs.base], runs.test_to_train)
+        to_real = resampled_t(runs.arms[name] - runs.curve[:, runs.base], runs.test_to_train)
         arms[name] = _arm_worth(
-            worth, difference, runs.truths.get(name), base, reach, label, is_flat=is_flat
+            worth, _scalar(to_real), runs.truths.get(name), base, reach, label, is_flat=is_flat
         )
-    means = drawn[0, :n_sizes]
-    fitted = np.stack([curves.at(float(n)) for n in runs.sizes])
-    points = [
-        CurvePoint(n=float(n), mean=float(mean), fitted=float(fit[0]), low=float(low), high=float(high))
-        for n, mean, fit, (low, high) in zip(
-            runs.sizes, means, fitted, np.quantile(fitted[:, 1:], [0.025, 0.975], axis=1).T,
-            strict=True,
-        )
-    ]  # fmt: skip
+    points = _points(runs.sizes, drawn[0], curves)
     return Worth(
         label=label,
         primary_title=title,
@@ -106,15 +94,25 @@ def measure_worth(
         n_splits=len(runs.curve),
         base=base,
         reach=reach,
-        curve=tuple(points),
+        curve=points,
         exponent=float(curves.exponent[0]),
-        misfit=float(np.abs(means - fitted[:, 0]).max()),
-        gain=gain,
+        misfit=max(abs(point.mean - point.fitted) for point in points),
+        gain=_scalar(gain),
         is_flat=is_flat,
         arms=arms,
         self_test=_self_test(arms),
         sentence=_gain_in_words(gain, ends, reach - base, label, title, margin),
     )
+
+
+def _points(sizes: Floats, means: Floats, curves: PowerCurves) -> tuple[CurvePoint, ...]:
+    """Return the first of the curves at each size, with the interval of the others."""
+    found = []
+    for n, mean in zip(sizes.tolist(), means.tolist(), strict=False):
+        values = curves.at(n)
+        low, high = np.quantile(values[1:], [0.025, 0.975]).tolist()
+        found.append(CurvePoint(n=n, mean=mean, fitted=float(values[0]), low=low, high=high))
+    return tuple(found)
 
 
 def _draws(values: Floats, ratio: float, seed: int) -> Floats:
@@ -127,12 +125,7 @@ def _draws(values: Floats, ratio: float, seed: int) -> Floats:
     return np.asarray(mean + spread[:, None] * (weights @ (values - mean)), np.float64)
 
 
-def _gain(runs: CurveRuns) -> Scalar:
-    return _scalar(runs.curve[:, -1] - runs.curve[:, runs.base], runs.test_to_train)
-
-
-def _scalar(differences: Floats, ratio: float) -> Scalar:
-    found = resampled_t(differences, ratio)
+def _scalar(found: ResampledT) -> Scalar:
     low, high = found.interval() or (None, None)
     return Scalar(value=found.mean, low=low, high=high)
 
@@ -232,23 +225,22 @@ def _self_test(arms: Mapping[str, ArmWorth]) -> str | None:
 
 
 def _gain_in_words(
-    gain: Scalar,
+    gain: ResampledT,
     ends: tuple[float, float] | None,
     more: float,
     label: str,
     title: str,
     margin: float,
 ) -> str:
-    value = gain.value or 0.0
-    between = "" if ends is None else f" (90 % interval {ends[0]:+.3f} to {ends[1]:+.3f})"
+    start = f"{more:.0f} more real images of {label} are worth {gain.mean:.3f} of {title}"
     if ends is None:
-        word = "nothing is known of its spread"
-    elif ends[1] < margin:
+        return f"{start}: nothing is known of its spread."
+    if ends[1] < margin:
         word = "nothing to gain"
-    elif value < margin:
+    elif gain.mean < margin:
         word = "little to gain, though more is not excluded"
     elif ends[0] > 0:
         word = "something to gain"
     else:
         word = "whether there is something to gain is not known"
-    return f"{more:.0f} more real images of {label} are worth {value:.3f} of {title}{between}: {word}."
+    return f"{start} (90 % interval {ends[0]:+z.3f} to {ends[1]:+z.3f}): {word}."

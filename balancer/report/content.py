@@ -15,6 +15,7 @@ from balancer.report.plots.arms import (
     save_forest,
     save_variance,
 )
+from balancer.report.plots.worth import save_worth
 from balancer.report.records import ReportRecords, Study
 from balancer.report.sections.answer import answer
 from balancer.report.sections.arms import arms_section, control_section
@@ -25,6 +26,7 @@ from balancer.report.sections.images import images_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.spread import balance_section, variance_section
 from balancer.report.sections.two_arms import comparison_section
+from balancer.report.sections.worth import worth_section
 
 
 def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
@@ -63,6 +65,7 @@ def _study_sections(
 ) -> list[Section]:
     return [
         arms_section(study),
+        *_kept(worth_section(records, study)),
         *_kept(control_section(study)),
         variance_section(records, study),
         *_kept(balance_section(records, study)),
@@ -88,6 +91,10 @@ def _draw(records: ReportRecords, study: Study) -> None:
         save_forest(arms, panels, margin=margin, path=folder / "forest-narrow.png", narrow=True)
     save_variance(arms, primary=study.primary, title=study.title, path=folder / "variance.png")
     save_calibration(arms, folder / "calibration.png")
+    worth = study.metrics.worth
+    if worth is not None:
+        kinds = {name: arms[name].kind for name in worth.arms}
+        save_worth(worth, kinds, folder / "worth.png")
     if study.design is not None and study.design.before:
         save_balance(study.design.before, study.design.after, folder / "balance.png")
 
