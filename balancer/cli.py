@@ -224,6 +224,8 @@ def ablate(
     """Compare GAN images with cheaper remedies on many splits."""
     if dry_run and quick:
         raise click.UsageError("--dry-run plans a study and --quick runs one; give one of them.")
+    if quick and (ray or external):
+        raise click.UsageError("--quick trains no network; leave out --ray and --external.")
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
     asked: dict[str, Any] = {"dry_run": dry_run, "pilot": not no_pilot, "quick": quick}
     call_stage("ablate", request, jobs=jobs, ray=ray, external=external, **asked)

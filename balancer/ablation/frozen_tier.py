@@ -8,8 +8,8 @@ wherever it is shown.
 
 The budget of every arm is the same, as the number of optimizer steps is in a study: the loss is the
 weighted mean over the images an arm trains on, times the number of the split's training images,
-with C = 0.01 per image. C is fixed, so nothing is tuned for any arm. With an unpenalised intercept, the
-shifted logits of `logit-adjustment` change the intercept alone: it ranks images as `real` does.
+with C = 0.01 per image. C is fixed, so nothing is tuned for any arm. With an unpenalised intercept,
+the shifted logits of `logit-adjustment` change the intercept alone: it ranks images as `real` does.
 
 What the tier reads:
 

@@ -142,6 +142,9 @@ def run_quick(
     seed = derived_seed(config.seed, _SEED)
     folds = frozen_folds(config, workspace, images, plan.positive, seed=seed)
     arms = arms_of_tier(plan.arms, folds, config)
+    left_out = [arm.name for arm in plan.arms if arm not in arms]
+    if left_out:
+        log.warning("Not in a quick study, which trains no network: %s", ", ".join(left_out))
     study = _study(config, workspace, index, plan, folds, arms)
     bench = _Bench(workspace, question_of(study))
     log.info("Training %d heads on %d splits", len(arms) * len(folds), len(folds))
@@ -169,6 +172,7 @@ def run_quick(
         "ledger": ledger_summary(read_ledger(workspace.ledger_dir)),
         "probes": tuple(probes),
         "tier": TIER,
+        "left_out": tuple(left_out),
     }
     return metrics.model_copy(update=update | ({} if worth is None else {"worth": worth}))
 

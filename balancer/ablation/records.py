@@ -196,6 +196,7 @@ class AblateMetrics(Record):
         external: Tests on other data sets, by name.
         quality: Split to class to the answer of the gate.
         tier: Name of the tier of a study that trains no network; empty of others.
+        left_out: Arms of the configuration that the tier cannot train.
         worth: The worth of the arms in real images; None where it was not measured.
         page: Path to the report's page; not in the file, since a workspace can be moved.
     """
@@ -213,6 +214,7 @@ class AblateMetrics(Record):
     external: Mapping[str, ExternalResult] = Field(default_factory=dict)
     quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
     tier: str = ""
+    left_out: tuple[str, ...] = ()
     worth: Worth | None = None
     page: str = ""
 

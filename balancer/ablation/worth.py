@@ -25,7 +25,7 @@ from balancer.evaluation.records import Scalar
 from balancer.statistics.resampled_t import ResampledT, resampled_t
 
 Floats = NDArray[np.float64]
-_DRAWS = 4000
+_DRAWS = 2000
 _ROUNDING = 1e-12
 FEWEST_SPLITS, FEWEST_SIZES = 3, 3
 
@@ -219,8 +219,8 @@ def _self_test(arms: Mapping[str, ArmWorth]) -> str | None:
     else:
         answer = "passes: the truth is inside the interval"
     return (
-        f"Self-test on {name}, which has {truth:.0f} more real images and repeats them: {arm.sentence}. "
-        f"The test {answer}."
+        f"Self-test on {name}, which has {truth:.0f} more real images and repeats them: "
+        f"{arm.sentence}. The test {answer}."
     )
 
 

@@ -72,8 +72,10 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     if study.metrics.tier:
         yield (
             "A linear head on frozen features was trained in place of the network: a trained "
-            "network is better, and what helps it can differ. Images of generators were not tried."
+            "network is better, and what helps it can differ."
         )
+    if study.metrics.left_out:
+        yield f"Not tried, since no network was trained: {listing(list(study.metrics.left_out))}."
     margin = study.question.margin
     yield (
         f"Differences in {study.title} up to {margin:g} count as none. The margin was set in the "
