@@ -2,7 +2,7 @@
 
 python benchmarks/pilot.py -w WORKSPACE
 
-The workspace needs an index (`balancer prepare`); its cache of features is neither used nor changed.
+The workspace needs an index (`balancer prepare`); its features are neither used nor changed.
 """
 
 import tempfile

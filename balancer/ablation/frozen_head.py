@@ -1,11 +1,17 @@
-"""The linear head of the frozen tier: a logistic regression with a fixed L2 penalty."""
+"""The linear head of the frozen tier: a logistic regression with a fixed L2 penalty.
 
+It is fitted with torch on one thread: the arrays are so small that the threads of a matrix library
+wait for each other longer than they work, on a busy machine for minutes.
+"""
+
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from balancer.quality.features import Features
@@ -38,8 +44,10 @@ class Head:
 
     def probabilities(self, features: Features) -> Floats:
         """Predict the probabilities of the classes: (N, d) to float64 (N, C)."""
-        logits = (features - self.mean) / self.scale @ self.weights + self.offsets
-        return np.asarray(softmax(logits, axis=1), np.float64)
+        standard = torch.from_numpy((features - self.mean) / self.scale)
+        with one_thread():
+            logits = standard @ torch.from_numpy(self.weights) + torch.from_numpy(self.offsets)
+        return np.asarray(torch.softmax(logits, dim=1).numpy(), np.float64)
 
 
 def fit_head(
@@ -68,17 +76,60 @@ def fit_head(
         loss = loss / counts[own]
     mean, scale = shown.mean(0, dtype=np.float64), shown.std(0, dtype=np.float64)
     scale[scale < 1e-8] = 1.0
-    standard = ((shown - mean) / scale).astype(np.float32)
-    model = LogisticRegression(C=STRENGTH, tol=1e-6, max_iter=2000)
-    model.fit(standard, own, sample_weight=loss * (budget / loss.sum()))
-    slopes, offsets = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
-    if n_classes == 2:
-        slopes = np.vstack([np.zeros_like(slopes), slopes])
-        offsets = np.concatenate([[0.0], offsets])
+    slopes, offsets = _regression(
+        ((shown - mean) / scale).astype(np.float32), own, loss * (budget / loss.sum()), n_classes
+    )
     if recipe.loss == "logit-adjusted":
         offsets = offsets - recipe.logit_adjustment_tau * np.log(counts / counts.sum())
     prior = training_prior(recipe, np.round(counts).astype(np.int64))
-    return Head(mean, scale, slopes.T, offsets, prior)
+    return Head(mean, scale, slopes, offsets, prior)
+
+
+def _regression(
+    standard: Features, labels: NDArray[np.int64], weights: Floats, n_classes: int
+) -> tuple[Floats, Floats]:
+    """Minimise |slopes|^2 / 2 + C sum of weights x cross-entropy; the offsets are not penalised.
+
+    Two classes have one column of slopes, that of the second, as in the usual logistic regression.
+
+    Returns:
+        Slopes, (d, C), and offsets, (C,).
+    """
+    x, y = torch.from_numpy(standard), torch.from_numpy(labels)
+    w = torch.from_numpy((STRENGTH * weights).astype(np.float32))
+    free = 1 if n_classes == 2 else n_classes
+    slopes = torch.zeros(x.shape[1], free, requires_grad=True)
+    offsets = torch.zeros(free, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [slopes, offsets], max_iter=500, history_size=20, line_search_fn="strong_wolfe",
+        tolerance_grad=1e-5, tolerance_change=1e-9,
+    )  # fmt: skip
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = x @ slopes + offsets
+        if free == 1:
+            logits = F.pad(logits, (1, 0))
+        value = (w * F.cross_entropy(logits, y, reduction="none")).sum() + slopes.square().sum() / 2
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with one_thread():
+        optimizer.step(loss)  # type: ignore[arg-type, unused-ignore]
+    missing = (1, 0) if free == 1 else (0, 0)
+    columns = F.pad(slopes.detach(), missing), F.pad(offsets.detach(), missing)
+    return columns[0].double().numpy(), columns[1].double().numpy()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 RANKING = ("auroc", "average_precision")

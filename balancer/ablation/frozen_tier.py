@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from balancer.ablation.config import AblationConfig
 from balancer.ablation.families.arm import Arm, FoldData, Needs
 from balancer.ablation.folds import Fold, derived_seed, hold_back, plan_folds
-from balancer.ablation.frozen_head import Head, fit_head
+from balancer.ablation.frozen_head import Head, fit_head, one_thread
 from balancer.config import BalancerConfig
 from balancer.data.index import ImageSet, Index
 from balancer.errors import DataError
@@ -105,7 +105,8 @@ def frozen_images(config: BalancerConfig, workspace: Workspace, index: Index) ->
     """
     images = index.image_set(max(config.classifier_image_size, LITE0_SIDE))
     cache: Path = workspace.feature_cache_dir
-    features = features_of(load_extractor("lite0"), images.pixels, cache=cache)
+    with one_thread():
+        features = features_of(load_extractor("lite0"), images.pixels, cache=cache)
     numbers = {label: number for number, label in enumerate(index.classes)}
     labels = np.array([numbers[record.label] for record in index.records], np.int64)
     return FrozenImages(index, images, features, labels)
