@@ -115,7 +115,7 @@ def _regression(
         return value
 
     with one_thread():
-        optimizer.step(loss)  # type: ignore[arg-type, unused-ignore]
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
     missing = (1, 0) if free == 1 else (0, 0)
     columns = F.pad(slopes.detach(), missing), F.pad(offsets.detach(), missing)
     return columns[0].double().numpy(), columns[1].double().numpy()
