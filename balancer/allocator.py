@@ -11,7 +11,7 @@ def keep_freed_memory() -> bool:
     """Make the C library reuse large freed blocks instead of returning them to the system.
 
     Networks on a CPU allocate the same large tensors at every step. By default glibc maps each
-    tensor above 32 MiB anew and unmaps it afterwards, and the system clears all of its pages each
+    tensor above 32 MiB again and unmaps it afterwards, and the system clears all of its pages each
     time, which can take as long as the arithmetic. The cost: the process keeps its peak memory
     until it ends.
 

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,7 +33,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-M = TypeVar("M")
+M = TypeVar("M", bound=Record)
 """Type of a stage's metrics."""
 
 
@@ -48,7 +48,7 @@ class StageResult(BaseModel, Generic[M]):
             nothing to do.
         versions: Versions of Python and of the packages that decide the numbers.
         seconds: Wall-clock time of the work.
-        metrics: What the stage measured; a `Record` of the room that owns it.
+        metrics: Measurements of the stage; a `Record` of the room that owns it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,8 +61,19 @@ class StageResult(BaseModel, Generic[M]):
     seconds: float
     metrics: M
 
+    def setting(self, path: str, default: Any = None) -> Any:
+        """Return a recorded setting by its path, such as `classifier.model`.
 
-UntypedResult = StageResult[dict[str, Any]]
+        Args:
+            path: Names of the setting and of the sections around it.
+            default: Value of a setting that was not recorded.
+        """
+        found: Any = self.settings
+        for name in path.split("."):
+            if not isinstance(found, Mapping) or name not in found:
+                return default
+            found = found[name]
+        return found
 
 
 class MissingStage(ConfigurationError):
@@ -84,11 +95,7 @@ def result_json(result: StageResult[Any]) -> dict[str, Any]:
     return result.model_dump(mode="json", exclude_unset=True)
 
 
-@overload
-def read_result(directory: Path) -> UntypedResult | None: ...
-@overload
-def read_result(directory: Path, kind: type[M]) -> StageResult[M] | None: ...
-def read_result(directory: Path, kind: type[Any] = dict[str, Any]) -> StageResult[Any] | None:
+def read_result(directory: Path, kind: type[M]) -> StageResult[M] | None:
     """Read the result in a stage's folder; None where the stage has not run.
 
     Args:
@@ -116,17 +123,6 @@ def write_result(directory: Path, result: StageResult[Any]) -> None:
     (directory / "result.json").write_text(text + "\n", encoding="utf-8")
 
 
-@overload
-def standing_result(
-    directory: Path,
-    *,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    force: bool,
-    keep_on_new_inputs: bool = False,
-    announce: bool = True,
-) -> UntypedResult | None: ...
-@overload
 def standing_result(
     directory: Path,
     kind: type[M],
@@ -136,17 +132,7 @@ def standing_result(
     force: bool,
     keep_on_new_inputs: bool = False,
     announce: bool = True,
-) -> StageResult[M] | None: ...
-def standing_result(
-    directory: Path,
-    kind: type[Any] = dict[str, Any],
-    *,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    force: bool,
-    keep_on_new_inputs: bool = False,
-    announce: bool = True,
-) -> StageResult[Any] | None:
+) -> StageResult[M] | None:
     """Return the existing result if it is up to date; None if the stage has to run.
 
     Args:
@@ -222,8 +208,7 @@ def new_result(
     metrics: M,
 ) -> StageResult[M]:
     """Record work just done with the packages installed now."""
-    kind: Any = type(metrics) if isinstance(metrics, BaseModel) else dict[str, Any]
-    plain = metrics if isinstance(metrics, BaseModel) else _plain(cast("dict[str, Any]", metrics))
+    kind: Any = type(metrics)
     return StageResult[kind](
         stage=stage,
         config_hash=_hash(settings),
@@ -231,7 +216,7 @@ def new_result(
         inputs=_plain(inputs),
         versions=installed_versions(),
         seconds=round(seconds, 3),
-        metrics=plain,
+        metrics=metrics,
     )
 
 

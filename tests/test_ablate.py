@@ -246,7 +246,7 @@ def test_a_dry_run_writes_nothing(fresh: Workspace, study: BalancerConfig) -> No
     [
         ("ablation.arms=[gna]", "did you mean gan"),
         ("ablation.arms=[gan ratio=20:1]", "ratio=20:1"),
-        ("evaluation.positive_class=Flu", "wants one of"),
+        ("evaluation.positive_class=Flu", "COVID, Normal"),
     ],
 )
 def test_wrong_plans_are_refused(fresh: Workspace, data: Path, change: str, message: str) -> None:

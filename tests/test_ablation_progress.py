@@ -12,10 +12,10 @@ def test_what_is_left_goes_by_the_pace_so_far(
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     with caplog.at_level(logging.INFO), Progress([], seconds=400, jobs=2) as shown:
-        shown.said("nothing yet")
+        shown.show("nothing yet")
         shown.worked(100)
         now = 200.0  # estimated: 100 / 2
-        shown.said("a quarter")
+        shown.show("a quarter")
     assert "about 3 min left" in caplog.messages[0]
     assert "about 10 min left" in caplog.messages[1]
 

@@ -110,7 +110,7 @@ def test_every_page_works_and_nobody_else_is_asked(
 ) -> None:
     url, workspace, said = served
     view, asked, complaints = page
-    view.get_by_text("Drop a film above").wait_for()
+    view.get_by_text("Drop an image above").wait_for()
 
     index = load_index(workspace.index_dir)
     record = index.select("test")[0]

@@ -129,7 +129,7 @@ def test_names_from_files_are_text_and_never_markup(desk: Desk, tmp_path: Path) 
 
 
 def test_nothing_chosen_and_nothing_usable_are_told(desk: Desk, tmp_path: Path) -> None:
-    assert "Drop a film" in desk.classify(None, ["real"], DECIDED)
+    assert "Drop an image" in desk.classify(None, ["real"], DECIDED)
     path = tmp_path / "film.txt"
     path.write_text("a letter")
     assert "Choose a classifier" in desk.classify(str(path), [], DECIDED)

@@ -46,7 +46,7 @@ def test_the_nearest_wish_wins(
         ("gan: {learning_rate_generator: 0}", "learning_rate_generator"),
         ("gan: {learning_rate_generator: -1}", "learning_rate_generator"),
         ("gan: !!python/object/apply:os.system ['touch canary']", "plain YAML"),
-        ("seed: 1\nseed: 2", "stands twice"),
+        ("seed: 1\nseed: 2", "seed"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
         ("gan: [", "plain YAML"),
         ("just text", "should hold sections"),

@@ -9,6 +9,7 @@ from balancer.data.index import load_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.classifier_recipe import complete_recipe
 from balancer.evaluation.predictions import read_predictions
+from balancer.evaluation.records import ClassifyMetrics
 from balancer.results import MissingStage, read_result
 from balancer.stages import classify, evaluate, lr_find, prepare
 from balancer.stages import run as everything
@@ -122,8 +123,9 @@ def test_a_classifier_trained_for_use_alone_is_trained_again_for_the_comparison(
     for name in ("gan", "synthetic"):
         shutil.move(hidden / name, copied.root / name)
     everything.run(config, copied)
-    settings = read_result(copied.classify_dir("real")).settings  # type: ignore[union-attr]
-    assert (settings["image_size"], settings["classifier"]["members"]) == (32, 1)
+    real = read_result(copied.classify_dir("real"), ClassifyMetrics)
+    assert real is not None
+    assert (real.setting("image_size"), real.setting("classifier.members")) == (32, 1)
 
 
 def test_patience_is_refused_where_classifiers_are_compared(

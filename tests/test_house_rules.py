@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from balancer.drawing.wording import TITLES
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("balancer", "gan", "classifier")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -235,3 +237,42 @@ def test_no_module_counts_folders_up_to_its_workspace() -> None:
             text = path.read_text(encoding="utf-8")
             assert "LEVELS_UP" not in text, path
             assert ".parents[" not in text, path
+
+
+_BY_METRIC = {*TITLES}
+"""Keys of records that map names of metrics to values: `ArmResult.metrics` (to `Level`) and
+`SameImagesArm.metrics` (to `Scalar`)."""
+
+
+def test_no_room_reads_the_metrics_of_a_result_by_key() -> None:
+    """They are records; mypy knows their fields, and no string stands for one."""
+    seen = 0
+    for path in SOURCES:
+        if not path.is_relative_to(ROOT / "balancer"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Subscript):
+                owner, key = node.value, node.slice
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr != "get" or not node.args:
+                    continue
+                owner, key = node.func.value, node.args[0]
+            else:
+                continue
+            if not (isinstance(key, ast.Constant) and isinstance(key.value, str)):
+                continue
+            place = f"{path}:{node.lineno}"
+            assert key.value not in ("metrics", "settings"), place
+            name = getattr(owner, "attr", getattr(owner, "id", None))
+            if name == "metrics":
+                assert key.value in _BY_METRIC, place
+                seen += 1
+    assert seen  # else the rule looks for the wrong thing
+
+
+def test_every_result_is_read_with_its_type() -> None:
+    """A result is of a record, never of a dictionary."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "StageResult":
+                assert "dict" not in ast.unparse(node.slice), f"{path}:{node.lineno}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import classifier
 from balancer.config import BalancerConfig
 from balancer.data.index import RadiographTable, evaluation_table, load_index
 from balancer.errors import EnvironmentFault, IntegrityError
@@ -69,7 +70,7 @@ def test_a_read_that_cannot_be_written_is_not_taken(
         raise OSError(28, "No space left on device")
 
     predicted: list[int] = []
-    predict = fit_and_test.predict_probabilities
+    predict = classifier.predict
 
     def noting(loaded: LoadedClassifier, table: RadiographTable) -> np.ndarray:
         predicted.extend(table.labels)
@@ -77,7 +78,7 @@ def test_a_read_that_cannot_be_written_is_not_taken(
         return predict(loaded, table)
 
     monkeypatch.setattr(fit_and_test, "note_read", full)
-    monkeypatch.setattr(fit_and_test, "classifier.predict", noting)
+    monkeypatch.setattr(classifier, "predict", noting)
     with pytest.raises(EnvironmentFault):
         classify.run(config, copied, force=True)
     assert predicted
@@ -101,7 +102,7 @@ def test_images_of_other_data_are_not_predicted_without_the_note(
     last = read_ledger(copied.ledger_dir)[-1]
     assert (last.what, last.images) == ("explain", 2)
     assert last.images_sha256 == fingerprint_of_images(part.predict().image_ids)
-    monkeypatch.setattr(fit_and_test, "classifier.predict", lambda *_: pytest.fail("predicted"))
+    monkeypatch.setattr(classifier, "predict", lambda *_: pytest.fail("predicted"))
     copied.ledger_dir.rename(copied.root / "runs" / "aside")
     copied.ledger_dir.write_text("a file, so nothing can be noted")
     with pytest.raises(OSError, match="ledger"):

@@ -14,7 +14,7 @@ from balancer.data.index import load_index
 from balancer.data.io import png_bytes
 from balancer.data.records import PrepareMetrics
 from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
-from balancer.results import UntypedResult, read_result
+from balancer.results import read_result
 from balancer.stages import prepare
 from balancer.workspace import Workspace
 from support.radiograph_folders import (
@@ -268,7 +268,7 @@ def test_missing_folder(tmp_path: Path, workspace: Workspace) -> None:
 
 
 def test_summary_shows_every_class(root: Path, workspace: Workspace) -> None:
-    result: UntypedResult = prepare.run(configured(root), workspace)
+    result = prepare.run(configured(root), workspace)
     console = Console(record=True, width=100, file=io.StringIO())
     for part in prepare.summary(result):
         console.print(part)

@@ -5,25 +5,31 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from balancer.ablation.records import AblateMetrics
 from balancer.config import BalancerConfig
+from balancer.data.audit.content import read_audit
 from balancer.data.index import load_index
 from balancer.data.layouts.recognition import OF_FOLDERS
+from balancer.data.records import PrepareMetrics
 from balancer.evaluation.ledger import ledger_summary, note_read, read_ledger
 from balancer.report.records import EXPLAIN, INDEX, LEDGER, ReportRecords
 from balancer.report.sections.checklist import ITEMS, checklist
+from balancer.results import StageResult, read_result
 from balancer.stages import explain, prepare, report
 from balancer.workspace import Workspace
 from support.made_ablation import FACTS, read_json, write_ablation
 from support.tiny_pipeline import config_for, draw_folder
 
 EMPTY = ReportRecords(
-    index={}, audit={}, ablation=None, units={}, unit=None, comparison=None, arms={},
-    synthetic=None, quality=None, fold=None, fold_quality=None, generators={}, trainings={},
-    lungs=None, lung_model=None, explain=None, external={}, ledger=None, seed=0, folder=Path(),
+    # No report lacks an index; without one, nothing at all is known.
+    index=cast(StageResult[PrepareMetrics], None), audit=None,
+    ablation=None, units={}, unit=None, comparison=None, arms={}, synthetic=None, quality=None,
+    fold=None, fold_quality=None, generators={}, trainings={}, lungs=None, lung_model=None,
+    explain=None, external={}, ledger=None, seed=0, folder=Path(),
 )  # fmt: skip
 Rows = dict[str, dict[str, str]]
 
@@ -37,9 +43,8 @@ def rows_of(workspace: Workspace) -> Rows:
 def prepared(root: Path, films: Path, *changes: str) -> Rows:
     """The checklist of an archive that was prepared, from the records of `prepare`."""
     workspace = Workspace(root / "work")
-    prepare.run(config_for(films, "data.min_images=4", *changes), workspace)
-    audit = read_json(workspace.index_dir / "audit.json")
-    index = read_json(workspace.root / INDEX)
+    index = prepare.run(config_for(films, "data.min_images=4", *changes), workspace)
+    audit = read_audit(workspace.index_dir)
     rows = checklist(dataclasses.replace(EMPTY, index=index, audit=audit))
     return {row["number"]: row for row in rows}
 
@@ -97,9 +102,12 @@ def test_without_records_nothing_is_claimed() -> None:
 
 def test_a_claim_is_withdrawn_with_its_record(whole: Workspace) -> None:
     """Without the settings of the classifiers, nothing is said of networks or training."""
-    index = read_json(whole.root / INDEX)
-    ablation = read_json(whole.ablation_dir / "result.json")
-    records = dataclasses.replace(EMPTY, index=index, ablation=ablation | {"settings": {}})
+    index = read_result(whole.index_dir, PrepareMetrics)
+    ablation = read_result(whole.ablation_dir, AblateMetrics)
+    assert index is not None
+    assert ablation is not None
+    unset = ablation.model_copy(update={"settings": {}})
+    records = dataclasses.replace(EMPTY, index=index, ablation=unset)
     state = {row["number"]: row["state"] for row in checklist(records)}
     assert {state[number] for number in ("1", "22", "24", "26", "27")} == {"not known"}
 

@@ -9,21 +9,27 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import yaml
-from balancer.ablation.study import Study
 from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
 
 from balancer.ablation import findings
+from balancer.ablation.design import EndedStudy
+from balancer.ablation.records import AblateMetrics
 from balancer.cli import main
 from balancer.config import BalancerConfig, load_config
 from balancer.data.index import load_index
 from balancer.data.index_settings import index_settings
+from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
+from balancer.evaluation.records import ClassifyMetrics
+from balancer.lungs.records import LungApplyMetrics, LungTrainMetrics
+from balancer.quality.records import QualityMetrics
 from balancer.report.recipe import recipe, recipe_text
 from balancer.report.records import ReportRecords
-from balancer.results import new_result, result_json
+from balancer.results import Record, StageResult, new_result
 from balancer.stages import classify, gan_train, lungs, prepare, quality, report, synthesize
+from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
 from balancer.workspace import Workspace
 from support.made_ablation import read_json, write_ablation
 from support.tiny_pipeline import config_for, draw_folder
@@ -111,6 +117,13 @@ NOT_RECORDED = {
 """Paths of the machine, and settings that no stage records since they change no result."""
 
 
+KINDS: dict[str, type[Record]] = {
+    "prepare": PrepareMetrics, "ablate": AblateMetrics, "classify": ClassifyMetrics,
+    "gan-train": GeneratorMetrics, "synthesize": SynthesizeMetrics, "quality": QualityMetrics,
+    "lungs apply": LungApplyMetrics, "lungs train": LungTrainMetrics,
+}  # fmt: skip
+
+
 class _Recorded(Exception):
     """Stops a stage once it has said which settings it records."""
 
@@ -135,18 +148,24 @@ def settings_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]
     return ask
 
 
-def recorded(stage: str, settings: dict[str, Any], **metrics: Any) -> dict[str, Any]:
-    result = new_result(stage, settings=settings, inputs={}, seconds=1.0, metrics=metrics)
-    return result_json(result)
+def recorded(stage: str, settings: dict[str, Any], **given: Any) -> StageResult[Any]:
+    """The result of a stage with these settings, and with those metrics alone that are given."""
+    metrics = KINDS[stage].model_construct(**given)
+    return new_result(stage, settings=settings, inputs={}, seconds=1.0, metrics=metrics)
 
 
-def records_of(index: dict[str, Any], **others: Any) -> ReportRecords:
+def indexed(config: BalancerConfig, *, quarantined: int = 0) -> StageResult[PrepareMetrics]:
+    settings = index_settings(config, Roots.of([Path("/films")]))
+    return recorded("prepare", settings, quarantined=quarantined)
+
+
+def records_of(index: StageResult[PrepareMetrics], **others: Any) -> ReportRecords:
     nothing: dict[str, Any] = dict.fromkeys((
-        *("ablation", "unit", "comparison", "synthetic", "quality", "fold", "fold_quality"),
-        *("lungs", "lung_model", "explain", "ledger"),
+        *("audit", "ablation", "unit", "comparison", "synthetic", "quality", "fold"),
+        *("fold_quality", "lungs", "lung_model", "explain", "ledger"),
     ))  # fmt: skip
     empty: dict[str, Any] = {
-        key: {} for key in ("audit", "units", "arms", "generators", "trainings", "external")
+        key: {} for key in ("units", "arms", "generators", "trainings", "external")
     }
     return ReportRecords(index=index, seed=0, folder=Path(), **(nothing | empty | others))
 
@@ -191,10 +210,10 @@ def everything_recorded(
         "classify", settings_by(classify, lambda: classify.run(config, workspace, force=False))
     )
     return records_of(
-        recorded("prepare", index_settings(config, Roots.of([Path("/films")])), quarantined=1),
+        indexed(config, quarantined=1),
         ablation=recorded(
             "ablate",
-            settings_by(findings, lambda: findings.publish(cast(Study, study), force=False)),
+            settings_by(findings, lambda: findings.publish(cast(EndedStudy, study), force=False)),
         ),
         arms={"real": trained},
         trainings={
@@ -260,7 +279,7 @@ def test_the_configuration_above_changes_every_setting(tmp_path: Path) -> None:
 
 
 def test_a_setting_is_in_the_recipe_or_named_as_missing(tmp_path: Path) -> None:
-    index = recorded("prepare", index_settings(BalancerConfig(), Roots.of([Path("/films")])))
+    index = indexed(BalancerConfig())
     found = recipe(records_of(index))
     for key in leaves(BalancerConfig()):
         section, _, name = key.partition(".")
@@ -270,7 +289,7 @@ def test_a_setting_is_in_the_recipe_or_named_as_missing(tmp_path: Path) -> None:
 
 
 def test_records_that_differ_are_named(tmp_path: Path) -> None:
-    index = recorded("prepare", index_settings(BalancerConfig(), Roots.of([Path("/films")])))
+    index = indexed(BalancerConfig())
     gans = {
         label: recorded("gan-train", {"gan": {"batch_size": size}, "precision": "32-true"})
         for label, size in (("A", 8), ("B", 12))
@@ -283,7 +302,7 @@ def test_records_that_differ_are_named(tmp_path: Path) -> None:
 
 
 def test_a_file_of_weights_is_named_and_left_out(tmp_path: Path) -> None:
-    index = recorded("prepare", index_settings(BalancerConfig(), Roots.of([Path("/films")])))
+    index = indexed(BalancerConfig())
     arm = recorded("classify", {"classifier": {"weights": "/home/somebody/net.pt"}})
     text = recipe_text(records_of(index, arms={"real": arm}))
     assert "net.pt" in comments(text)
@@ -296,7 +315,7 @@ def test_a_file_of_weights_is_named_and_left_out(tmp_path: Path) -> None:
 )
 def test_class_names_of_any_characters_survive(name: str, tmp_path: Path) -> None:
     config = BalancerConfig.model_validate({"data": {"classes": {name: name, "b": "b"}}})
-    index = recorded("prepare", index_settings(config, Roots.of([Path("/films")])))
+    index = indexed(config)
     assert read_back(recipe_text(records_of(index)), tmp_path).data.classes == config.data.classes
 
 

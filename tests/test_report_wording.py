@@ -13,6 +13,7 @@ from balancer.drawing.wording import (
     scalar,
     without_machine_paths,
 )
+from balancer.evaluation.records import Scalar
 from balancer.report.blocks import Answer, Bullets, Code, Paragraph, Report, Section, Table
 from balancer.report.render.markdown import escape, render_markdown
 
@@ -65,19 +66,18 @@ def test_code_cannot_leave_its_fence() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ({"value": 0.5, "low": 0.4, "high": 0.6}, "0.500 (0.400 to 0.600)"),
-        ({"value": 0.5, "low": None, "high": None}, "0.500"),
-        ({"value": None, "low": None, "high": None, "reason": "r"}, "undefined"),
-        ({"value": 0.5}, "0.500"),
+        (Scalar(value=0.5, low=0.4, high=0.6), "0.500 (0.400 to 0.600)"),
+        (Scalar(value=0.5, low=None, high=None), "0.500"),
+        (Scalar(value=None, low=None, high=None, reason="r"), "undefined"),
         (None, "not measured"),
     ],
 )
-def test_scalars(value: dict[str, float] | None, text: str) -> None:
+def test_scalars(value: Scalar | None, text: str) -> None:
     assert scalar(value) == text
 
 
 def test_a_difference_has_a_sign_and_zero_is_not_negative() -> None:
-    assert scalar({"value": 0.01, "low": -0.0001, "high": 0.02}, sign=True) == (
+    assert scalar(Scalar(value=0.01, low=-0.0001, high=0.02), sign=True) == (
         "+0.010 (+0.000 to +0.020)"
     )
 
@@ -89,10 +89,9 @@ def test_probabilities() -> None:
 
 
 def test_reasons_are_told_once() -> None:
-    none = {"value": None, "reason": "no image"}
-    assert reasons([("a", none), ("b", none), ("c", {"value": 1.0})]) == (
-        "Undefined for a and b: no image."
-    )
+    none = Scalar(value=None, low=None, high=None, reason="no image")
+    one = Scalar(value=1.0, low=None, high=None)
+    assert reasons([("a", none), ("b", none), ("c", one)]) == ("Undefined for a and b: no image.")
 
 
 def test_lists_are_cut() -> None:
@@ -102,9 +101,9 @@ def test_lists_are_cut() -> None:
 
 
 def test_cells() -> None:
-    values = (None, True, 0.5, 3, [], {}, {"a": 1}, ["x", 0.25], {"value": 0.5})
+    values = (None, True, 0.5, 3, [], {}, {"a": 1}, ["x", 0.25])
     assert [cell(value) for value in values] == [
-        "not known", "yes", "0.500", "3", "none", "none", "a: 1", "x, 0.250", "0.500",
+        "not known", "yes", "0.500", "3", "none", "none", "a: 1", "x, 0.250",
     ]  # fmt: skip
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from balancer.data.preprocessed import hash_of_index
-from pydantic import BaseModel
 
 from balancer.data.index import load_index
+from balancer.data.preprocessing import hash_of_index
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import ClassifyMetrics, UnitMetrics
 from balancer.evaluation.trained_classifier import (
@@ -18,7 +17,7 @@ from balancer.evaluation.trained_classifier import (
     load_trained,
     trained_arm,
 )
-from balancer.results import MissingStage, StageResult, new_result, read_result, write_result
+from balancer.results import MissingStage, new_result, read_result, write_result
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
 from support.tiny_pipeline import metrics_of
@@ -145,10 +144,8 @@ def test_a_unit_beside_the_weights_is_known_as_one(copied: Workspace) -> None:
     directory.mkdir(parents=True)
     for name in (WEIGHTS, CARD):
         shutil.copy(copied.classify_dir("real") / name, directory)
-    metrics: BaseModel = UnitMetrics.model_validate(UNIT)
-    result: StageResult[BaseModel] = new_result(
-        "ablate", settings={}, inputs={}, seconds=1, metrics=metrics
-    )
+    metrics = UnitMetrics.model_validate(UNIT)
+    result = new_result("ablate", settings={}, inputs={}, seconds=1, metrics=metrics)
     write_result(directory, result)
     assert load_trained(directory).metrics == metrics
 

@@ -7,11 +7,16 @@ import pytest
 
 from balancer.errors import ConfigurationError, EnvironmentFault, IntegrityError
 from balancer.results import (
+    Record,
     perform,
     read_result,
     standing_result,
 )
 from balancer.workspace import Workspace
+
+
+class Measured(Record):
+    m: float
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def test_a_failed_stage_leaves_what_stood_there(workspace: Workspace) -> None:
     publish("old")
     with pytest.raises(ValueError, match="boom"):
         publish("new", ValueError("boom"))
-    with pytest.raises(EnvironmentFault, match="untouched"):
+    with pytest.raises(EnvironmentFault, match="--workspace"):
         publish("new", OSError(errno.ENOSPC, "No space left on device"))
     assert (workspace.quality_dir / "x").read_text() == "old"
     assert [path.name for path in workspace.root.iterdir()] == ["quality"]
@@ -84,18 +89,19 @@ def test_a_result_stands_until_settings_or_inputs_change(workspace: Workspace) -
 
     def standing(settings: object, inputs: object, **options: bool) -> bool:
         wishes = {"force": False} | options
-        return (
-            standing_result(directory, settings={"a": settings}, inputs={"i": inputs}, **wishes)
-            is not None
+        found = standing_result(
+            directory, Measured, settings={"a": settings}, inputs={"i": inputs}, **wishes
         )
+        return found is not None
 
     assert not standing(1, 1)
     perform(
-        "quality", workspace, directory, settings={"a": 1}, inputs={"i": 1}, work=lambda _: {"m": 2}
-    )
-    result = read_result(directory)
+        "quality", workspace, directory, settings={"a": 1}, inputs={"i": 1},
+        work=lambda _: Measured(m=2),
+    )  # fmt: skip
+    result = read_result(directory, Measured)
     assert result is not None
-    assert result.metrics == {"m": 2}
+    assert result.metrics == Measured(m=2)
     assert standing(1, 1)
     assert not standing(1, 1, force=True)
     assert not standing(1, 2)
@@ -110,12 +116,12 @@ def test_a_damaged_result_is_named(workspace: Workspace, text: str) -> None:
     workspace.quality_dir.mkdir(parents=True)
     (workspace.quality_dir / "result.json").write_text(text)
     with pytest.raises(IntegrityError, match=r"result\.json should be the record"):
-        read_result(workspace.quality_dir)
+        read_result(workspace.quality_dir, Measured)
 
 
 def test_results_are_json_without_nan(workspace: Workspace) -> None:
-    def work(folder: Path) -> dict[str, float]:
-        return {"value": float("nan")}
+    def work(folder: Path) -> Measured:
+        return Measured(m=float("nan"))
 
     with pytest.raises(ValueError, match="not JSON compliant"):
         perform("quality", workspace, workspace.quality_dir, settings={}, inputs={}, work=work)
@@ -123,6 +129,8 @@ def test_results_are_json_without_nan(workspace: Workspace) -> None:
 
 
 def test_a_result_names_versions(workspace: Workspace) -> None:
-    perform("x", workspace, workspace.quality_dir, settings={}, inputs={}, work=lambda _: {})
+    perform(
+        "x", workspace, workspace.quality_dir, settings={}, inputs={}, work=lambda _: Measured(m=0)
+    )
     record = json.loads((workspace.quality_dir / "result.json").read_text())
     assert {"python", "torch", "balancer"} <= record["versions"].keys()

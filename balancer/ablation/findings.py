@@ -1,7 +1,6 @@
 """From finished runs to `ablation/result.json`: the comparison and all that belongs to it."""
 
 import csv
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +16,10 @@ from balancer.ablation.runs import REAL, Question
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
-from balancer.data.audit.association import Association
+from balancer.data.audit.content import read_audit
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
-from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.errors import ConfigurationError, DataError
 from balancer.evaluation.external import External, load_external
 from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.manifest import fingerprint
@@ -195,8 +194,8 @@ def find_caps(study: EndedStudy) -> tuple[list[ProbeResult], list[str]]:
     """Run the shortcut probes of a study; return them, and the reasons to trust no difference."""
     log.info("Probing for shortcuts")
     probes = _probe(study)
-    limit = study.config.ablation.max_probe_auroc
-    return probes, shortcut_caps(probes, _association(study.index), limit)
+    source = read_audit(study.index.directory).source
+    return probes, shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
 
 
 def _probe(study: EndedStudy) -> list[ProbeResult]:
@@ -215,18 +214,6 @@ def _probe(study: EndedStudy) -> list[ProbeResult]:
         cache=study.workspace.feature_cache_dir,
         seed=config.seed,
     )
-
-
-def _association(index: Index) -> Association | None:
-    path = index.directory / "audit.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["source"]
-        return None if found is None else Association(**found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"{path} should be the audit that prepare wrote, but: {error}; run prepare again with "
-            "--force."
-        ) from None
 
 
 def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult:

@@ -115,7 +115,7 @@ def _units(runs: Path) -> dict[tuple[str, str, str], tuple[Path, UnitMetrics]]:
         folder = record.parent
         result = read_result(folder, UnitMetrics)
         if result is not None and (folder / _TEST).is_file():
-            arm = str(result.settings["arm"]["name"])
+            arm = result.metrics.arm
             units[arm, folder.parent.parent.name, folder.parent.name] = (folder, result.metrics)
     return units
 

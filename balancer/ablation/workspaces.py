@@ -2,9 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from balancer.ablation.folds import Fold
 from balancer.data.build import split_table
@@ -12,8 +10,9 @@ from balancer.data.details_table import DETAILS_NAME, details_bytes
 from balancer.data.index import Index, load_index
 from balancer.data.masks.of_index import MASKS_NAME, masks_bytes
 from balancer.data.preprocessing import INDEX_NAME
+from balancer.data.records import PrepareMetrics
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
-from balancer.results import UntypedResult, perform, read_result, standing_result
+from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -39,6 +38,7 @@ def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -
     inputs = {"index": index.index_hash}
     standing = standing_result(
         place.index_dir,
+        PrepareMetrics,
         settings=settings,
         inputs=inputs,
         force=force,
@@ -58,27 +58,29 @@ def write_fold(workspace: Workspace, index: Index, fold: Fold, *, force: bool) -
     return load_index(place.index_dir)
 
 
-def _main_result(index: Index) -> UntypedResult:
-    result = read_result(index.directory)
+def _main_result(index: Index) -> StageResult[PrepareMetrics]:
+    result = read_result(index.directory, PrepareMetrics)
     if result is None:
         raise RuntimeError(f"{index.directory} was loaded but has no result.json.")
     return result
 
 
 def _write(
-    folder: Path, table: bytes, fold: Fold, index: Index, metrics: Mapping[str, Any]
-) -> dict[str, Any]:
+    folder: Path, table: bytes, fold: Fold, index: Index, metrics: PrepareMetrics
+) -> PrepareMetrics:
     (folder / INDEX_NAME).write_bytes(table)
     details = details_bytes(index.details())  # of the same images in the same order
     (folder / DETAILS_NAME).write_bytes(details)
     if index.masks is not None:
         (folder / MASKS_NAME).write_bytes(masks_bytes(index.masks, index.records))
     labels = sorted({record.label for record in fold.records})
-    return dict(metrics) | {
-        "index_sha256": fingerprint(table),
-        "details_sha256": fingerprint(details),
-        "splits": split_table(fold.records, labels),
-    }
+    return metrics.model_copy(
+        update={
+            "index_sha256": fingerprint(table),
+            "details_sha256": fingerprint(details),
+            "splits": split_table(fold.records, labels),
+        }
+    )
 
 
 def _share_pixels(main: Path, fold: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a classifier says of a film: probabilities, decision, and where the evidence lies."""
+"""The answer of a classifier for an image: probabilities, decision and the map of its evidence."""
 
 import threading
 from dataclasses import dataclass

@@ -15,7 +15,8 @@ from balancer.manifest import fingerprint
 from balancer.report.blocks import Block, Figure, Paragraph
 from balancer.report.records import Study
 from balancer.report.sections.arms import arms_section
-from balancer.results import StageResult, UntypedResult, read_result
+from balancer.report.summary import ReportMetrics
+from balancer.results import StageResult, read_result
 from balancer.workspace import Workspace
 
 _CAPTIONS = {
@@ -87,7 +88,7 @@ def _view(workspace: Workspace, result: StageResult[AblateMetrics]) -> StudyView
     verdict, control = result.metrics.verdict, result.metrics.control
     blocks: list[Block] = [Paragraph(control.sentence, "strong")] if control else []
     blocks += arms_section(study).blocks
-    report = _json_result(workspace.report_dir)
+    report = _report(workspace.report_dir)
     record = (workspace.ablation_dir / "result.json").read_bytes()
     is_fresh = report is not None and report.inputs.get("ablation") == fingerprint(record)
     names = [name for name in _CAPTIONS if (workspace.report_dir / f"{name}.png").is_file()]
@@ -106,9 +107,9 @@ def _view(workspace: Workspace, result: StageResult[AblateMetrics]) -> StudyView
     )
 
 
-def _json_result(directory: Path) -> UntypedResult | None:
+def _report(directory: Path) -> StageResult[ReportMetrics] | None:
     try:
-        return read_result(directory)
+        return read_result(directory, ReportMetrics)
     except BalancerError:
         return None
 

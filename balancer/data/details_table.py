@@ -1,4 +1,4 @@
-"""`details.csv`: what an archive knows of each image beside the columns of `index.csv`."""
+"""`details.csv`: facts from the archive about each image, beside the columns of `index.csv`."""
 
 import csv
 import io

@@ -160,9 +160,9 @@ def load_index(index_dir: Path) -> Index:
 
 def _roots(result: StageResult[PrepareMetrics], path: Path) -> Roots:
     try:
-        root = result.settings["data"]["root"]
+        root = result.setting("data.root")
         return Roots.of([Path(one) for one in ([root] if isinstance(root, str) else root)])
-    except (KeyError, TypeError):
+    except TypeError:
         raise IntegrityError(
             f"{path.with_name('result.json')} should name the data folder, but was changed; "
             "run prepare again with --force."

@@ -35,7 +35,7 @@ def data_roots(config: DataConfig, workspace: Workspace) -> Roots:
 
 
 def _standing_roots(standing: StageResult[PrepareMetrics]) -> Roots:
-    root = standing.settings.get("data", {}).get("root")
+    root = standing.setting("data.root")
     return Roots.of([Path(str(place)) for place in (root if isinstance(root, list) else [root])])
 
 
@@ -61,7 +61,7 @@ def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
         return config
     if data_roots(config.data, workspace) != _standing_roots(standing):
         return config
-    made = standing.settings["data"]
+    made = standing.setting("data", {})
     given = config.data.model_fields_set | _OF_THE_COMMAND
     data = {
         key: value if key in given else made.get(key, value)
@@ -91,7 +91,7 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
     if standing is None:
         return
     roots = _standing_roots(standing)
-    made, wanted = standing.settings.get("data", {}), index_settings(config, roots)["data"]
+    made, wanted = standing.setting("data", {}), index_settings(config, roots)["data"]
     given = {key: wanted[key] for key in wanted.keys() & config.data.model_fields_set}
     unlike = difference({key: made.get(key) for key in given}, given)
     unlike = unlike or _other_preprocessing(config.preprocessing, standing)
@@ -112,5 +112,5 @@ def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult[Prep
 
 
 def _standing_preprocessing(standing: StageResult[PrepareMetrics]) -> PreprocessingConfig:
-    recorded_then = standing.settings.get("preprocessing", {})
+    recorded_then = standing.setting("preprocessing", {})
     return from_record(recorded_then, "The index of this workspace")

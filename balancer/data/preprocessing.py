@@ -28,7 +28,7 @@ def read_preprocessing(
         IntegrityError: The settings are of another version, or the table of masks was changed.
     """
     where = f"{index_dir / 'result.json'}"
-    preprocessing = from_record(result.settings.get("preprocessing", {}), where)
+    preprocessing = from_record(result.setting("preprocessing", {}), where)
     if preprocessing.lungs == "none":
         return preprocessing, None
     # Imported here alone: an index without a view of the lungs needs no code for masks.

@@ -1,7 +1,6 @@
 """Metrics by name, and their values as text: intervals and three digits."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 METRICS = {
     "auroc": "AUROC",
@@ -38,15 +37,12 @@ class HasReason(HasInterval, Protocol):
 
     @property
     def reason(self) -> str | None:
-        """Why it is undefined."""
+        """Reason why it is undefined."""
 
 
-def interval(scalar: HasInterval | Mapping[str, Any], *, sign: bool = False) -> str:
+def interval(scalar: HasInterval, *, sign: bool = False) -> str:
     """Format as `0.912 (0.874 to 0.941)`, or `undefined` where a metric has no value."""
-    if isinstance(scalar, Mapping):
-        value, low, high = scalar["value"], scalar["low"], scalar["high"]
-    else:
-        value, low, high = scalar.value, scalar.low, scalar.high
+    value, low, high = scalar.value, scalar.low, scalar.high
     if value is None:
         return "undefined"
     text = three_digits(value, sign=sign)

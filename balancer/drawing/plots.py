@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -94,20 +93,23 @@ def save_confusion(confusion: Sequence[Sequence[int]], labels: Sequence[str], pa
     figure.savefig(path)
 
 
-def save_differences(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def save_differences(differences: Mapping[str, tuple[float, float, float]], path: Path) -> None:
     """Draw the difference of each metric with its interval, zero marked.
 
     Args:
-        rows: `metric`, `difference`, `low` and `high` of each line, top to bottom.
+        differences: Title of each metric, top to bottom, to its difference and the ends of the
+            interval.
         path: The PNG to write.
     """
-    figure = Figure(figsize=(6.4, 0.42 * len(rows) + 1.2), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(6.4, 0.42 * len(differences) + 1.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    for height, row in enumerate(reversed(rows)):
-        axes.plot([row["low"], row["high"]], [height, height], color=_INK["real"], linewidth=2)
-        axes.plot(row["difference"], height, "o", color=_INK["real+synthetic"])
+    titles = list(differences)[::-1]
+    for height, title in enumerate(titles):
+        value, low, high = differences[title]
+        axes.plot([low, high], [height, height], color=_INK["real"], linewidth=2)
+        axes.plot(value, height, "o", color=_INK["real+synthetic"])
     axes.axvline(0, linestyle=":", color="grey", linewidth=1)
-    axes.set_yticks(range(len(rows)), [str(row["metric"]) for row in reversed(rows)])
+    axes.set_yticks(range(len(titles)), titles)
     axes.set_xlabel("real + synthetic minus real (95 % interval)")
     figure.savefig(path)
 

@@ -35,13 +35,9 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def scalar(found: HasInterval | Mapping[str, Any] | None, *, sign: bool = False) -> str:
+def scalar(found: HasInterval | None, *, sign: bool = False) -> str:
     """Format a value with its interval, or `undefined`."""
-    if found is None:
-        return "not measured"
-    if isinstance(found, Mapping):
-        found = {"value": None, "low": None, "high": None} | dict(found)
-    return interval(found, sign=sign)
+    return "not measured" if found is None else interval(found, sign=sign)
 
 
 def probability(p: float | None) -> str:
@@ -56,7 +52,7 @@ def number(value: float | int | None, form: str = ".3f") -> str:
     return "undefined" if value is None else format(value, form)
 
 
-def reasons(found: Iterable[tuple[str, HasReason | Mapping[str, Any] | None]]) -> str:
+def reasons(found: Iterable[tuple[str, HasReason | None]]) -> str:
     """Explain undefined values: one sentence per reason, with the names; empty if all are defined.
 
     Args:
@@ -64,19 +60,13 @@ def reasons(found: Iterable[tuple[str, HasReason | Mapping[str, Any] | None]]) -
     """
     places: dict[str, list[str]] = {}
     for name, value in found:
-        known = dict(value) if isinstance(value, Mapping) else _explained(value)
-        if known and known.get("value") is None:
-            reason = str(known.get("reason") or "no reason was recorded")
-            names = places.setdefault(reason, [])
+        if value is not None and value.value is None:
+            names = places.setdefault(value.reason or "no reason was recorded", [])
             if name not in names:
                 names.append(name)
     return " ".join(
         f"Undefined for {listing(names)}: {reason}." for reason, names in places.items()
     )
-
-
-def _explained(value: HasReason | None) -> dict[str, Any]:
-    return {} if value is None else {"value": value.value, "reason": value.reason}
 
 
 def listing(names: Sequence[str], limit: int = 6) -> str:
@@ -96,8 +86,6 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, Mapping):
-        if "value" in value:
-            return scalar(value)
         return "; ".join(f"{key}: {cell(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(cell(inner) for inner in value) or "none"

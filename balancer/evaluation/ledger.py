@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from balancer.errors import IntegrityError
+from balancer.files import replacing
 from balancer.manifest import fingerprint
 from balancer.results import Record
 
@@ -81,9 +82,8 @@ def note_read(
     read = Read(now, what, fold, seed, arm, images, images_sha256)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{now.replace(':', '')}-{uuid.uuid4().hex[:12]}.json"
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(asdict(read)) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(asdict(read)) + "\n", encoding="utf-8")
 
 
 def read_ledger(directory: Path) -> list[Read]:

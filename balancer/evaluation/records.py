@@ -35,10 +35,14 @@ class HeadlineMetrics(Record):
     mcc: Scalar
     ece: Scalar
 
+    def by_name(self) -> dict[str, Scalar]:
+        """Return the metrics by name, in the order of the tables."""
+        return {name: getattr(self, name) for name in METRICS}
+
     def titled(self) -> Iterator[tuple[str, Scalar]]:
         """Yield title and value of each metric, in the order of the tables."""
-        for name, title in METRICS.items():
-            yield title, getattr(self, name)
+        for name, value in self.by_name().items():
+            yield METRICS[name], value
 
 
 class ClassPerformance(Record):

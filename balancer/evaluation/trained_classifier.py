@@ -196,7 +196,7 @@ def _result(directory: Path) -> StageResult[ClassifyMetrics | UnitMetrics] | Non
 
 def _image_size(loaded: LoadedClassifier, result: StageResult[Any] | None) -> int:
     """Side at which images were read: from the card, else the result, recipe or network."""
-    noted = None if result is None else result.settings.get("image_size")
+    noted = None if result is None else result.setting("image_size")
     known = (loaded.provenance.get("image_size"), noted, loaded.config.image_size)
     return next(
         (size for size in known if isinstance(size, int)),

@@ -91,7 +91,7 @@ def save_cam_sheet(
         dpi=_DPI,
         layout="constrained",
     )
-    figure.suptitle(f"Grad-CAM: where evidence for {figure_name(target)} lies\n{about}", size=10)
+    figure.suptitle(f"Grad-CAM: evidence for {figure_name(target)}\n{about}", size=10)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])

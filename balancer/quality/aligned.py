@@ -43,7 +43,7 @@ def nearest_aligned(images: Images, references: Images, *, same_set: bool = Fals
     Args:
         images: uint8 (N, S, S).
         references: uint8 (M, S, S), M >= 1; M >= 2 for the same set.
-        same_set: Whether both are the same images; none is then its own neighbour.
+        same_set: True if both are the same images; no image is then its own neighbour.
     """
     fine, fine_references = _band(images), _band(references)
     coarse, coarse_references = _shrink(fine), _shrink(fine_references)

@@ -179,9 +179,7 @@ def load_extractor(name: str, *, inception_weights: Path | None = None) -> Extra
         return _lite0()
     if name == "inception":
         return _inception(inception_weights)
-    raise ConfigurationError(
-        f"quality.extractors wants names out of inception, lite0, but there is {name!r}."
-    )
+    raise ConfigurationError(f"quality.extractors should name inception or lite0, not {name!r}.")
 
 
 def _lite0() -> Extractor:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from balancer.errors import EnvironmentFault
+from balancer.files import replacing
 from balancer.quality.extractors import Extractor
 
 Images = npt.NDArray[np.uint8]
@@ -79,11 +80,5 @@ def _read(path: Path, shape: tuple[int, int]) -> Features | None:
 
 def _write(path: Path, features: Features) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The workspace has one writer at a time, so the name cannot clash.
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, features)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.save(file, features)

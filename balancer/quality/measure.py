@@ -34,7 +34,7 @@ _MANIFOLD = {
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """Equally many generated images, real stand-ins for them, and reference images."""
+    """Generated images, real images in their place, and reference images, of equal number."""
 
     fake: Features
     stand_in: Features

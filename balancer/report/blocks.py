@@ -37,12 +37,12 @@ class Table:
     """Rows of cells under a caption; the first column names the row.
 
     Attributes:
-        caption: What the table shows.
+        caption: Subject of the table.
         columns: Headings.
         rows: Cells of each row, one per column.
         text_columns: Numbers of the columns that hold text, aligned to the left.
         word_column: Number of the column of words that are drawn as badges.
-        note: How to read it.
+        note: Advice for reading it.
     """
 
     caption: str
@@ -60,7 +60,7 @@ class Figure:
     Attributes:
         name: File name without `.png`.
         alt: Description for readers who cannot see it.
-        caption: How to read it.
+        caption: Advice for reading it.
         narrow: File name of the same picture for narrow screens; None without one.
         kind: `chart`, `wide` for the full width, or `pixels` for images to be shown unsmoothed.
     """
@@ -108,7 +108,7 @@ class Answer:
         word: The verdict in a word; None where only two classifiers were compared.
         sentence: The verdict with its numbers.
         blocks: Evidence for it.
-        limits: What it does not say.
+        limits: Limits of the answer.
     """
 
     question: str

@@ -16,7 +16,7 @@ from balancer.report.plots.arms import (
     save_variance,
 )
 from balancer.report.plots.worth import save_worth
-from balancer.report.records import ReportRecords, Study
+from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.sections.answer import answer
 from balancer.report.sections.arms import arms_section, control_section
 from balancer.report.sections.checklist import checklist, checklist_section
@@ -128,14 +128,14 @@ def _json(
         "question": report.answer.question,
         "verdict": {"word": report.answer.word, "sentence": report.answer.sentence},
         "limits": list(report.answer.limits),
-        "ablation": records.ablation,
-        "comparison": records.comparison and records.comparison.model_dump(exclude_unset=True),
+        "ablation": file_content(records.ablation),
+        "comparison": file_content(records.comparison),
         "curves": {} if curves is None else curves.model_dump(mode="json"),
-        "classifiers": dict(records.arms),
-        "synthetic": records.synthetic,
-        "quality": records.quality,
-        "index": records.index,
-        "audit": records.audit,
+        "classifiers": {arm: file_content(result) for arm, result in records.arms.items()},
+        "synthetic": file_content(records.synthetic),
+        "quality": file_content(records.quality),
+        "index": file_content(records.index),
+        "audit": file_content(records.audit) or {},
         "checklist": rows,
         "sections": [
             {"id": section.anchor, "title": section.title,

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from balancer.drawing.numbers import METRICS
-from balancer.quality.records import ClassQuality, QualityMetrics
+from balancer.evaluation.records import Scalar
+from balancer.quality.records import ClassQuality
 from balancer.quality.summary import NOT_ASKED
 from balancer.report.records import ReportRecords
 
@@ -36,23 +36,22 @@ def write_metric_files(records: ReportRecords) -> None:
 
 
 def _files(records: ReportRecords) -> dict[str, Figures]:
-    files = {arm: _scores(result["metrics"]["test"]) for arm, result in records.arms.items()}
+    files = {arm: _scores(result.metrics.test.by_name()) for arm, result in records.arms.items()}
     if records.comparison is not None:
-        rows = {row.metric: row.difference.model_dump() for row in records.comparison.rows}
+        rows = {row.metric: row.difference for row in records.comparison.rows}
         files["difference"] = _scores({key: rows[title] for key, title in METRICS.items()})
     arms = {} if records.study is None else records.study.arms
     for name, arm in arms.items():
         means = {key: arm.metrics[key].value for key in _SHOWN if key in arm.metrics}
         files[f"ablation-{name}"] = _defined(means) | {"verdict": arm.verdict.word}
     if records.quality is not None:
-        metrics = QualityMetrics.model_validate(records.quality["metrics"])
-        for label, quality in metrics.classes.items():
+        for label, quality in records.quality.metrics.classes.items():
             files[f"images-{label}"] = _of_images(quality)
     return files
 
 
-def _scores(metrics: Mapping[str, Any]) -> Figures:
-    return _defined({key: metrics[key]["value"] for key in _SHOWN if key in metrics})
+def _scores(metrics: Mapping[str, Scalar]) -> Figures:
+    return _defined({key: metrics[key].value for key in _SHOWN})
 
 
 def _defined(values: Mapping[str, float | None]) -> Figures:

@@ -11,10 +11,14 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from balancer.config import BalancerConfig
+from balancer.data.records import PrepareMetrics
 from balancer.drawing.wording import printable, without_machine_paths
 from balancer.imaging.preprocess import from_record
+from balancer.lungs.records import LungApplyMetrics
 from balancer.quality.config import GateConfig
-from balancer.report.records import INDEX, LUNGS, SYNTHETIC, Json, ReportRecords
+from balancer.report.records import ReportRecords
+from balancer.results import StageResult
+from balancer.synthetic.records import SynthesizeMetrics
 
 RECIPE_NAME = "recipe.yaml"
 _WEIGHTS = ("auto", "none", "torchvision", "timm")
@@ -63,7 +67,7 @@ def recipe_text(records: ReportRecords) -> str:
 
 
 def recipe(records: ReportRecords) -> Recipe:
-    """Join the settings of all records; where two differ, the earlier in `by_file` counts."""
+    """Join the settings of all records; where two differ, the earlier in `results` counts."""
     values: Sections = {}
     files: dict[str, str] = {}
     unlike: list[str] = []
@@ -86,32 +90,31 @@ def recipe(records: ReportRecords) -> Recipe:
 
 def _settings(records: ReportRecords) -> Iterator[tuple[str, Sections]]:
     """Yield the file of each record and its settings as sections of the configuration."""
-    for file, record in records.by_file.items():
-        if "settings" in record:
-            yield file, _sections(file, record)
+    for file, result in records.results.items():
+        yield file, _sections(file, result)
     if records.unit is not None:
-        precision = records.unit["settings"].get("precision")
+        precision = records.unit.setting("precision")
         yield "a run of the ablation", {"hardware": {"precision": precision}} if precision else {}
 
 
-def _sections(file: str, record: Json) -> Sections:
+def _sections(file: str, result: StageResult[Any]) -> Sections:
     """Map the settings that a stage records to the sections they were read from."""
-    settings = record["settings"]
+    settings, metrics = result.settings, result.metrics
     found = {key: settings[key] for key in BalancerConfig.model_fields if key in settings}
     if "precision" in settings:
         found["hardware"] = {"precision": settings["precision"]}
-    if file == INDEX:
+    if isinstance(metrics, PrepareMetrics):
         # Left out of the settings of an index; files were set aside only if it was on.
-        found["data"] = {**found["data"], "skip_bad": bool(record["metrics"].get("quarantined"))}
+        found["data"] = {**found["data"], "skip_bad": bool(metrics.quarantined)}
         done = from_record(settings.get("preprocessing", {}), file)
         found["preprocessing"] = done.model_dump(mode="json")
-    if file == SYNTHETIC:
+    if isinstance(metrics, SynthesizeMetrics):
         screen = dict(settings["screen"])
         found["synthesis"] = {"ratio": settings["ratio"], "screen": screen["reasons"]}
         if "max_attempts" in screen:
             found["synthesis"]["max_attempts"] = screen["max_attempts"]
         found["gate"] = {key: screen[key] for key in GateConfig.model_fields if key in screen}
-    if file == LUNGS:
+    if isinstance(metrics, LungApplyMetrics):
         found["lungs"] = {"method": settings["method"]}
     return found
 

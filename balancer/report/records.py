@@ -6,14 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from balancer.ablation.arm_records import ArmResult, Difference
 from balancer.ablation.records import AblateMetrics, AskedQuestion, Design
 from balancer.ablation.run_predictions import Floats, RunPredictions
 from balancer.ablation.runs import REAL, Kind
-from balancer.evaluation.records import Comparison
+from balancer.data.audit.content import Audit
+from balancer.data.records import PrepareMetrics
+from balancer.evaluation.ledger import LedgerSummary
+from balancer.evaluation.records import (
+    ClassifyMetrics,
+    Comparison,
+    EvaluateMetrics,
+    UnitMetrics,
+)
+from balancer.explanation.records import ExplainMetrics
+from balancer.lungs.records import LungApplyMetrics, LungTrainMetrics
+from balancer.quality.records import QualityMetrics
+from balancer.results import StageResult
+from balancer.synthetic.records import GeneratorCard, GeneratorMetrics, SynthesizeMetrics
 
-Json = Mapping[str, Any]
 INDEX, AUDIT = "index/result.json", "index/audit.json"
 ABLATION, QUALITY, SYNTHETIC = (
     "ablation/result.json",
@@ -27,11 +40,11 @@ _MOST_CURVES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRecords:
-    """Records of the stages as JSON, and the folder of the pictures.
+    """Records of the stages, and the folder of the pictures.
 
     Attributes:
         index: `result.json` of `prepare`.
-        audit: `audit.json` of `prepare`.
+        audit: `audit.json` of `prepare`; None where there is none.
         ablation: `result.json` of `ablate`; None if it has not run.
         units: Predictions of its runs, per arm; those that still exist.
         unit: `result.json` of one of its runs; None without any.
@@ -42,7 +55,7 @@ class ReportRecords:
         fold: Name of the first split of the ablation whose images were measured; the names of its
             pictures begin with `split-`.
         fold_quality: `result.json` of `quality` for that split; None if there is none.
-        generators: Class to the provenance of its generator, `generator.json`.
+        generators: Class to `generator.json` of its generator.
         trainings: Class to `result.json` of `gan-train`.
         lungs: `result.json` of `lungs apply`, if it has run.
         lung_model: `result.json` of `lungs train`, if it has run.
@@ -54,24 +67,24 @@ class ReportRecords:
         folder: Path to the pictures.
     """
 
-    index: Json
-    audit: Json
-    ablation: Json | None
+    index: StageResult[PrepareMetrics]
+    audit: Audit | None
+    ablation: StageResult[AblateMetrics] | None
     units: Mapping[str, list[RunPredictions]]
-    unit: Json | None
+    unit: StageResult[UnitMetrics] | None
     comparison: Comparison | None
-    arms: Mapping[str, Json]
-    synthetic: Json | None
-    quality: Json | None
+    arms: Mapping[str, StageResult[ClassifyMetrics]]
+    synthetic: StageResult[SynthesizeMetrics] | None
+    quality: StageResult[QualityMetrics] | None
     fold: str | None
-    fold_quality: Json | None
-    generators: Mapping[str, Json]
-    trainings: Mapping[str, Json]
-    lungs: Json | None
-    lung_model: Json | None
-    explain: Json | None
-    external: Mapping[str, Json]
-    ledger: Json | None
+    fold_quality: StageResult[QualityMetrics] | None
+    generators: Mapping[str, GeneratorCard]
+    trainings: Mapping[str, StageResult[GeneratorMetrics]]
+    lungs: StageResult[LungApplyMetrics] | None
+    lung_model: StageResult[LungTrainMetrics] | None
+    explain: StageResult[ExplainMetrics] | None
+    external: Mapping[str, StageResult[EvaluateMetrics]]
+    ledger: LedgerSummary | None
     seed: int
     folder: Path
 
@@ -82,29 +95,59 @@ class ReportRecords:
     @property
     def study(self) -> "Study | None":
         """The ablation; None if it has not run."""
-        if self.ablation is None:
-            return None
-        return Study(AblateMetrics.model_validate(self.ablation["metrics"]))
+        return None if self.ablation is None else Study(self.ablation.metrics)
 
     @property
-    def by_file(self) -> dict[str, Json]:
-        """The records by their paths in the workspace, the main results first."""
+    def results(self) -> dict[str, StageResult[Any]]:
+        """Results of the stages by their paths in the workspace, the main ones first."""
         found = {
             ABLATION: self.ablation,
-            **{f"classify/{arm}/result.json": record for arm, record in self.arms.items()},
+            **{classify_file(arm): result for arm, result in self.arms.items()},
             QUALITY: self.quality,
-            **{f"gan/{label}/result.json": record for label, record in self.trainings.items()},
-            **{f"gan/{label}/generator.json": card for label, card in self.generators.items()},
+            **{training_file(label): result for label, result in self.trainings.items()},
             SYNTHETIC: self.synthetic,
             LUNG_MODEL: self.lung_model,
             LUNGS: self.lungs,
             EXPLAIN: self.explain,
-            **{f"{place}/result.json": record for place, record in self.external.items()},
+            **{evaluate_file(place): result for place, result in self.external.items()},
             INDEX: self.index,
+        }
+        return {name: result for name, result in found.items() if result is not None}
+
+    @property
+    def by_file(self) -> dict[str, BaseModel]:
+        """All records by their paths in the workspace."""
+        others: dict[str, BaseModel | None] = {
+            **{f"gan/{label}/generator.json": card for label, card in self.generators.items()},
             AUDIT: self.audit,
             LEDGER: self.ledger,
         }
-        return {name: record for name, record in found.items() if record is not None}
+        return {
+            **self.results,
+            **{name: record for name, record in others.items() if record is not None},
+        }
+
+
+def classify_file(arm: str) -> str:
+    """Return the path of the result of `classify` in the workspace."""
+    return f"classify/{arm}/result.json"
+
+
+def training_file(label: str) -> str:
+    """Return the path of the result of `gan-train` in the workspace."""
+    return f"gan/{label}/result.json"
+
+
+def evaluate_file(place: str) -> str:
+    """Return the path of the result of `evaluate` in a folder of the workspace."""
+    return f"{place}/result.json"
+
+
+def file_content(record: BaseModel | None) -> dict[str, Any] | None:
+    """Return a record as its file has it, JSON types; None for none."""
+    if record is None:
+        return None
+    return record.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from balancer.evaluation.records import (
 from balancer.evaluation.trained_classifier import ARMS, REAL_ARM, SYNTHETIC_ARM, trained_arm
 from balancer.manifest import fingerprint
 from balancer.quality.records import QualityMetrics
-from balancer.results import StageResult, UntypedResult, difference
+from balancer.results import StageResult, difference
 from classifier.metrics import paired_differences
 
 _COLUMNS_FOR_ONE_LINE = 100
@@ -70,7 +70,7 @@ def _must_match(result: StageResult[ClassifyMetrics]) -> dict[str, object]:
     return result.settings | facts
 
 
-def refuse_stale(arms: Arms, quality: UntypedResult | None, images: str) -> None:
+def refuse_stale(arms: Arms, quality: StageResult[QualityMetrics] | None, images: str) -> None:
     """Keep results of other synthetic images than today's out of one report.
 
     Args:
@@ -93,7 +93,9 @@ def refuse_stale(arms: Arms, quality: UntypedResult | None, images: str) -> None
         )
 
 
-def compare_arms(config: BalancerConfig, arms: Arms, quality: UntypedResult | None) -> Comparison:
+def compare_arms(
+    config: BalancerConfig, arms: Arms, quality: StageResult[QualityMetrics] | None
+) -> Comparison:
     """Compare the metrics of both arms, and state what one run per arm allows.
 
     Raises:
@@ -167,11 +169,10 @@ def _sentence(rows: Sequence[ComparisonRow]) -> str:
     return f"{openings[_direction(first)]}: {change}.{also} {scope}"
 
 
-def _gate_sentence(quality: UntypedResult | None) -> str:
+def _gate_sentence(quality: StageResult[QualityMetrics] | None) -> str:
     if quality is None:
         return " The quality of the synthetic images was not measured."
-    classes = QualityMetrics.model_validate(quality.metrics).classes
-    failed = {label: entry.gate.failures for label, entry in classes.items()}
+    failed = {label: entry.gate.failures for label, entry in quality.metrics.classes.items()}
     return "".join(
         f" The synthetic images of {label} fail the quality gate ({', '.join(names)}), so this "
         "speaks of these images, not of what good ones would do."
@@ -196,16 +197,13 @@ def draw_comparison(arms: Arms, comparison: Comparison, folder: Path) -> None:
     is_positive = np.asarray(first.labels == positive)
     save_roc(scores, is_positive, folder / "comparison-roc.png")
     save_precision_recall(scores, is_positive, folder / "comparison-precision-recall.png")
-    defined = [
-        {
-            "metric": row.metric,
-            "difference": row.difference.value,
-            "low": row.difference.low,
-            "high": row.difference.high,
-        }
+    defined = {
+        row.metric: (found.value, found.low, found.high)
         for row in comparison.rows
-        if row.difference.low is not None
-    ]
+        if (found := row.difference).value is not None
+        and found.low is not None
+        and found.high is not None
+    }
     save_differences(defined, folder / "differences.png")
 
 

@@ -115,7 +115,7 @@ def summary(result: StageResult[EvaluateMetrics]) -> list[RenderableType]:
     left_out = sum(metrics.external.dropped.values())
     title = (
         f"Trained on {metrics.arm}, tested unchanged on {metrics.test.n} images of "
-        f"{result.settings['name']}; positive class {metrics.positive_class}"
+        f"{result.setting('name')}; positive class {metrics.positive_class}"
     )
     if left_out:
         title += f"; {left_out} more show images or patients of the index and were left out"

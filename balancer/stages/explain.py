@@ -17,8 +17,13 @@ from balancer.errors import ConfigurationError, EnvironmentFault
 from balancer.evaluation.fit_and_test import NotedImages, Reader, note_images
 from balancer.explanation.case_sheets import draw_activations, draw_maps, refuse_missing_layer
 from balancer.explanation.cases import Case, chosen_cases, draw_cases
-from balancer.explanation.map_shares import DEFINITIONS, MapShares, measure_shares, summarize
-from balancer.explanation.map_shares_plot import save_map_shares
+from balancer.explanation.map_shares import (
+    DEFINITIONS,
+    MapShares,
+    measure_shares,
+    save_map_shares,
+    summarize,
+)
 from balancer.explanation.models import ExplainedModel, find_models, load_models, unseen_rows
 from balancer.explanation.records import ClassShares, ExplainMetrics, MappedImages, ModelMaps
 from balancer.manifest import fingerprint

@@ -8,8 +8,10 @@ from balancer.ablation.families.generated import largest_class
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import DataError
+from balancer.quality.records import QualityMetrics
 from balancer.results import read_result
 from balancer.stages import gan_train, quality, synthesize
+from balancer.synthetic.records import SynthesizeMetrics
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -83,15 +85,15 @@ def _synthesize(config: BalancerConfig, place: Workspace, *, force: bool) -> flo
 
 
 def _differs(config: BalancerConfig, place: Workspace) -> bool:
-    existing = read_result(place.synthetic_dir)
+    existing = read_result(place.synthetic_dir, SynthesizeMetrics)
     return existing is not None and existing.settings != synthesize.settings_of(config)
 
 
 def _measure(config: BalancerConfig, place: Workspace, *, force: bool) -> float:
     """Measure the images; they are measured again after a change of settings, which is fast."""
-    existing = read_result(place.quality_dir)
+    existing = read_result(place.quality_dir, QualityMetrics)
     wanted = {name: getattr(config, name).model_dump(mode="json") for name in ("quality", "gate")}
     changed = existing is not None and any(
-        existing.settings[name] != value for name, value in wanted.items()
+        existing.setting(name) != value for name, value in wanted.items()
     )
     return quality.run(config, place, force=force or changed).seconds

@@ -106,7 +106,7 @@ def _run(
         workspace.root,
     )
     inputs = _mask_inputs(masks) | pairs_hash(config.data.same_film)
-    if not force and read_result(workspace.index_dir) is not None:
+    if not force and read_result(workspace.index_dir, PrepareMetrics) is not None:
         digests = reader.digests(roots, scan.images)
         found = inputs | {"data_sha256": hash_archives(scan, digests)}
         standing = standing_result(

@@ -12,6 +12,7 @@ from balancer.data.index import Index, load_index
 from balancer.data.roots import Roots
 from balancer.drawing.plots import save_image_grid
 from balancer.errors import DataError, IntegrityError
+from balancer.evaluation.records import ClassifyMetrics
 from balancer.manifest import SyntheticRecord
 from balancer.quality.assess import assess
 from balancer.quality.checks import ask_all
@@ -143,7 +144,7 @@ def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> d
         if name != _OWN:
             weights = config.quality.inception_weights
             found[name] = load_extractor(name, inception_weights=weights)
-        elif read_result(workspace.classify_dir("real")) is not None:
+        elif read_result(workspace.classify_dir("real"), ClassifyMetrics) is not None:
             directory = workspace.classify_dir("real")
             found[name] = classifier_extractor(directory, index.index_hash)
         else:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import RenderableType
 
@@ -17,16 +16,21 @@ from balancer.ablation.run_predictions import (
     read_predictions_of_runs,
 )
 from balancer.config import BalancerConfig
+from balancer.data.audit.content import AUDIT_NAME, read_audit
 from balancer.data.index import Index, load_index
+from balancer.data.records import PrepareMetrics
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import ledger_summary, read_ledger
-from balancer.evaluation.records import Comparison
+from balancer.evaluation.records import Comparison, EvaluateMetrics, UnitMetrics
 from balancer.evaluation.trained_classifier import ARMS
+from balancer.explanation.records import ExplainMetrics
+from balancer.lungs.records import LungApplyMetrics, LungTrainMetrics
 from balancer.manifest import fingerprint
+from balancer.quality.records import QualityMetrics
 from balancer.report.content import compose
 from balancer.report.metric_files import write_metric_files
 from balancer.report.recipe import RECIPE_NAME, recipe_text
-from balancer.report.records import ReportRecords, Study
+from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.render.terminal import arms_table
@@ -44,13 +48,13 @@ from balancer.report.two_arms import (
 from balancer.results import (
     MissingStage,
     StageResult,
-    UntypedResult,
     perform,
     read_result,
-    result_json,
     standing_result,
 )
+from balancer.synthetic.dcgan import read_cards
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
+from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -74,8 +78,8 @@ class _Found:
     ablation: StageResult[AblateMetrics] | None
     units: dict[str, list[RunPredictions]]
     arms: Arms
-    quality: UntypedResult | None
-    synthetic: UntypedResult | None
+    quality: StageResult[QualityMetrics] | None
+    synthetic: StageResult[SynthesizeMetrics] | None
     fold: str | None
 
 
@@ -97,6 +101,7 @@ def run(
     """
     found = _find(workspace)
     records = _records(config, workspace, found)
+    content = {file: file_content(record) for file, record in records.by_file.items()}
     settings = {"seed": config.seed, "evaluation": config.evaluation.model_dump(mode="json")}
     inputs = {
         "index": found.index.index_hash,
@@ -104,10 +109,10 @@ def run(
         if found.ablation is None
         else fingerprint((workspace.ablation_dir / "result.json").read_bytes()),
         "predictions": fingerprint_of_runs(found.units),
-        "arms": dict(records.arms),
-        "quality": None if found.quality is None else found.quality.metrics,
-        "synthetic": None if found.synthetic is None else found.synthetic.metrics,
-        "records": fingerprint(json.dumps(records.by_file, sort_keys=True).encode()),
+        "arms": {arm: file_content(result) for arm, result in records.arms.items()},
+        "quality": file_content(found.quality and found.quality.metrics),
+        "synthetic": file_content(found.synthetic and found.synthetic.metrics),
+        "records": fingerprint(json.dumps(content, sort_keys=True).encode()),
     }
     # Other settings need no --force: a page takes seconds, and nothing but the page is replaced.
     old = None if force else read_result(workspace.report_dir, ReportMetrics)
@@ -170,13 +175,13 @@ def _find(workspace: Workspace) -> _Found:
             "--with-synthetic`, first.",
             cheap=False,
         )
-    quality = read_result(workspace.quality_dir)
+    quality = read_result(workspace.quality_dir, QualityMetrics)
     if arms or quality is not None:
         refuse_stale(arms, quality, synthetic_fingerprint(load_synthetic(workspace, index)))
     units: dict[str, list[RunPredictions]] = {}
     if ablation is not None:
         units = read_predictions_of_runs(ablation.metrics, workspace.root / "runs/units")
-    synthetic = read_result(workspace.synthetic_dir)
+    synthetic = read_result(workspace.synthetic_dir, SynthesizeMetrics)
     folds = {} if ablation is None else ablation.metrics.quality
     return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))
 
@@ -196,51 +201,58 @@ def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> Rep
     ledger = ledger_summary(read_ledger(workspace.ledger_dir))
     unit = next((runs[0].path.parent for runs in found.units.values() if runs), None)
     fold = None if found.fold is None else workspace.fold(found.fold).quality_dir
-    trained = {path.parent.name: path for path in sorted(workspace.root.glob("gan/*/result.json"))}
+    index = read_result(workspace.index_dir, PrepareMetrics)
+    if index is None:
+        raise RuntimeError(f"{workspace.index_dir} was loaded but has no result.json.")
+    has_audit = (workspace.index_dir / AUDIT_NAME).is_file()
     return ReportRecords(
-        index=_json(workspace.index_dir / "result.json"),
-        audit=_json(workspace.index_dir / "audit.json"),
-        ablation=_dumped(found.ablation),
+        index=index,
+        audit=read_audit(workspace.index_dir) if has_audit else None,
+        ablation=found.ablation,
         units=found.units,
-        unit=None if unit is None else _dumped(read_result(unit)),
+        unit=None if unit is None else read_result(unit, UnitMetrics),
         comparison=None,
-        arms={arm: result_json(result) for arm, (result, _) in found.arms.items()},
-        synthetic=_dumped(found.synthetic),
-        quality=_dumped(found.quality),
+        arms={arm: result for arm, (result, _) in found.arms.items()},
+        synthetic=found.synthetic,
+        quality=found.quality,
         fold=found.fold,
-        fold_quality=None if fold is None else _dumped(read_result(fold)),
-        generators={
-            path.parent.name: _json(path)
-            for path in sorted(workspace.root.glob("gan/*/generator.json"))
-        },
-        trainings={label: _json(path) for label, path in trained.items()},
-        lungs=_dumped(read_result(workspace.lungs_dir)),
-        lung_model=_dumped(read_result(workspace.lungs_dir / "model")),
+        fold_quality=None if fold is None else read_result(fold, QualityMetrics),
+        generators=read_cards(workspace),
+        trainings=_trainings(workspace),
+        lungs=read_result(workspace.lungs_dir, LungApplyMetrics),
+        lung_model=read_result(workspace.lungs_dir / "model", LungTrainMetrics),
         explain=_explained(workspace, found.index),
         external=_external(workspace, found.arms),
-        ledger=ledger.model_dump(mode="json") if ledger.reads or ledger.explained else None,
+        ledger=ledger if ledger.reads or ledger.explained else None,
         seed=config.seed,
         folder=workspace.report_dir,
     )
 
 
-def _explained(workspace: Workspace, index: Index) -> dict[str, Any] | None:
+def _trainings(workspace: Workspace) -> dict[str, StageResult[GeneratorMetrics]]:
+    """Return the results of `gan-train`, by class."""
+    folders = sorted(path.parent for path in workspace.root.glob("gan/*/result.json"))
+    found = {folder.name: read_result(folder, GeneratorMetrics) for folder in folders}
+    return {label: result for label, result in found.items() if result is not None}
+
+
+def _explained(workspace: Workspace, index: Index) -> StageResult[ExplainMetrics] | None:
     """Return the result of `explain` for the images of this index."""
-    result = read_result(workspace.explain_dir)
+    result = read_result(workspace.explain_dir, ExplainMetrics)
     of_index = result is not None and result.inputs.get("index") == index.index_hash
-    return _dumped(result) if of_index else None
+    return result if of_index else None
 
 
-def _external(workspace: Workspace, arms: Arms) -> dict[str, dict[str, Any]]:
+def _external(workspace: Workspace, arms: Arms) -> dict[str, StageResult[EvaluateMetrics]]:
     """Return the results of `evaluate` for these classifiers, by folder in the workspace."""
     found = {}
     for path in sorted(workspace.root.glob("evaluate/*/*/result.json")):
-        result, arm = read_result(path.parent), path.parent.name
+        result, arm = read_result(path.parent, EvaluateMetrics), path.parent.name
         if result is None or arm not in arms:
             continue
         classifier = (workspace.classify_dir(arm) / "result.json").read_bytes()
         if result.inputs.get("classifier") == fingerprint(classifier):
-            found[path.parent.relative_to(workspace.root).as_posix()] = result_json(result)
+            found[path.parent.relative_to(workspace.root).as_posix()] = result
     return found
 
 
@@ -282,24 +294,6 @@ def _write_page(records: ReportRecords) -> None:
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     (folder / RECIPE_NAME).write_text(recipe_text(records) + "\n", encoding="utf-8")
-
-
-def _dumped(result: StageResult[Any] | None) -> dict[str, Any] | None:
-    return None if result is None else result_json(result)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise IntegrityError(
-            f"{path} should be JSON, but: {error}; run its stage again with --force."
-        ) from None
-    if not isinstance(found, dict):
-        raise IntegrityError(f"{path} should be a record; run its stage again with --force.")
-    return found
 
 
 def _copy_pictures(pictures: Iterator[tuple[Path, str]], folder: Path) -> None:

@@ -12,12 +12,26 @@ from balancer.app import server
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
-from balancer.results import MissingStage, UntypedResult, new_result
+from balancer.results import MissingStage, Record, StageResult, new_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 _running: list[server.Server] = []
+
+
+class ServeMetrics(Record):
+    """Metrics of `balancer serve`.
+
+    Attributes:
+        url: Address of the page.
+        models: Names of the classifiers.
+        generators: Classes that have a generator.
+    """
+
+    url: str
+    models: tuple[str, ...]
+    generators: tuple[str, ...]
 
 
 def run(
@@ -28,7 +42,7 @@ def run(
     models: Sequence[Path] = (),
     port: int = 0,
     browser: bool = False,
-) -> UntypedResult:
+) -> StageResult[ServeMetrics]:
     """Start the page and return; it is served until `close`, or as long as `wait` waits.
 
     Args:
@@ -86,17 +100,17 @@ def run(
     )
     page = server.start(desk, port=port, browser=browser)
     _running.append(page)
-    metrics = {"url": page.url, "models": list(served), "generators": list(studios)}
+    metrics = ServeMetrics(url=page.url, models=tuple(served), generators=tuple(studios))
     return new_result(
         "serve", settings={}, inputs={}, seconds=time.monotonic() - started, metrics=metrics
     )
 
 
-def summary(result: UntypedResult) -> list[RenderableType]:
+def summary(result: StageResult[ServeMetrics]) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
-    models = ", ".join(result.metrics["models"]) or "none"
+    models = ", ".join(result.metrics.models) or "none"
     return [
-        f"Serving at {result.metrics['url']} to this machine alone; Ctrl-C stops it.\n"
+        f"Serving at {result.metrics.url} to this machine alone; Ctrl-C stops it.\n"
         f"Classifiers: {models}. For research only; not for diagnosis."
     ]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 import gan
 from balancer.config import BalancerConfig
@@ -15,9 +16,10 @@ from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
 from balancer.results import MissingStage
 from balancer.synthetic.gates import check_training_ids
+from balancer.synthetic.records import GeneratorCard
 from balancer.synthetic.source import Batches
 from balancer.workspace import Workspace
-from gan.checkpoint import WEIGHTS_NAME
+from gan.checkpoint import METADATA_NAME, WEIGHTS_NAME
 from gan.networks import Generator
 from gan.sampling import generate, interpolate
 
@@ -134,6 +136,25 @@ def load_dcgan(label: str, workspace: Workspace, index: Index) -> DcganSource:
     return source
 
 
+def read_cards(workspace: Workspace) -> dict[str, GeneratorCard]:
+    """Read what the trained generators record of themselves, by class.
+
+    Raises:
+        IntegrityError: A file is damaged.
+    """
+    cards = {}
+    for path in sorted(workspace.root.glob(f"gan/*/{METADATA_NAME}")):
+        try:
+            cards[path.parent.name] = GeneratorCard.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise IntegrityError(
+                f"{path} should be the record of a generator, but "
+                f"{error.errors()[0]['msg'].lower()}; train it again with `balancer gan-train "
+                "--force`."
+            ) from None
+    return cards
+
+
 def checkpoint_hash(label: str, workspace: Workspace) -> str | None:
     """Hash the weights of the generator of a class; None where there is none."""
     path = workspace.gan_dir(label) / WEIGHTS_NAME
@@ -180,6 +201,6 @@ def _check_origin(label: str, source: DcganSource, index: Index, directory: Path
         )
     if set(metadata.training_ids) != trained_on:
         raise IntegrityError(
-            f"{directory / 'generator.json'} should list the {len(trained_on)} training images of "
+            f"{directory / METADATA_NAME} should list the {len(trained_on)} training images of "
             f"{label}, but lists others; train again with `balancer gan-train --force`."
         )

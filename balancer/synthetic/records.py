@@ -1,4 +1,4 @@
-"""What `gan-train` and `synthesize` record: the metrics of their results, and the lineage."""
+"""Records of `gan-train` and `synthesize`: the metrics of their results, and the lineage."""
 
 from typing import Literal
 
@@ -39,7 +39,7 @@ class Snapshot(Record):
 
 
 class Membership(Record):
-    """How well the discriminator separates its training images from validation images.
+    """Separation of training images from validation images by the discriminator.
 
     Attributes:
         auroc: AUROC of its logits; 0.5 where it cannot.
@@ -127,6 +127,20 @@ class ScreeningCounts(Record):
     rejected: dict[str, int]
 
 
+class GeneratorCard(Record):
+    """The part of `generator.json` that a report shows; other fields are kept as they are.
+
+    Attributes:
+        training_ids: Content hashes of the training images; None where they were not recorded.
+        images_shown: Number of real images shown before these weights; None likewise.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    training_ids: tuple[str, ...] | None = None
+    images_shown: int | None = None
+
+
 class SynthesizeMetrics(Record):
     """The result of `balancer synthesize`.
 
@@ -146,7 +160,7 @@ class SynthesizeMetrics(Record):
 
 
 class ClassLineage(Record):
-    """Where the synthetic images of one class come from.
+    """Origin of the synthetic images of one class.
 
     Attributes:
         checkpoint: SHA-256 of the weights that drew them; None: no such file exists.

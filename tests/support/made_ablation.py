@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from balancer.ablation.compare import compare
+from balancer.ablation.records import AblateMetrics
 from balancer.ablation.runs import ArmFacts, Question, Run
 from balancer.evaluation.predictions import Predictions, write_predictions
 from balancer.evaluation.records import SplitSizes, UnitMetrics
@@ -120,7 +121,11 @@ def write_ablation(
     write_result(
         workspace.ablation_dir,
         new_result(
-            "ablate", settings=settings, inputs={"index": index_hash}, seconds=1.0, metrics=metrics
+            "ablate",
+            settings=settings,
+            inputs={"index": index_hash},
+            seconds=1.0,
+            metrics=AblateMetrics.model_validate(metrics),
         ),
     )
     return metrics

@@ -24,6 +24,7 @@ from balancer.errors import DataError
 from balancer.manifest import SyntheticRecord, read_table
 from balancer.results import read_result
 from balancer.synthetic.gates import load_with_rejects, synthetic_fingerprint
+from balancer.synthetic.records import SynthesizeMetrics
 from balancer.workspace import Workspace
 
 
@@ -115,8 +116,8 @@ def largest_class(index: Index) -> str:
 
 
 def _require_screen(folder: Path) -> None:
-    result = read_result(folder)
-    if result is None or not result.settings["screen"]["reasons"]:
+    result = read_result(folder, SynthesizeMetrics)
+    if result is None or not result.setting("screen.reasons"):
         raise DataError(
             "Images that pass the screen are wanted, but too few of this fold's generator did; "
             "train a better generator, or loosen gate or synthesis.screen."

@@ -24,7 +24,7 @@ class Finding:
     Attributes:
         name: Stable, for programs.
         title: For readers.
-        sentence: What it means.
+        sentence: Meaning of the finding.
         counts: Whether `--strict` ends with exit code 4 for it.
         groups: Paths, those that belong together in one list; empty where none shows it.
         captions: A few words on each group.
@@ -55,7 +55,7 @@ class NearDuplicatePair(Record):
         second: Path of the other.
         across_classes: Whether their classes differ.
         distance: Distance of their fingerprints; an older version recorded it.
-        flip: How the second is mirrored; empty where it is not, or in an older version.
+        flip: Mirroring of the second image; empty if none, or in an older version.
         cropped: Largest share of a side that one of them lacks.
         correlation: Similarity of what both show.
     """
@@ -111,7 +111,7 @@ class StatisticRow(Record):
 
 
 class ClassStatistic(Record):
-    """How well a statistic alone separates a class from the others.
+    """Separation of a class from the others by a statistic alone.
 
     Attributes:
         statistic: Name of the statistic.
@@ -170,7 +170,7 @@ class Audit(Record):
         copies: Files with the bytes of others.
         near_duplicates: Pairs of images that show one film.
         clusters: Paths of images joined by such pairs.
-        flags: What is odd to paths of the images.
+        flags: Peculiarity to the paths of its images.
         findings: The findings, the gravest first.
         labels: Path to class, for the images of findings.
         look_alikes: Pairs alike in feature space; `balancer audit` alone finds them.

@@ -115,7 +115,7 @@ def _clusters(near: Sequence[NearDuplicate], images: Sequence[Examined]) -> list
 
 
 def _of_several_classes(images: Sequence[Examined], patients: Sequence[str]) -> list[list[str]]:
-    """Images of each patient who stands in more than one class; the ids are not told."""
+    """Count the images of each patient in more than one class; the ids are not shown."""
     of_patient: dict[str, list[Examined]] = {}
     for image, patient in zip(images, patients, strict=True):
         if patient:
@@ -139,7 +139,7 @@ def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> GroupFacts:
 
 
 def leakage_sentence(groups: GroupFacts) -> str:
-    """What is not known of patients; empty where all are."""
+    """Describe what is not known about patients; empty if all are known."""
     if groups.kind == CLUSTER:
         return (
             "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
@@ -154,7 +154,7 @@ def leakage_sentence(groups: GroupFacts) -> str:
 
 
 def grouping_sentence(groups: GroupFacts) -> str:
-    """What keeps images in one split."""
+    """Describe what keeps images in one split."""
     by = groups.kind
     if by == PATIENT and groups.images_without_patient:
         by = f"{PATIENT} where one is known, else by {CLUSTER}"
@@ -214,7 +214,7 @@ def _of_labels_and_files(audit: Audit) -> Iterator[str]:
 
 
 def statistic_sentence(found: ClassStatistic) -> str:
-    """What a statistic that tells a class from the others means."""
+    """Explain a statistic that separates a class from the others."""
     size = "larger" if found.larger else "smaller"
     lungs = " A disease of the lungs can change it too." if found.of_the_lungs else ""
     return (

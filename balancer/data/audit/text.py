@@ -54,8 +54,8 @@ def _finding(finding: Finding) -> str:
     if len(groups) > _LISTED:
         lines.append(f"and {len(groups) - _LISTED} more: audit.json")
     title = f"### {finding.title}" + (f" ({len(groups)})" if groups else "")
-    told = f"{title}\n\n{finding.sentence} {counts} with `--strict`."
-    return f"{told}\n\n{_bullets(lines)}" if lines else told
+    text = f"{title}\n\n{finding.sentence} {counts} with `--strict`."
+    return f"{text}\n\n{_bullets(lines)}" if lines else text
 
 
 def refuse_findings(directory: Path) -> None:

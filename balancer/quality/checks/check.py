@@ -1,4 +1,4 @@
-"""What a check of the gate is."""
+"""The interface of a check of the gate."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping

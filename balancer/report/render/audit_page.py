@@ -56,7 +56,7 @@ def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the i
         counting=counting,
         verdict=_verdict(counting),
         leakage=leakage,
-        warnings=[told for told in audit.warnings if not counting and told != leakage],
+        warnings=[text for text in audit.warnings if not counting and text != leakage],
         findings=[_finding(finding, audit, picture) for finding in audit.findings],
         statistics=_statistics(audit.statistics),
         associations=list(_associations(audit)),
@@ -141,13 +141,13 @@ def _strongest(statistics: Statistics) -> str:
     if found is None:
         return "All images have the same sizes, grey levels and borders."
     size = "larger" if found.larger else "smaller"
-    told = (
+    sentence = (
         f"The strongest is the {found.title}: it is {size} in {found.label} than in the "
         f"rest with an AUROC of {found.strength:.2f}."
     )
     if found.gives_class_away:
-        return f"{told} That alone gives the class away."
-    return told if statistics.gives_away else f"{told} None gives a class away."
+        return f"{sentence} That alone gives the class away."
+    return sentence if statistics.gives_away else f"{sentence} None gives a class away."
 
 
 def _associations(audit: Audit) -> Iterator[dict[str, Any]]:

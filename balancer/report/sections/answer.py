@@ -61,7 +61,7 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     n_runs = max((arm.n_runs for arm in study.arms.values()), default=0)
     external = study.metrics.external
     yield (
-        f"One data set of {records.index['metrics']['images']} images, split {n_runs} times: the "
+        f"One data set of {records.index.metrics.images} images, split {n_runs} times: the "
         "verdicts speak of new splits and new trainings on such images, not of other hospitals."
         if n_runs > 1
         else "One data set and one run per arm: nothing is known of other splits, other "
@@ -90,7 +90,7 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     if failed:
         runs = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
         yield f"{runs} in no figure because of a failure; see “Two sources of variance”."
-    yield from records.index["metrics"]["warnings"]
+    yield from records.index.metrics.warnings
     yield from _gate(records, study)
 
 
@@ -118,7 +118,7 @@ def _two_arms(records: ReportRecords) -> Answer:
         RESEARCH_ONLY,
         "Two classifiers, one training run each: other splits, other seeds and cheaper remedies "
         "were not tried; `balancer ablate` does that.",
-        *records.index["metrics"]["warnings"],
+        *records.index.metrics.warnings,
     ]
     figure = Figure(
         "differences",

@@ -4,13 +4,13 @@ from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.recognition import LAYOUTS, OF_FOLDERS
 from balancer.drawing.wording import cell, listing
 from balancer.imaging.preprocess import from_record
-from balancer.report.records import ABLATION, AUDIT, INDEX
-from balancer.report.sections.facts import Claim, Facts, State
+from balancer.report.records import INDEX
+from balancer.report.sections.facts import Claim, Facts, State, existing
 
 
 def sources(facts: Facts) -> Claim:
     """Item 7."""
-    found = facts.get(AUDIT, "source.table")
+    found = facts.audit.get(lambda audit: existing(audit.source).table)
     archives = [one for one in _layouts(facts) if one.citation]
     said = [f"Sources on record: {listing(list(found))}."] if found else []
     said += [f"Read as {one.title} ({one.citation})." for one in archives]
@@ -21,7 +21,7 @@ def sources(facts: Facts) -> Claim:
 
 def inclusion(facts: Facts) -> Claim:
     """Item 8."""
-    n, data = facts.get(INDEX, "metrics.images"), facts.get(INDEX, "settings.data", {})
+    n, data = facts.index.get(lambda index: index.metrics.images), facts.index.setting("data") or {}
     limits = [f"{key}={data[key]:g}" for key in ("min_side", "max_aspect", "max_megapixels")
               if data.get(key) is not None]  # fmt: skip
     return "in part", (
@@ -32,7 +32,7 @@ def inclusion(facts: Facts) -> Claim:
 
 def subsets(facts: Facts) -> Claim:
     """Item 10."""
-    held_back = facts.get(ABLATION, "metrics.design.held_back", {})
+    held_back = facts.ablation.get(lambda study: existing(study.metrics.design).held_back) or {}
     kept = ", ".join(f"{n:g} of {label}" for label, n in held_back.items())
     also = f" Held back in training for the positive control: {kept}." if kept else ""
     return "filled in", f"{_chosen(facts)} {_left_out(facts)}{also}"
@@ -41,13 +41,13 @@ def subsets(facts: Facts) -> Claim:
 def preprocessing(facts: Facts) -> Claim:
     """Item 9."""
     # An index records no preprocessing where it does none.
-    record = facts.get(INDEX, "settings.preprocessing", {})
+    record = facts.index.setting("preprocessing") or {}
     if not record:
-        facts.get(INDEX, "settings")
+        facts.index.get(lambda index: index.settings)
     done = from_record(record, INDEX)
     steps = [f"border: {done.border}", f"lungs: {done.lungs}"]
     if done.lungs != "none":
-        by = facts.get(INDEX, "metrics.lungs_by", {})
+        by = facts.index.get(lambda index: index.metrics.lungs_by) or {}
         counts = listing([f"{n} {method}" for method, n in by.items()])
         steps[-1] += f" by {done.masks} masks ({counts or 'counts not known'})"
     steps += [f"contrast: {done.contrast}", f"frame: {done.frame}"]
@@ -64,9 +64,8 @@ def preprocessing(facts: Facts) -> Claim:
 
 def missing(facts: Facts) -> Claim:
     """Item 12."""
-    n, without = facts.get(INDEX, "metrics.quarantined"), facts.get(
-        INDEX, "metrics.groups.images_without_patient"
-    )  # fmt: skip
+    n = facts.index.get(lambda index: index.metrics.quarantined)
+    without = facts.index.get(lambda index: index.metrics.groups.images_without_patient)
     return "in part", (
         f"{cell(n)} unusable files were set aside; images without a patient: {cell(without)}. How "
         "missing cases arose is not known."
@@ -75,7 +74,7 @@ def missing(facts: Facts) -> Claim:
 
 def acquisition(facts: Facts) -> Claim:
     """Item 13."""
-    views = facts.get(AUDIT, "view.table")
+    views = facts.audit.get(lambda audit: existing(audit.view).table)
     if not views:
         return "not known", "No record has devices, settings or protocols."
     return "in part", f"Views on record: {listing(list(views))}. Devices and settings are not."
@@ -93,24 +92,25 @@ def test_annotation(facts: Facts) -> Claim:
 
 def partitions(facts: Facts) -> Claim:
     """Item 19."""
-    kind, shares = facts.get(INDEX, "metrics.groups.kind"), facts.get(INDEX, "settings.data.split")
-    seed, design = facts.get(INDEX, "settings.seed"), facts.get(ABLATION, "metrics.design", {})
+    kind = facts.index.get(lambda index: index.metrics.groups.kind)
+    shares, seed = facts.index.setting("data.split"), facts.index.setting("seed")
+    design = facts.ablation.get(lambda study: study.metrics.design)
     by = f"At random by {kind}, shares {cell(shares)}, seed {cell(seed)}"
     if not facts.arms:
         return "filled in", f"{by}."
-    if not design:
+    if design is None:
         return "in part", f"{by}; how the ablation split them again is not recorded."
-    folds = f" of {design['folds']} folds" if design.get("folds") else ""
+    folds = f" of {design.folds} folds" if design.folds else ""
     return (
         "filled in",
-        f"{by}; resampling: {design['resampling']}{folds}, {design['repeats']} times.",
+        f"{by}; resampling: {design.resampling}{folds}, {design.repeats} times.",
     )
 
 
 def disjoint(facts: Facts) -> Claim:
     """Item 20."""
-    kind = facts.get(INDEX, "metrics.groups.kind")
-    without = facts.get(INDEX, "metrics.groups.images_without_patient")
+    kind = facts.index.get(lambda index: index.metrics.groups.kind)
+    without = facts.index.get(lambda index: index.metrics.groups.images_without_patient)
     if without == 0:
         return "filled in", f"By {kind}; no group is in two partitions."
     return "in part", (
@@ -121,7 +121,8 @@ def disjoint(facts: Facts) -> Claim:
 
 def flow(facts: Facts) -> Claim:
     """Item 35."""
-    n, groups = facts.get(INDEX, "metrics.images"), facts.get(INDEX, "metrics.groups.number")
+    n = facts.index.get(lambda index: index.metrics.images)
+    groups = facts.index.get(lambda index: index.metrics.groups.number)
     return "in part", (
         f"{n} images in {cell(groups)} groups. {_left_out(facts)} Patients before that are not "
         "known."
@@ -130,7 +131,7 @@ def flow(facts: Facts) -> Claim:
 
 def availability(facts: Facts) -> Claim:
     """Item 43."""
-    digest = facts.get(INDEX, "metrics.index_sha256", "")[:12]
+    digest = (facts.index.get(lambda index: index.metrics.index_sha256) or "")[:12]
     licences = [one.licence for one in _layouts(facts) if one.licence]
     licence = f" Licence of the archive: {listing(licences)}." if licences else ""
     return "in part", (
@@ -141,14 +142,13 @@ def availability(facts: Facts) -> Claim:
 
 def _layouts(facts: Facts) -> list[Layout]:
     known = {layout.name: layout for layout in LAYOUTS}
-    names = facts.get(INDEX, "metrics.layout", "").split(" + ")
+    names = (facts.index.get(lambda index: index.metrics.layout) or "").split(" + ")
     return [known[name] for name in dict.fromkeys(names) if name in known]
 
 
 def _chosen(facts: Facts) -> str:
     """Return the settings that choose among the images of an archive."""
-    classes = facts.get(INDEX, "settings.data.classes")
-    views = facts.get(INDEX, "settings.data.views")
+    classes, views = facts.index.setting("data.classes"), facts.index.setting("data.views")
     said = "Labels are the classes (data.classes is not set)"
     if classes:
         pairs = listing([f"{label} as {name}" for label, name in classes.items()])
@@ -159,8 +159,10 @@ def _chosen(facts: Facts) -> str:
 
 def _left_out(facts: Facts) -> str:
     """Return how many images were left out when the archive was read, and why."""
-    counts = {f"{n} x {why}": n for why, n in facts.get(AUDIT, "ignored", {}).items()}
-    copies, bad = (facts.get(INDEX, f"metrics.{key}", 0) for key in ("copies", "quarantined"))
+    ignored = facts.audit.get(lambda audit: audit.ignored) or {}
+    copies = facts.index.get(lambda index: index.metrics.copies) or 0
+    bad = facts.index.get(lambda index: index.metrics.quarantined) or 0
+    counts = [f"{n} x {why}" for why, n in ignored.items()]
     return f"Left out: {listing([*counts, f'{copies} exact copies', f'{bad} unusable files'])}."
 
 
@@ -173,5 +175,5 @@ def _labels(facts: Facts) -> str:
         else f"the list or table of the archive ({one.name})"
         for one in layouts
     ]  # fmt: skip
-    renamed = ", renamed by data.classes" if facts.get(INDEX, "settings.data.classes") else ""
+    renamed = ", renamed by data.classes" if facts.index.setting("data.classes") else ""
     return f"Labels are from {listing(places)}{renamed}."

@@ -1,19 +1,11 @@
 """Answers of the checklist about the study: aims, networks, training, tests and results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from balancer.drawing.numbers import HasInterval
 from balancer.drawing.wording import TITLES, cell, listing, scalar
-from balancer.report.records import (
-    ABLATION,
-    EXPLAIN,
-    INDEX,
-    LEDGER,
-    QUALITY,
-    REPORT,
-    SYNTHETIC,
-    Json,
-)
-from balancer.report.sections.facts import REAL, Claim, Facts, State
+from balancer.report.records import REPORT
+from balancer.report.sections.facts import Claim, Facts, State, existing
 from classifier.cards import BUNDLED
 
 
@@ -22,16 +14,15 @@ def kind_of_study(facts: Facts) -> Claim:
     model = facts.setting("classifier.model")
     if model is None:
         return "not known", "No record names the networks."
-    generated = facts.get(SYNTHETIC, "metrics.made") or any(
-        arm["kind"] == "gan" for arm in facts.arms.values()
-    )
+    made = facts.synthetic.get(lambda images: images.metrics.made)
+    generated = made or any(arm.kind == "gan" for arm in facts.arms.values())
     gan = ", and GANs that make training images" if generated else ""
     return "in part", f"Deep learning: classifiers ({model}){gan}. The title is the authors'."
 
 
 def summary(facts: Facts) -> Claim:
     """Item 2."""
-    said = facts.get(ABLATION, "metrics.verdict.sentence")
+    said = facts.ablation.get(lambda study: study.metrics.verdict.sentence)
     if said is None and facts.tests:
         facts.note(f"{REPORT}: comparison.sentence")
     return "in part", "The first screen of this report; the abstract is the authors'."
@@ -39,14 +30,14 @@ def summary(facts: Facts) -> Claim:
 
 def aims(facts: Facts) -> Claim:
     """Item 4."""
-    asked = facts.get(ABLATION, "metrics.question")
+    asked = facts.ablation.get(lambda study: study.metrics.question)
     if asked is None:
         return "in part", f"To compare {listing(list(facts.tests))}; no hypothesis is on record."
-    others = [name for name, arm in facts.arms.items() if arm["kind"] != "reference"]
+    others = [name for name, arm in facts.arms.items() if arm.kind != "reference"]
     return "filled in", (
-        f"The effect of {listing(others) or 'no arm'} on {asked['primary_title']} for "
-        f"{asked['positive_class']}; margin {asked['margin']:g} and level {asked['alpha']:g}, from "
-        "the configuration."
+        f"The effect of {listing(others) or 'no arm'} on {asked.primary_title} for "
+        f"{asked.positive_class}; margin {asked.margin:g} and level {asked.alpha:g}, from the "
+        "configuration."
     )
 
 
@@ -58,7 +49,7 @@ def goal(facts: Facts) -> Claim:
 
 def sample_size(facts: Facts) -> Claim:
     """Item 21."""
-    found = [arm["verdict"].get("detectable") for arm in facts.arms.values()]
+    found = [arm.verdict.detectable for arm in facts.arms.values()]
     known = [value for value in found if value is not None]
     if not known:
         return "not known", "No planned sample size is on record, and none was computed."
@@ -73,19 +64,21 @@ def model(facts: Facts) -> Claim:
     recipe = facts.setting("classifier") or {}
     if not recipe:
         return "not known", "No settings of a classifier are on record."
-    size = recipe.get("input_size") or facts.get(ABLATION, "metrics.design.input_size")
+    size = recipe.get("input_size") or facts.ablation.get(
+        lambda study: existing(study.metrics.design).input_size
+    )
     state: State = "in part" if size is None else "filled in"
-    label = next(iter(facts.records.trainings), "")
-    side = facts.get(f"gan/{label}/result.json", "settings.gan.image_size")
-    if any(arm["kind"] == "gan" for arm in facts.arms.values()):
-        side = facts.get(ABLATION, "settings.gan.image_size")
+    side = next((training.setting("gan.image_size") for training in facts.trainings.values()), None)
+    if any(arm.kind == "gan" for arm in facts.arms.values()):
+        side = facts.ablation.setting("gan.image_size")
     gan = f"; generators: DCGAN, {side} px" if side else ""
     return state, f"{recipe.get('model')}, input {size or 'unknown'} px{gan}; see Recipes."
 
 
 def software(facts: Facts) -> Claim:
     """Item 23."""
-    versions = facts.get(ABLATION, "versions") or facts.get(REAL, "versions", {})
+    versions = facts.ablation.get(lambda study: study.versions)
+    versions = versions or facts.real.get(lambda arm: arm.versions) or {}
     named = [f"{name} {versions[name]}" for name in ("balancer", "torch") if name in versions]
     return "filled in", f"{listing(named)}; the rest under Recipes."
 
@@ -108,7 +101,8 @@ def initialisation(facts: Facts) -> Claim:
 def training(facts: Facts) -> Claim:
     """Item 25."""
     recipe = facts.setting("classifier") or {}
-    steps = facts.get(ABLATION, "metrics.design.n_steps") or facts.get(REAL, "metrics.n_steps")
+    steps = facts.ablation.get(lambda study: existing(study.metrics.design).n_steps)
+    steps = steps or facts.real.get(lambda arm: arm.metrics.n_steps)
     known = [f"{key}: {cell(recipe[key])}" for key in
              ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "loss")
              if key in recipe]  # fmt: skip
@@ -128,8 +122,11 @@ def selection(facts: Facts) -> Claim:
     if kept is None:
         return "not known", "No record says which weights were kept."
     scaled = facts.setting("classifier.calibration") == "temperature"
-    names = facts.get(ABLATION, "metrics.question.class_names")
-    threshold = len(names) == 2 if names else facts.get(REAL, "metrics.threshold") is not None
+    names = facts.ablation.get(lambda study: study.metrics.question.class_names)
+    threshold = (
+        len(names) == 2 if names
+        else facts.real.get(lambda arm: arm.metrics.threshold) is not None
+    )  # fmt: skip
     also = [*["threshold"] * threshold, *["temperature"] * scaled]
     by = f"; {listing(also)} by validation images" if also else ""
     return "filled in", f"Kept: {kept}{by}."
@@ -147,15 +144,15 @@ def ensembles(facts: Facts) -> Claim:
 
 def metrics(facts: Facts) -> Claim:
     """Item 28."""
-    primary = facts.get(ABLATION, "metrics.question.primary_title")
+    primary = facts.ablation.get(lambda study: study.metrics.question.primary_title)
     if primary is not None:
-        also = {key for arm in facts.arms.values() for key in arm["metrics"]}
+        also = {key for arm in facts.arms.values() for key in arm.metrics}
         names = [title for key, title in TITLES.items() if key in also and title != primary]
-        calibration = any(arm.get("calibration") for arm in facts.arms.values())
+        calibration = any(arm.calibration for arm in facts.arms.values())
         return "filled in", (
             f"Primary: {primary}; also {listing(names, 12)}{', calibration' * calibration}."
         )
-    tests = facts.tests.values()
+    tests = [test.by_name() for test in facts.tests.values()]
     names = [title for key, title in TITLES.items() if any(key in found for found in tests)]
     return "in part", f"{listing(names, 12)}; no primary metric is on record."
 
@@ -165,19 +162,18 @@ def uncertainty(facts: Facts) -> Claim:
     arms = facts.arms
     for found in [] if arms else facts.tests.values():
         return "in part", (
-            f"Bootstrap, {found['n_bootstrap']} samples of {found['n_groups']} test groups; one "
+            f"Bootstrap, {found.n_bootstrap} samples of {found.n_groups} test groups; one "
             "training per classifier."
         )
-    pairs = [pair for arm in arms.values() for pair in arm["against"].values()]
-    values = [value for pair in pairs for value in pair["metrics"].values()]
+    pairs = [pair for arm in arms.values() for pair in arm.against.values()]
+    values = [value for pair in pairs for value in pair.metrics.values()]
     used = {
-        "Nadeau-Bengio intervals": any(value.get("low") is not None for value in values),
-        "bootstrap by group": any((value.get("bootstrap") or {}).get("low") is not None
-                                  for value in values),
-        "DeLong": any((pair.get("delong") or {}).get("median_p") is not None for pair in pairs),
-        "McNemar": any((pair.get("mcnemar") or {}).get("median_p") is not None for pair in pairs),
-        "Holm over the arms": any(value.get("p_holm") is not None for value in values),
-    }  # fmt: skip
+        "Nadeau-Bengio intervals": any(value.low is not None for value in values),
+        "bootstrap by group": any(value.bootstrap.low is not None for value in values),
+        "DeLong": any(pair.delong.median_p is not None for pair in pairs),
+        "McNemar": any(pair.mcnemar.median_p is not None for pair in pairs),
+        "Holm over the arms": any(value.p_holm is not None for value in values),
+    }
     named = [name for name, is_used in used.items() if is_used]
     if not named:
         return "not known", "No interval or test could be computed."
@@ -187,14 +183,18 @@ def uncertainty(facts: Facts) -> Claim:
 def robustness(facts: Facts) -> Claim:
     """Item 30."""
     arms = facts.arms
-    runs = max((arm["n_runs"] for arm in arms.values()), default=0)
-    design = facts.get(ABLATION, "metrics.design", {})
-    probes = [one["probe"] for one in facts.get(ABLATION, "metrics.probes", []) if "auroc" in one]
-    found = [f"{runs} runs per arm, {cell(design.get('seeds'))} seeds a split"] * (runs > 1)
+    runs = max((arm.n_runs for arm in arms.values()), default=0)
+    design = facts.ablation.get(lambda study: study.metrics.design)
+    probes = [
+        one.probe for one in facts.ablation.get(lambda study: study.metrics.probes) or ()
+        if one.auroc is not None
+    ]  # fmt: skip
+    seeds = None if design is None else design.seeds
+    found = [f"{runs} runs per arm, {cell(seeds)} seeds a split"] * (runs > 1)
     found += [f"probes of shortcuts: {listing(probes)}"] if probes else []
-    controls = [name for name, arm in arms.items() if arm["kind"] == "control"]
+    controls = [name for name, arm in arms.items() if arm.kind == "control"]
     found += [f"controls: {listing(controls)}"] if controls else []
-    left_out = facts.get(ABLATION, "metrics.sources.tested", {})
+    left_out = facts.ablation.get(lambda study: study.metrics.sources.tested)
     found += [f"sources left out in turn: {listing(list(left_out))}"] if left_out else []
     if not found:
         return "not known", "No other splits, seeds, probes or controls are on record."
@@ -203,10 +203,11 @@ def robustness(facts: Facts) -> Claim:
 
 def explainability(facts: Facts) -> Claim:
     """Item 31."""
-    target = facts.get(EXPLAIN, "metrics.target_class")
-    looks = facts.get(LEDGER, "explained", {})
+    target = facts.explain.get(lambda maps: maps.metrics.target_class)
+    looks = facts.ledger.get(lambda ledger: ledger.explained)
     if target is not None:
-        n, models = facts.get(EXPLAIN, "metrics.images.n"), facts.get(EXPLAIN, "metrics.models")
+        n = facts.explain.get(lambda maps: maps.metrics.images.n)
+        models = facts.explain.get(lambda maps: maps.metrics.models) or {}
         return "filled in", f"Grad-CAM of {target} on {n} test images: {listing(list(models))}."
     if looks:
         return "in part", (
@@ -218,19 +219,21 @@ def explainability(facts: Facts) -> Claim:
 
 def internal(facts: Facts) -> Claim:
     """Item 32."""
-    said = [f"{arm}: {found['n']} test images" for arm, found in facts.tests.items()]
-    said += [f"{arm['n_runs']} runs of {name}" for name, arm in facts.arms.items()]
-    reads = facts.get(LEDGER, "sentence") or facts.get(ABLATION, "metrics.ledger.sentence")
+    said = [f"{arm}: {found.n} test images" for arm, found in facts.tests.items()]
+    said += [f"{arm.n_runs} runs of {name}" for name, arm in facts.arms.items()]
+    reads = facts.ledger.get(lambda ledger: ledger.sentence) or facts.ablation.get(
+        lambda study: existing(study.metrics.ledger).sentence
+    )
     return "filled in", f"{listing(said, 20)}. Ledger: {cell(reads).rstrip('.')}."
 
 
 def external(facts: Facts) -> Claim:
     """Item 33."""
-    names = list(facts.get(ABLATION, "metrics.external", {}))
+    names = list(facts.ablation.get(lambda study: study.metrics.external) or {})
     names += [
-        f"{facts.get(f'{place}/result.json', 'settings.name')} ({arm})"
-        for place in facts.records.external
-        if (arm := facts.get(f"{place}/result.json", "metrics.arm")) is not None
+        f"{test.setting('name')} ({arm})"
+        for test in facts.external
+        if (arm := test.get(lambda result: result.metrics.arm)) is not None
     ]
     if not names:
         return "not known", "No test on other data is on record."
@@ -239,15 +242,18 @@ def external(facts: Facts) -> Claim:
 
 def performance(facts: Facts) -> Claim:
     """Item 37."""
-    key = facts.get(ABLATION, "metrics.question.primary", "auroc")
-    found = {name: arm["metrics"].get(key) for name, arm in facts.arms.items()}
-    found = found or {name: test.get(key) for name, test in facts.tests.items()}
+    key = facts.ablation.get(lambda study: study.metrics.question.primary) or "auroc"
+    found: dict[str, HasInterval | None]
+    found = {name: arm.metrics.get(key) for name, arm in facts.arms.items()}
+    found = found or {name: test.by_name().get(key) for name, test in facts.tests.items()}
     return _figures(TITLES.get(key, key), found)
 
 
 def diagnostic(facts: Facts) -> Claim:
     """Item 38."""
-    first = {name: arm["metrics"] for name, arm in facts.arms.items()} or facts.tests
+    first: dict[str, Mapping[str, HasInterval]]
+    first = {name: arm.metrics for name, arm in facts.arms.items()}
+    first = first or {name: test.by_name() for name, test in facts.tests.items()}
     figures = {
         f"{key} of {name}": found.get(key)
         for name, found in list(first.items())[:1]
@@ -256,9 +262,9 @@ def diagnostic(facts: Facts) -> Claim:
     return _figures("", figures)
 
 
-def _figures(title: str, found: Mapping[str, Json | None]) -> Claim:
+def _figures(title: str, found: Mapping[str, HasInterval | None]) -> Claim:
     """Return values with their intervals; in part where an interval is undefined."""
-    whole = all(value and value.get("low") is not None for value in found.values())
+    whole = all(value is not None and value.low is not None for value in found.values())
     said = listing([f"{name} {scalar(value)}" for name, value in found.items()], 12)
     if whole:
         return "filled in", f"{title} {said}, with 95 % intervals.".strip()
@@ -267,9 +273,9 @@ def _figures(title: str, found: Mapping[str, Json | None]) -> Claim:
 
 def failures(facts: Facts) -> Claim:
     """Item 39."""
-    shown: Sequence[Json] = facts.get(EXPLAIN, "metrics.shown", [])
-    looks = facts.get(LEDGER, "explained", {})
-    wrong = sum(one["drawn_as"] == "wrong" for one in shown)
+    shown = facts.explain.get(lambda maps: maps.metrics.shown) or []
+    looks = facts.ledger.get(lambda ledger: ledger.explained)
+    wrong = sum(one.drawn_as == "wrong" for one in shown)
     said = ["Confusion of the classes"] if facts.tests or facts.records.units else []
     if facts.records.units:
         facts.note(f"{REPORT}: curves.confusion")
@@ -284,17 +290,20 @@ def failures(facts: Facts) -> Claim:
 
 def limitations(facts: Facts) -> Claim:
     """Item 40."""
-    n = len(facts.get(INDEX, "metrics.warnings", []))
-    gate = facts.get(QUALITY, "metrics.classes", {})
-    failed = [label for label, one in gate.items() if one["gate"]["passed"] is not True]
+    n = len(facts.index.get(lambda index: index.metrics.warnings) or ())
+    classes = facts.quality.get(lambda images: images.metrics.classes) or {}
+    failed = [label for label, one in classes.items() if one.gate.passed is not True]
     also = f"; the quality gate is not passed by images of {listing(failed)}" if failed else ""
     return "in part", f"“What this does not say”; warnings of the audit: {n}{also}."
 
 
 def protocol(facts: Facts) -> Claim:
     """Item 42."""
-    main = ABLATION if facts.arms else REAL
+    settings = (
+        facts.ablation.get(lambda study: study.config_hash) if facts.arms
+        else facts.real.get(lambda arm: arm.config_hash)
+    )  # fmt: skip
     return "in part", (
-        f"Settings under Recipes, hash {facts.get(main, 'config_hash', '')[:12]}; no registered "
-        "protocol is on record."
+        f"Settings under Recipes, hash {(settings or '')[:12]}; no registered protocol is on "
+        "record."
     )

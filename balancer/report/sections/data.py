@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from balancer.ablation.records import ExternalResult, SameImagesArm
 from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
-from balancer.data.audit.content import Audit, NearDuplicatePair
+from balancer.data.audit.content import NearDuplicatePair
 from balancer.data.audit.findings import how
-from balancer.data.records import PrepareMetrics
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
@@ -37,8 +36,7 @@ def shortcuts_section(study: Study) -> Section:
 
 def audit_section(material: ReportRecords) -> Section:
     """Show what is known of the images before any training."""
-    metrics = PrepareMetrics.model_validate(material.index["metrics"])
-    audit = Audit.model_validate(material.audit) if material.audit else None
+    metrics, audit = material.index.metrics, material.audit
     groups, warnings = metrics.groups, list(metrics.warnings)
     blocks: list[Block] = [
         Bullets(warnings) if warnings else Paragraph("Nothing to warn about."),
@@ -52,7 +50,7 @@ def audit_section(material: ReportRecords) -> Section:
         blocks.append(_counts("Files of each class", "class", files))
     blocks.append(_counts("Images of each split", "split", metrics.splits))
     if material.ablation is not None:
-        blocks.append(Paragraph("The study above split the same images anew for each run.", "note"))
+        blocks.append(Paragraph("The study above made new splits of the same images.", "note"))
     blocks += _association("source", None if audit is None else audit.source)
     blocks += _association("view", None if audit is None else audit.view)
     copies = () if audit is None else audit.copies
@@ -67,7 +65,7 @@ def audit_section(material: ReportRecords) -> Section:
 
 
 def ledger_section(material: ReportRecords) -> Section | None:
-    """How often a test image was looked at; None where nothing was counted."""
+    """Show how often each test image was read; None without counts."""
     study = material.study
     if study is None:
         return _reads_of_arms(material)
@@ -85,20 +83,20 @@ def ledger_section(material: ReportRecords) -> Section | None:
 
 def _reads_of_arms(material: ReportRecords) -> Section | None:
     reads = {
-        name: record["metrics"]["test_reads"]
-        for name, record in material.arms.items()
-        if "test_reads" in record["metrics"]
+        name: result.metrics.test_reads
+        for name, result in material.arms.items()
+        if result.metrics.test_reads is not None
     }
     if not reads:
         return None
-    told = "Both classifiers read the test images once."
+    sentence = "Both classifiers read the test images once."
     if max(reads.values()) > 1:
-        told = (
+        sentence = (
             "The test images were read more than once, so what was chosen after the first look is "
             "no longer untouched by them."
         )
     return Section("ledger", "Reads of the test images", [
-        Paragraph(told),
+        Paragraph(sentence),
         Table("The ledger", ["classifier", "reads"], [[k, str(n)] for k, n in reads.items()],
               note="A line is written before each read and none is ever removed."),
     ])  # fmt: skip

@@ -1,11 +1,11 @@
 """Real and synthetic images side by side, and the verdict of the quality gate."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
+from balancer.ablation.records import FoldGate
 from balancer.drawing.wording import number
 from balancer.quality.figures import Distance, SameN
-from balancer.quality.records import ClassQuality, GateResult, QualityMetrics
+from balancer.quality.records import ClassQuality, GateResult
 from balancer.quality.summary import title_of, value_of
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords
@@ -21,19 +21,19 @@ _GATE = {
 def images_section(material: ReportRecords) -> Section:
     """Compose the pictures and the gate of each class that has synthetic images."""
     blocks: list[Block] = []
-    folds = (material.ablation or {}).get("metrics", {}).get("quality") or {}
+    folds = {} if material.ablation is None else material.ablation.metrics.quality
     if material.fold_quality is not None:
         blocks.append(Paragraph(
             f"Every split has generators of its own; these are the images of {material.fold}, the "
             "first."))  # fmt: skip
-        for label, quality in _classes(material.fold_quality).items():
+        for label, quality in material.fold_quality.metrics.classes.items():
             blocks += class_blocks(material.has_picture, label, quality, "split-")
     if folds:
         blocks += [Heading("Generators of all splits"), _folds(folds)]
     if material.quality is not None:
         own = [
             block
-            for label, quality in _classes(material.quality).items()
+            for label, quality in material.quality.metrics.classes.items()
             for block in class_blocks(material.has_picture, label, quality, "")
         ]
         blocks += (
@@ -48,17 +48,13 @@ def images_section(material: ReportRecords) -> Section:
     return Section("images", "Real and synthetic images", blocks)
 
 
-def _classes(result: Mapping[str, Any]) -> Mapping[str, ClassQuality]:
-    return QualityMetrics.model_validate(result["metrics"]).classes
-
-
 def class_blocks(
     has_picture: Callable[[str], bool], label: str, quality: ClassQuality, prefix: str
 ) -> Iterator[Block]:
     """Compose the pictures, the gate and the figures of one class.
 
     Args:
-        has_picture: Whether a picture of that name is in the report's folder.
+        has_picture: Tests whether the folder of the report has a picture of this name.
         label: The class.
         quality: Its entry in the result of `balancer quality`.
         prefix: Prefix of the names of its pictures.
@@ -166,10 +162,10 @@ def _figures(label: str, quality: ClassQuality) -> Iterator[list[str]]:
     ]
 
 
-def _folds(folds: Mapping[str, Mapping[str, Any]]) -> Table:
+def _folds(folds: Mapping[str, Mapping[str, FoldGate]]) -> Table:
     words = {True: "pass", False: "fail", None: _NOT_ASKED}
     rows = [
-        [fold, label, words[entry["passed"]], ", ".join(entry["failures"]) or "-"]
+        [fold, label, words[entry.passed], ", ".join(entry.failures) or "-"]
         for fold, classes in folds.items()
         for label, entry in classes.items()
     ]

@@ -1,7 +1,6 @@
 """The comparison of two classifiers as a section."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from balancer.drawing.wording import scalar
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
@@ -32,8 +31,8 @@ def comparison_section(material: ReportRecords) -> Section | None:
         f"Test split: {found.n} real images, {found.n_positive} {found.positive}",
         ["metric", "real", "real + synthetic", "difference"], rows,
         note="In brackets: 95 % interval, bootstrap over the test groups. Both arms: same split, "
-        f"seed and {real['metrics']['n_steps']} optimizer steps of "
-        f"{real['settings']['classifier']['model']}; whatever was chosen was chosen on "
+        f"seed and {real.metrics.n_steps} optimizer steps of "
+        f"{real.setting('classifier.model')}; every choice was made on "
         "validation images. ECE is better when lower, everything else when higher.",
     ))  # fmt: skip
     blocks += _figures(material)
@@ -62,21 +61,21 @@ def _figures(material: ReportRecords) -> Iterator[Block]:
 def _plan(material: ReportRecords) -> Iterator[Block]:
     if material.synthetic is None:
         return
-    metrics: Any = material.synthetic["metrics"]
+    metrics = material.synthetic.metrics
     rows = [
-        [row["class"], *(str(row[key]) for key in ("real", "target", "to_make", "total"))]
-        for row in metrics["plan"]
+        [row.label, *(str(n) for n in (row.real, row.target, row.to_make, row.total))]
+        for row in metrics.plan
     ]
     yield Heading("Balance")
     yield Table(
-        f"{metrics['ratio']}, largest class : every other, training split",
+        f"{metrics.ratio}, largest class : every other, training split",
         ["class", "real", "target", "made", "total"], rows,
     )  # fmt: skip
-    for label, screening in (metrics.get("screening") or {}).items():
-        rejected = ", ".join(f"{reason} {n}" for reason, n in screening["rejected"].items())
+    for label, screening in metrics.screening.items():
+        rejected = ", ".join(f"{reason} {n}" for reason, n in screening.rejected.items())
         yield Paragraph(
-            f"{label}: {screening['accepted']} of {screening['made']} images made were accepted "
-            f"({100 * screening['keep_rate']:.1f} %)"
+            f"{label}: {screening.accepted} of {screening.made} images made were accepted "
+            f"({100 * screening.keep_rate:.1f} %)"
             + (f"; rejected: {rejected}." if rejected else "."),
             "note",
         )
