@@ -64,7 +64,9 @@ def publish(study: EndedStudy, *, force: bool) -> StageResult[AblateMetrics]:
     config, workspace = study.config, study.workspace
     settings = {
         "seed": config.seed,
-        "ablation": config.ablation.model_dump(mode="json", exclude={"keep_models"}),
+        "ablation": config.ablation.model_dump(
+            mode="json", exclude={"keep_models", "frozen_splits"}
+        ),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "synthesis": config.synthesis.model_dump(mode="json"),
         "quality": config.quality.model_dump(mode="json"),

@@ -34,19 +34,12 @@ from balancer.ablation.records import AblateMetrics, Design, Headline, MeanImage
 from balancer.ablation.run_scores import TITLES, score_run
 from balancer.ablation.runs import REAL, Question, Run
 from balancer.config import BalancerConfig
-from balancer.data.index import Index
-from balancer.evaluation.ledger import (
-    QUICK,
-    fingerprint_of_images,
-    ledger_summary,
-    note_read,
-    read_ledger,
-)
-from balancer.evaluation.predictions import Predictions
+from balancer.data.index import ImageSet, Index, evaluation_table
+from balancer.evaluation.fit_and_test import Reader, choose_and_test
+from balancer.evaluation.ledger import QUICK, ledger_summary, read_ledger
 from balancer.manifest import HELD_BACK
 from balancer.quality.extractors import LITE0_SIDE
 from balancer.workspace import Workspace
-from classifier.decision import choose_threshold
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +56,20 @@ class _Bench:
     workspace: Workspace
     question: Question
 
-    def run(self, name: str, head: Head, fold: FrozenFold, seconds: float) -> Run:
-        """Predict the validation images, then the test images; the read is noted by `note`."""
-        validation = _predictions(head, fold, "val")
-        threshold = None
-        if len(validation.class_names) == 2:
-            scores = validation.probabilities[:, fold.positive]
-            threshold = choose_threshold(scores, validation.labels == fold.positive)
-        test = _predictions(head, fold, "test")
+    def test(self, name: str, head: Head, fold: FrozenFold, seconds: float = 0.0) -> Run:
+        """Choose the threshold on a split's validation images, then test the head once."""
+        images = ImageSet(fold.data.index.records, fold.data.real.pixels)
+        validation, test = (
+            evaluation_table(images, fold.all.index.classes, split) for split in ("val", "test")
+        )
+        threshold, chosen, tested = choose_and_test(
+            lambda table: head.probabilities(fold.all.features[table.places[:, 1]]),
+            validation,
+            test,
+            fold.positive,
+            Reader(self.workspace.ledger_dir, fold.name, 0, name),
+            what=f"{QUICK}frozen features",
+        )
         return Run(
             arm=name,
             fold=fold.name,
@@ -78,36 +77,21 @@ class _Bench:
             positive=fold.positive,
             threshold=threshold,
             training_prior=head.prior,
-            n_outside=len(fold.all.labels) - len(test.labels),
+            n_outside=len(fold.all.labels) - len(tested.labels),
             seconds=seconds,
-            test=test,
-            validation=validation,
-        )
-
-    def note(self, name: str, fold: FrozenFold) -> None:
-        """Note that the test images of a split are read by an arm."""
-        ids = [fold.data.index.records[row].image_id for row in fold.rows("test")]
-        note_read(
-            self.workspace.ledger_dir,
-            what=f"{QUICK}frozen features",
-            fold=fold.name,
-            seed=0,
-            arm=name,
-            images=len(ids),
-            images_sha256=fingerprint_of_images(ids),
+            test=tested,
+            validation=chosen,
         )
 
     def train(self, arm: Arm, fold: FrozenFold) -> Run:
         """Train an arm on a split and test it."""
         started = time.monotonic()
         head = train_arm(arm, fold)
-        seconds = time.monotonic() - started
-        self.note(arm.name, fold)
-        return self.run(arm.name, head, fold, seconds)
+        return self.test(arm.name, head, fold, time.monotonic() - started)
 
     def score(self, head: Head, fold: FrozenFold) -> float:
-        """Return the primary metric of a head on the test images of a split."""
-        found = score_run(self.run(_CURVE, head, fold, 0.0), self.question)
+        """Return the primary metric of a head of the curve on the test images of a split."""
+        found = score_run(self.test(_CURVE, head, fold), self.question)
         return found.values[self.question.primary]
 
 
@@ -153,8 +137,6 @@ def run_quick(
     facts = [arm.facts(arms) for arm in arms]
     n_held_back = _mean(folds, HELD_BACK)
     metrics = compare(runs, facts, bench.question, caps=caps, n_held_back=n_held_back or None)
-    for fold in folds:
-        bench.note(_CURVE, fold)
     worth = worth_of(
         folds,
         _scores(runs, bench.question),
@@ -193,18 +175,6 @@ def _study(
     planned = replace(plan, arms=tuple(arms), folds=own, source_folds={}, units=())
     return EndedStudy(
         config=config, workspace=workspace, index=index, plan=planned, failures={}, external={}
-    )
-
-
-def _predictions(head: Head, fold: FrozenFold, split: str) -> Predictions:
-    rows = fold.rows(split)
-    records = [fold.data.index.records[row] for row in rows]
-    return Predictions(
-        image_ids=[record.image_id for record in records],
-        groups=[record.group for record in records],
-        labels=fold.all.labels[rows],
-        probabilities=head.probabilities(fold.all.features[rows]),
-        class_names=list(fold.all.index.classes),
     )
 
 
