@@ -306,6 +306,8 @@ def ablate(
     workspace: Place = DEFAULT_WORKSPACE,
     *,
     dry_run: bool = False,
+    pilot: bool = True,
+    quick: bool = False,
     jobs: int = 1,
     ray: str | None = None,
     external: Sequence[Path] = (),
@@ -317,7 +319,9 @@ def ablate(
     Args:
         config: All settings; None for the defaults.
         workspace: Folder that every stage writes to.
-        dry_run: Return the plan with its duration, and train nothing.
+        dry_run: Return the plan with its duration, and train no network.
+        pilot: With `dry_run`, also measure on frozen features what the study can decide.
+        quick: Run a study on frozen features in its place, of the arms that need no generator.
         jobs: Number of trainings at a time.
         ray: Address of a Ray cluster to train on.
         external: Other archives to test every classifier on.
@@ -336,6 +340,8 @@ def ablate(
         workspace,
         force=force,
         dry_run=dry_run,
+        pilot=pilot,
+        quick=quick,
         jobs=jobs,
         ray=ray,
         external=external,

@@ -187,8 +187,18 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     metavar="LINE",
     help="An arm, such as 'gan ratio=1:1'; repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and its duration; train nothing.")
 @click.option("--register", is_flag=True, help="Write the protocol, print its hash; train nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan, its duration, and by a pilot what it can decide; train nothing.",
+)
+@click.option("--no-pilot", is_flag=True, help="With --dry-run: the plan and its duration alone.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A study in minutes, on frozen features: of the arms that need no generator.",
+)
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), default=1, help="Number of trainings at a time."
 )
@@ -207,14 +217,21 @@ def ablate(
     arms: tuple[str, ...],
     dry_run: bool,
     register: bool,
+    no_pilot: bool,
+    quick: bool,
     jobs: int,
     ray: str | None,
     external: tuple[Path, ...],
 ) -> None:
     """Compare GAN images with cheaper remedies on many splits."""
+    if dry_run and quick:
+        raise click.UsageError("--dry-run plans a study and --quick runs one; give one of them.")
+    if quick and (ray or external):
+        raise click.UsageError("--quick trains no network; leave out --ray and --external.")
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
-    asked = {"dry_run": dry_run, "register": register, "jobs": jobs, "ray": ray}
-    call_stage("ablate", request, external=external, **asked)
+    asked: dict[str, Any] = {"dry_run": dry_run, "pilot": not no_pilot, "quick": quick}
+    asked["register"] = register
+    call_stage("ablate", request, jobs=jobs, ray=ray, external=external, **asked)
 
 
 @main.command()

@@ -101,6 +101,11 @@ class Workspace:
         return self.root / "ablation"
 
     @property
+    def quick_dir(self) -> Path:
+        """Folder of the study on frozen features that `ablate --quick` writes."""
+        return self.root / "quick"
+
+    @property
     def ledger_dir(self) -> Path:
         """Folder with one file per read of test images; none is ever removed."""
         return self.root / "runs" / "ledger"

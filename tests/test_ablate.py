@@ -256,7 +256,7 @@ def test_without_real_there_is_nothing_to_compare(
 def test_a_dry_run_writes_nothing(fresh: Workspace, study: BalancerConfig) -> None:
     before = tree(fresh.root)
     with fresh.lock():
-        result = ablate.run(study, fresh, dry_run=True)
+        result = ablate.run(study, fresh, dry_run=True, pilot=False)
     assert tree(fresh.root) == before
     assert isinstance(result.metrics, DryRunMetrics)
     assert result.metrics.plan.units == 2 * len(ARMS)

@@ -111,7 +111,7 @@ WINDOW = {
 }  # fmt: skip
 NOT_RECORDED = {
     *("data.root", "data.same_film", "data.external_classes", "lungs.masks"),
-    *("quality.inception_weights", "ablation.masks"),
+    *("quality.inception_weights", "ablation.masks", "ablation.frozen_splits"),
     *("ablation.keep_models", "hardware.accelerator", "hardware.devices", "hardware.strategy"),
     "hardware.num_nodes",
 }

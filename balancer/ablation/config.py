@@ -34,6 +34,8 @@ class AblationConfig(ConfigSection):
     """Parts of a cross-validation; each is the test split once."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """Number of trainings of each arm on each split; only their seeds differ."""
+    frozen_splits: Annotated[int, Field(ge=3, le=1000)] = 24
+    """Number of splits of the pilot of `--dry-run` and of `--quick`, both on frozen features."""
     held_back_share: Share = 0.3
     """Share of the rare class's training images that only `held-back-real` gets; if it is among the
     arms."""

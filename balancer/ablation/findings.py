@@ -71,7 +71,9 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
     config, workspace = study.config, study.workspace
     settings = {
         "seed": config.seed,
-        "ablation": config.ablation.model_dump(mode="json", exclude={"keep_models"}),
+        "ablation": config.ablation.model_dump(
+            mode="json", exclude={"keep_models", "frozen_splits"}
+        ),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "synthesis": config.synthesis.model_dump(mode="json"),
         "quality": config.quality.model_dump(mode="json"),
@@ -125,11 +127,8 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
     study = held.main
     config, workspace, plan = study.config, study.workspace, study.plan
     runs, main = _runs(study)
-    question = _question(study)
-    log.info("Probing for shortcuts")
-    probes = _probe(study)
-    source = read_audit(study.index.directory).source
-    caps = shortcut_caps(probes, source, config.ablation.max_probe_auroc)
+    question = question_of(study)
+    probes, caps = find_caps(study)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
@@ -205,7 +204,7 @@ def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | No
     source = read_audit(study.index.directory).source
     caps = shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
     facts = [arm.facts(study.plan.arms) for arm in study.plan.arms]
-    found = compare(main, facts, _question(study), caps=caps)
+    found = compare(main, facts, question_of(study), caps=caps)
     return Exploration(
         label=held.registration.label,
         question=found.question,
@@ -214,7 +213,12 @@ def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | No
     )
 
 
-def _question(study: EndedStudy) -> Question:
+def question_of(study: EndedStudy) -> Question:
+    """Return the question of a study, from its configuration.
+
+    Raises:
+        ConfigurationError: The class shares of the configuration are of other classes.
+    """
     config, classes = study.config, study.index.classes
     prior = deployment_prior(config, study.index)
     parts = config.ablation.folds if config.ablation.resampling == "folds" else 1
@@ -233,6 +237,14 @@ def _question(study: EndedStudy) -> Question:
         looks=tuple(repeats * parts for repeats in looks),
         look=looks.index(config.ablation.repeats) if looks else 0,
     )
+
+
+def find_caps(study: EndedStudy) -> tuple[list[ProbeResult], list[str]]:
+    """Run the shortcut probes of a study; return them, and the reasons to trust no difference."""
+    log.info("Probing for shortcuts")
+    probes = _probe(study)
+    source = read_audit(study.index.directory).source
+    return probes, shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
 
 
 def _probe(study: EndedStudy) -> list[ProbeResult]:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.frozen_records import PilotResult, Worth
 from balancer.evaluation.ledger import LedgerSummary
 from balancer.evaluation.records import ExternalFacts, Scalar
 from balancer.results import Record
@@ -297,6 +298,9 @@ class AblateMetrics(Record):
         quality: Split to class to the answer of the gate.
         registration: Place of the study in its protocol; None of a study before there were any.
         exploratory: The answer to another question than the registered one; None if there is none.
+        tier: Name of the tier of a study that trains no network; empty of others.
+        left_out: Arms of the configuration that the tier cannot train.
+        worth: The worth of the arms in real images; None where it was not measured.
         page: Path to the report's page; not in the file, since a workspace can be moved.
         subgroups: Results in each subgroup that `metadata.csv` names.
     """
@@ -315,6 +319,9 @@ class AblateMetrics(Record):
     quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
     registration: Registration | None = None
     exploratory: Exploration | None = None
+    tier: str = ""
+    left_out: tuple[str, ...] = ()
+    worth: Worth | None = None
     page: str = ""
     subgroups: tuple[Subgroup, ...] = ()
 
@@ -358,6 +365,12 @@ class PlannedWork(Record):
 
 
 class DryRunMetrics(Record):
-    """Metrics of `balancer ablate --dry-run`."""
+    """Metrics of `balancer ablate --dry-run`.
+
+    Attributes:
+        plan: The plan.
+        pilot: What a pilot on frozen features says of it; None without one.
+    """
 
     plan: PlannedWork
+    pilot: PilotResult | None = None

@@ -4,11 +4,12 @@ Nothing else predicts test images or images of other data sets: `note_images` wr
 the ledger first, and only what it returns can be predicted or mapped.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import classifier
 from balancer.config import BalancerConfig
@@ -26,6 +27,9 @@ from classifier.decision import choose_threshold
 from classifier.module import ClassifierDiverged
 from classifier.tables import ArrayTable
 from classifier.training import ClassifierResult
+
+Predict = Callable[[RadiographTable], NDArray[np.float64]]
+"""A classifier that is no network: N images to their probabilities, float64 (N, C)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,19 @@ class Reader:
 class NotedImages:
     """Test images, or images of another data set, whose read by a classifier is in the ledger."""
 
-    loaded: LoadedClassifier
+    loaded: LoadedClassifier | Predict
     table: RadiographTable
+
+    @property
+    def networks(self) -> LoadedClassifier:
+        """The classifier, where it is made of networks, as maps need it."""
+        if not isinstance(self.loaded, LoadedClassifier):
+            raise TypeError("Maps need a classifier made of networks, but this one is a function.")
+        return self.loaded
 
     def predict(self) -> Predictions:
         """Return the probabilities of the classifier for all images."""
-        return predictions_for(self.table, classifier.predict(self.loaded, self.table))
+        return predictions_for(self.table, _probabilities(self.loaded, self.table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +157,53 @@ def fit_and_test(
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     loaded = load_trained(folder).loaded
-    chosen = predictions_for(validation, classifier.predict(loaded, validation))
+    return FitOutcome(fitted, *choose_and_test(loaded, validation, test, positive, reader))
+
+
+def choose_and_test(
+    loaded: LoadedClassifier | Predict,
+    validation: RadiographTable,
+    test: RadiographTable,
+    positive: int,
+    reader: Reader,
+    *,
+    what: str = TEST,
+) -> tuple[float | None, Predictions, Predictions]:
+    """Choose the threshold on validation images, then test once.
+
+    Args:
+        loaded: The classifier.
+        validation: Validation images.
+        test: Test images.
+        positive: Number of the positive class.
+        reader: Name of the classifier in the ledger.
+        what: Kind of the read.
+
+    Returns:
+        Threshold of the positive class, None with more than two classes; the predictions for the
+        validation images, and for the test images.
+
+    Raises:
+        OSError: The ledger cannot be written; the test images are not read then.
+    """
+    chosen = predictions_for(validation, _probabilities(loaded, validation))
     threshold = None
-    if len(index.classes) == 2:
+    if len(chosen.class_names) == 2:
         scores = chosen.probabilities[:, positive]
         threshold = choose_threshold(scores, chosen.labels == positive)
-    return FitOutcome(fitted, threshold, chosen, predict_noted(loaded, test, reader))
+    return threshold, chosen, predict_noted(loaded, test, reader, what=what)
+
+
+def _probabilities(
+    loaded: LoadedClassifier | Predict, table: RadiographTable
+) -> NDArray[np.float64]:
+    if isinstance(loaded, LoadedClassifier):
+        return classifier.predict(loaded, table)
+    return loaded(table)
 
 
 def predict_noted(
-    loaded: LoadedClassifier, table: RadiographTable, reader: Reader, *, what: str = TEST
+    loaded: LoadedClassifier | Predict, table: RadiographTable, reader: Reader, *, what: str = TEST
 ) -> Predictions:
     """Note a read in the ledger, then predict the images.
 
@@ -172,7 +220,7 @@ def predict_noted(
 
 
 def note_images(
-    loaded: LoadedClassifier,
+    loaded: LoadedClassifier | Predict,
     table: RadiographTable,
     reader: Reader,
     *,

@@ -20,6 +20,8 @@ from balancer.results import Record
 TEST, EXPLAIN = "test", "explain"
 INDEX_FOLD = "index"
 """Name of the fold of classifiers on the split of the workspace; other folds are an ablation's."""
+QUICK = "quick:"
+"""Prefix of reads by the quick study, which has splits of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Read:
 
     Attributes:
         time: UTC, ISO 8601.
-        what: `test`, `explain` for maps of test images, or `external:` and the name of another
-            data set.
+        what: `test`, `explain` for maps of test images, `quick:` and the kind of features for a
+            study on frozen features, or `external:` and the name of another data set.
         fold: Name of the classifier's fold; `index` for the split of the workspace.
         seed: Seed of the classifier.
         arm: Name of the classifier's arm.
@@ -58,6 +60,7 @@ class LedgerSummary(Record):
         read_again: Number of reads of each classifier with more than one.
         explained: Number of reads by `balancer explain` for each model.
         reads_elsewhere: Number of reads of each other data set.
+        quick: Number of reads of its own test splits by the quick study.
         sentence: The same for readers.
     """
 
@@ -68,6 +71,7 @@ class LedgerSummary(Record):
     explained: dict[str, int] = Field(default_factory=dict)
     reads_elsewhere: dict[str, int] = Field(default_factory=dict)
     sentence: str
+    quick: int = 0
 
 
 def note_read(
@@ -151,8 +155,11 @@ def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
     again = {f"{arm}, {fold}, seed {seed}": n for (fold, seed, arm), n in times.items() if n > 1}
     explained = Counter(read.arm for read in reads if read.what == EXPLAIN)
     elsewhere = Counter(
-        read.what.partition(":")[2] for read in reads if read.what not in (TEST, EXPLAIN)
+        read.what.partition(":")[2]
+        for read in reads
+        if read.what not in (TEST, EXPLAIN) and not read.what.startswith(QUICK)
     )
+    quick = sum(read.what.startswith(QUICK) for read in reads)
     sentence = f"{len(of_test)} reads of test splits by {len(times)} classifiers"
     if again:
         worst = ", ".join(f"{name} ({n})" for name, n in list(again.items())[:5])
@@ -166,7 +173,9 @@ def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
         sentence += f" Maps of test images by `balancer explain`: {_counts(explained)}."
     if elsewhere:
         sentence += f" Reads of other data sets: {_counts(elsewhere)}."
-    return LedgerSummary(
+    if quick:
+        sentence += f" Reads by quick studies on frozen features, on their own splits: {quick}."
+    summary = LedgerSummary(
         reads=len(of_test),
         runs=len(times),
         most_reads_of_a_case_per_arm_and_seed=max(times.values(), default=0),
@@ -175,6 +184,7 @@ def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
         reads_elsewhere=dict(sorted(elsewhere.items())),
         sentence=sentence,
     )
+    return summary.model_copy(update={"quick": quick}) if quick else summary
 
 
 def _counts(counts: Counter[str]) -> str:

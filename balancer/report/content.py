@@ -16,6 +16,7 @@ from balancer.report.plots.arms import (
     save_variance,
 )
 from balancer.report.plots.decisions import save_decisions
+from balancer.report.plots.worth import save_worth
 from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.sections.answer import answer, registration
 from balancer.report.sections.arms import arms_section, control_section
@@ -28,6 +29,7 @@ from balancer.report.sections.protocol import protocol_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.spread import balance_section, variance_section
 from balancer.report.sections.two_arms import comparison_section
+from balancer.report.sections.worth import worth_section
 
 
 def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
@@ -67,6 +69,7 @@ def _study_sections(
 ) -> list[Section]:
     return [
         arms_section(study),
+        *_kept(worth_section(records, study)),
         *_kept(control_section(study)),
         variance_section(records, study),
         *_kept(balance_section(records, study)),
@@ -99,6 +102,10 @@ def _draw(records: ReportRecords, study: Study) -> None:
         asked = study.question
         share = asked.deployment_prior[asked.positive_class]
         save_decisions(shown, share, asked.decision_threshold, folder / "decisions.png")
+    worth = study.metrics.worth
+    if worth is not None:
+        kinds = {name: arms[name].kind for name in worth.arms}
+        save_worth(worth, kinds, folder / "worth.png")
     if study.design is not None and study.design.before:
         save_balance(study.design.before, study.design.after, folder / "balance.png")
 

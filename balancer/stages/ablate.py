@@ -17,21 +17,28 @@ from balancer.ablation.estimate import measure_rates
 from balancer.ablation.executors import executor_for
 from balancer.ablation.findings import publish, read_external
 from balancer.ablation.inquiry import inquiry_of
+from balancer.ablation.pilot import run_pilot
 from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
 from balancer.ablation.progress import Progress
 from balancer.ablation.protocol import Protocol, amend, read_protocol
-from balancer.ablation.records import AblateMetrics, DryRunMetrics, RegisterMetrics
+from balancer.ablation.quick import quick_settings, run_quick
+from balancer.ablation.records import (
+    AblateMetrics,
+    DryRunMetrics,
+    PlannedWork,
+    RegisterMetrics,
+)
 from balancer.ablation.registration import hold_to_protocol, keep_registered, registration_of
 from balancer.ablation.schedule import Outcome, Task, execute
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
-from balancer.data.index import load_index
+from balancer.data.index import Index, load_index
 from balancer.errors import EnvironmentFault
 from balancer.evaluation.classifier_recipe import complete_recipe, refuse_patience
 from balancer.report.records import Study
 from balancer.report.summary import ReportMetrics, summarize
-from balancer.results import StageResult, new_result
+from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
 from balancer.workspace import Workspace
@@ -46,6 +53,8 @@ def run(
     *,
     force: bool = False,
     dry_run: bool = False,
+    pilot: bool = True,
+    quick: bool = False,
     jobs: int = 1,
     ray: str | None = None,
     external: Sequence[Path] = (),
@@ -59,7 +68,9 @@ def run(
         config: Configuration; all sections are used.
         workspace: Workspace; `index/` is read, `runs/`, `ablation/` and `report/` are written.
         force: Train and test everything again; the ledger shows it.
-        dry_run: Return the plan with an estimate of time and train nothing.
+        dry_run: Return the plan with an estimate of time and train no network.
+        pilot: With `dry_run`, also measure on frozen features what the study can decide.
+        quick: Run the study on frozen features in its place; `quick/` is written.
         jobs: Number of classifiers trained at a time on this machine.
         ray: Address of a Ray cluster that trains them instead.
         external: Folders of other data sets that the finished classifiers are tested on.
@@ -81,14 +92,16 @@ def run(
     inquiry = inquiry_of(config, index, plan)
     if register:
         return _register(workspace, amend(workspace, protocol, inquiry))
+    if quick:
+        return _quick(config, workspace, index, plan, force=force)
     others = read_external(external, config, index)
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]
     seconds = _estimate(config, workspace, plan, left) if left else {}
     if dry_run or left:
         _show_plan(plan, seconds, jobs, wanted=dry_run)
     if dry_run:
-        planned = DryRunMetrics(plan=planned_work(plan, sum(seconds.values()), jobs))
-        return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=planned)
+        planned = planned_work(plan, sum(seconds.values()), jobs)
+        return _planned(config, workspace, index, plan, planned, pilot=pilot)
     study = EndedStudy(
         config=config,
         workspace=workspace,
@@ -114,17 +127,21 @@ def run(
         tasks = _tasks(config, shared, plan, left, force=force)
         with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
             outcome = _execute(tasks, left, workspace, seconds, progress, jobs, ray)
+    _warn_of_failures(outcome, left, plan)
+    held = hold_to_protocol(replace(study, failures=outcome.failures), protocol)
+    result = publish(held, force=force)
+    page = report.run(config, workspace).metrics.page
+    metrics = result.metrics.model_copy(update={"page": page})
+    return result.model_copy(update={"metrics": metrics})
+
+
+def _warn_of_failures(outcome: Outcome, left: Sequence[Unit], plan: Plan) -> None:
     if outcome.failures:
         log.warning(
             "%d of %d runs could not be trained; the comparison leaves them out and names them.",
             sum(unit.name in outcome.failures for unit in left),
             len(plan.units),
         )
-    held = hold_to_protocol(replace(study, failures=outcome.failures), protocol)
-    result = publish(held, force=force)
-    page = report.run(config, workspace).metrics.page
-    metrics = result.metrics.model_copy(update={"page": page})
-    return result.model_copy(update={"metrics": metrics})
 
 
 def summary(result: AnyResult) -> list[RenderableType]:
@@ -139,9 +156,57 @@ def summary(result: AnyResult) -> list[RenderableType]:
             f"The file: {metrics.protocol}",
         ]
     if isinstance(metrics, DryRunMetrics):
-        return []
+        return [] if metrics.pilot is None else list(metrics.pilot.sentences)
     answer = summarize(Study(metrics))
-    return report.summary_of(ReportMetrics(ablation=answer, page=metrics.page))
+    shown = report.summary_of(ReportMetrics(ablation=answer, page=metrics.page))
+    worth = metrics.worth
+    if worth is None:
+        return shown
+    arms = [f"{name}: {arm.sentence}." for name, arm in worth.arms.items()]
+    known = [] if worth.self_test is None else [worth.self_test]
+    return [*shown[:-1], worth.sentence, *arms, *known, *shown[-1:]]
+
+
+def _planned(
+    config: BalancerConfig,
+    workspace: Workspace,
+    index: Index,
+    plan: Plan,
+    planned: PlannedWork,
+    *,
+    pilot: bool,
+) -> StageResult[DryRunMetrics]:
+    """Return the plan, and what a pilot says of it."""
+    metrics = DryRunMetrics(plan=planned)
+    if pilot:
+        log.info("Running a pilot on frozen features; --no-pilot leaves it out")
+        found = run_pilot(config, workspace, index, plan)
+        metrics = DryRunMetrics(plan=planned, pilot=found)
+    return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=metrics)
+
+
+def _quick(
+    config: BalancerConfig, workspace: Workspace, index: Index, plan: Plan, *, force: bool
+) -> StageResult[AblateMetrics]:
+    """Run the study on frozen features, unless it is up to date."""
+    settings, inputs = quick_settings(config), {"index": index.index_hash}
+    result = standing_result(
+        workspace.quick_dir, AblateMetrics, settings=settings, inputs=inputs, force=force
+    )
+
+    def work(folder: Path) -> AblateMetrics:
+        metrics = run_quick(config, workspace, index, plan)
+        report.write_quick(config, workspace, index, new_result(
+            "ablate", settings=settings, inputs=inputs, seconds=0, metrics=metrics
+        ), folder)  # fmt: skip
+        return metrics
+
+    if result is None:
+        result = perform(
+            "ablate", workspace, workspace.quick_dir, settings=settings, inputs=inputs, work=work
+        )
+    page = {"page": str(workspace.quick_dir / "report.html")}
+    return result.model_copy(update={"metrics": result.metrics.model_copy(update=page)})
 
 
 def _register(workspace: Workspace, protocol: Protocol) -> StageResult[RegisterMetrics]:

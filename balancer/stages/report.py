@@ -261,24 +261,41 @@ def _external(workspace: Workspace, arms: Arms) -> dict[str, StageResult[Evaluat
 def _write(
     config: BalancerConfig, workspace: Workspace, found: _Found, records: ReportRecords
 ) -> ReportMetrics:
-    folder = records.folder
     comparison: Comparison | None = None
+    folder = records.folder
     if found.arms:
         comparison = compare_arms(config, found.arms, found.quality)
         draw_comparison(found.arms, comparison, folder)
         write_rows(comparison.rows, folder / "comparison.csv")
     _copy_pictures(_pictures(workspace, found), folder)
     records = replace(records, comparison=comparison)
+    _write_page(records)
+    write_metric_files(records)
+    answer = None if found.ablation is None else summarize(Study(found.ablation.metrics))
+    compared = {} if comparison is None else comparison.model_dump(exclude_unset=True)
+    return ReportMetrics(ablation=answer, **compared)
+
+
+def write_quick(
+    config: BalancerConfig,
+    workspace: Workspace,
+    index: Index,
+    result: StageResult[AblateMetrics],
+    folder: Path,
+) -> None:
+    """Write the page of a quick study: the study alone, without other results of the workspace."""
+    found = _Found(index, result, {}, {}, None, None, None)
+    _write_page(replace(_records(config, workspace, found), folder=folder))
+
+
+def _write_page(records: ReportRecords) -> None:
+    folder = records.folder
     report, numbers = compose(records)
     (folder / "report.html").write_text(render_page(report, folder), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     (folder / RECIPE_NAME).write_text(recipe_text(records) + "\n", encoding="utf-8")
-    write_metric_files(records)
-    answer = None if found.ablation is None else summarize(Study(found.ablation.metrics))
-    compared = {} if comparison is None else comparison.model_dump(exclude_unset=True)
-    return ReportMetrics(ablation=answer, **compared)
 
 
 def _copy_pictures(pictures: Iterator[tuple[Path, str]], folder: Path) -> None:

@@ -99,6 +99,8 @@ class Arm:
         needs: Source of its images besides the training images.
         is_screened: Whether it takes only generated images that passed the screen.
         is_duplicates: Whether it repeats real images: what generated ones have to beat.
+        suits_frozen: Whether a linear head on frozen features can train in its way: it takes real
+            images unaltered, and its settings are weights or offsets of the loss.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Arm:
     needs: ClassVar[Needs] = Needs.NOTHING
     is_screened: ClassVar[bool] = False
     is_duplicates: ClassVar[bool] = False
+    suits_frozen: ClassVar[bool] = False
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], ratio: str) -> dict[str, Any]:
@@ -187,10 +190,19 @@ class Arm:
         """
 
         def make(label: str, count: int) -> Pixels:
-            rows = repeated(fold.training_rows(label), count, rng)
+            rows = self.rows_to_add(fold, label, count, rng)
             return self.altered(fold.real.pixels[rows], rng)
 
         return make
+
+    def rows_to_add(
+        self, fold: FoldData, label: str, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the rows of the real images that it adds, repeats included: int64 (count,).
+
+        Only of arms that add real images: training images, if not overridden.
+        """
+        return repeated(fold.training_rows(label), count, rng)
 
     def altered(self, images: Pixels, rng: np.random.Generator) -> Pixels:
         """Change repeated training images, uint8 (N, S, S); left as they are by default."""

@@ -1,6 +1,7 @@
 """Control arms: what must not help, and what a perfect generator could have bought."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balancer.ablation.families.arm import RATIO, Arm, FoldData, Maker, Needs, register, repeated
 from balancer.ablation.families.generated import largest_class
@@ -85,20 +86,19 @@ class HeldBackRealArm(Arm):
     )
     takes = (RATIO,)
     needs = Needs.HELD_BACK
+    suits_frozen = True
 
-    def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
-        """Give out the images that were set aside, each as often as any other."""
-
-        def make(label: str, count: int) -> Pixels:
-            rows = fold.held_back_rows(label)
-            if not rows:
-                raise IntegrityError(
-                    f"{self.family} needs images of {label} that were set aside, but this fold has "
-                    "none; run `balancer ablate --force`."
-                )
-            return fold.real.pixels[repeated(rows, count, np.random.default_rng(fold.seed))]
-
-        return make
+    def rows_to_add(
+        self, fold: FoldData, label: str, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the images that were set aside, each as often as any other."""
+        rows = fold.held_back_rows(label)
+        if not rows:
+            raise IntegrityError(
+                f"{self.family} needs images of {label} that were set aside, but this fold has "
+                "none; run `balancer ablate --force`."
+            )
+        return repeated(rows, count, np.random.default_rng(fold.seed))
 
 
 def _moved(image: Pixels, rng: np.random.Generator) -> Pixels:

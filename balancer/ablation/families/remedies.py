@@ -18,6 +18,7 @@ class RealArm(Arm):
     family = "real"
     kind = "reference"
     describes = "Real images as they are; threshold from validation, prior corrected."
+    suits_frozen = True
 
 
 @register
@@ -29,6 +30,7 @@ class OversampleArm(Arm):
     describes = "Rare real images repeated until the classes stand {ratio}."
     takes = (RATIO,)
     is_duplicates = True
+    suits_frozen = True
 
 
 @register
@@ -39,6 +41,7 @@ class UndersampleArm(Arm):
     kind = "cheap"
     describes = "Images of larger classes left out until the classes stand {ratio}."
     takes = (RATIO,)
+    suits_frozen = True
 
     @property
     def adds_images(self) -> bool:
@@ -62,6 +65,7 @@ class ClassWeightsArm(Arm):
     family = "class-weights"
     kind = "cheap"
     describes = "The loss weighs classes by inverse frequency."
+    suits_frozen = True
 
     @property
     def classifier_settings(self) -> Mapping[str, Any]:
@@ -92,6 +96,7 @@ class LogitAdjustmentArm(Arm):
     kind = "cheap"
     describes = "Logits shifted by {tau} times the log prior inside the loss (Menon 2021)."
     takes = (Option("tau", number(0, 5), 1.0),)
+    suits_frozen = True
 
     @property
     def classifier_settings(self) -> Mapping[str, Any]:

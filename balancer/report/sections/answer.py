@@ -40,6 +40,9 @@ def registration(study: Study) -> Iterator[Paragraph]:
 
 def _question(study: Study) -> str:
     positive = study.question.positive_class
+    if study.metrics.tier:
+        tier = study.metrics.tier[:1].upper() + study.metrics.tier[1:]
+        return f"{tier}: does balancing the classes help to find {positive}?"
     if study.of_kind("gan"):
         return f"Do GAN images help a classifier to find {positive}, or would something cheaper do?"
     return f"Does balancing the classes help a classifier to find {positive}?"
@@ -80,6 +83,13 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     )
     if external:
         yield f"Images from elsewhere were tested too: {listing(list(external))}; see below."
+    if study.metrics.tier:
+        yield (
+            "A linear head on frozen features was trained in place of the network: a trained "
+            "network is better, and what helps it can differ."
+        )
+    if study.metrics.left_out:
+        yield f"Not tried, since no network was trained: {listing(list(study.metrics.left_out))}."
     margin = study.question.margin
     yield (
         f"Differences in {study.title} up to {margin:g} count as none. The margin was set in the "

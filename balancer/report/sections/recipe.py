@@ -57,7 +57,8 @@ def _results(records: ReportRecords) -> Iterator[tuple[str, StageResult[Any]]]:
 
 def _commands(records: ReportRecords) -> Iterator[str]:
     if records.ablation is not None:
-        yield f"balancer ablate --config {RECIPE_NAME} --data DIR"
+        quick = " --quick" if records.ablation.metrics.tier else ""
+        yield f"balancer ablate{quick} --config {RECIPE_NAME} --data DIR"
     if records.arms:
         yield f"balancer run --config {RECIPE_NAME} --data DIR"
 

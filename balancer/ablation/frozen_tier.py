@@ -1,0 +1,216 @@
+"""The frozen tier: a linear head on features of the bundled network, for arms without a generator.
+
+The features of all images are extracted once (the cache of the image metrics). For each arm and
+split a logistic regression with an L2 penalty is then fitted; it takes a fraction of a second in
+place of minutes. It answers a related question, not the same one: a network that is trained on the
+images is better than the head, and spreads in its own way. So the tier has a name of its own
+wherever it is shown.
+
+The budget of every arm is the same, as the number of optimizer steps is in a study: the loss is the
+weighted mean over the images an arm trains on, times the number of the split's training images,
+with C = 0.01 per image. C is fixed, so nothing is tuned for any arm. With an unpenalised intercept,
+the shifted logits of `logit-adjustment` change the intercept alone: it ranks images as `real` does.
+
+What the tier reads:
+
+- The pilot trains on the training images of the study's own splits and scores their validation
+  images. It reads no test image, so it leaves the test images of every split unread, and its sizes
+  are those of the study. An image that is validation in one split is test in another; what a pilot
+  shows is therefore known before the study, as with every pilot on the same images, and the plan
+  is to be fixed after it.
+- The quick study is a study of its own. It draws its own splits from another seed, and each read of
+  its test images is in the ledger as `quick:` before it happens.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancer.ablation.config import AblationConfig
+from balancer.ablation.families.arm import Arm, FoldData, Needs
+from balancer.ablation.folds import Fold, derived_seed, hold_back, plan_folds
+from balancer.ablation.frozen_head import Head, fit_head, one_thread
+from balancer.config import BalancerConfig
+from balancer.data.index import ImageSet, Index
+from balancer.errors import DataError
+from balancer.quality.extractors import LITE0_SIDE, load_extractor
+from balancer.quality.features import Features, features_of
+from balancer.ratio import TargetRatio, plan_synthesis
+from balancer.workspace import Workspace
+from classifier.config import ClassifierConfig
+
+TIER = "quick (frozen features)"
+Rows = NDArray[np.int64]
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenImages:
+    """All images of an index as features.
+
+    Attributes:
+        index: The index.
+        images: Its images, in its order.
+        features: float32 (N, 1280).
+        labels: int64 (N,) class numbers.
+    """
+
+    index: Index
+    images: ImageSet
+    features: Features
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFold:
+    """One split, as arms are trained on it.
+
+    Attributes:
+        name: Name of the split.
+        data: Its images and settings.
+        all: Features and labels of all images.
+        positive: Number of the class whose images are counted and set aside.
+    """
+
+    name: str
+    data: FoldData
+    all: FrozenImages
+    positive: int
+
+    def rows(self, split: str) -> Rows:
+        """Return the rows of a split, in the order of the index."""
+        return np.array(
+            [row for row, one in enumerate(self.data.index.records) if one.split == split], np.int64
+        )
+
+    def rare_rows(self) -> tuple[Rows, int]:
+        """Return the rows of the positive class in nested order, and how many every arm has.
+
+        The training images come first, those that were set aside last, each in random order.
+        """
+        rng = np.random.default_rng(derived_seed(self.data.seed, 2))
+        label = self.data.index.classes[self.positive]
+        base, more = self.data.training_rows(label), self.data.held_back_rows(label)
+        order = [rng.permutation(np.array(rows, np.int64)) for rows in (base, more)]
+        return np.concatenate(order), len(base)
+
+
+def frozen_images(config: BalancerConfig, workspace: Workspace, index: Index) -> FrozenImages:
+    """Extract the features of all images, or read them back.
+
+    No arm of the tier has images of a generator, so the images need not be as small as those; they
+    are read at the side of the extractor's input.
+    """
+    images = index.image_set(max(config.classifier_image_size, LITE0_SIDE))
+    cache: Path = workspace.feature_cache_dir
+    with one_thread():
+        features = features_of(load_extractor("lite0"), images.pixels, cache=cache)
+    numbers = {label: number for number, label in enumerate(index.classes)}
+    labels = np.array([numbers[record.label] for record in index.records], np.int64)
+    return FrozenImages(index, images, features, labels)
+
+
+def frozen_folds(
+    config: BalancerConfig, workspace: Workspace, images: FrozenImages, positive: str, *, seed: int
+) -> list[FrozenFold]:
+    """Split the images `ablation.frozen_splits` times, and set rare images aside in each split.
+
+    Images are set aside of the positive class alone, so that the curve over its number is known
+    beyond what every arm has. With the seed of the study, its own splits come first.
+
+    Raises:
+        DataError: A class has too few groups.
+    """
+    index, ablation = images.index, config.ablation
+    folds = plan_folds(
+        index.records, _repeated(ablation), config.data.split, held_back=(), seed=seed
+    )
+    found = []
+    for fold in folds[: max(ablation.frozen_splits, 1)]:
+        kept = _set_aside(fold, positive, config, seed)
+        own = replace(index, records=kept.records)
+        data = FoldData(
+            place=workspace,
+            index=own,
+            real=images.images,
+            config=config,
+            seed=derived_seed(seed, fold.number, 0, 2),
+        )
+        found.append(FrozenFold(fold.name, data, images, index.classes.index(positive)))
+    return found
+
+
+def _repeated(ablation: AblationConfig) -> AblationConfig:
+    per_repeat = ablation.folds if ablation.resampling == "folds" else 1
+    repeats = -(-ablation.frozen_splits // per_repeat)
+    return ablation.model_copy(update={"repeats": repeats})
+
+
+def _set_aside(fold: Fold, positive: str, config: BalancerConfig, seed: int) -> Fold:
+    """Set images of the positive class aside as the study does, if it is rare enough."""
+    labels = [record.label for record in fold.records if record.split == "train"]
+    counts = {label: labels.count(label) for label in sorted(set(labels))}
+    plans = plan_synthesis(counts, TargetRatio.parse(config.synthesis.ratio))
+    if not any(plan.label == positive and plan.to_make for plan in plans):
+        return fold
+    try:
+        records = hold_back(
+            fold.records,
+            positive,
+            share=config.ablation.held_back_share,
+            seed=derived_seed(seed, fold.number, 1),
+        )
+    except DataError:
+        return fold
+    return replace(fold, records=tuple(records))
+
+
+def can_train(arm: Arm, fold: FrozenFold) -> bool:
+    """Return whether a split has what the arm needs: images set aside, if it takes such."""
+    label = fold.data.index.classes[fold.positive]
+    return arm.needs is not Needs.HELD_BACK or bool(fold.data.held_back_rows(label))
+
+
+def train_arm(arm: Arm, fold: FrozenFold) -> Head:
+    """Train the head of an arm on a split's training images."""
+    recipe = arm.recipe(fold.data.config.classifier)
+    return _fit(fold, _times_shown(arm, fold), recipe)
+
+
+def n_shown(arm: Arm, fold: FrozenFold, label: str) -> int:
+    """Return the number of images of a class that an arm trains on, repeats included."""
+    of_label = fold.all.labels == fold.data.index.classes.index(label)
+    return int(_times_shown(arm, fold)[of_label].sum())
+
+
+def _times_shown(arm: Arm, fold: FrozenFold) -> Times:
+    """Return the number of times that an arm shows each image of the index: float64 (N,)."""
+    times = np.zeros(len(fold.all.labels))
+    rng = np.random.default_rng(derived_seed(fold.data.seed, 1))
+    for rows in arm.rows(fold.data, rng).values():
+        times[rows] += 1
+    for label, count in arm.images_wanted(fold.data.index).items():
+        if arm.needs is Needs.HELD_BACK and not fold.data.held_back_rows(label):
+            continue  # images are set aside of the positive class alone
+        np.add.at(times, arm.rows_to_add(fold.data, label, count, rng), 1)
+    return times
+
+
+def train_on(n: int, fold: FrozenFold) -> Head:
+    """Train a head without remedy on `n` images of the positive class, and all others.
+
+    The subsets are nested: see `FrozenFold.rare_rows`.
+    """
+    times = np.zeros(len(fold.all.labels))
+    times[fold.rows("train")] = 1
+    order, _ = fold.rare_rows()
+    times[order] = 0
+    times[order[:n]] = 1
+    return _fit(fold, times, fold.data.config.classifier)
+
+
+def _fit(fold: FrozenFold, times: Times, recipe: ClassifierConfig) -> Head:
+    budget = len(fold.rows("train"))
+    return fit_head(fold.all.features, fold.all.labels, times, recipe, budget=budget)
