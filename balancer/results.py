@@ -48,7 +48,7 @@ class StageResult(BaseModel, Generic[M]):
             nothing to do.
         versions: Versions of Python and of the packages that decide the numbers.
         seconds: Wall-clock time of the work.
-        metrics: What the stage measured; a `Record` of the room that owns it.
+        metrics: Measurements of the stage; a `Record` of the room that owns it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""What a classifier says of a film: probabilities, decision, and where the evidence lies."""
+"""Answer of a classifier about one film: probabilities, decision and map of the evidence."""
 
 import threading
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def read_with(
             nothing is done to it.
 
     Raises:
-        DataError: The classifier is shown lungs that only a mask tells, and there is none.
+        DataError: The classifier was trained on lungs alone, and the film has no mask.
     """
     seen = pixels if synthetic else model.preprocessor.apply(pixels, mask)
     square = resize_square(seen, model.trained.image_size)

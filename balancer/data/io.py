@@ -53,7 +53,7 @@ class UnusableImageError(DataError):
     """One file that is no usable radiograph.
 
     Attributes:
-        reason: What is wrong with the content, without the file's name.
+        reason: Fault of the content, without the file's name.
     """
 
     def __init__(self, path: Path, reason: str) -> None:

@@ -38,7 +38,7 @@ class HasReason(HasInterval, Protocol):
 
     @property
     def reason(self) -> str | None:
-        """Why it is undefined."""
+        """Reason why it is undefined."""
 
 
 def interval(scalar: HasInterval | Mapping[str, Any], *, sign: bool = False) -> str:

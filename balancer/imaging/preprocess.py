@@ -57,7 +57,7 @@ class Preprocessor:
 
     @property
     def moves(self) -> bool:
-        """Whether the geometry differs from stretching to a square."""
+        """Return whether the geometry differs from stretching to a square."""
         config = self.config
         return (
             config.border != "keep" or config.lungs == "crop-to-lungs" or config.frame != "stretch"

@@ -18,7 +18,7 @@ class LungRow:
         path: As in `index.csv`.
         method: `classical` or `unet`.
         quality: In [0, 1]; see `LungField`.
-        flags: What is odd about the mask.
+        flags: Oddities of the mask.
         dice: Dice coefficient with the annotated mask; None: there is none.
     """
 

@@ -180,7 +180,7 @@ def load_extractor(name: str, *, inception_weights: Path | None = None) -> Extra
     if name == "inception":
         return _inception(inception_weights)
     raise ConfigurationError(
-        f"quality.extractors wants names out of inception, lite0, but there is {name!r}."
+        f"quality.extractors should name inception or lite0, but there is {name!r}."
     )
 
 

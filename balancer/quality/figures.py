@@ -1,4 +1,4 @@
-"""What is measured of the synthetic images of one class."""
+"""Measurements of the synthetic images of one class."""
 
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ class Distance(Record):
         n_fake: Number of synthetic images.
         n_reference: Number of real images.
         value: The metric on all of them.
-        better: Which direction is better.
+        better: Better direction.
         reliable: FID only: both sets have more images than the extractor has features.
         infinity: FID at infinite n, in results of earlier versions; no longer measured.
         value_all_images: KID only: on all images in place of subsets.
@@ -88,7 +88,7 @@ class Twins(Record):
 
 
 class Diversity(Record):
-    """How different the synthetic images are from each other; None with too few of them."""
+    """Diversity of the synthetic images; None with too few of them."""
 
     ms_ssim: MsSsim | None
     twins: Twins | None
@@ -131,7 +131,7 @@ class TrainingDistance(Record):
 
 
 class Memorization(Record):
-    """How much all images made repeat training images.
+    """Repetition of training images by all images made.
 
     Attributes:
         n: Number of synthetic images.
@@ -149,7 +149,7 @@ class Memorization(Record):
 
 
 class Separation(Record):
-    """How well two sets can be separated.
+    """Separability of two sets.
 
     Attributes:
         value: Cross-validated AUROC; 0.5 where they cannot be.
@@ -163,7 +163,7 @@ class Separation(Record):
 
 
 class Tell(Separation):
-    """How well synthetic images can be separated from real ones.
+    """Separability of synthetic from real images.
 
     Attributes:
         real_against_real: The same of two halves of the real images; None with too few of them.
@@ -173,7 +173,7 @@ class Tell(Separation):
 
 
 class Tells(Record):
-    """What separates synthetic from real images; None with too few of them.
+    """Separations of synthetic from real images; None with too few of them.
 
     Attributes:
         features: By features of the first extractor.
@@ -188,8 +188,9 @@ class ClassDistance(Record):
     """KID to the training images of one class.
 
     Attributes:
-        generated: Of all synthetic images made.
-        held_out: Of validation images of the class that the synthetic ones are meant to be of.
+        generated: Value for all synthetic images made.
+        held_out: Value for validation images of the class that the synthetic ones are meant to
+            be of.
         own_minus_this: KID of synthetic images to their own class, minus `generated`; only for
             other classes.
         interval: 95 % interval of that.
@@ -231,7 +232,7 @@ class LabelsGiven(Record):
 
 
 class Identity(Record):
-    """Which class the synthetic images look like.
+    """Class that the synthetic images resemble.
 
     Attributes:
         distances: Feature space to the distances by class; None with too few images.
@@ -246,7 +247,7 @@ class ProbeScore(Record):
     """A probe on images that it was not trained on.
 
     Attributes:
-        auroc: Of the class against all others.
+        auroc: AUROC of the class against all others.
         balanced_accuracy: Over all classes.
     """
 
@@ -255,7 +256,7 @@ class ProbeScore(Record):
 
 
 class Usefulness(Record):
-    """What a probe learns from synthetic images in place of the real ones of their class."""
+    """Score of a probe trained on synthetic images in place of the real ones of their class."""
 
     train_real_test_real: ProbeScore
     train_synthetic_test_real: ProbeScore

@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Manifold:
-    """How far the balls of real and generated images cover each other.
+    """Mutual coverage of the balls of real and generated images.
 
     Attributes:
         precision: Share of generated images inside a ball of a real one.

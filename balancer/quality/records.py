@@ -1,4 +1,4 @@
-"""What `quality` records: the figures of each class, the gate's answers and its verdict."""
+"""Records of `quality`: the figures of each class, the gate's answers and its verdict."""
 
 from balancer.quality.figures import Figures
 from balancer.results import Record
@@ -11,7 +11,7 @@ class CheckResult(Record):
     Attributes:
         name: Name of the check, with the feature space where it has several.
         passed: The answer; None with too few images to ask.
-        sentence: What was found, and the limit.
+        sentence: The finding and the limit.
     """
 
     name: str

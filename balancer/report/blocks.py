@@ -37,7 +37,7 @@ class Table:
     """Rows of cells under a caption; the first column names the row.
 
     Attributes:
-        caption: What the table shows.
+        caption: Content of the table.
         columns: Headings.
         rows: Cells of each row, one per column.
         text_columns: Numbers of the columns that hold text, aligned to the left.
@@ -108,7 +108,7 @@ class Answer:
         word: The verdict in a word; None where only two classifiers were compared.
         sentence: The verdict with its numbers.
         blocks: Evidence for it.
-        limits: What it does not say.
+        limits: Limits of the answer.
     """
 
     question: str

@@ -1,4 +1,4 @@
-"""What `balancer report` leaves in `result.json`: the answers, short enough for a terminal."""
+"""Record of `balancer report` in `result.json`: the answers, short enough for a terminal."""
 
 from pydantic import Field
 
@@ -51,7 +51,7 @@ class ReportMetrics(Record):
     Attributes:
         ablation: The answer of the ablation; None without one.
         rows: Per metric the values of the two classifiers and their difference.
-        sentence: What the two classifiers allow to say.
+        sentence: Conclusion from the two classifiers.
         n: Number of test images.
         n_positive: Number of these in the positive class.
         positive: Name of the positive class.

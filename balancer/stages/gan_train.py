@@ -100,7 +100,7 @@ def run(
     unknown = sorted(set(labels) - set(index.classes))
     if unknown:
         raise ConfigurationError(
-            f"--class wants one of {', '.join(index.classes)}, but found {', '.join(unknown)}."
+            f"--class should be one of {', '.join(index.classes)}, but found {', '.join(unknown)}."
         )
     if not labels:
         log.info("Every class reaches %s already; no GAN is needed.", config.synthesis.ratio)

@@ -1,4 +1,4 @@
-"""What `gan-train` and `synthesize` record: the metrics of their results, and the lineage."""
+"""Records of `gan-train` and `synthesize`: the metrics of their results, and the lineage."""
 
 from typing import Literal
 
@@ -39,7 +39,7 @@ class Snapshot(Record):
 
 
 class Membership(Record):
-    """How well the discriminator separates its training images from validation images.
+    """Separation by the discriminator of its training images from validation images.
 
     Attributes:
         auroc: AUROC of its logits; 0.5 where it cannot.
@@ -146,7 +146,7 @@ class SynthesizeMetrics(Record):
 
 
 class ClassLineage(Record):
-    """Where the synthetic images of one class come from.
+    """Origin of the synthetic images of one class.
 
     Attributes:
         checkpoint: SHA-256 of the weights that drew them; None: no such file exists.

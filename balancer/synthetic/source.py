@@ -1,4 +1,4 @@
-"""What a source of synthetic images is, so that the rest of the program asks nothing else of it."""
+"""Protocol of a source of synthetic images; the rest of the program uses nothing else of it."""
 
 from collections.abc import Generator
 from contextlib import closing

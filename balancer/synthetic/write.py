@@ -92,7 +92,7 @@ def _screened(
                 return
     reasons_found = ", ".join(f"{reason} {n:,}" for reason, n in against.most_common() if reason)
     raise DataError(
-        f"The plan wants {count:,} images of {label}, but of {most:,} made only {against['']:,} "
+        f"The plan needs {count:,} images of {label}, but of {most:,} made only {against['']:,} "
         f"passed the screen ({reasons_found}); train a better generator, or loosen gate or "
         "synthesis.screen."
     )

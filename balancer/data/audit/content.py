@@ -24,7 +24,7 @@ class Finding:
     Attributes:
         name: Stable, for programs.
         title: For readers.
-        sentence: What it means.
+        sentence: Its meaning.
         counts: Whether `--strict` ends with exit code 4 for it.
         groups: Paths, those that belong together in one list; empty where none shows it.
         captions: A few words on each group.
@@ -111,7 +111,7 @@ class StatisticRow(Record):
 
 
 class ClassStatistic(Record):
-    """How well a statistic alone separates a class from the others.
+    """Separation of a class from the others by one statistic.
 
     Attributes:
         statistic: Name of the statistic.
@@ -170,7 +170,7 @@ class Audit(Record):
         copies: Files with the bytes of others.
         near_duplicates: Pairs of images that show one film.
         clusters: Paths of images joined by such pairs.
-        flags: What is odd to paths of the images.
+        flags: Oddity to paths of the images.
         findings: The findings, the gravest first.
         labels: Path to class, for the images of findings.
         look_alikes: Pairs alike in feature space; `balancer audit` alone finds them.

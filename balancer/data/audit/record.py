@@ -115,7 +115,7 @@ def _clusters(near: Sequence[NearDuplicate], images: Sequence[Examined]) -> list
 
 
 def _of_several_classes(images: Sequence[Examined], patients: Sequence[str]) -> list[list[str]]:
-    """Images of each patient who stands in more than one class; the ids are not told."""
+    """Return images of each patient who is in more than one class, without the ids."""
     of_patient: dict[str, list[Examined]] = {}
     for image, patient in zip(images, patients, strict=True):
         if patient:
@@ -214,7 +214,7 @@ def _of_labels_and_files(audit: Audit) -> Iterator[str]:
 
 
 def statistic_sentence(found: ClassStatistic) -> str:
-    """What a statistic that tells a class from the others means."""
+    """Explain a statistic that separates a class from the others."""
     size = "larger" if found.larger else "smaller"
     lungs = " A disease of the lungs can change it too." if found.of_the_lungs else ""
     return (

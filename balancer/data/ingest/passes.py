@@ -124,7 +124,7 @@ class Store:
 
     @property
     def is_new(self) -> bool:
-        """Whether a file is new, so that an existing journal does not describe it."""
+        """Return whether a file is new, so that an existing journal does not describe it."""
         return any(rows.is_new for rows in (self.thumbnails, *self.squares.values()))
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class Shape:
         touching: Share of the outline on the film's border; the lower border counts half,
             because films of the chest alone end there.
         along_air: Share of the outline along air, of which a chest wall keeps lungs apart.
-        contrast: How much brighter it is around the outline than within, in deviations.
+        contrast: Brightness around the outline above that within, in standard deviations.
         tall: Height as a multiple of the width.
     """
 

@@ -54,7 +54,7 @@ class LungField:
     Attributes:
         mask: bool (H, W), true in the lungs, without heart and mediastinum.
         quality: In [0, 1]; below `DOUBTFUL` the mask should be checked, 0 where it is empty.
-        flags: What is odd about the mask, of `FLAGS`.
+        flags: Oddities of the mask, of `FLAGS`.
     """
 
     mask: NDArray[np.bool_]

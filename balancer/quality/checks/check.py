@@ -1,4 +1,4 @@
-"""What a check of the gate is."""
+"""A check of the gate."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping

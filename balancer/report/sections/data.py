@@ -67,7 +67,7 @@ def audit_section(material: ReportRecords) -> Section:
 
 
 def ledger_section(material: ReportRecords) -> Section | None:
-    """How often a test image was looked at; None where nothing was counted."""
+    """Return how often test images were read; None where nothing was counted."""
     study = material.study
     if study is None:
         return _reads_of_arms(material)

@@ -33,7 +33,7 @@ def comparison_section(material: ReportRecords) -> Section | None:
         ["metric", "real", "real + synthetic", "difference"], rows,
         note="In brackets: 95 % interval, bootstrap over the test groups. Both arms: same split, "
         f"seed and {real['metrics']['n_steps']} optimizer steps of "
-        f"{real['settings']['classifier']['model']}; whatever was chosen was chosen on "
+        f"{real['settings']['classifier']['model']}; every choice was made on "
         "validation images. ECE is better when lower, everything else when higher.",
     ))  # fmt: skip
     blocks += _figures(material)
