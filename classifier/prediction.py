@@ -45,9 +45,14 @@ def predict(loaded: LoadedClassifier, images: ArrayTable | Image) -> NDArray[np.
         float64 (N, C), in the order of the images; rows sum to 1.
 
     Raises:
-        ValueError: There are no images, they have another shape or dtype, or a network gives
-            logits that are not finite.
+        ValueError: The classifier was not loaded, there are no images, they have another shape or
+            dtype, or a network gives logits that are not finite.
     """
+    if not isinstance(loaded, LoadedClassifier):
+        raise ValueError(
+            "The classifier should be a loaded one but is of type "
+            f"{type(loaded).__name__}; call classifier.load first."
+        )
     if isinstance(images, ArrayTable):
         table = images
     else:

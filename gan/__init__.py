@@ -9,6 +9,7 @@
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,3 +58,6 @@ __all__ = [
     "sample",
     "train",
 ]
+
+# Without a handler of the caller's, Python would print the warnings of a library to stderr.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,7 +1,7 @@
 """Non-saturating GAN losses on logits (Goodfellow 2014, arXiv 1406.2661).
 
 With D = sigmoid(logit), binary cross-entropy against 1 is softplus(-logit), against 0 it is
-softplus(logit). A module of its own, so that the objective can be checked against the paper.
+softplus(logit). Small because the objective is checked against the paper line by line.
 """
 
 from torch import Tensor

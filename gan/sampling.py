@@ -40,7 +40,7 @@ def sample(
         uint8 (n, S, S).
 
     Raises:
-        ValueError: A number is negative.
+        ValueError: A number is negative, or the generator was not loaded.
 
     Example:
         >>> import gan, numpy as np
@@ -50,6 +50,11 @@ def sample(
         >>> gan.sample(gan.load("noise-gan"), 100).shape
         (100, 32, 32)
     """
+    if not isinstance(generator, LoadedGenerator | Generator):
+        raise ValueError(
+            "The generator should be a loaded one but is of type "
+            f"{type(generator).__name__}; call gan.load first."
+        )
     side = generator.config.image_size
     images = np.empty((max(n, 0), side, side), np.uint8)
     for first, batch in generate(generator, start=start, count=n, seed=seed, device=device):

@@ -118,7 +118,7 @@ def train(
     tensors = [
         _tensor(some, name, config)
         for name, some in (("images", images), ("companions", companions))
-        if some is not None
+        if some is not None or name == "images"
     ]
     if bool(config.companion_share) != (companions is not None):
         raise ValueError(

@@ -181,3 +181,8 @@ def _is_one_sentence(error: ValueError) -> None:
     assert "\n" not in str(error)
     assert "pydantic" not in str(error)
     assert str(error).endswith((".", "?"))
+
+
+def test_only_a_loaded_classifier_predicts() -> None:
+    with pytest.raises(ValueError, match=r"classifier\.load"):
+        predict("folder", np.zeros((2, 32, 32), np.uint8))  # type: ignore[arg-type]

@@ -175,3 +175,10 @@ def test_samples_of_a_loaded_generator_continue_one_sequence(tmp_path: Path) -> 
     assert np.array_equal(images[60:], gan.sample(generator, 10, start=60))
     assert not np.array_equal(images[:10], gan.sample(generator, 10, seed=1))
     assert isinstance(generator.generator(torch.zeros(1, 8)), torch.Tensor)
+
+
+def test_what_is_no_image_or_generator_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        gan.train(None, gan.GANConfig(image_size=32), out_dir=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"gan\.load"):
+        gan.sample("folder", 2)  # type: ignore[arg-type]

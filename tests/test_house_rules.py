@@ -100,6 +100,9 @@ def test_what_an_arm_does_is_asked_of_its_family() -> None:
         if ROOT / "balancer" not in path.parents or families in path.parents:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Match):
+                subject = node.subject
+                assert not (isinstance(subject, ast.Attribute) and subject.attr == "family"), path
             if isinstance(node, ast.Compare):
                 sides = [node.left, *node.comparators]
                 words = {side.value for side in sides if isinstance(side, ast.Constant)}
@@ -276,3 +279,33 @@ def test_every_result_is_read_with_its_type() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "StageResult":
                 assert "dict" not in ast.unparse(node.slice), f"{path}:{node.lineno}"
+
+
+_PARTICIPLES = {"made", "known", "shown", "told", "found", "kept", "seen", "held", "drawn"}
+
+
+def test_no_module_is_named_for_a_past_participle() -> None:
+    # `aligned` and `generated` are judged adjectives: images that are aligned or generated.
+    for path in SOURCES:
+        if path.stem not in ("aligned", "generated"):
+            last = path.stem.split("_")[-1]
+            assert last not in _PARTICIPLES, path
+            assert not last.endswith("ed"), path
+
+
+def test_a_small_module_with_one_importer_gives_its_reason() -> None:
+    """A module under 60 lines that one other module imports says why it is small."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for path in SOURCES
+        if path.name != "__init__.py"
+    }
+    importers: dict[str, set[Path]] = {name: set() for name in names}
+    for path in SOURCES:
+        for name in _imports(path):
+            if name in names and names[name] != path:
+                importers[name].add(path)
+    for name, path in names.items():
+        text = path.read_text(encoding="utf-8")
+        if len(importers[name]) == 1 and len(text.splitlines()) < 60:
+            assert "Small because " in (ast.get_docstring(ast.parse(text)) or ""), path

@@ -97,7 +97,7 @@ class Design(Record):
 
     Attributes:
         resampling: Way of splitting; see `AblationConfig`.
-        repeats: Number of times that the images were split anew.
+        repeats: Number of random splits of the images.
         folds: Parts of a cross-validation; None of other splits.
         seeds: Number of trainings per arm and split.
         n_runs: Number of runs per arm.

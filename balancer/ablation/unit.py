@@ -38,7 +38,7 @@ class Unit:
     """One training of the plan.
 
     Attributes:
-        arm: How the classifier is trained.
+        arm: Arm of the classifier.
         fold: Name of the split.
         number: Position of the split in the plan.
         seed: Number of the training seed, from 0.

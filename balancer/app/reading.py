@@ -68,7 +68,7 @@ def read_with(
             nothing is done to it.
 
     Raises:
-        DataError: The classifier is shown lungs that only a mask tells, and there is none.
+        DataError: The classifier was trained on lungs alone, and the film has no mask.
     """
     seen = pixels if synthetic else model.preprocessor.apply(pixels, mask)
     square = resize_square(seen, model.trained.image_size)

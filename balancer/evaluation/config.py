@@ -1,4 +1,7 @@
-"""The section `evaluation` of the configuration."""
+"""The section `evaluation` of the configuration.
+
+Small because each room owns its section.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,7 @@
-"""`balancer run`: every stage in order, skipping what is up to date."""
+"""`balancer run`: every stage in order, skipping what is up to date.
+
+Small because each command is a file of `stages`.
+"""
 
 import logging
 

@@ -1,4 +1,7 @@
-"""Comparison of the errors of two classifiers on the same cases: McNemar 1947, the exact test."""
+"""Comparison of the errors of two classifiers on the same cases: McNemar 1947, the exact test.
+
+Small because each statistical test is a file.
+"""
 
 from scipy.stats import binomtest
 

@@ -1,4 +1,7 @@
-"""Thresholds at a wanted specificity, chosen on validation images."""
+"""Thresholds at a wanted specificity, chosen on validation images.
+
+Small because each statistical method is a file.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

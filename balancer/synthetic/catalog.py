@@ -1,6 +1,6 @@
 """The kinds of sources that a class can take its synthetic images from.
 
-Short on purpose: a new kind of source is a file beside this one and an entry here.
+Small because a new kind of source is a file beside this one and an entry here.
 """
 
 from collections.abc import Callable, Mapping

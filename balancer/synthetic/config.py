@@ -1,4 +1,7 @@
-"""The section `synthesis` of the configuration."""
+"""The section `synthesis` of the configuration.
+
+Small because each room owns its section.
+"""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,7 @@
-"""The check that grey levels, borders and sharpness do not give synthetic images away."""
+"""The check that grey levels, borders and sharpness do not give synthetic images away.
+
+Small because each check of the gate is a file.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""The arms of an ablation as the terminal shows them."""
+"""The arms of an ablation as the terminal shows them.
+
+Small because each rendering of the report is a file.
+"""
 
 from rich.table import Table
 from rich.text import Text
