@@ -1,6 +1,8 @@
 """Commands that a message advises, with the options that the user gave, so that they fit.
 
 A module of its own because commands and stages must not know of each other's options.
+
+Small because it is the one place that knows how a command is written.
 """
 
 import re

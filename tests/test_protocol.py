@@ -187,11 +187,18 @@ def test_deleting_results_does_not_delete_the_protocol(
     before = answer(mine)
     for name in lost:
         shutil.rmtree(mine / name)
+    if "runs/units" in lost:  # trained again, the first predictions count
+        assert ablated(films, mine).exit_code == 0
+        assert (
+            "9 classifiers read their test images more than once"
+            in (answer(mine)["registration"]["sentence"])
+        )
     done = ablated(films, mine, settings=("ablation.margin=0.2",))
     assert done.exit_code == 0, done.stderr
     metrics = answer(mine)
     assert metrics["arms"] == before["arms"]
-    assert "margin 0.01 -> 0.2 after 9 looks" in metrics["registration"]["label"]
+    looks = 18 if "runs/units" in lost else 9
+    assert f"margin 0.01 -> 0.2 after {looks} looks" in metrics["registration"]["label"]
 
 
 @pytest.mark.usefixtures("no_page")
@@ -360,7 +367,7 @@ def test_a_study_of_before_is_not_registered(
     assert done.exit_code == 0, done.stderr
     metrics = answer(mine)
     assert metrics["registration"]["status"] == "not registered"
-    assert "not registered before the first 9 looks" in metrics["registration"]["label"]
+    assert "not registered before the first of 9 looks" in metrics["registration"]["label"]
     assert metrics["verdict"]["word"] == "exploratory"
     assert not CLAIMS & set(texts(metrics))
     assert "not registered" in done.stdout

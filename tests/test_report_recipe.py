@@ -40,7 +40,8 @@ CHANGED: dict[str, dict[str, Any]] = {
         "split": [0.6, 0.2, 0.2], "skip_bad": True, "duplicate_correlation": 0.9,
         "same_film": "/home/somebody/pairs.csv", "min_images": 4, "min_side": 16,
         "max_aspect": 3.5, "max_megapixels": 12.5,
-        "external_classes": {"A": "0"},
+        "external_classes": {"A": "0"}, "target": "COVID", "patients": "ignored",
+        "follow_links": True,
     },
     "preprocessing": {
         "border": "remove", "lungs": "lungs-only", "masks": "classical", "contrast": "clahe",
@@ -95,13 +96,14 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "evaluation": {
         "positive_class": "Normal", "bootstrap_samples": 100, "specificity": 0.9,
-        "deployment_prior": {"COVID": 0.25, "Normal": 0.75},
+        "deployment_prior": {"COVID": 0.25, "Normal": 0.75}, "subgroups": ["ward"],
+        "decision_threshold": 0.3,
     },
     "ablation": {
         "arms": ["real", "oversample", "gan ratio=1:1"], "resampling": "folds", "repeats": 2,
         "folds": 3, "seeds": 2, "held_back_share": 0.2, "primary": "mcc", "margin": 0.02,
         "alpha": 0.1, "looks": [2, 4], "max_probe_auroc": 0.8, "leave_source_out": False,
-        "keep_models": False,
+        "keep_models": False, "secondary": ["f1"],
     },
     "hardware": {"accelerator": "cpu", "precision": "bf16-mixed"},
 }  # fmt: skip

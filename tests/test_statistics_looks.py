@@ -8,6 +8,7 @@ from scipy.special import stdtr
 from scipy.stats import multivariate_normal
 
 from balancer.statistics.looks import PlannedLook, boundaries, crossing, information, spent
+from balancer.statistics.power import detectable
 from balancer.statistics.resampled_t import resampled_t
 from balancer.statistics.verdict import HELPS, Evidence, Verdict, judge
 from support.planted_studies import correlated
@@ -158,6 +159,6 @@ def test_what_a_look_could_have_shown_is_by_its_own_level() -> None:
     t = resampled_t(values[0], RATIO)
     look = PlannedLook(information((5, 10), RATIO), 0)
     with_look, alone = judged(values, look)[0], judged(values, None)[0]
-    assert with_look.detectable == t.detectable(look.level(ALPHA / 3))
-    assert alone.detectable == t.detectable(ALPHA / 3)
+    assert with_look.detectable == detectable([t], look.level(ALPHA / 3))
+    assert alone.detectable == detectable([t], ALPHA / 3)
     assert with_look.p_helps == look.adjusted(alone.p_helps or 0.0)

@@ -1,6 +1,8 @@
 """Time of making an arm's images, so that its cost is that of the whole arm.
 
 Apart from `unit.py`, which trains: the times are read from the results of other stages.
+
+Small because it reads results of other stages, which no other module of this room does.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Decision curves of the arms: net benefit at each probability at which one would act."""
+"""Decision curves of the arms: net benefit at each probability at which one would act.
+
+Small because the formula should be readable beside its paper.
+"""
 
 from collections.abc import Sequence
 

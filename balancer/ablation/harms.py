@@ -1,4 +1,7 @@
-"""Registered metrics beside the primary one in which an arm is worse than `real`."""
+"""Registered metrics beside the primary one in which an arm is worse than `real`.
+
+Small because a rule of its own, apart from the comparison.
+"""
 
 from collections.abc import Mapping, Sequence
 

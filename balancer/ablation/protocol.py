@@ -191,14 +191,14 @@ def changes_between(before: Inquiry, after: Inquiry) -> tuple[Change, ...]:
 
     A setting that only one of the two has is one of another version, and is skipped.
     """
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
-    named = set(old["question"])
-    found = list(_differences(old["question"], new["question"]))
-    found += [Change(key="images", before=a["content"][:12], after=b["content"][:12])
-              for a, b in [(old["data"], new["data"])] if a["content"] != b["content"]]  # fmt: skip
-    for change in _differences(old["settings"], new["settings"]):
+    old, new = (one.question.model_dump(mode="json") for one in (before, after))
+    found = list(_differences(old, new))
+    was, now = before.data.content, after.data.content
+    if was != now:
+        found.append(Change(key="images", before=was[:12], after=now[:12]))
+    for change in _differences(before.settings, after.settings):
         section, _, rest = change.key.partition(".")
-        in_question = section in ("ablation", "evaluation") and rest.partition(".")[0] in named
+        in_question = section in ("ablation", "evaluation") and rest.partition(".")[0] in old
         if not in_question:
             found.append(change)
     return tuple(found)

@@ -25,6 +25,7 @@ from balancer.ablation.records import AblateMetrics, Amendment, Headline, Regist
 from balancer.ablation.runs import REAL
 from balancer.ablation.unit import TEST, VALIDATION, Unit, read_run, unit_settings
 from balancer.config import BalancerConfig
+from balancer.evaluation.ledger import ledger_summary, of_ablation, read_ledger
 from balancer.evaluation.records import UnitMetrics
 from balancer.results import StageResult, difference, read_result
 from balancer.statistics.verdict import EQUIVALENT, EXPLORATORY, HELPS, HURTS, INCONCLUSIVE
@@ -81,7 +82,7 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
     newest, registered = protocol.newest, protocol.registered
     if registered is None:
         first = protocol.entries[0]
-        what = [f"not registered before the first {_looks(first.reads)}"]
+        what = [f"not registered before the first of {_looks(first.reads)}"]
         changes = changes_between(first, newest)
         what += [f"{sentence_of_changes(changes)} after {_looks(newest.reads)}"] if changes else []
         label = f"EXPLORATORY: {'; '.join(what)}"
@@ -265,6 +266,9 @@ def _confirmatory(registered: ProtocolEntry, planned: EndedStudy, newest: Protoc
         told += f"; planned look {place} of {len(looks)} (O'Brien-Fleming spending)"
     if registered.other_reads:
         told += f"; other commands had read test images {_times(registered.other_reads)} before"
+    summary = ledger_summary(of_ablation(read_ledger(planned.workspace.ledger_dir)))
+    if summary.read_again:
+        told += f"; {len(summary.read_again)} classifiers read their test images more than once"
     if newest.forced:
         told += f"; trained again after {_looks(newest.reads)}, but these are the first predictions"
     return f"{told}."

@@ -1,4 +1,7 @@
-"""Picture of the decision curves."""
+"""Picture of the decision curves.
+
+Small because a plot of its own, as each in this room.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
