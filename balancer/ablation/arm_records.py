@@ -6,6 +6,8 @@ Undefined values are None with a reason. Fields are in the order of the file.
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from balancer.ablation.runs import Kind
 from balancer.evaluation.records import Interval, Scalar
 from balancer.results import Record
@@ -163,6 +165,7 @@ class ArmVerdict(Record):
 
     Attributes:
         difference: Difference to `real` in the primary metric.
+        to_controls: Difference to each negative control that it must beat.
     """
 
     word: Word
@@ -174,6 +177,7 @@ class ArmVerdict(Record):
     p_equivalent: float | None
     detectable: float | None
     sentence: str
+    to_controls: Mapping[str, Scalar] = Field(default_factory=dict)
 
 
 class ReferenceVerdict(Record):

@@ -17,15 +17,16 @@ from balancer.ablation.arm_records import (
     ReferenceVerdict,
     RunScores,
 )
+from balancer.ablation.caps import control_caps
 from balancer.ablation.differences import ArmRuns, PairedRuns, adjusted, paired, tests_of
-from balancer.ablation.headline import control, headline
+from balancer.ablation.headline import control, headline, positive_control
 from balancer.ablation.paired_bootstrap import draw
 from balancer.ablation.records import AblateMetrics, AskedQuestion
 from balancer.ablation.run_scores import CALIBRATION, COMPARED, TITLES, align, score_run
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import Scalar
-from balancer.statistics.resampled_t import mean_by_split, resampled_t
+from balancer.statistics.resampled_t import ResampledT, mean_by_split, resampled_t
 from balancer.statistics.verdict import REFERENCE, Evidence, judge
 
 _RANGES = {"mcc": (-1.0, 1.0)} | {
@@ -50,7 +51,8 @@ def compare(
         runs: All finished runs; arms that lack some are compared on those that both have.
         arms: Every arm of the study, `real` among them, in the order of the tables.
         question: The question, fixed before any run.
-        caps: Reasons why no difference can be trusted.
+        caps: Reasons why no difference can be trusted, found without the runs; those of the
+            negative controls are added.
         n_held_back: Number of different held-back images, mean over the splits.
 
     Returns:
@@ -83,7 +85,9 @@ def compare(
             for name, mine in pairs.items()
         }
     )
-    verdicts = _verdicts(by_name, pairs, question, caps)
+    evidence = _evidence(by_name, pairs, question.primary, ratio)
+    caps = [*caps, *_control_caps(arms, evidence, question)]
+    verdicts = _verdicts(evidence, question, caps)
     results = {
         name: _arm_result(arm, against[name], verdicts[name], ratio)
         for name, arm in by_name.items()
@@ -93,7 +97,7 @@ def compare(
         question=asked,
         arms=results,
         caps=tuple(caps),
-        verdict=headline(results, asked, caps),
+        verdict=headline(results, asked, caps, positive_control(results, arms, n_held_back)),
         control=control(results, asked, arms, n_held_back),
     )
 
@@ -225,24 +229,50 @@ def _sd_of_cases(arm: ArmRuns, key: str) -> float | None:
     return float(np.mean(spreads)) if spreads else None
 
 
-def _verdicts(
+def _evidence(
     arms: Mapping[str, ArmRuns],
     pairs: Mapping[str, Mapping[str, PairedRuns]],
-    question: Question,
-    caps: Sequence[str],
-) -> dict[str, ArmVerdict | ReferenceVerdict]:
-    evidence = {
+    primary: str,
+    ratio: float,
+) -> dict[str, Evidence]:
+    """Return the differences that the verdict of each arm but `real` rests on."""
+    controls = [arm for arm in arms.values() if arm.facts.must_not_help]
+    return {
         name: Evidence(
-            generated=arm.facts.kind == "gan",
-            to_real=pairs[name][REAL].t(question.primary),
+            generated=arm.facts.kind == "gan" or arm.facts.beyond_duplicates,
+            to_real=pairs[name][REAL].t(primary),
             to_duplicates=next(
-                (pair.t(question.primary) for other, pair in pairs[name].items() if other != REAL),
-                None,
+                (pair.t(primary) for other, pair in pairs[name].items() if other != REAL), None
             ),
+            to_controls={
+                other.facts.name: paired(arm, other, ratio).t(primary)
+                for other in controls
+                if arm.facts.kind == "gan"
+            },
         )
         for name, arm in arms.items()
         if name != REAL
     }
+
+
+def _control_caps(
+    arms: Sequence[ArmFacts], evidence: Mapping[str, Evidence], question: Question
+) -> list[str]:
+    title = TITLES[question.primary]
+    judged = judge(
+        list(evidence.values()), margin=question.margin, alpha=question.alpha, title=title
+    )
+    return control_caps(
+        arms,
+        dict(zip(evidence, judged, strict=True)),
+        {name: one.to_real for name, one in evidence.items()},
+        title,
+    )
+
+
+def _verdicts(
+    evidence: Mapping[str, Evidence], question: Question, caps: Sequence[str]
+) -> dict[str, ArmVerdict | ReferenceVerdict]:
     judged = judge(
         list(evidence.values()),
         margin=question.margin,
@@ -254,13 +284,14 @@ def _verdicts(
         name: ArmVerdict(
             word=verdict.word,
             uncapped=verdict.uncapped,
-            difference=_difference_to_real(evidence[name]),
+            difference=_as_scalar(evidence[name].to_real),
             p_holm=verdict.p_holm,
             p_helps=verdict.p_helps,
             p_hurts=verdict.p_hurts,
             p_equivalent=verdict.p_equivalent,
             detectable=verdict.detectable,
             sentence=verdict.sentence,
+            **_to_controls(evidence[name]),
         )
         for name, verdict in zip(evidence, judged, strict=True)
     }
@@ -278,8 +309,14 @@ def _verdicts(
     return verdicts
 
 
-def _difference_to_real(evidence: Evidence) -> Scalar:
-    if evidence.to_real is None:
+def _to_controls(evidence: Evidence) -> dict[str, dict[str, Scalar]]:
+    """Return the differences to the negative controls as a field; nothing where there are none."""
+    found = {name: _as_scalar(t) for name, t in evidence.to_controls.items()}
+    return {"to_controls": found} if found else {}
+
+
+def _as_scalar(t: ResampledT | None) -> Scalar:
+    if t is None:
         return Scalar(value=None, low=None, high=None, reason="no run of both arms defines it")
-    low, high = evidence.to_real.interval() or (None, None)
-    return Scalar(value=evidence.to_real.mean, low=low, high=high)
+    low, high = t.interval() or (None, None)
+    return Scalar(value=t.mean, low=low, high=high)

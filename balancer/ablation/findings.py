@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.external import external_table, run_elsewhere
@@ -26,7 +27,7 @@ from balancer.evaluation.ledger import ledger_summary, ledger_table, read_ledger
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.shortcuts.probes import run_probes, shortcut_caps
+from balancer.shortcuts.probes import run_probes
 from balancer.shortcuts.records import ProbeResult
 from balancer.workspace import Workspace
 
@@ -129,7 +130,8 @@ def _compare(study: EndedStudy, folder: Path) -> AblateMetrics:
     question = _question(study)
     log.info("Probing for shortcuts")
     probes = _probe(study)
-    caps = shortcut_caps(probes, _association(study.index), config.ablation.max_probe_auroc)
+    caps = source_caps(_association(study.index))
+    caps += shortcut_caps(probes, config.ablation.max_probe_auroc)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)

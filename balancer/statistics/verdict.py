@@ -1,14 +1,15 @@
 """One word for each arm: helps, hurts, equivalent or inconclusive; or confounded.
 
 The rule is fixed before any run. Claims to help and claims to hurt are one-sided, and each of the
-two families keeps its level by Holm's method. Images of a generator must beat both real images
-alone and repeated real images (intersection-union: the larger p counts). Equivalence is two
+two families keeps its level by Holm's method. Images of a generator must beat real images alone,
+repeated real images and each control that must not help (intersection-union: the largest p counts;
+Berger 1982, Technometrics 24:295). Equivalence is two
 one-sided tests against a margin. All else is "inconclusive", which is not "no effect"; the
 difference that the study could have shown is given.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from balancer.statistics.holm import holm
@@ -31,15 +32,28 @@ class Evidence:
     """Differences of one arm to its references in the primary metric, paired by run.
 
     Attributes:
-        generated: Whether its images come from a trained generator, so that it must also beat
-            repeated real images.
+        generated: Whether it must also beat repeated real images, as images of a trained generator
+            must.
         to_real: Arm minus `real`; None where no run of both defines the metric.
         to_duplicates: Arm minus the arm that repeats as many real images; None without one.
+        to_controls: Name of each control that it must beat too, and arm minus control; None where
+            no run of both defines the metric.
     """
 
     generated: bool
     to_real: ResampledT | None
     to_duplicates: ResampledT | None
+    to_controls: Mapping[str, ResampledT | None] = field(default_factory=dict)
+
+    @property
+    def references(self) -> list[ResampledT | None]:
+        """Differences to `real` and, where it must beat them, to repeated real images."""
+        return [self.to_real, *([self.to_duplicates] if self.generated else [])]
+
+    @property
+    def compared(self) -> list[ResampledT | None]:
+        """Differences to all that it must beat."""
+        return [*self.references, *self.to_controls.values()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +69,8 @@ class Verdict:
         p_hurts: The same of the claim to hurt.
         p_equivalent: p of the two one-sided tests against the margin; not adjusted.
         detectable: Smallest true difference at which the claim to help has 80 % power, corrected
-            for all arms as if this one had the smallest p; of images of a generator the larger of
-            those to `real` and to repeated real images.
+            for all arms as if this one had the smallest p; of images of a generator the largest of
+            those to all that they must beat.
         sentence: The word with its numbers.
     """
 
@@ -80,18 +94,25 @@ def judge(
         margin: Differences up to this size count as none.
         alpha: One-sided level of each claim.
         title: Name of the primary metric in sentences; more of it is better.
-        caps: Reasons why no difference can be trusted; any turns a finding into `confounded`.
+        caps: Reasons why no difference can be trusted; any turns a finding into `confounded`, also
+            that of an arm that beats all but the controls.
 
     Returns:
         Verdicts in the same order.
     """
     enough = [arm.to_real is not None and arm.to_real.k >= FEWEST_SPLITS for arm in arms]
-    p_helps = [_p_helps(arm) if able else None for arm, able in zip(arms, enough, strict=True)]
+    p_helps = [
+        _p_helps(arm.compared) if able else None for arm, able in zip(arms, enough, strict=True)
+    ]
+    p_references = [
+        _p_helps(arm.references) if able else None for arm, able in zip(arms, enough, strict=True)
+    ]
     p_hurts = [
         arm.to_real.p_less() if able and arm.to_real else None
         for arm, able in zip(arms, enough, strict=True)
     ]
     helps, hurts = holm(p_helps), holm(p_hurts)
+    helps_but_for_controls = holm(p_references)
     verdicts = []
     for number, arm in enumerate(arms):
         p_equivalent = None
@@ -107,9 +128,12 @@ def judge(
         sentence = _sentence(
             arm, held, claims, margin=margin, alpha=alpha, title=title, n_arms=len(arms)
         )
-        capped = bool(caps) and word != INCONCLUSIVE
+        but_for_controls = helps_but_for_controls[number]
+        claims_more = but_for_controls is not None and but_for_controls <= alpha
+        capped = bool(caps) and (word != INCONCLUSIVE or claims_more)
         if capped:
-            sentence = f"Confounded: {'; '.join(caps)}. But for that: {sentence}"
+            reasons = "; ".join(cap.rstrip(".") for cap in caps)
+            sentence = f"Confounded: {reasons}. But for that: {sentence}"
         verdicts.append(
             Verdict(
                 word=CONFOUNDED if capped else word,
@@ -136,16 +160,11 @@ def difference_in_words(t: ResampledT, *, confidence: float = 0.95) -> str:
     )
 
 
-def _p_helps(arm: Evidence) -> float | None:
-    if arm.to_real is None or (arm.generated and arm.to_duplicates is None):
-        return None
-    over_real = arm.to_real.p_greater()
-    if not arm.generated or arm.to_duplicates is None:
-        return over_real
-    over_duplicates = arm.to_duplicates.p_greater()
-    if over_real is None or over_duplicates is None:
-        return None
-    return max(over_real, over_duplicates)
+def _p_helps(compared: Sequence[ResampledT | None]) -> float | None:
+    """Return the largest p of all that an arm must beat; None where one is unknown."""
+    found = [None if t is None else t.p_greater() for t in compared]
+    known = [p for p in found if p is not None]
+    return max(known) if len(known) == len(found) else None
 
 
 def _sentence(
@@ -175,6 +194,8 @@ def _sentence(
     also = ""
     if arm.generated and arm.to_duplicates is not None:
         also = f" and from that of repeated real images by {difference_in_words(arm.to_duplicates)}"
+    for name, t in arm.to_controls.items():
+        also += f" and from that of {name} by {difference_in_words(t)}" if t is not None else ""
     return (
         f"{held[0].capitalize()}: {title} differs from that of real images alone by {difference}"
         f"{also}; {strength}."
@@ -182,8 +203,7 @@ def _sentence(
 
 
 def _detectable(arm: Evidence, alpha: float) -> float | None:
-    compared = [arm.to_real, *([arm.to_duplicates] if arm.generated else [])]
-    found = [t.detectable(alpha, POWER) for t in compared if t is not None]
+    found = [t.detectable(alpha, POWER) for t in arm.compared if t is not None]
     known = [one for one in found if one is not None]
     return max(known) if known and len(known) == len(found) else None
 
@@ -204,15 +224,26 @@ def _inconclusive(
     if arm.generated and above is not None and above <= alpha:
         if arm.to_duplicates is None:
             return (
-                f"{start}, but it was not compared with repeated real images, which images of a "
-                "generator have to beat too."
+                f"{start}, but it was not compared with repeated real images, which these images "
+                "have to beat too."
             )
         if (arm.to_duplicates.p_greater() or 0.0) > alpha:
             return (
                 f"{start}, but from that of repeated real images only by "
-                f"{difference_in_words(arm.to_duplicates)}, and images of a generator have to "
-                "beat both."
+                f"{difference_in_words(arm.to_duplicates)}, and these images have to beat both."
             )
+    if above is not None and above <= alpha:
+        for name, t in arm.to_controls.items():
+            if t is None:
+                return (
+                    f"{start}, but it was not compared with {name}, which images of a generator "
+                    "have to beat too."
+                )
+            if (t.p_greater() or 0.0) > alpha:
+                return (
+                    f"{start}, but from that of {name}, a control that must not help, only by "
+                    f"{difference_in_words(t)}, and images of a generator have to beat it too."
+                )
     corrected = "" if n_arms == 1 else f" after the correction for {n_arms} arms"
     return (
         f"{start}; {to_real.k} splits of these cases would show a difference of {detectable:.3f} "
