@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from balancer.data.masks.read import MaskStack
 from balancer.data.threads import map_threaded
 from balancer.imaging.lungs.segment import DOUBTFUL, segment_lungs
+from balancer.imaging.lungs.views import MARGINS
 from balancer.imaging.pixels import fit_mask
 from balancer.shortcuts.views import Images
 
@@ -27,8 +28,7 @@ FINEST = 128
 _COMMON = 0.2
 """Share of the images from which a place counts as lung in all. At 0.1, marks beside the tips of
 the lungs were hidden too; at 0.5, the disease showed."""
-_MARGIN = 0.03
-"""Margin around hidden lungs, as a share of the side."""
+_MARGIN = MARGINS["lungs-blacked-out"]
 _METHOD = b"classical lungs 1"
 
 Stack = NDArray[np.bool_]
@@ -40,8 +40,10 @@ class LungsOfSet:
 
     Attributes:
         shown: bool (N, S, S), true in the lungs.
-        hidden: bool (N, S, S), true where a probe without lungs must see nothing.
+        hidden: bool (N, S, S), true in the lungs and, of found lungs, in a margin around them and
+            where many other images have lungs.
         hidden_finest: The same, bool (N, L, L).
+        near_finest: bool (N, L, L), the same without the lungs of other images.
         present: bool (N,), images whose lungs are known; the others take no part.
         origin: `given` by masks, or `found` by the built-in segmentation.
     """
@@ -49,6 +51,7 @@ class LungsOfSet:
     shown: Stack
     hidden: Stack
     hidden_finest: Stack
+    near_finest: Stack
     present: NDArray[np.bool_]
     origin: Literal["given", "found"]
 
@@ -65,8 +68,8 @@ def given_lungs(masks: MaskStack, finest: int) -> LungsOfSet:
         masks: Masks of all images, at the side that classifiers see.
         finest: Side L.
     """
-    larger = np.stack([fit_mask(mask, (finest, finest)) for mask in masks.lungs])
-    return LungsOfSet(masks.lungs, masks.lungs, larger, masks.present, "given")
+    larger = _fit_all(masks.lungs, finest)
+    return LungsOfSet(masks.lungs, masks.lungs, larger, larger, masks.present, "given")
 
 
 def find_lungs(images: Images, size: int, *, cache: Path | None) -> LungsOfSet:
@@ -81,15 +84,18 @@ def find_lungs(images: Images, size: int, *, cache: Path | None) -> LungsOfSet:
     """
     lungs, quality = _kept(images, cache)
     present = quality >= DOUBTFUL
-    shape = (size, size)
-    shown = np.stack([fit_mask(mask, shape) for mask in lungs])
-    shown[~present] = False
     common = np.zeros(images.shape[1:], np.bool_)
     if present.any():
         common = lungs[present].mean(axis=0) > _COMMON
-    hidden = np.stack([_grown(mask | common) for mask in lungs])
-    smaller = np.stack([fit_mask(mask, shape) for mask in hidden])
-    return LungsOfSet(shown, smaller, hidden, present, "found")
+    near = np.stack([_grown(mask) for mask in lungs])
+    hidden = near | common
+    shown = _fit_all(lungs, size)
+    shown[~present] = False
+    return LungsOfSet(shown, _fit_all(hidden, size), hidden, near, present, "found")
+
+
+def _fit_all(masks: Stack, side: int) -> Stack:
+    return np.stack([fit_mask(mask, (side, side)) for mask in masks])
 
 
 def _kept(images: Images, cache: Path | None) -> tuple[Stack, NDArray[np.float64]]:

@@ -189,7 +189,7 @@ def _result(name: str, found: ProbeScores | str, **more: Any) -> ProbeResult:
         more = {key: getattr(found, key) for key in found.model_fields_set} | more
     describes = _DESCRIBES[name]
     if more.get("masks") == "found" and name != REST:
-        describes += _FOUND + _COMMON * (name in SHORTCUTS)
+        describes += _FOUND + _COMMON * (name in (BLACKED_OUT, SHARPNESS))
     return ProbeResult(
         probe=name,
         describes=describes,
@@ -241,7 +241,7 @@ def _without_lungs(bench: _Bench, lungs: LungsOfSet, finest: Images) -> Iterator
     pixels, hidden = bench.pixels[rows], lungs.hidden[rows]
     score = partial(score_folds, rows=rows, target=bench.target, folds=bench.folds, seed=bench.seed)
     yield _result(BLACKED_OUT, _from_images(bench, lungs_blacked_out(pixels, hidden), rows), **more)
-    found = score(places(pixels, hidden), c=_C_FACTS, keep=_PLACES_KEPT)
+    found = score(places(finest[rows], lungs.near_finest[rows]), c=_C_FACTS, keep=_PLACES_KEPT)
     yield _result(PLACES, found, **more)
     found = score(sharpness(finest[rows], lungs.hidden_finest[rows]), c=_C_FACTS)
     yield _result(SHARPNESS, found, facts=SHARPNESS_FACTS, **more)
