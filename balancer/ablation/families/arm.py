@@ -99,6 +99,8 @@ class Arm:
         needs: Source of its images besides the training images.
         is_screened: Whether it takes only generated images that passed the screen.
         is_duplicates: Whether it repeats real images: what generated ones have to beat.
+        images: Images of a negative control, in words.
+        beyond_duplicates: See `ArmFacts`.
     """
 
     name: str
@@ -111,6 +113,8 @@ class Arm:
     needs: ClassVar[Needs] = Needs.NOTHING
     is_screened: ClassVar[bool] = False
     is_duplicates: ClassVar[bool] = False
+    images: ClassVar[str] = ""
+    beyond_duplicates: ClassVar[bool] = False
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], ratio: str) -> dict[str, Any]:
@@ -215,6 +219,8 @@ class Arm:
             describes=self.describes.format(**self.options),
             duplicates=next((arm.name for arm in candidates if self.is_matched_by(arm)), None),
             holds_back=self.needs is Needs.HELD_BACK,
+            images=self.images,
+            beyond_duplicates=self.beyond_duplicates,
         )
 
     def is_matched_by(self, other: "Arm") -> bool:
