@@ -21,6 +21,7 @@ from balancer.evaluation.predictions import read_predictions
 from balancer.report.summary import ReportMetrics
 from balancer.results import StageResult, new_result, read_result
 from balancer.stages import ablate, prepare
+from balancer.synthetic.records import SynthesizeMetrics
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
 
@@ -115,7 +116,7 @@ def test_the_page_is_written(ablated: Workspace) -> None:
 def test_the_cost_of_a_gan_arm_includes_its_generator(ablated: Workspace) -> None:
     arms = metrics_of(ablated.ablation_dir)["arms"]
     images = [
-        read_result(place.root / "synthetic") or pytest.fail("no images")
+        read_result(place.synthetic_dir, SynthesizeMetrics) or pytest.fail("no images")
         for place in ablated.folds()
     ]
     trained = [

@@ -40,7 +40,7 @@ CHANGED: dict[str, dict[str, Any]] = {
         "split": [0.6, 0.2, 0.2], "skip_bad": True, "duplicate_correlation": 0.9,
         "same_film": "/home/somebody/pairs.csv", "min_images": 4, "min_side": 16,
         "max_aspect": 3.5, "max_megapixels": 12.5,
-        "external_classes": {"A": "0"}, "target": "COVID", "patients": "ignored",
+        "external_classes": {"A": "0"}, "patients": "ignored",
         "follow_links": True,
     },
     "preprocessing": {
@@ -107,6 +107,8 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "hardware": {"accelerator": "cpu", "precision": "bf16-mixed"},
 }  # fmt: skip
+ONE_FINDING = {"classes": None, "target": "COVID"}
+"""Data in place of classes that are named, with the preprocessing `WINDOW`."""
 WINDOW = {
     "border": "keep", "contrast": "window", "window_percentiles": [1.0, 98.5],
     "lungs": "crop-to-lungs",
@@ -250,6 +252,7 @@ def test_every_setting_survives_record_recipe_and_load(
     settings_by: Callable[..., dict[str, Any]],
 ) -> None:
     values = {"seed": 7, **CHANGED}
+    values["data"] = CHANGED["data"] | (ONE_FINDING if preprocessing else {})
     values["preprocessing"] = CHANGED["preprocessing"] | preprocessing
     values["preprocessing"] = {
         key: value for key, value in values["preprocessing"].items()
@@ -275,6 +278,7 @@ def test_the_configuration_above_changes_every_setting(tmp_path: Path) -> None:
     default, unchanged = leaves(BalancerConfig()), set(leaves(BalancerConfig()))
     for preprocessing in ({}, WINDOW):
         values = {"seed": 7, **CHANGED, "preprocessing": CHANGED["preprocessing"] | preprocessing}
+        values["data"] = CHANGED["data"] | (ONE_FINDING if preprocessing else {})
         (tmp_path / "changed.yaml").write_text(json.dumps(values))
         changed = leaves(load_config(tmp_path / "changed.yaml"))
         unchanged &= {key for key in changed if changed[key] == default[key]}

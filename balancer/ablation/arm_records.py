@@ -210,6 +210,7 @@ class ArmVerdict(Record):
         shares: Probabilities of better, within the margin and worse; None without a spread.
         nothing_to_gain: Whether the arm and `real` score 1 on every split.
         harms: Registered metrics in which the arm is worse.
+        to_controls: Difference to each negative control that it must beat.
     """
 
     word: Word
@@ -227,6 +228,7 @@ class ArmVerdict(Record):
     shares: MarginShares | None = None
     nothing_to_gain: bool = False
     harms: tuple[Harm, ...] = ()
+    to_controls: Mapping[str, Scalar] = Field(default_factory=dict)
 
 
 class ReferenceVerdict(Record):

@@ -5,6 +5,7 @@ values of an interval, is the number of splits.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from balancer.ablation.arm_records import (
     ReferenceVerdict,
 )
 from balancer.ablation.arm_results import arm_result
+from balancer.ablation.caps import control_caps
 from balancer.ablation.ceilings import ceiling_of, room_above
 from balancer.ablation.cheapest import as_good_as_gan
 from balancer.ablation.differences import ArmRuns, PairedRuns, adjusted, paired, tests_of
 from balancer.ablation.harms import harms, watched_metrics
-from balancer.ablation.headline import control, headline
+from balancer.ablation.headline import control, headline, positive_control
 from balancer.ablation.paired_bootstrap import draw
 from balancer.ablation.records import AblateMetrics, AskedQuestion
 from balancer.ablation.run_scores import (
@@ -34,6 +36,7 @@ from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import Scalar
 from balancer.statistics.looks import PlannedLook, information
 from balancer.statistics.power import sd_factors
+from balancer.statistics.resampled_t import ResampledT
 from balancer.statistics.verdict import REFERENCE, Evidence, Verdict, judge
 
 
@@ -52,7 +55,8 @@ def compare(
         runs: All finished runs; arms that lack some are compared on those that both have.
         arms: Every arm of the study, `real` among them, in the order of the tables.
         question: The question.
-        caps: Reasons why no difference can be trusted.
+        caps: Reasons why no difference can be trusted, found without the runs; those of the
+            negative controls are added.
         n_held_back: Number of different held-back images, mean over the splits.
         columns: Columns of `metadata.csv` that name subgroups: column to image to cell.
 
@@ -89,9 +93,10 @@ def compare(
         },
         [facts.name for facts in arms if facts.kind == "control"],
     )
-    verdicts = _verdicts(
-        by_name, pairs, question, caps, keys, ratio, look=_planned_look(question, ratio)
-    )
+    evidence = _evidence(by_name, pairs, question.primary, ratio)
+    look = _planned_look(question, ratio)
+    caps = [*caps, *_control_caps(arms, evidence, question, look)]
+    verdicts = _verdicts(evidence, pairs, question, caps, keys, look)
     results = {
         name: arm_result(arm, against[name], verdicts[name], pairs[name].get(REAL), keys, ratio)
         for name, arm in by_name.items()
@@ -114,7 +119,13 @@ def compare(
         question=asked,
         arms=results,
         caps=tuple(caps),
-        verdict=headline(results, asked, caps, as_good),
+        verdict=headline(
+            results,
+            asked,
+            caps,
+            as_good=as_good,
+            blind=positive_control(results, arms, n_held_back),
+        ),
         control=control(results, asked, arms, n_held_back),
     )
     if not columns:
@@ -192,32 +203,66 @@ def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:
     return [name for name in wanted if name is not None and name in arms and name != facts.name]
 
 
-def _verdicts(
+def _evidence(
     arms: Mapping[str, ArmRuns],
     pairs: Mapping[str, Mapping[str, PairedRuns]],
-    question: Question,
-    caps: Sequence[str],
-    keys: Sequence[str],
+    primary: str,
     ratio: float,
-    *,
-    look: PlannedLook | None,
-) -> dict[str, ArmVerdict | ReferenceVerdict]:
-    room = room_above(arms[REAL], question.primary, ratio)
-    evidence = {
+) -> dict[str, Evidence]:
+    """Return the differences that the verdict of each arm but `real` rests on."""
+    room = room_above(arms[REAL], primary, ratio)
+    controls = [arm for arm in arms.values() if arm.facts.must_not_help]
+    return {
         name: Evidence(
-            generated=arm.facts.kind == "gan",
-            to_real=pairs[name][REAL].t(question.primary),
+            generated=arm.facts.kind == "gan" or arm.facts.beyond_duplicates,
+            to_real=pairs[name][REAL].t(primary),
             to_duplicates=next(
-                (pair.t(question.primary) for other, pair in pairs[name].items() if other != REAL),
-                None,
+                (pair.t(primary) for other, pair in pairs[name].items() if other != REAL), None
             ),
+            to_controls={
+                other.facts.name: paired(arm, other, ratio).t(primary)
+                for other in controls
+                if arm.facts.kind == "gan"
+            },
             is_control=arm.facts.kind == "control",
-            ceiling=ceiling_of(pairs[name][REAL], question.primary),
+            ceiling=ceiling_of(pairs[name][REAL], primary),
             room=room,
         )
         for name, arm in arms.items()
         if name != REAL
     }
+
+
+def _control_caps(
+    arms: Sequence[ArmFacts],
+    evidence: Mapping[str, Evidence],
+    question: Question,
+    look: PlannedLook | None,
+) -> list[str]:
+    title = TITLES[question.primary]
+    judged = judge(
+        list(evidence.values()),
+        margin=question.margin,
+        alpha=question.alpha,
+        title=title,
+        look=look,
+    )
+    return control_caps(
+        arms,
+        dict(zip(evidence, judged, strict=True)),
+        {name: one.to_real for name, one in evidence.items()},
+        title,
+    )
+
+
+def _verdicts(
+    evidence: Mapping[str, Evidence],
+    pairs: Mapping[str, Mapping[str, PairedRuns]],
+    question: Question,
+    caps: Sequence[str],
+    keys: Sequence[str],
+    look: PlannedLook | None,
+) -> dict[str, ArmVerdict | ReferenceVerdict]:
     judged = judge(
         list(evidence.values()),
         margin=question.margin,
@@ -233,7 +278,7 @@ def _verdicts(
         name: ArmVerdict(
             word=verdict.word,
             uncapped=verdict.uncapped,
-            difference=_difference_to_real(evidence[name]),
+            difference=_as_scalar(evidence[name].to_real),
             p_holm=verdict.p_holm,
             p_helps=verdict.p_helps,
             p_hurts=verdict.p_hurts,
@@ -245,6 +290,7 @@ def _verdicts(
             shares=_shares(evidence[name], question.margin),
             nothing_to_gain=evidence[name].ceiling is not None,
             harms=harmed[name],
+            **_to_controls(evidence[name]),
         )
         for name, verdict in zip(evidence, judged, strict=True)
     }
@@ -262,7 +308,7 @@ def _verdicts(
     return verdicts
 
 
-def _detectable_ends(verdict: Verdict, evidence: Evidence) -> dict[str, float]:
+def _detectable_ends(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
     if verdict.detectable is None or evidence.to_real is None:
         return {}
     low, high = sd_factors(evidence.to_real.df)
@@ -279,8 +325,14 @@ def _shares(evidence: Evidence, margin: float) -> MarginShares | None:
     return MarginShares(better=found.better, within=found.within, worse=found.worse)
 
 
-def _difference_to_real(evidence: Evidence) -> Scalar:
-    if evidence.to_real is None:
+def _to_controls(evidence: Evidence) -> dict[str, Any]:
+    """Return the differences to the negative controls as a field; nothing where there are none."""
+    found = {name: _as_scalar(t) for name, t in evidence.to_controls.items()}
+    return {"to_controls": found} if found else {}
+
+
+def _as_scalar(t: ResampledT | None) -> Scalar:
+    if t is None:
         return Scalar(value=None, low=None, high=None, reason="no run of both arms defines it")
-    low, high = evidence.to_real.interval() or (None, None)
-    return Scalar(value=evidence.to_real.mean, low=low, high=high)
+    low, high = t.interval() or (None, None)
+    return Scalar(value=t.mean, low=low, high=high)

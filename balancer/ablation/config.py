@@ -85,11 +85,13 @@ class AblationConfig(ConfigSection):
     """Planned looks: numbers of `repeats` after which arms are compared, such as `[5, 10]`; the
     first after 5 splits or more. Empty: one look."""
     max_probe_auroc: Annotated[float, Field(gt=0.5, le=1)] = 0.90
-    """A probe without lungs that reaches this AUROC makes every verdict `confounded`."""
+    """A probe without lungs whose AUROC interval begins here or above makes every finding
+    `confounded`."""
     leave_source_out: bool = True
     """Also test on each source after training without it, if the index has sources."""
     masks: Path | None = None
-    """Path to a folder of lung masks with the relative paths of the images; null: none."""
+    """Path to a folder of lung masks with the relative paths of the images, for the probes; null:
+    those of the archive, or else those that the built-in segmentation finds."""
     keep_models: bool = True
     """Keep the weights of every classifier, for a later `--external`."""
 

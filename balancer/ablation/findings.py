@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.external import external_table, run_elsewhere
@@ -28,7 +29,7 @@ from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.shortcuts.probes import run_probes, shortcut_caps
+from balancer.shortcuts.probes import run_probes
 from balancer.shortcuts.records import ProbeResult
 
 log = logging.getLogger(__name__)
@@ -201,8 +202,7 @@ def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | No
     _, main = _runs(study)
     if study.plan.positive != held.main.plan.positive:
         probes = _probe(study)
-    source = read_audit(study.index.directory).source
-    caps = shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
+    caps = _caps(study, probes)
     facts = [arm.facts(study.plan.arms) for arm in study.plan.arms]
     found = compare(main, facts, question_of(study), caps=caps)
     return Exploration(
@@ -243,8 +243,7 @@ def find_caps(study: EndedStudy) -> tuple[list[ProbeResult], list[str]]:
     """Run the shortcut probes of a study; return them, and the reasons to trust no difference."""
     log.info("Probing for shortcuts")
     probes = _probe(study)
-    source = read_audit(study.index.directory).source
-    return probes, shortcut_caps(probes, source, study.config.ablation.max_probe_auroc)
+    return probes, _caps(study, probes)
 
 
 def _probe(study: EndedStudy) -> list[ProbeResult]:
@@ -263,6 +262,12 @@ def _probe(study: EndedStudy) -> list[ProbeResult]:
         cache=study.workspace.feature_cache_dir,
         seed=config.seed,
     )
+
+
+def _caps(study: EndedStudy, probes: Sequence[ProbeResult]) -> list[str]:
+    """Return the reasons for no claim that are known without the runs."""
+    caps = source_caps(read_audit(study.index.directory).source)
+    return caps + shortcut_caps(probes, study.config.ablation.max_probe_auroc)
 
 
 def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult:

@@ -1,8 +1,10 @@
 """The verdict of a whole study in two or three sentences."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from balancer.ablation.arm_records import ArmResult, ArmVerdict, Harm, ReferenceVerdict
+from balancer.ablation.caps import short
 from balancer.ablation.records import AskedQuestion, ControlResult, Headline
 from balancer.ablation.run_scores import LOSSES, TITLES
 from balancer.ablation.runs import REAL, ArmFacts
@@ -13,32 +15,71 @@ Arms = Mapping[str, ArmResult]
 
 
 def headline(
-    arms: Arms, question: AskedQuestion, caps: Sequence[str], as_good: Sequence[str] = ()
+    arms: Arms,
+    question: AskedQuestion,
+    caps: Sequence[str],
+    *,
+    as_good: Sequence[str] = (),
+    blind: str | None = None,
 ) -> Headline:
     """Answer "did GAN images help?"; without a GAN arm, "did anything help?".
 
     Args:
         arms: Results of the arms.
         question: The question.
-        caps: Reasons why no difference can be trusted.
+        caps: Reasons why no difference can be trusted; they come first, whatever the word is.
         as_good: Sentences on cheaper arms beside the GAN arm.
+        blind: Result of `positive_control`; it follows the answer.
     """
     gan = _leading_gan(arms)
     others = [name for name, arm in arms.items() if arm.kind in ("cheap", "gan")]
     if gan is None:
         word = _word_of_all([arms[name].verdict.word for name in others])
         sentences = [_ANY[word] if others else "Only real images were trained on: no comparison."]
+        sentences += [blind] if blind else []
         sentences += [_differences(arms, name, question) for name in others[:1] if len(others) == 1]
     else:
         word = arms[gan].verdict.word
-        sentences = [_GAN[word], _differences(arms, gan, question), *_harms(arms[gan]), *as_good]
+        sentences = [_GAN[word], *([blind] if blind else []), _differences(arms, gan, question)]
+        sentences += [*_harms(arms[gan]), *as_good]
     sentences += _named(arms, others)
     sentences += _harmed(arms, [name for name in others if name != gan])
     if any(_is_perfect(arms[name]) for name in others):
         sentences.insert(1, "Nothing to gain here: real images alone score 1.000 on all splits.")
-    if word == CONFOUNDED:
-        sentences.insert(1, f"What makes it so: {'; '.join(caps)}.")
-    return Headline(word=word, sentence=" ".join(sentences))
+    reasons = tuple(short(cap) for cap in caps)
+    more: dict[str, Any] = {"caps": reasons} if reasons else {}
+    more |= {"positive_control": blind} if blind else {}
+    return Headline(word=word, sentence=no_claim(reasons) + " ".join(sentences), **more)
+
+
+def no_claim(reasons: Sequence[str]) -> str:
+    """Return what comes before all else that is said of a study with caps, and a blank."""
+    return f"No claim can be made from these data: {'; '.join(reasons)}. " if reasons else ""
+
+
+def positive_control(
+    arms: Arms, facts: Sequence[ArmFacts], n_held_back: float | None
+) -> str | None:
+    """Say that the study could not have seen a good generator, if its control was not seen.
+
+    Args:
+        arms: Results of the arms.
+        facts: Facts of the arms.
+        n_held_back: Number of different held-back images, mean over the splits.
+
+    Returns:
+        None where held-back real images helped, or no arm has them.
+    """
+    held_back = next((one.name for one in facts if one.holds_back), None)
+    if held_back is None or arms[held_back].verdict.uncapped == HELPS:
+        return None
+    start = f"{_more_real(n_held_back)} were not shown to help"
+    gan = _leading_gan(arms)
+    if gan is None:
+        return f"{start}: this study could not have seen what good images of a generator bring."
+    if arms[gan].verdict.uncapped == HELPS:
+        return f"Yet {start[:1].lower()}{start[1:]}: a gain from GAN images alone needs a repeat."
+    return f"{start} either: this study could not have seen a good generator."
 
 
 def control(
@@ -64,7 +105,6 @@ def control(
     matched = {one.name: arms[one.name] for one in facts if one.duplicates == held_back.duplicates}
     gan = str(_leading_gan(matched) or _leading_gan(arms))
     bought, gan_bought = (arms[name].verdict.difference for name in (held_back.name, gan))
-    number = "More real images" if n_held_back is None else f"{n_held_back:g} more real images"
     return ControlResult(
         arm=held_back.name,
         bought=bought,
@@ -72,11 +112,15 @@ def control(
         gan_bought=gan_bought,
         n_held_back=n_held_back,
         sentence=(
-            f"{number}, each repeated until there were as many as the generator's, would have "
-            f"bought {in_words(bought)} in {question.primary_title}; those of {gan} bought "
-            f"{in_words(gan_bought)}."
+            f"{_more_real(n_held_back)}, each repeated until there were as many as the "
+            f"generator's, would have bought {in_words(bought)} in {question.primary_title}; those "
+            f"of {gan} bought {in_words(gan_bought)}."
         ),
     )
+
+
+def _more_real(n_held_back: float | None) -> str:
+    return "More real images" if n_held_back is None else f"{n_held_back:g} more real images"
 
 
 def _leading_gan(arms: Arms) -> str | None:

@@ -59,10 +59,20 @@ class AskedQuestion(Record):
 
 
 class Headline(Record):
-    """Verdict of a whole study, in a word and in a few sentences."""
+    """Verdict of a whole study, in a word and in a few sentences.
+
+    Attributes:
+        word: The word.
+        sentence: What follows the word: the caps first, then the answer, the positive control
+            where it was not shown to help, and the numbers.
+        caps: Reasons why no claim can be made, without their numbers.
+        positive_control: Sentence on the positive control where it was not shown to help.
+    """
 
     word: str
     sentence: str
+    caps: tuple[str, ...] = ()
+    positive_control: str | None = None
 
 
 class ControlResult(Record):

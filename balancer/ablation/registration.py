@@ -13,6 +13,7 @@ from typing import Any
 
 from balancer.ablation.arm_records import ArmVerdict
 from balancer.ablation.design import EndedStudy
+from balancer.ablation.headline import no_claim
 from balancer.ablation.inquiry import config_of, content_hash
 from balancer.ablation.plan import make_plan
 from balancer.ablation.protocol import (
@@ -303,15 +304,18 @@ def _exploratory(metrics: AblateMetrics, label: str) -> AblateMetrics:
     """Return a comparison without claims: the words of claims become `exploratory`."""
     arms = {}
     for name, arm in metrics.arms.items():
-        verdict = arm.verdict
-        if isinstance(verdict, ArmVerdict) and verdict.word in _CLAIMS:
-            told = f"Exploratory, no claim. By these runs: {verdict.sentence}"
-            verdict = verdict.model_copy(update={"word": EXPLORATORY, "sentence": told})
-        arms[name] = arm.model_copy(update={"verdict": verdict})
-    headline = metrics.verdict
-    word = EXPLORATORY if headline.word in _CLAIMS else headline.word
-    told = f"{label}. No claim is made. By these runs: {headline.sentence}"
-    return metrics.model_copy(update={"arms": arms, "verdict": Headline(word=word, sentence=told)})
+        mine = arm.verdict
+        if isinstance(mine, ArmVerdict) and mine.word in _CLAIMS:
+            told = f"Exploratory, no claim. By these runs: {mine.sentence}"
+            mine = mine.model_copy(update={"word": EXPLORATORY, "sentence": told})
+        arms[name] = arm.model_copy(update={"verdict": mine})
+    found = metrics.verdict
+    word = EXPLORATORY if found.word in _CLAIMS else found.word
+    start = no_claim(found.caps)
+    rest = found.sentence.removeprefix(start)
+    told = f"{start}{label}. No claim is made. By these runs: {rest}"
+    verdict = found.model_copy(update={"word": word, "sentence": told})
+    return metrics.model_copy(update={"arms": arms, "verdict": verdict})
 
 
 def _unfinished(metrics: AblateMetrics, missing: int, total: int) -> AblateMetrics:
@@ -328,9 +332,11 @@ def _unfinished(metrics: AblateMetrics, missing: int, total: int) -> AblateMetri
                       "sentence": told}  # fmt: skip
             verdict = verdict.model_copy(update=update)
         arms[name] = arm.model_copy(update={"verdict": verdict})
-    return metrics.model_copy(
-        update={"arms": arms, "verdict": Headline(word=INCONCLUSIVE, sentence=told)}
-    )
+    caps = metrics.verdict.caps
+    headline = Headline(word=INCONCLUSIVE, sentence=no_claim(caps) + told)
+    if caps:
+        headline = headline.model_copy(update={"caps": caps})
+    return metrics.model_copy(update={"arms": arms, "verdict": headline})
 
 
 def _when(entry: ProtocolEntry) -> str:

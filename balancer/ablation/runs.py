@@ -60,6 +60,9 @@ class ArmFacts:
         duplicates: Name of the arm that repeats as many real images as this one adds; what images
             of a generator have to beat besides `real`.
         holds_back: Whether it gets real images that no other arm does.
+        images: Its images in words, such as `images of noise`; empty: named by the arm.
+        beyond_duplicates: Whether it helps only if it beats repeated real images too, as images of
+            a generator must.
     """
 
     name: str
@@ -67,6 +70,13 @@ class ArmFacts:
     describes: str
     duplicates: str | None = OVERSAMPLE
     holds_back: bool = False
+    images: str = ""
+    beyond_duplicates: bool = False
+
+    @property
+    def must_not_help(self) -> bool:
+        """Return whether it is a negative control."""
+        return self.kind == "control" and not self.holds_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,16 +5,15 @@ its pixels, or on file facts. It is weaker than a network that is trained on the
 probe finds, a classifier can find too; a probe that fails proves nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.audit.association import Association
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack
 from balancer.errors import ConfigurationError, IntegrityError
@@ -22,29 +21,35 @@ from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of
 from balancer.shortcuts.file_facts import FileFacts, file_facts
+from balancer.shortcuts.lungs import FINEST, LungsOfSet, find_lungs, given_lungs
 from balancer.shortcuts.records import ProbeResult, ProbeScores
-from balancer.shortcuts.scoring import FoldRows, ProbeTarget, folds_of, score_folds
+from balancer.shortcuts.scoring import (
+    FoldRows,
+    ProbeTarget,
+    difference_of_folds,
+    folds_of,
+    score_folds,
+)
+from balancer.shortcuts.tables import SHARPNESS_FACTS, places, quarters_and_pixels, sharpness
 from balancer.shortcuts.views import Images, lungs_blacked_out, lungs_only
 
 _SPLITS = (*SPLITS, HELD_BACK)
-LIMIT = 0.90
-"""A shortcut whose AUROC interval begins at or above this caps the verdicts."""
-_CHANCE = 0.5
-
 # Features of a network are many and correlated: with C=1 they separate any few. Facts are few.
 _C_FEATURES, _C_FACTS = 0.01, 1.0
-_PIXELS_SIDE = 64
-_WEIGHT = 1280
-"""Total weight of all features, and of all pixels: the number of features of Lite0."""
+_PLACES_KEPT = 4
+"""A mark is a few pixels; of 4, 16 and 64 places and an L1 penalty, this found drawn marks best."""
 
 WHOLE, BORDER = "whole-image", "border-only"
 METADATA, FILE = "metadata-only", "metadata-without-lungs"
 BLACKED_OUT, LUNGS, SOURCE = "lungs-blacked-out", "lungs-only", "source-from-image"
+PLACES, SHARPNESS, REST = "places-without-lungs", "sharpness-without-lungs", "whole-minus-lungs"
 SHORTCUTS = {
     BORDER: "The rim of the image tells the classes apart",
     METADATA: "Facts about the file tell the classes apart",
     FILE: "Facts about the file and its rim tell the classes apart",
     BLACKED_OUT: "The image without its lungs tells the classes apart",
+    PLACES: "A few places outside the lungs tell the classes apart, as marks do",
+    SHARPNESS: "The sharpness of the image outside the lungs tells the classes apart",
 }
 """Probes that see no lung, and what it means if they find the class nevertheless."""
 
@@ -58,10 +63,24 @@ _DESCRIBES = {
     "type of the file, the view, and the grey values of the rim.",
     BLACKED_OUT: "The class from the image with the lungs blacked out by their masks; the outline "
     "of the lungs can still be seen.",
+    PLACES: "The class from the grey values of the four places outside the lungs that differ most "
+    "between the classes of the training images: letters, labels, marks.",
+    SHARPNESS: "The class from grain and edges outside the lungs: how sharp and how noisy the "
+    "image is.",
     LUNGS: "The class from the lungs alone, all else blacked out by their masks.",
+    REST: "What the rest of the image adds: the scores from the whole image minus those from the "
+    "lungs alone, on the same images.",
     SOURCE: "The source, not the class, from the whole image: whether films betray where they were "
     "made.",
 }
+
+
+_OF_LUNGS = ("without_mask", "left_out", "masks")
+_FOUND = " The built-in segmentation finds the lungs; images with doubtful lungs are left out."
+_COMMON = (
+    " Where one image in five has lungs, all are blacked out, so that an outline changed by a "
+    "disease does not show."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,7 @@ class _Bench:
     folds: tuple[FoldRows, ...]
     target: ProbeTarget
     pixels: Images
+    whole: tuple[NDArray[np.float32], NDArray[np.float64]]
     features: Callable[[Images], NDArray[np.float32]]
     seed: int
 
@@ -95,8 +115,9 @@ def run_probes(
         positive: Class whose AUROC is given.
         size: Side in pixels of the images, as classifiers see them.
         extractor: Extractor of the frozen features.
-        masks: Lung masks of the same size, for the records of the index; None: there are none.
-        cache: Folder for cached features; None: no cache.
+        masks: Lung masks of the same size, for the records of the index; None: the built-in
+            segmentation finds the lungs.
+        cache: Folder for cached features and lungs; None: no cache.
         seed: Seed for the bootstrap.
 
     Raises:
@@ -113,64 +134,33 @@ def run_probes(
     _verify(index, splits)
     groups = [record.group for record in index.records]
     labels = [record.label for record in index.records]
+    pixels = index.image_set(size).pixels
+
+    def features(images: Images) -> NDArray[np.float32]:
+        return features_of(extractor, images, cache=cache)
+
     bench = _Bench(
         folds=tuple(folds_of([record.image_id for record in index.records], splits)),
         target=ProbeTarget(labels, groups, positive, frozenset(index.classes), "class"),
-        pixels=index.image_set(size).pixels,
-        features=lambda images: features_of(extractor, images, cache=cache),
+        pixels=pixels,
+        whole=quarters_and_pixels(pixels, features),
+        features=features,
         seed=seed,
     )
     facts = file_facts(index, size)
+    finest = index.image_set(max(size, FINEST)).pixels
+    lungs = (
+        find_lungs(finest, size, cache=cache)
+        if masks is None
+        else given_lungs(masks, finest.shape[-1])
+    )
     return [
-        _result(WHOLE, _from_images(bench, bench.target, bench.pixels)),
-        _result(BORDER, _from_images(bench, bench.target, lungs_blacked_out(bench.pixels))),
+        _result(WHOLE, _from_features(bench, bench.target, bench.whole)),
+        _result(BORDER, _from_images(bench, lungs_blacked_out(bench.pixels))),
         _from_facts(METADATA, bench, facts),
         _from_facts(FILE, bench, facts.without_lungs()),
-        _masked(BLACKED_OUT, bench, masks, lungs_blacked_out),
-        _masked(LUNGS, bench, masks, lungs_only),
+        *_without_lungs(bench, lungs, finest),
         _result(SOURCE, _source(bench, index)),
-    ]
-
-
-def shortcut_caps(
-    probes: Sequence[ProbeResult],
-    association: Association | None,
-    limit: float = LIMIT,
-) -> list[str]:
-    """Return the reasons why no verdict about a classifier's skill can be trusted on these images.
-
-    `metadata-only` counts if its part that no disease can change, `metadata-without-lungs`, is
-    better than chance. `source-from-image` does not count: an image that shows its source does no
-    harm as long as the source does not give the class away.
-
-    Args:
-        probes: Results of `run_probes`.
-        association: Association of source and class; None: no source is known.
-        limit: A shortcut counts if its AUROC interval begins at or above this.
-
-    Returns:
-        A sentence per reason; empty where there is none.
-    """
-    caps = []
-    if association is not None and association.gives_label_away:
-        strength = association.cramers_v
-        known = "" if strength is None else f" (Cramer's V {strength:.2f})"
-        caps.append(f"The source of an image gives its class away{known}.")
-    lows = {
-        probe.probe: probe.auroc.low
-        for probe in probes
-        if probe.shortcut and probe.auroc is not None and probe.auroc.low is not None
-    }
-    reached = {name for name, low in lows.items() if low >= limit}
-    # By themselves, the mean of a whole image and its file size can show the disease.
-    if METADATA in reached and lows.get(FILE, 1.0) <= _CHANCE:
-        reached.remove(METADATA)
-    return caps + [
-        f"{SHORTCUTS[probe.probe]}: the probe {probe.probe} reaches AUROC "
-        f"{probe.auroc.value:.3f} (95 % interval {probe.auroc.low:.3f} to "
-        f"{probe.auroc.high:.3f}; the limit for its lower end is {limit:.2f})."
-        for probe in probes
-        if probe.probe in reached and probe.auroc is not None
     ]
 
 
@@ -194,12 +184,15 @@ def _result(name: str, found: ProbeScores | str, **more: Any) -> ProbeResult:
         reason = "there is no fold" if first is None else f"{first.fold}: {first.reason}"
         found = f"no fold can answer; {reason}"
     if isinstance(found, str):
-        more = {"reason": found}
+        more = {key: more[key] for key in _OF_LUNGS if key in more} | {"reason": found}
     else:
         more = {key: getattr(found, key) for key in found.model_fields_set} | more
+    describes = _DESCRIBES[name]
+    if more.get("masks") == "found" and name != REST:
+        describes += _FOUND + _COMMON * (name in (BLACKED_OUT, SHARPNESS))
     return ProbeResult(
         probe=name,
-        describes=_DESCRIBES[name],
+        describes=describes,
         predicts="source" if name == SOURCE else "class",
         shortcut=name in SHORTCUTS,
         **more,
@@ -207,39 +200,23 @@ def _result(name: str, found: ProbeScores | str, **more: Any) -> ProbeResult:
 
 
 def _from_images(
-    bench: _Bench, target: ProbeTarget, images: Images, rows: NDArray[np.int64] | None = None
+    bench: _Bench, images: Images, rows: NDArray[np.int64] | None = None
 ) -> ProbeScores:
-    half = images.shape[-1] // 2
-    # Pooled over a whole image, features of a mark in its corner would be lost.
-    blocks: list[NDArray[np.float32]] = [
-        bench.features(np.ascontiguousarray(images[:, top : top + half, left : left + half]))
-        for top in (0, images.shape[-1] - half)
-        for left in (0, images.shape[-1] - half)
-    ]
-    pixels = _pixels(images)
-    n_features = sum(block.shape[1] for block in blocks)
-    # All features together weigh as much as all pixels.
-    weights = np.repeat(
-        np.sqrt([_WEIGHT / n_features, _WEIGHT / max(1, pixels.shape[1])]),
-        [n_features, pixels.shape[1]],
-    )
+    table = quarters_and_pixels(images, bench.features)
+    return _from_features(bench, bench.target, table, rows)
+
+
+def _from_features(
+    bench: _Bench,
+    target: ProbeTarget,
+    table: tuple[NDArray[np.float32], NDArray[np.float64]],
+    rows: NDArray[np.int64] | None = None,
+) -> ProbeScores:
+    values, weights = table
+    rows = np.arange(len(values)) if rows is None else rows
     return score_folds(
-        np.concatenate([*blocks, pixels], axis=1),
-        np.arange(len(images)) if rows is None else rows,
-        target,
-        bench.folds,
-        c=_C_FEATURES,
-        seed=bench.seed,
-        weights=weights,
+        values, rows, target, bench.folds, c=_C_FEATURES, seed=bench.seed, weights=weights
     )
-
-
-def _pixels(images: Images) -> NDArray[np.float32]:
-    """Return grey values at 64 px at most, without pixels that are equal in all images."""
-    side = min(_PIXELS_SIDE, images.shape[-1])
-    small = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images]
-    flat = np.stack(small).reshape(len(images), -1)
-    return flat[:, np.ptp(flat, axis=0) > 0].astype(np.float32)
 
 
 def _from_facts(name: str, bench: _Bench, facts: FileFacts) -> ProbeResult:
@@ -248,18 +225,33 @@ def _from_facts(name: str, bench: _Bench, facts: FileFacts) -> ProbeResult:
     return _result(name, found, facts=facts.names)
 
 
-def _masked(
-    name: str,
-    bench: _Bench,
-    masks: MaskStack | None,
-    view: Callable[[Images, NDArray[np.bool_]], Images],
-) -> ProbeResult:
-    if masks is None:
-        return _result(name, "no lung masks were given")
-    rows = np.flatnonzero(masks.present)
-    images = view(bench.pixels[rows], masks.lungs[rows])
-    found = _from_images(bench, bench.target, images, rows)
-    return _result(name, found, without_mask=len(bench.pixels) - len(rows))
+def _without_lungs(bench: _Bench, lungs: LungsOfSet, finest: Images) -> Iterator[ProbeResult]:
+    """Probe what is left without the lungs, the lungs alone, and the difference they make."""
+    rows = np.flatnonzero(lungs.present)
+    more: dict[str, Any] = {
+        "without_mask": len(bench.pixels) - len(rows),
+        "left_out": lungs.left_out(bench.target.words),
+        "masks": lungs.origin,
+    }
+    if not len(rows):
+        reason = "the lungs of no image are known well enough"
+        for name in (BLACKED_OUT, PLACES, SHARPNESS, LUNGS, REST):
+            yield _result(name, reason, **more)
+        return
+    pixels, hidden = bench.pixels[rows], lungs.hidden[rows]
+    score = partial(score_folds, rows=rows, target=bench.target, folds=bench.folds, seed=bench.seed)
+    yield _result(BLACKED_OUT, _from_images(bench, lungs_blacked_out(pixels, hidden), rows), **more)
+    found = score(places(finest[rows], lungs.near_finest[rows]), c=_C_FACTS, keep=_PLACES_KEPT)
+    yield _result(PLACES, found, **more)
+    found = score(sharpness(finest[rows], lungs.hidden_finest[rows]), c=_C_FACTS)
+    yield _result(SHARPNESS, found, facts=SHARPNESS_FACTS, **more)
+    alone = quarters_and_pixels(lungs_only(pixels, lungs.shown[rows]), bench.features)
+    yield _result(LUNGS, _from_features(bench, bench.target, alone, rows), **more)
+    whole = bench.whole[0][rows], bench.whole[1]
+    rest = difference_of_folds(
+        whole, alone, rows, bench.target, bench.folds, c=_C_FEATURES, seed=bench.seed
+    )
+    yield _result(REST, rest, **more)
 
 
 def _source(bench: _Bench, index: Index) -> ProbeScores | str:
@@ -267,4 +259,4 @@ def _source(bench: _Bench, index: Index) -> ProbeScores | str:
     if len(set(sources) - {""}) < 2:
         return "the metadata give fewer than two sources"
     target = ProbeTarget(sources, bench.target.groups, None, frozenset(), "source")
-    return _from_images(bench, target, bench.pixels)
+    return _from_features(bench, target, bench.whole)

@@ -1,6 +1,9 @@
 """Typed results of the shortcut probes, as an ablation records them."""
 
+from collections.abc import Mapping
 from typing import Literal
+
+from pydantic import Field
 
 from balancer.evaluation.records import Scalar
 from balancer.results import Record
@@ -71,7 +74,9 @@ class ProbeResult(Record):
         n_images: See `ProbeScores`.
         per_fold: See `ProbeScores`.
         facts: Names of the file facts that it is given.
-        without_mask: Number of images that lack a lung mask.
+        without_mask: Number of images that lack a lung mask, or whose lungs are doubtful.
+        left_out: The same for each class that has some.
+        masks: Origin of the lungs: `given` masks, or `found` by the built-in segmentation.
         reason: Reason why it could not be asked; None if it could.
     """
 
@@ -88,4 +93,6 @@ class ProbeResult(Record):
     per_fold: tuple[ProbeFold, ...] = ()
     facts: tuple[str, ...] = ()
     without_mask: int = 0
+    left_out: Mapping[str, int] = Field(default_factory=dict)
+    masks: Literal["given", "found"] | None = None
     reason: str | None = None

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
 RESAMPLES = 1_000
 _Z = 1.959964
+_SMALLEST_ERROR = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class ProbeTarget:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     fold: FoldRows
+    known: NDArray[np.bool_]
     rows: NDArray[np.int64]
     words: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -68,6 +71,7 @@ def score_folds(
     c: float,
     seed: int,
     weights: Floats | None = None,
+    keep: int | None = None,
 ) -> ProbeScores:
     """Train and test a standardised logistic regression in each fold, all words weighing the same.
 
@@ -80,33 +84,76 @@ def score_folds(
         folds: The splits.
         c: Inverse strength of the L2 penalty.
         weights: float64 (d,), factors of the standardised features; None: 1.
+        keep: Number of features that are used: those that differ most between the words in the
+            training images of the fold; None: all.
         seed: Seed for the bootstrap.
     """
-    place = np.full(len(target.words), -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    known = (place >= 0) & (np.array(target.words) != "")
-    answers: list[_Answer] = []
-    skipped: list[SkippedFold] = []
-    for fold in folds:
-        answer = _ask(table, place, known, target, fold, partial(_fit, c=c, weights=weights))
-        if isinstance(answer, _Answer):
-            answers.append(answer)
-        else:
-            skipped.append(SkippedFold(fold=fold.name, reason=answer))
+    fit = partial(_fit, c=c, weights=weights, keep=keep)
+    answers, skipped = _ask_all(table, rows, target, folds, fit)
     if not answers:
-        return ProbeScores(n_folds=0, skipped=tuple(skipped))
+        return ProbeScores(n_folds=0, skipped=skipped)
     every = [_values(answer, target, np.ones((1, len(answer.rows)))) for answer in answers]
-    drawn = _resampled(answers, target, seed)
+    return _scores(answers, skipped, target, every, _resampled(answers, target, seed))
+
+
+def difference_of_folds(
+    first: tuple[Numbers, Floats],
+    second: tuple[Numbers, Floats],
+    rows: NDArray[np.int64],
+    target: ProbeTarget,
+    folds: Sequence[FoldRows],
+    *,
+    c: float,
+    seed: int,
+) -> ProbeScores:
+    """Return the scores of one table minus those of another of the same images.
+
+    Args:
+        first: Features (M, d), and their factors (d,).
+        second: The same of the other table.
+        rows: As of `score_folds`.
+        target: As of `score_folds`.
+        folds: As of `score_folds`.
+        c: As of `score_folds`.
+        seed: As of `score_folds`; both tables are scored on the same resamples.
+    """
+    asked = [
+        _ask_all(table, rows, target, folds, partial(_fit, c=c, weights=weights))
+        for table, weights in (first, second)
+    ]
+    answers, skipped = asked[0]
+    if not answers:
+        return ProbeScores(n_folds=0, skipped=skipped)
+    values = [
+        [_values(answer, target, np.ones((1, len(answer.rows)))) for answer in mine]
+        for mine, _ in asked
+    ]
+    every = [
+        {name: one[name] - other[name] for name in one} for one, other in zip(*values, strict=True)
+    ]
+    drawn = [_resampled(mine, target, seed) for mine, _ in asked]
+    differences = {name: drawn[0][name] - drawn[1][name] for name in drawn[0]}
+    return _scores(answers, skipped, target, every, differences, floor=-1.0)
+
+
+def _scores(
+    answers: Sequence["_Answer"],
+    skipped: tuple[SkippedFold, ...],
+    target: ProbeTarget,
+    every: Sequence[Mapping[str, Floats]],
+    drawn: Mapping[str, Floats],
+    floor: float = 0.0,
+) -> ProbeScores:
     ratio = float(np.mean([len(answer.rows) / answer.n_train for answer in answers]))
     entries = {
-        name: _interval(np.concatenate([part[name] for part in every]), drawn[name], ratio)
+        name: _interval(np.concatenate([part[name] for part in every]), drawn[name], ratio, floor)
         for name in every[0]
     }
-    used = {int(row) for a in answers for row in (*a.fold.train, *a.rows) if known[row]}
+    used = {int(row) for a in answers for row in (*a.fold.train, *a.rows) if a.known[row]}
     return ProbeScores(
         **entries,
         n_folds=len(answers),
-        skipped=tuple(skipped),
+        skipped=skipped,
         n_images=len(used),
         per_fold=tuple(
             ProbeFold(
@@ -118,6 +165,27 @@ def score_folds(
             for answer, values in zip(answers, every, strict=True)
         ),
     )
+
+
+def _ask_all(
+    table: Numbers,
+    rows: NDArray[np.int64],
+    target: ProbeTarget,
+    folds: Sequence[FoldRows],
+    fit: Callable[[Numbers, list[int]], Pipeline],
+) -> "tuple[list[_Answer], tuple[SkippedFold, ...]]":
+    place = np.full(len(target.words), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    known = (place >= 0) & (np.array(target.words) != "")
+    answers: list[_Answer] = []
+    skipped: list[SkippedFold] = []
+    for fold in folds:
+        answer = _ask(table, place, known, target, fold, fit)
+        if isinstance(answer, _Answer):
+            answers.append(answer)
+        else:
+            skipped.append(SkippedFold(fold=fold.name, reason=answer))
+    return answers, tuple(skipped)
 
 
 def _ask(
@@ -143,6 +211,7 @@ def _ask(
     model = fit(table[place[train]], [number[word] for word in targets[train]])
     return _Answer(
         fold=fold,
+        known=known,
         rows=test,
         words=tuple(words),
         labels=np.array([number[word] for word in targets[test]], np.int64),
@@ -151,11 +220,32 @@ def _ask(
     )
 
 
-def _fit(features: Numbers, labels: Sequence[int], *, c: float, weights: Floats | None) -> Pipeline:
+def _fit(
+    features: Numbers,
+    labels: Sequence[int],
+    *,
+    c: float,
+    weights: Floats | None,
+    keep: int | None = None,
+) -> Pipeline:
     steps = [StandardScaler(), LogisticRegression(C=c, class_weight="balanced", max_iter=2_000)]
     if weights is not None:
         steps.insert(1, FunctionTransformer(partial(np.multiply, weights)))
+    if keep is not None:
+        steps.insert(1, SelectKBest(_separation, k=min(keep, features.shape[1])))
     return make_pipeline(*steps).fit(features, labels)
+
+
+def _separation(features: Numbers, labels: NDArray[np.int64]) -> Floats:
+    """Return the largest of Welch's |t| of each column, each word against the rest."""
+    found = np.zeros(features.shape[1])
+    for word in set(labels.tolist()):
+        mine, rest = features[labels == word], features[labels != word]
+        error = np.sqrt(mine.var(axis=0) / len(mine) + rest.var(axis=0) / len(rest))
+        # A mark of one grey value has no spread at all.
+        apart = np.abs(mine.mean(axis=0) - rest.mean(axis=0))
+        found = np.maximum(found, apart / np.maximum(error, _SMALLEST_ERROR))
+    return found
 
 
 def _values(answer: _Answer, target: ProbeTarget, weights: Floats) -> dict[str, Floats]:
@@ -184,7 +274,7 @@ def _resampled(answers: Sequence[_Answer], target: ProbeTarget, seed: int) -> Ma
     return {name: np.concatenate(parts, axis=1) for name, parts in chunks.items()}
 
 
-def _interval(values: Floats, drawn: Floats, test_to_train: float) -> Scalar:
+def _interval(values: Floats, drawn: Floats, test_to_train: float, floor: float) -> Scalar:
     """Return the mean of k folds with a 95 % interval.
 
     One fold has the percentile bootstrap of its groups. Over more, the variance of the mean is
@@ -198,6 +288,7 @@ def _interval(values: Floats, drawn: Floats, test_to_train: float) -> Scalar:
         values: float64 (k,), undefined is NaN.
         drawn: float64 (k, B), the same of resamples.
         test_to_train: Test images per training image.
+        floor: Smallest possible value.
     """
     defined = ~np.isnan(values)
     if not defined.any():
@@ -214,7 +305,7 @@ def _interval(values: Floats, drawn: Floats, test_to_train: float) -> Scalar:
         return Scalar(value=value, low=low, high=high)
     of_a_fold = max(np.mean([fold.var() for fold in resampled]), values.var(ddof=1))
     reach = _Z * float(np.sqrt(of_a_fold * (1 / len(values) + test_to_train)))
-    return Scalar(value=value, low=max(0.0, value - reach), high=min(1.0, value + reach))
+    return Scalar(value=value, low=max(floor, value - reach), high=min(1.0, value + reach))
 
 
 def _number(value: np.float64) -> float | None:

@@ -5,14 +5,14 @@ tests is fixed: the main question, the first arm with images of a generator, is 
 alone, at the full level, so that further arms cost it nothing. The others are tested after it, by
 Holm's method, and their words are exploratory unless the main arm helps. Without such an arm all
 are one family. Controls, whose result should be known, are a family of their own. Images of a
-generator must beat both real images alone and repeated real images (intersection-union: the larger
-p counts). Equivalence is two one-sided tests against a margin, or a bound where both arms make no
-error at all. All else is "inconclusive", which is not "no effect"; the difference that the study
-could have shown is given.
+generator must beat real images alone, repeated real images and each control that must not help
+(intersection-union: the largest p counts; Berger 1982, Technometrics 24:295). Equivalence is two
+one-sided tests against a margin, or a bound where both arms make no error at all. All else is
+"inconclusive", which is not "no effect"; the difference that the study could have shown is given.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from balancer.statistics.ceiling import Ceiling
@@ -40,10 +40,12 @@ class Evidence:
     """Differences of one arm to its references in the primary metric, paired by run.
 
     Attributes:
-        generated: Whether its images come from a trained generator, so that it must also beat
-            repeated real images.
+        generated: Whether it must also beat repeated real images, as images of a trained generator
+            must.
         to_real: Arm minus `real`; None where no run of both defines the metric.
         to_duplicates: Arm minus the arm that repeats as many real images; None without one.
+        to_controls: Name of each control that it must beat too, and arm minus control; None where
+            no run of both defines the metric.
         is_control: Whether its result should be known beforehand.
         ceiling: Set where the arm and `real` score 1 on every split.
         room: Upper limit of what any arm could gain on `real`: 1 minus the lower end of its
@@ -53,6 +55,7 @@ class Evidence:
     generated: bool
     to_real: ResampledT | None
     to_duplicates: ResampledT | None
+    to_controls: Mapping[str, ResampledT | None] = field(default_factory=dict)
     is_control: bool = False
     ceiling: Ceiling | None = None
     room: float | None = None
@@ -61,6 +64,16 @@ class Evidence:
     def has_enough_splits(self) -> bool:
         """Return whether a claim can be made."""
         return self.to_real is not None and self.to_real.k >= FEWEST_SPLITS
+
+    @property
+    def references(self) -> list[ResampledT | None]:
+        """Differences to `real` and, where it must beat them, to repeated real images."""
+        return [self.to_real, *([self.to_duplicates] if self.generated else [])]
+
+    @property
+    def compared(self) -> list[ResampledT | None]:
+        """Differences to all that it must beat."""
+        return [*self.references, *self.to_controls.values()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +93,7 @@ class Verdict:
         p_equivalent: p of the two one-sided tests against the margin; not adjusted.
         detectable: Smallest true difference at which the claim to help has 80 % power, corrected
             for the arms of its role as if this one had the smallest p; of images of a generator
-            the difference to both `real` and repeated real images at once.
+            the difference to all that they must beat at once.
         sentence: The word with its numbers.
     """
 
@@ -111,26 +124,29 @@ def judge(
         margin: Differences up to this size count as none.
         alpha: One-sided level of each claim.
         title: Name of the primary metric in sentences; more of it is better.
-        caps: Reasons why no difference can be trusted; any turns a finding into `confounded`.
+        caps: Reasons why no difference can be trusted; any turns a finding into `confounded`, also
+            that of an arm that beats all but the controls.
         look: The look of a planned sequence that this is; every p is then a repeated p-value. None:
             the only look.
 
     Returns:
         Verdicts in the same order.
     """
-    p_helps = [_p_helps(arm) if arm.has_enough_splits else None for arm in arms]
+    p_helps = [_p_helps(arm.compared) if arm.has_enough_splits else None for arm in arms]
+    p_references = [_p_helps(arm.references) if arm.has_enough_splits else None for arm in arms]
     p_hurts = [
         arm.to_real.p_less() if arm.has_enough_splits and arm.to_real else None for arm in arms
     ]
     equivalent = [_p_equivalent(arm, margin) for arm in arms]
     if look is not None:
-        p_helps, p_hurts, equivalent = (
-            _repeated(values, look) for values in (p_helps, p_hurts, equivalent)
+        p_helps, p_references, p_hurts, equivalent = (
+            _repeated(values, look) for values in (p_helps, p_references, p_hurts, equivalent)
         )
     # Level for an interval or a p-value of this look alone.
     level = alpha if look is None else look.level(alpha)
     roles = _roles(arms, p_helps, alpha)
     helps, hurts = _by_role(p_helps, roles), _by_role(p_hurts, roles)
+    helps_but_for_controls = _by_role(p_references, roles)
     verdicts = []
     for number, arm in enumerate(arms):
         n_arms = roles.count(roles[number])
@@ -151,9 +167,12 @@ def judge(
             sentence += (
                 " Exploratory: the arm of the main question is tested first, and does not help."
             )
-        capped = bool(caps) and word != INCONCLUSIVE
+        but_for_controls = helps_but_for_controls[number]
+        claims_more = but_for_controls is not None and but_for_controls <= alpha
+        capped = bool(caps) and (word != INCONCLUSIVE or claims_more)
         if capped:
-            sentence = f"Confounded: {'; '.join(caps)}. But for that: {sentence}"
+            reasons = "; ".join(cap.rstrip(".") for cap in caps)
+            sentence = f"Confounded: {reasons}. But for that: {sentence}"
         verdicts.append(
             Verdict(
                 word=CONFOUNDED if capped else word,
@@ -218,16 +237,11 @@ def _repeated(p_values: Sequence[float | None], look: PlannedLook) -> list[float
     return [None if p is None else look.adjusted(p) for p in p_values]
 
 
-def _p_helps(arm: Evidence) -> float | None:
-    if arm.to_real is None or (arm.generated and arm.to_duplicates is None):
-        return None
-    over_real = arm.to_real.p_greater()
-    if not arm.generated or arm.to_duplicates is None:
-        return over_real
-    over_duplicates = arm.to_duplicates.p_greater()
-    if over_real is None or over_duplicates is None:
-        return None
-    return max(over_real, over_duplicates)
+def _p_helps(compared: Sequence[ResampledT | None]) -> float | None:
+    """Return the largest p of all that an arm must beat; None where one is unknown."""
+    found = [None if t is None else t.p_greater() for t in compared]
+    known = [p for p in found if p is not None]
+    return max(known) if len(known) == len(found) else None
 
 
 def _sentence(
@@ -262,6 +276,8 @@ def _sentence(
     also = ""
     if arm.generated and arm.to_duplicates is not None:
         also = f" and from that of repeated real images by {difference_in_words(arm.to_duplicates)}"
+    for name, t in arm.to_controls.items():
+        also += f" and from that of {name} by {difference_in_words(t)}" if t is not None else ""
     return (
         f"{held[0].capitalize()}: {title} differs from that of real images alone by {difference}"
         f"{also}; {strength}."
@@ -269,8 +285,7 @@ def _sentence(
 
 
 def _detectable(arm: Evidence, alpha: float) -> float | None:
-    compared = [arm.to_real, *([arm.to_duplicates] if arm.generated else [])]
-    return detectable([t for t in compared if t is not None], alpha)
+    return detectable([t for t in arm.compared if t is not None], alpha)
 
 
 def _at_ceiling(
@@ -314,24 +329,41 @@ def _inconclusive(
         return f"{start}; repeat it on more splits."
     if to_real.k < FEWEST_SPLITS:
         return f"{start}; a verdict takes {FEWEST_SPLITS} splits or more."
-    above = to_real.p_greater()
-    if arm.generated and above is not None and above <= alpha:
-        if arm.to_duplicates is None:
-            return (
-                f"{start}, but it was not compared with repeated real images, which images of a "
-                "generator have to beat too."
-            )
-        if (arm.to_duplicates.p_greater() or 0.0) > alpha:
-            return (
-                f"{start}, but from that of repeated real images only by "
-                f"{difference_in_words(arm.to_duplicates)}, and images of a generator have to "
-                "beat both."
-            )
+    unbeaten = _unbeaten(arm, to_real, alpha)
+    if unbeaten:
+        return f"{start}, but {unbeaten}"
     corrected = "" if n_arms == 1 else f" after the correction for {n_arms} arms"
     return (
         f"{start}; {to_real.k} splits of these cases would show a difference of {shown:.3f} "
         f"with {POWER * 100:.0f} % power{corrected}."
     )
+
+
+def _unbeaten(arm: Evidence, to_real: ResampledT, alpha: float) -> str:
+    """Name the first reference but `real` that an arm better than `real` does not beat, if any."""
+    above = to_real.p_greater()
+    if above is None or above > alpha:
+        return ""
+    if arm.generated:
+        if arm.to_duplicates is None:
+            return (
+                "it was not compared with repeated real images, which these images have to beat "
+                "too."
+            )
+        if (arm.to_duplicates.p_greater() or 0.0) > alpha:
+            return (
+                "from that of repeated real images only by "
+                f"{difference_in_words(arm.to_duplicates)}, and these images have to beat both."
+            )
+    for name, t in arm.to_controls.items():
+        if t is None:
+            return f"it was not compared with {name}, which images of a generator have to beat too."
+        if (t.p_greater() or 0.0) > alpha:
+            return (
+                f"from that of {name}, a control that must not help, only by "
+                f"{difference_in_words(t)}, and images of a generator have to beat it too."
+            )
+    return ""
 
 
 def _p_in_words(p: float | None) -> str:

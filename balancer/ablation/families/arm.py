@@ -101,6 +101,8 @@ class Arm:
         is_duplicates: Whether it repeats real images: what generated ones have to beat.
         suits_frozen: Whether a linear head on frozen features can train in its way: it takes real
             images unaltered, and its settings are weights or offsets of the loss.
+        images: Images of a negative control, in words.
+        beyond_duplicates: See `ArmFacts`.
     """
 
     name: str
@@ -114,6 +116,8 @@ class Arm:
     is_screened: ClassVar[bool] = False
     is_duplicates: ClassVar[bool] = False
     suits_frozen: ClassVar[bool] = False
+    images: ClassVar[str] = ""
+    beyond_duplicates: ClassVar[bool] = False
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], ratio: str) -> dict[str, Any]:
@@ -227,6 +231,8 @@ class Arm:
             describes=self.describes.format(**self.options),
             duplicates=next((arm.name for arm in candidates if self.is_matched_by(arm)), None),
             holds_back=self.needs is Needs.HELD_BACK,
+            images=self.images,
+            beyond_duplicates=self.beyond_duplicates,
         )
 
     def is_matched_by(self, other: "Arm") -> bool:

@@ -24,6 +24,7 @@ class NoiseArm(Arm):
     )
     takes = (RATIO,)
     needs = Needs.UNTRAINED_GENERATOR
+    images = "images of noise"
 
     def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
         """Draw from a generator with its first weights."""
@@ -46,6 +47,7 @@ class MislabelledArm(Arm):
     )
     takes = (RATIO,)
     needs = Needs.LARGEST_GENERATOR
+    images = "images of another class"
 
     def maker(self, fold: FoldData, rng: np.random.Generator) -> Maker:
         """Draw from the fold's generator of the largest class."""
@@ -68,6 +70,8 @@ class CopycatArm(Arm):
         "what repeating them is worth."
     )
     takes = (RATIO,)
+    images = "copies of the training images, more than repeated ones,"
+    beyond_duplicates = True
 
     def altered(self, images: Pixels, rng: np.random.Generator) -> Pixels:
         """Move each copy."""

@@ -27,6 +27,7 @@ def arms_section(study: Study) -> Section:
         _verdicts(study),
         Bullets([f"{name}: {arm.verdict.sentence}" for name, arm in study.arms.items()
                  if arm.verdict.word != REFERENCE]),
+        *_negative_controls(study),
         Paragraph("The words: " + "; ".join(f"{w}: {what}" for w, what in WORDS.items()) + ".",
                   "note"),
         Folded("Every metric of every arm", list(_metric_tables(study))),
@@ -185,6 +186,22 @@ def _shares(verdict: ArmVerdict | ReferenceVerdict) -> list[str]:
     if found is None:
         return ["-"] * 3
     return [f"{share:.2f}" for share in (found.better, found.within, found.worse)]
+
+
+def _negative_controls(study: Study) -> Iterator[Block]:
+    """Compare each GAN arm with the controls that must not help; nothing without any."""
+    rows = [
+        [name, control, scalar(difference, sign=True)]
+        for name, arm in study.arms.items()
+        if isinstance(arm.verdict, ArmVerdict)
+        for control, difference in arm.verdict.to_controls.items()
+    ]
+    if rows:
+        yield Table(
+            f"GAN arms against the controls that must not help, difference in {study.title}",
+            ["arm", "control", "arm minus control"], rows, text_columns=(1,),
+            note="A GAN arm helps only if it beats each of them, by the same one-sided test.",
+        )  # fmt: skip
 
 
 def _metric_tables(study: Study) -> Iterator[Block]:

@@ -125,6 +125,9 @@ def _probes(study: Study) -> Iterator[Block]:
     ]  # fmt: skip
     for probe in study.metrics.probes:
         why = f" Not measured: {probe.reason}." if probe.reason else ""
+        if probe.left_out:
+            lost = listing([f"{n} of {label}" for label, n in probe.left_out.items()])
+            why += f" Left out, since their lungs are not known well enough: {lost}."
         rows.append([probe.probe, scalar(probe.auroc), scalar(probe.balanced_accuracy),
                      "yes" if probe.shortcut else "no", probe.describes + why])  # fmt: skip
     yield Table(
