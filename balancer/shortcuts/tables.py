@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,7 +119,7 @@ def sharpness(images: Images, hidden: NDArray[np.bool_]) -> Floats:
     return np.array(rows, np.float64)
 
 
-def _small(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.generic]:
+def _small(images: NDArray[Any]) -> NDArray[Any]:
     side = min(_PIXELS_SIDE, images.shape[-1])
     return np.stack(
         [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images]
