@@ -53,21 +53,30 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class NotedImages:
-    """Test images, or images of another data set, whose read by a classifier is in the ledger."""
+    """Test images, or images of another data set, whose read by a classifier is in the ledger.
 
-    loaded: LoadedClassifier | Predict
+    Attributes:
+        reader: The classifier.
+        table: The images.
+    """
+
+    reader: LoadedClassifier | Predict
     table: RadiographTable
 
     @property
-    def networks(self) -> LoadedClassifier:
-        """The classifier, where it is made of networks, as maps need it."""
-        if not isinstance(self.loaded, LoadedClassifier):
-            raise TypeError("Maps need a classifier made of networks, but this one is a function.")
-        return self.loaded
+    def loaded(self) -> LoadedClassifier:
+        """The network of the classifier.
+
+        Raises:
+            TypeError: It is no network.
+        """
+        if not isinstance(self.reader, LoadedClassifier):
+            raise TypeError("the images were noted for a classifier that is no network")
+        return self.reader
 
     def predict(self) -> Predictions:
         """Return the probabilities of the classifier for all images."""
-        return predictions_for(self.table, _probabilities(self.loaded, self.table))
+        return predictions_for(self.table, _probabilities(self.reader, self.table))
 
 
 @dataclass(frozen=True, slots=True)

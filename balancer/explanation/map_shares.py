@@ -76,7 +76,7 @@ def measure_shares(images: NotedImages, target: int, masks: MaskStack | None) ->
         target: Number of the class.
         masks: Lung masks of the images, at the side that the network sees; None: there are none.
     """
-    loaded, rows = images.networks, range(len(images.table))
+    loaded, rows = images.loaded, range(len(images.table))
     side = loaded.network.preprocessing.input_size
     border = ~central_region(side)
     shares: dict[str, list[Floats]] = {BORDER: [], LUNGS: []}
