@@ -28,7 +28,7 @@ def test_the_last_weights_are_kept_where_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = iter([0.9, 0.8, 0.7])
-    monkeypatch.setattr("classifier.module.auroc", lambda *_: next(values))
+    monkeypatch.setattr("classifier.module.macro_auroc", lambda *_: next(values))
     assert train(tmp_path, tiny(keep="last"), n_steps=9).best_epoch == 3
 
 
@@ -64,7 +64,7 @@ def test_images_of_other_sizes_do_not_choose_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = iter([0.9, 0.5, 0.6])
-    monkeypatch.setattr("classifier.module.auroc", lambda *_: next(values))
+    monkeypatch.setattr("classifier.module.macro_auroc", lambda *_: next(values))
     sides: list[int] = []
     original = GreyClassifier.forward
 

@@ -83,7 +83,7 @@ def test_the_weights_kept_are_those_of_the_best_validation(
     def remember(self: ClassifierModule) -> None:
         snapshots.append(self.network.head[1].weight.detach().clone())
 
-    monkeypatch.setattr("classifier.module.auroc", scripted)
+    monkeypatch.setattr("classifier.module.macro_auroc", scripted)
     monkeypatch.setattr(ClassifierModule, "on_validation_epoch_start", remember)
     result = train(tmp_path, n_steps=9)
     assert result.best_epoch == 2
@@ -124,7 +124,9 @@ def test_the_head_trains_first_and_alone(tmp_path: Path) -> None:
 
 def test_all_layers_train_after_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = iter(range(5))
-    monkeypatch.setattr("classifier.module.auroc", lambda *_: float(next(order)))  # keeps the last
+    monkeypatch.setattr(
+        "classifier.module.macro_auroc", lambda *_: float(next(order))
+    )  # keeps the last
     config = TINY.model_copy(update={"model": "lite0", "input_size": 32, "batch_size": 4})
     result = train(tmp_path, config, n_steps=3, steps_per_epoch=1, train=table(4, 0))
     torch.manual_seed(0)
