@@ -26,6 +26,8 @@ from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
+_OF_ABLATIONS = {"decision_threshold", "subgroups"}
+"""Settings of `evaluation` that no single classifier depends on."""
 
 
 def run(
@@ -131,7 +133,7 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
         "seed": config.seed,
         "image_size": config.classifier_image_size,
         "classifier": config.classifier.model_dump(mode="json"),
-        "evaluation": config.evaluation.model_dump(mode="json"),
+        "evaluation": config.evaluation.model_dump(mode="json", exclude=_OF_ABLATIONS),
         "precision": config.hardware.precision,
     }
 
