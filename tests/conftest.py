@@ -41,14 +41,19 @@ def copied(tmp_path: Path, finished: Workspace) -> Workspace:
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """A command that runs in this process takes the loggers of the packages for itself."""
-    loggers = [logging.getLogger(name) for name in ("balancer", "gan", "classifier")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+def loggers_of_a_library() -> Iterator[None]:
+    """A command that runs in this process, in a fixture too, takes the loggers for itself."""
+    _release_loggers()
     yield
-    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+    _release_loggers()
+
+
+def _release_loggers() -> None:
+    for name in ("balancer", "gan", "classifier"):
+        logger = logging.getLogger(name)
+        logger.handlers = [one for one in logger.handlers if isinstance(one, logging.NullHandler)]
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

