@@ -1,5 +1,6 @@
 """Pages of docs/ that are made from, or held against, the code."""
 
+import os
 import re
 import subprocess
 import sys
@@ -54,3 +55,20 @@ def test_the_architecture_page_shows_the_levels_of_the_house_rules() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_snippets_of_the_python_page_run(number: int, tmp_path: Path) -> None:
+    """The library snippets, in an empty folder; they print nothing."""
+    text = (ROOT / "docs" / "python.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[number]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
