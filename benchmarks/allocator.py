@@ -1,4 +1,4 @@
-"""What it is worth to keep freed memory: training steps with and without, each in its own process.
+"""Gain from keeping freed memory: training steps with and without, each in its own process.
 
 Usage: python benchmarks/allocator.py [--rounds 3]
 

@@ -118,7 +118,7 @@ def matmul_peak() -> float:
 
 
 def our_step(config: GANConfig) -> Callable[[Tensor], None]:
-    """What one of our steps multiplies: D's weights are left out of G's backward pass."""
+    """Multiplications of one of our steps: D's weights are left out of G's backward pass."""
     generator, discriminator = Generator(config), Discriminator(config)
 
     def step(real: Tensor) -> None:

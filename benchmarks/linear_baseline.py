@@ -1,4 +1,4 @@
-"""What the fine-tuned classifier has to beat: logistic regression on frozen Lite0 features.
+"""The baseline of the fine-tuned classifier: logistic regression on frozen Lite0 features.
 
 Usage: python benchmarks/linear_baseline.py [-w WORKSPACE]
 

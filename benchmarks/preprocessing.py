@@ -1,4 +1,4 @@
-"""What every step of the preprocessing costs beside the decoding of a film, in processor time.
+"""Processor time of each step of the preprocessing, beside that of decoding an image.
 
 Usage: python benchmarks/preprocessing.py [--sides 224,1024] [--films 20] [--rounds 5]
        python benchmarks/preprocessing.py --borders FOLDER

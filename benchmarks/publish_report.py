@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def has_films(picture: str) -> bool:
-    """Whether a picture of a report shows films of patients."""
+    """Return whether a picture of a report shows radiographs of patients."""
     name = Path(picture).stem
     return bool(FILMS.match(name)) and not name.endswith(PLOTS)
 

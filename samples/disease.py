@@ -1,4 +1,4 @@
-"""What COVID-19 pneumonia adds to a phantom: hazy opacities, and a harmless veil like them.
+"""Signs of COVID-19 pneumonia in a phantom: hazy opacities, and a harmless veil like them.
 
 The pattern is that of early reports (Wong et al. 2020, Radiology 296:E72): ground-glass
 opacities in both lungs, peripheral, most in the lower zones.

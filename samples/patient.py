@@ -1,4 +1,4 @@
-"""Who is drawn: the measures in which one phantom's chest differs from another's."""
+"""The measures in which the chest of one phantom differs from another's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SIDES = (-1.0, 1.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """What differs between chests; lengths in the units of the film.
+    """Measures of one chest; lengths in the units of the film.
 
     Attributes:
         width: From the midline to the widest point of a lung.

@@ -1,4 +1,4 @@
-"""What a study measures: recalibration, harm, costs, decisions, the ceiling, the order of tests."""
+"""The measures of a study: recalibration, harm, costs, decisions, the ceiling, the order of tests."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the page answers, without the page."""
+"""The answers of the page, without its layout."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Whether films pass and other pictures do not."""
+"""Radiographs pass, other pictures do not."""
 
 import numpy as np
 import pytest

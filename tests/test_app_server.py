@@ -1,4 +1,4 @@
-"""Who may ask the page, and what it never asks itself."""
+"""Requests that the page accepts, and requests that it never makes."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a user may hand in, and what is refused with which reason."""
+"""Uploads that are accepted, and the reason of each refusal."""
 
 import io
 import json

@@ -15,7 +15,7 @@ GREY = torch.randint(0, 256, (2, 1, 64, 64), generator=torch.Generator().manual_
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where torch.hub and huggingface_hub look for what was downloaded."""
+    """Fixture: caches of torch.hub and huggingface_hub in a temporary folder."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)

@@ -1,4 +1,4 @@
-"""What a pass leaves of the pixels for the stages that follow."""
+"""Pixels that a pass keeps for the later stages."""
 
 import shutil
 from pathlib import Path

@@ -185,7 +185,7 @@ def test_a_changed_network_is_refused(films, workspace):
 
 
 def test_no_group_is_on_both_sides(films, workspace):
-    """Where the validation split has no masks, groups are held back; test images never count."""
+    """Without masks in the validation split, groups are held back; test images are never used."""
     index = load_index(workspace.index_dir)
     masks = {record.image_id: Path() for record in index.records if record.split != "val"}
     parts = choose_parts(index, masks, LungsConfig(), seed=0)

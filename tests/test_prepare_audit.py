@@ -1,4 +1,4 @@
-"""What the audit of `prepare` says of suspicious data."""
+"""The audit of `prepare` on suspicious data."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What the preprocessing of an index means for its pixels, its name, and all that reads films."""
+"""Effects of the preprocessing of an index: its pixels, its fingerprint, and its readers."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What people have: files of other names and formats, tables beside them, at the command."""
+"""Files of other names and formats, and tables beside them, read at the command."""
 
 import io
 import json

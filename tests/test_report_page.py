@@ -25,7 +25,7 @@ VOID = {"meta", "img", "br", "source", "link"}
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page, as far as these tests ask."""
+    """Read a page as a browser would, as far as these tests need."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the views hide and what they leave, and how masks find their images."""
+"""Regions that the views hide and keep, and the masks of images."""
 
 import shutil
 

@@ -106,7 +106,7 @@ def test_null_simulation(k: int, ratio: float) -> None:
 
 
 def test_the_plain_t_would_claim_too_much() -> None:
-    """What the correction is for; and that the simulation can tell."""
+    """The uncorrected test makes false claims, which the simulation detects."""
     runs = correlated(np.random.default_rng(0), 25, 0.25, times=1000)[:, 0]
     assert sum((resampled_t(values, 0.0).p_greater() or 0.0) <= 0.05 for values in runs) > 200
 

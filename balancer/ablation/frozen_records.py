@@ -93,7 +93,7 @@ class Worth(Record):
 
 
 class PilotArm(Record):
-    """What a pilot says of one arm.
+    """Findings of a pilot on one arm.
 
     Attributes:
         difference: Arm minus real images alone, with its 95 % interval.
@@ -118,7 +118,7 @@ class PilotArm(Record):
 
 
 class PilotResult(Record):
-    """What a pilot on frozen features says of a study before it is run.
+    """Findings of a pilot on frozen features, before the study runs.
 
     Attributes:
         tier: Name of the tier.

@@ -1,4 +1,4 @@
-"""What a configuration asks of an index, as the protocol has it; and a configuration from that."""
+"""The question of a configuration as the protocol records it, and the way back."""
 
 from typing import Any
 

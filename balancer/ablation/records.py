@@ -249,7 +249,7 @@ class Amendment(Record):
 
 
 class Registration(Record):
-    """Whether the answer of a study is to a question that was fixed before any look.
+    """Registration of a study: was its question fixed before the first read of a test image?
 
     Attributes:
         status: `confirmatory`: the study is as registered; `exploratory`: it was changed after a

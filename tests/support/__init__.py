@@ -1,1 +1,1 @@
-"""What several test files share: drawn archives, tiny recipes and planted results."""
+"""Support for several test files: drawn archives, tiny recipes and planted results."""

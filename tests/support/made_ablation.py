@@ -82,7 +82,7 @@ def made_runs(
 def made_metrics(
     runs: Sequence[Run], arms: Sequence[ArmFacts], *, caps: Sequence[str] = (), extras: bool = True
 ) -> dict[str, Any]:
-    """What `compare` says of the runs, and what the stage adds to it."""
+    """Return the metrics of `compare`, with the additions of the stage."""
     names = runs[0].test.class_names
     prior = np.array([0.2, *[0.8 / (len(names) - 1)] * (len(names) - 1)])
     question = Question(
