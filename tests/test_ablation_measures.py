@@ -1,4 +1,4 @@
-"""The measures of a study: recalibration, harm, costs, decisions, the ceiling, the order of tests."""
+"""The measures of a study: recalibration, harm, costs, decisions, ceiling, order of tests."""
 
 import math
 from dataclasses import replace
