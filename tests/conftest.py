@@ -14,6 +14,8 @@ from balancer.stages import run as everything
 from balancer.workspace import Workspace
 from support.tiny_pipeline import config_for, draw_folder
 
+pytest_plugins = ["support.registered_study"]
+
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,77 +1,16 @@
 """After the answer, the question cannot be changed: every way that the command line allows."""
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from balancer.cli import main
 from balancer.evaluation.ledger import read_ledger
-from balancer.stages import ablate
 from support.planted_units import ablated, answer, plant
-from support.tiny_pipeline import TINY, draw_folder, metrics_of, tree
+from support.registered_study import CLAIMS, entries, prepared, texts
+from support.tiny_pipeline import tree
 
-CLAIMS = {"helps", "hurts", "equivalent"}
-EFFECTS = {"class-weights": 0.6}
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_folder(tmp_path_factory.mktemp("films") / "films", 40, 120)
-
-
-@pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
-    """A study with its answer: nine looks, inconclusive, as registered."""
-    root = tmp_path_factory.mktemp("answered") / "work"
-    with pytest.MonkeyPatch.context() as patch:
-        plant(patch, EFFECTS, noise=0.3)
-        done = ablated(films, root)
-    assert done.exit_code == 0, done.stderr
-    return root
-
-
-@pytest.fixture(autouse=True)
-def planted(answered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, EFFECTS, noise=0.3)
-
-
-@pytest.fixture
-def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablate.report, "run", lambda config, workspace: _Page())
-
-
-class _Page:
-    """A report that was not drawn."""
-
-    metrics = type("Metrics", (), {"page": ""})()
-
-
-@pytest.fixture
-def mine(tmp_path: Path, answered: Path) -> Path:
-    shutil.copytree(answered, tmp_path / "work", symlinks=True)
-    return tmp_path / "work"
-
-
-def entries(root: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((root / "runs/protocol.json").read_text())["entries"]
-    return found
-
-
-def prepared(root: Path, films: Path, *words: str) -> Result:
-    settings = [word for change in TINY for word in ("--set", change)]
-    command = ["prepare", "--data", films, "-w", root, *settings, "-q", *words]
-    return CliRunner().invoke(main, [str(word) for word in command])
-
-
-def texts(metrics: dict[str, Any]) -> Iterator[str]:
-    """Words of the headline and of the arms beside it."""
-    yield metrics["verdict"]["word"]
-    yield from (arm["verdict"]["word"] for arm in metrics["arms"].values())
+pytestmark = pytest.mark.usefixtures("planted")
 
 
 def test_an_unchanged_study_is_confirmatory(answered: Path, films: Path) -> None:
@@ -123,7 +62,6 @@ CHANGES = {
     "caps": (["ablation.max_probe_auroc=1.0"], "max_probe_auroc 0.9 -> 1.0"),
     "recipe that no arm uses": (["gan.images_shown=128"], "gan.images_shown 64 -> 128"),
 }
-"""Settings that the command takes without --force, and what the result says."""
 
 
 @pytest.mark.usefixtures("no_page")
@@ -341,136 +279,3 @@ def test_planned_looks_are_no_change(tmp_path: Path, films: Path) -> None:
     assert ablated(films, work, settings=("ablation.repeats=8",)).exit_code == 0
     assert answer(work)["arms"] == second["arms"]
     assert "looks" in answer(work)["registration"]["label"]
-
-
-@pytest.mark.parametrize("looks", ["[3, 10]", "[10, 5]", "[5, 6, 7, 8, 9]", "[6, 10]"])
-def test_looks_that_would_not_keep_the_level_are_refused(
-    looks: str, tmp_path: Path, films: Path
-) -> None:
-    settings = (f"ablation.looks={looks}", "ablation.repeats=5")
-    done = ablated(films, tmp_path / "work", settings=settings)
-    assert done.exit_code == 2
-    assert "ablation.looks" in done.stderr
-
-
-@pytest.mark.usefixtures("no_page")
-def test_a_study_of_before_is_not_registered(
-    mine: Path, films: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (mine / "runs/protocol.json").unlink()
-    shutil.rmtree(mine / "runs/registered")
-    for path in (mine / "runs/ledger").glob("*.json"):
-        read = json.loads(path.read_text())
-        del read["protocol"]
-        path.write_text(json.dumps(read) + "\n")
-    done = ablated(films, mine, settings=("ablation.alpha=0.4",))
-    assert done.exit_code == 0, done.stderr
-    metrics = answer(mine)
-    assert metrics["registration"]["status"] == "not registered"
-    assert "not registered before the first of 9 looks" in metrics["registration"]["label"]
-    assert metrics["verdict"]["word"] == "exploratory"
-    assert not CLAIMS & set(texts(metrics))
-    assert "not registered" in done.stdout
-
-
-def test_a_question_changed_before_any_look_is_an_amendment(tmp_path: Path, films: Path) -> None:
-    work = tmp_path / "work"
-    first = ablated(films, work, "--register")
-    assert ablated(films, work, "--register", settings=("ablation.margin=0.02",)).exit_code == 0
-    assert ablated(films, work, settings=("ablation.margin=0.02",)).exit_code == 0
-    metrics = answer(work)
-    assert metrics["registration"]["status"] == "confirmatory"
-    assert metrics["question"]["margin"] == 0.02
-    assert metrics["registration"]["hash"] in first.stdout
-    assert [entry["changes"] for entry in metrics["registration"]["entries"]] == [
-        "first entry", "margin 0.01 -> 0.02"
-    ]  # fmt: skip
-
-
-def test_register_writes_the_protocol_alone(tmp_path: Path, films: Path) -> None:
-    work = tmp_path / "work"
-    done = ablated(films, work, "--register")
-    assert done.exit_code == 0, done.stderr
-    assert sorted(path.name for path in (work / "runs").iterdir()) == ["protocol.json"]
-    assert entries(work)[0]["hash"] in done.stdout
-    again = ablated(films, work, "--register", "--json")
-    assert json.loads(again.stdout)["metrics"]["hash"] == entries(work)[0]["hash"]
-    assert len(entries(work)) == 1
-
-
-def test_no_score_of_test_images_is_shown_while_it_runs(
-    tmp_path: Path, films: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    words = ["ablate", "--data", str(films), "-w", str(tmp_path / "work"), "--set",
-             "ablation.repeats=3", "--arm", "real", "--arm", "focal"]  # fmt: skip
-    settings = [word for change in TINY for word in ("--set", change)]
-    done = CliRunner().invoke(main, words + settings)
-    assert done.exit_code == 0, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
-    assert len(lines) == 6
-    assert all("validation AUROC" in line for line in lines)
-    runs = answer(tmp_path / "work")["arms"]["real"]["per_run"]
-    assert not any(f"{run['auroc']:.3f}" in done.stderr for run in runs if run["auroc"] < 1)
-
-
-def test_page_markdown_and_json_say_it(mine: Path, films: Path) -> None:
-    label = "EXPLORATORY: margin 0.01 -> 0.2 after 9 looks"
-    assert ablated(films, mine, settings=("ablation.margin=0.2",)).exit_code == 0
-    report = mine / "report"
-    found = json.loads((report / "report.json").read_text())
-    assert found["verdict"]["word"] == "inconclusive"
-    assert any(label in text for text in found["verdict"]["registration"])
-    registration = found["ablation"]["metrics"]["registration"]
-    page = (report / "report.html").read_text()
-    markdown = (report / "report.md").read_text()
-    for text in (page, markdown):
-        assert registration["hash"] in text
-        assert label in text.replace("-&gt;", "->")
-    (item,) = [row for row in found["checklist"] if row["asks"].startswith("Protocol")]
-    assert registration["hash"] in json.dumps(item)
-    assert metrics_of(report)["ablation"]["word"] == "inconclusive"
-
-
-class TestTampering:
-    """An edited protocol is refused with exit code 4, before anything is read or written."""
-
-    @pytest.mark.parametrize("edit", ["margin", "hash", "removed", "cut", "empty", "reordered"])
-    def test_an_edit_is_refused(self, edit: str, mine: Path, films: Path) -> None:
-        ablated(films, mine, settings=("ablation.repeats=4",))
-        path = mine / "runs/protocol.json"
-        content = json.loads(path.read_text())
-        found = content["entries"]
-        assert len(found) == 2
-        if edit == "margin":
-            found[0]["question"]["margin"] = 0.2
-        elif edit == "hash":
-            found[0]["hash"] = "0" * 64
-        elif edit == "removed":
-            del found[0]
-        elif edit == "cut":  # the reads of the fourth split were made under the second entry
-            del found[1]
-        elif edit == "empty":
-            found.clear()
-        else:
-            found.reverse()
-        path.write_text(json.dumps(content))
-        before = tree(mine)
-        done = ablated(films, mine, settings=("ablation.margin=0.2",))
-        assert done.exit_code == 4
-        assert "protocol.json" in done.stderr
-        assert tree(mine) == before
-
-    def test_a_lost_protocol_is_refused_where_reads_name_it(self, mine: Path, films: Path) -> None:
-        (mine / "runs/protocol.json").unlink()
-        assert ablated(films, mine).exit_code == 4
-
-    def test_no_test_image_is_read_without_a_protocol(
-        self, mine: Path, films: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        n_reads = len(read_ledger(mine / "runs/ledger"))
-        shutil.rmtree(mine / "runs/units")
-        monkeypatch.setattr(
-            ablate, "amend", lambda *args, **kwargs: (mine / "runs/protocol.json").unlink()
-        )
-        assert ablated(films, mine).exit_code == 4
-        assert len(read_ledger(mine / "runs/ledger")) == n_reads
