@@ -1,6 +1,6 @@
 """Reasons why no claim of a study can be made, one function for each kind.
 
-A cap turns every finding into `confounded` and is named beside the word, whatever the word is.
+A cap turns every finding into `confounded` and is named beside the word, regardless of the word.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

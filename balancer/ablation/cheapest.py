@@ -15,10 +15,10 @@ def as_good_as_gan(
 ) -> list[str]:
     """Name the cheaper arms that are not worse than the GAN arm by more than the margin.
 
-    An arm is, where the lower end of the 1 - 2 alpha interval of its difference lies above minus
-    the margin: a one-sided test at alpha, of each arm by itself. Where none is, the arm with the
-    best mean is named, as a fact of this sample. Times of training are not compared: between arms
-    without a generator they are noise.
+    The lower end of the 1 - 2 alpha interval of such a difference is above minus the margin: a
+    one-sided test at alpha, of each arm by itself. If no arm passes, the one with the best mean is
+    named, as a fact of this sample. Times of training are not compared: between arms without a
+    generator they are noise.
 
     Args:
         gan: Name of the GAN arm.

@@ -10,6 +10,25 @@ from balancer.section import ConfigSection, Share
 _FEWEST_AT_FIRST = 5
 """Splits before the first of several looks; with fewer, the spending of the level is not exact."""
 
+PrimaryMetric = Literal[
+    "auroc",
+    "average_precision",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "sensitivity_at_specificity",
+    "accuracy",
+    "f1",
+    "mcc",
+    "net_benefit",
+    "macro_auroc",
+    "macro_average_precision",
+    "macro_f1",
+]
+"""Metrics that the verdicts can be about."""
+SecondaryMetric = Literal[PrimaryMetric, "brier_raw", "brier_recalibrated"]
+"""Metrics whose harm can be reported beside the verdict."""
+
 
 class AblationConfig(ConfigSection):
     """Arms, splits, and the size of a difference that counts."""
@@ -27,9 +46,9 @@ class AblationConfig(ConfigSection):
     )
     """One line per arm: its name and its options, such as `gan ratio=1:1`."""
     resampling: Literal["splits", "folds"] = "splits"
-    """`splits`: by the shares of `data.split`, anew each time; `folds`: cross-validation."""
+    """`splits`: new splits by the shares of `data.split`; `folds`: cross-validation."""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 5
-    """Number of times that the images are split anew."""
+    """Number of times that the images are split."""
     folds: Annotated[int, Field(ge=2, le=100)] = 5
     """Parts of a cross-validation; each is the test split once."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -39,44 +58,15 @@ class AblationConfig(ConfigSection):
     held_back_share: Share = 0.3
     """Share of the rare class's training images that only `held-back-real` gets; if it is among the
     arms."""
-    primary: Literal[
-        "auroc",
-        "average_precision",
-        "balanced_accuracy",
-        "sensitivity",
-        "specificity",
-        "sensitivity_at_specificity",
-        "accuracy",
-        "f1",
-        "mcc",
-        "net_benefit",
-        "macro_auroc",
-        "macro_average_precision",
-        "macro_f1",
-    ] = "auroc"
+    primary: PrimaryMetric = "auroc"
     """Metric that the verdicts are about: of the positive class against the rest; those that begin
     with `macro` are means over more than two classes."""
-    secondary: tuple[
-        Literal[
-            "auroc",
-            "average_precision",
-            "balanced_accuracy",
-            "sensitivity",
-            "specificity",
-            "sensitivity_at_specificity",
-            "accuracy",
-            "f1",
-            "mcc",
-            "net_benefit",
-            "macro_auroc",
-            "macro_average_precision",
-            "macro_f1",
-            "brier_raw",
-            "brier_recalibrated",
-        ],
-        ...,
-    ] = ("sensitivity_at_specificity", "net_benefit", "brier_recalibrated")
-    """Metrics in which harm is told in the answer, beside log loss after recalibration."""
+    secondary: tuple[SecondaryMetric, ...] = (
+        "sensitivity_at_specificity",
+        "net_benefit",
+        "brier_recalibrated",
+    )
+    """Metrics whose harm is reported in the answer, beside log loss after recalibration."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """Differences of the primary metric up to this size count as none."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

@@ -133,7 +133,7 @@ def one_thread() -> Iterator[None]:
 
 
 RANKING = ("auroc", "average_precision")
-"""Metrics that need no threshold, so that validation images can stand in for test images."""
+"""Metrics that need no threshold, so that validation images can replace test images."""
 
 
 def ranking_score(

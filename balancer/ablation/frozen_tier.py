@@ -4,7 +4,7 @@ The features of all images are extracted once (the cache of the image metrics). 
 split a logistic regression with an L2 penalty is then fitted; it takes a fraction of a second in
 place of minutes. It answers a related question, not the same one: a network that is trained on the
 images is better than the head, and spreads in its own way. So the tier has a name of its own
-wherever it is shown.
+everywhere.
 
 The budget of every arm is the same, as the number of optimizer steps is in a study: the loss is the
 weighted mean over the images an arm trains on, times the number of the split's training images,

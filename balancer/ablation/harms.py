@@ -16,7 +16,7 @@ from balancer.statistics.verdict import FEWEST_SPLITS
 
 
 def watched_metrics(question: Question, keys: Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics of a study in which harm is told: the co-primary and the secondary ones.
+    """Return the metrics of a study whose harm is reported: the co-primary and the secondary ones.
 
     Args:
         question: The question.

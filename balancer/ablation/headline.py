@@ -27,7 +27,7 @@ def headline(
     Args:
         arms: Results of the arms.
         question: The question.
-        caps: Reasons why no difference can be trusted; they come first, whatever the word is.
+        caps: Reasons why no difference can be trusted; they come first, regardless of the word.
         as_good: Sentences on cheaper arms beside the GAN arm.
         blind: Result of `positive_control`; it follows the answer.
     """

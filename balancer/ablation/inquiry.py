@@ -80,7 +80,7 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
     """Return the configuration of an earlier inquiry.
 
     Args:
-        inquiry: What was asked; settings that it lacks have their defaults.
+        inquiry: The earlier question; settings that it lacks have their defaults.
         config: Configuration for all that it does not hold, such as paths and hardware.
 
     Raises:

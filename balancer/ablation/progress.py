@@ -36,7 +36,7 @@ class _Above(logging.Handler):
 class Progress:
     """Counts units as they end, and shows the AUROC of each arm on its validation images so far.
 
-    No score of test images is shown, so that nobody stops or changes a study because of one.
+    No score of test images is shown, so that no study is stopped or changed because of one.
 
     Args:
         units: All units of the plan.

@@ -32,7 +32,7 @@ class RegisteredQuestion(Record):
 
     Attributes:
         primary: Key of the metric that the verdicts are about.
-        secondary: Keys of further metrics in which harm is told in the answer.
+        secondary: Keys of further metrics whose harm is reported in the answer.
         margin: Differences up to this size count as none.
         alpha: One-sided level of each claim.
         looks: Numbers of repeats of all planned looks; empty: one look.
@@ -236,7 +236,7 @@ def amend(
     Args:
         workspace: The main workspace.
         protocol: The protocol so far.
-        inquiry: What is asked now.
+        inquiry: The current question.
         forced: Everything is trained and tested again.
 
     Raises:

@@ -1,7 +1,7 @@
 """The study of `balancer ablate --quick`: the frozen tier as a study of its own.
 
-Its splits come from a seed of its own, its words follow the rule of every study, and it bears the
-name of its tier wherever it is shown. Each read of its test images is in the ledger before it
+Its splits come from a seed of its own, its words follow the rule of every study, and the
+name of its tier is shown everywhere. Each read of its test images is in the ledger before it
 happens.
 """
 

@@ -31,7 +31,7 @@ class AskedQuestion(Record):
         test_to_train: Test images per image outside the test split, mean over the runs.
         co_primary: Key of the metric of probabilities that is reported beside the primary; None in
             early versions, as the fields below.
-        secondary: Keys of further metrics in which harm is told in the answer.
+        secondary: Keys of further metrics whose harm is reported in the answer.
         prior_is_given: Whether the shares were given; scores of probabilities are then taken at
             them.
         decision_threshold: Probability at which one would act, for the net benefit.
@@ -63,7 +63,7 @@ class Headline(Record):
 
     Attributes:
         word: The word.
-        sentence: What follows the word: the caps first, then the answer, the positive control
+        sentence: Text after the word: the caps first, then the answer, the positive control
             where it was not shown to help, and the numbers.
         caps: Reasons why no claim can be made, without their numbers.
         positive_control: Sentence on the positive control where it was not shown to help.
@@ -238,7 +238,7 @@ class Amendment(Record):
     Attributes:
         time: UTC, ISO 8601.
         reads: Number of test reads by then.
-        changes: What changed, in words.
+        changes: The changes, in words.
         hash: SHA-256 of the entry.
     """
 
@@ -254,8 +254,8 @@ class Registration(Record):
     Attributes:
         status: `confirmatory`: the study is as registered; `exploratory`: it was changed after a
             look; `not registered`: no question was fixed before the first look.
-        sentence: What the headline answers, in words.
-        label: What is exploratory, such as `EXPLORATORY: margin 0.01 -> 0.2 after 9 looks`; empty
+        sentence: The question of the headline, in words.
+        label: Mark of an exploratory answer, such as `EXPLORATORY: margin 0.01 -> 0.2 after 9 looks`; empty
             of a confirmatory study.
         hash: SHA-256 of the first entry of the protocol.
         time: Time of the last entry before any look; None without one.
@@ -278,7 +278,7 @@ class Exploration(Record):
     """The answer to a question that was changed after a look.
 
     Attributes:
-        label: What was changed, and after how many looks.
+        label: The changes, and the number of looks before them.
         question: The changed question.
         arms: Results of each arm.
         verdict: Its verdict, which is no headline.
@@ -343,7 +343,7 @@ class RegisterMetrics(Record):
         protocol: Path to the protocol.
         hash: SHA-256 of its first entry.
         entries: Number of entries.
-        registration: What the protocol makes of the study.
+        registration: Status of the study by its protocol.
     """
 
     protocol: str
@@ -379,7 +379,7 @@ class DryRunMetrics(Record):
 
     Attributes:
         plan: The plan.
-        pilot: What a pilot on frozen features says of it; None without one.
+        pilot: Findings of a pilot on frozen features; None without one.
     """
 
     plan: PlannedWork

@@ -87,8 +87,8 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
         changes = changes_between(first, newest)
         what += [f"{sentence_of_changes(changes)} after {_looks(newest.reads)}"] if changes else []
         label = f"EXPLORATORY: {'; '.join(what)}"
-        told = "Not registered: no question was fixed before the first look at test images."
-        found = _registration(protocol, "not registered", told, label)
+        sentence = "Not registered: no question was fixed before the first look at test images."
+        found = _registration(protocol, "not registered", sentence, label)
         return HeldStudy(main=study, explored=None, protocol=protocol, registration=found)
     changes = changes_between(registered, newest)
     label = f"EXPLORATORY: {sentence_of_changes(changes)} after {_looks(newest.reads)}"
@@ -96,11 +96,11 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
     if registered.data.content == newest.data.content:
         planned, missing = _registered_study(study, registered)
     if planned is None or not _has_reference(planned):
-        told = (
+        sentence = (
             f"The question registered on {_when(registered)}, before any look, has no answer here: "
             "its images or its runs are not those on disk."
         )
-        found = _registration(protocol, "exploratory", told, label)
+        found = _registration(protocol, "exploratory", sentence, label)
         return HeldStudy(main=study, explored=None, protocol=protocol, registration=found)
     again = [] if changes else [unit for unit in study.finished if is_replaced(study, unit)]
     if again:
@@ -108,11 +108,11 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
     changed = bool(changes or again)
     if changed:
         when = _when(registered)
-        told = f"The headline is of the question as registered on {when}, before any look."
-        found = _registration(protocol, "exploratory", told, label, kept=True)
+        sentence = f"The headline is of the question as registered on {when}, before any look."
+        found = _registration(protocol, "exploratory", sentence, label, kept=True)
     else:
-        told = _confirmatory(registered, planned, newest)
-        found = _registration(protocol, "confirmatory", told, "", kept=True)
+        sentence = _confirmatory(registered, planned, newest)
+        found = _registration(protocol, "confirmatory", sentence, "", kept=True)
     roots = {change.key.partition(".")[0] for change in changes}
     return HeldStudy(
         main=planned,
@@ -128,15 +128,15 @@ def registration_of(protocol: Protocol) -> Registration:
     """Return the place of a study in its protocol before it has an answer."""
     registered = protocol.registered
     if registered is None:
-        told = "Not registered: no question was fixed before the first look at test images."
-        return _registration(protocol, "not registered", told, "EXPLORATORY: not registered")
-    told = f"Registered on {_when(registered)}, before any look."
+        sentence = "Not registered: no question was fixed before the first look at test images."
+        return _registration(protocol, "not registered", sentence, "EXPLORATORY: not registered")
+    sentence = f"Registered on {_when(registered)}, before any look."
     changes = changes_between(registered, protocol.newest)
     if not changes:
-        return _registration(protocol, "confirmatory", told, "")
+        return _registration(protocol, "confirmatory", sentence, "")
     after = f"after {_looks(protocol.newest.reads)}"
     label = f"EXPLORATORY: {sentence_of_changes(changes)} {after}"
-    return _registration(protocol, "exploratory", told, label)
+    return _registration(protocol, "exploratory", sentence, label)
 
 
 def keep_first_predictions(
@@ -260,19 +260,21 @@ def _has_reference(study: EndedStudy) -> bool:
 
 
 def _confirmatory(registered: ProtocolEntry, planned: EndedStudy, newest: ProtocolEntry) -> str:
-    told = f"confirmatory: as registered on {_when(registered)}, before any look"
+    sentence = f"confirmatory: as registered on {_when(registered)}, before any look"
     looks = registered.question.looks
     if looks:
         place = looks.index(planned.config.ablation.repeats) + 1
-        told += f"; planned look {place} of {len(looks)} (O'Brien-Fleming spending)"
+        sentence += f"; planned look {place} of {len(looks)} (O'Brien-Fleming spending)"
     if registered.other_reads:
-        told += f"; other commands had read test images {_times(registered.other_reads)} before"
+        sentence += f"; other commands had read test images {_times(registered.other_reads)} before"
     summary = ledger_summary(of_ablation(read_ledger(planned.workspace.ledger_dir)))
     if summary.read_again:
-        told += f"; {len(summary.read_again)} classifiers read their test images more than once"
+        sentence += f"; {len(summary.read_again)} classifiers read their test images more than once"
     if newest.forced:
-        told += f"; trained again after {_looks(newest.reads)}, but these are the first predictions"
-    return f"{told}."
+        sentence += (
+            f"; trained again after {_looks(newest.reads)}, but these are the first predictions"
+        )
+    return f"{sentence}."
 
 
 def _registration(
@@ -306,21 +308,21 @@ def _exploratory(metrics: AblateMetrics, label: str) -> AblateMetrics:
     for name, arm in metrics.arms.items():
         mine = arm.verdict
         if isinstance(mine, ArmVerdict) and mine.word in _CLAIMS:
-            told = f"Exploratory, no claim. By these runs: {mine.sentence}"
-            mine = mine.model_copy(update={"word": EXPLORATORY, "sentence": told})
+            sentence = f"Exploratory, no claim. By these runs: {mine.sentence}"
+            mine = mine.model_copy(update={"word": EXPLORATORY, "sentence": sentence})
         arms[name] = arm.model_copy(update={"verdict": mine})
     found = metrics.verdict
     word = EXPLORATORY if found.word in _CLAIMS else found.word
     start = no_claim(found.caps)
     rest = found.sentence.removeprefix(start)
-    told = f"{start}{label}. No claim is made. By these runs: {rest}"
-    verdict = found.model_copy(update={"word": word, "sentence": told})
+    sentence = f"{start}{label}. No claim is made. By these runs: {rest}"
+    verdict = found.model_copy(update={"word": word, "sentence": sentence})
     return metrics.model_copy(update={"arms": arms, "verdict": verdict})
 
 
 def _unfinished(metrics: AblateMetrics, missing: int, total: int) -> AblateMetrics:
     """Return a comparison without words, since runs are missing that were registered."""
-    told = (
+    sentence = (
         f"The registered study is not finished, so it has no answer yet: {missing} of its {total} "
         "runs are missing; run `balancer ablate` with the registered settings."
     )
@@ -329,11 +331,11 @@ def _unfinished(metrics: AblateMetrics, missing: int, total: int) -> AblateMetri
         verdict = arm.verdict
         if isinstance(verdict, ArmVerdict):
             update = {"word": INCONCLUSIVE, "uncapped": INCONCLUSIVE, "p_holm": None,
-                      "sentence": told}  # fmt: skip
+                      "sentence": sentence}  # fmt: skip
             verdict = verdict.model_copy(update=update)
         arms[name] = arm.model_copy(update={"verdict": verdict})
     caps = metrics.verdict.caps
-    headline = Headline(word=INCONCLUSIVE, sentence=no_claim(caps) + told)
+    headline = Headline(word=INCONCLUSIVE, sentence=no_claim(caps) + sentence)
     if caps:
         headline = headline.model_copy(update={"caps": caps})
     return metrics.model_copy(update={"arms": arms, "verdict": headline})

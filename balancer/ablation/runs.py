@@ -93,7 +93,7 @@ class Question:
         seed: Seed for the resampling.
         prior_is_given: Whether these shares differ from those of the images on purpose: then
             probabilities are moved to them, and scores are taken at them.
-        secondary: Keys of further metrics in which harm is told in the answer.
+        secondary: Keys of further metrics whose harm is reported in the answer.
         decision_threshold: Probability of the positive class at which one would act, for the net
             benefit; None: its share in `deployment_prior`.
         looks: Numbers of splits of all planned looks, increasing; empty: one look.

@@ -1,16 +1,16 @@
 """The worth of an arm in real images of the rare class.
 
-Training is repeated with ever more real images of the class: nested subsets, the same budget, the
+Training is repeated with more and more real images of the class: nested subsets, the same budget, the
 same test images. The rise that an arm brings over real images alone is read off that curve: "worth
 N more real images". An exchange rate of augmented and real images was measured so by Geiping 2023
 (ICLR, arXiv 2210.06441) and Wang 2025 (arXiv 2508.09550, on medical images too); Hernandez 2021
 (arXiv 2102.01293) calls it "effective data transferred".
 
-Curve and arm come from the same splits, so they are drawn jointly: every draw weighs the splits
-anew with normal weights, widened to the variance of Nadeau and Bengio 2003 and to the t of k - 1
+Curve and arm come from the same splits, so they are drawn jointly: every draw gives the splits
+new normal weights, widened to the variance of Nadeau and Bengio 2003 and to the t of k - 1
 degrees of freedom. A mean of splits then has exactly the interval of `ResampledT`, and what is not
 linear in the means, as the inverse of a curve, gets an interval from the same draws. The curve is
-never extended: what it does not reach is said in words.
+never extrapolated: a value beyond it is reported in words.
 """
 
 from collections.abc import Mapping
