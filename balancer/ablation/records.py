@@ -255,8 +255,8 @@ class Registration(Record):
         status: `confirmatory`: the study is as registered; `exploratory`: it was changed after a
             look; `not registered`: no question was fixed before the first look.
         sentence: The question of the headline, in words.
-        label: Mark of an exploratory answer, such as `EXPLORATORY: margin 0.01 -> 0.2 after 9 looks`; empty
-            of a confirmatory study.
+        label: Mark of an exploratory answer, such as `EXPLORATORY: margin 0.01 -> 0.2 after 9
+            looks`; empty of a confirmatory study.
         hash: SHA-256 of the first entry of the protocol.
         time: Time of the last entry before any look; None without one.
         reads: Number of reads of test splits when the newest entry was written.
