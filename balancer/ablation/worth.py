@@ -1,7 +1,7 @@
 """The worth of an arm in real images of the rare class.
 
 Training is repeated with more and more real images of the class: nested subsets, the same budget,
-the same test images. The rise that an arm brings over real images alone is read off that curve: "worth
+the same test images. The gain of an arm over real images alone is read off that curve: "worth
 N more real images". An exchange rate of augmented and real images was measured so by Geiping 2023
 (ICLR, arXiv 2210.06441) and Wang 2025 (arXiv 2508.09550, on medical images too); Hernandez 2021
 (arXiv 2102.01293) calls it "effective data transferred".
