@@ -109,7 +109,7 @@ def test_permuted_labels_show_nothing() -> None:
     assert sum(word in ("inconclusive", "equivalent") for word in words) >= 31
 
 
-def test_real_images_held_back_say_what_could_have_been_bought() -> None:
+def test_held_back_real_images_show_what_could_have_been_gained() -> None:
     effects = {"real": 0.0, "oversample": 0.0, "gan ratio=2:1": 0.0, "held-back-real": 1.2}
     found = result(effects, n_groups=400, own_sd=0.4)
     control = found["control"]
@@ -117,7 +117,7 @@ def test_real_images_held_back_say_what_could_have_been_bought() -> None:
     assert control["gan_arm"] == "gan ratio=2:1"
     assert control["bought"]["low"] > 0
     assert control["bought"] == found["arms"]["held-back-real"]["verdict"]["difference"]
-    assert "would have bought" in control["sentence"]
+    assert "would have added" in control["sentence"]
     assert result({"real": 0.0, "held-back-real": 0.0})["control"] is None
 
 

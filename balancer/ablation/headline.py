@@ -113,8 +113,8 @@ def control(
         n_held_back=n_held_back,
         sentence=(
             f"{_more_real(n_held_back)}, each repeated until there were as many as the "
-            f"generator's, would have bought {in_words(bought)} in {question.primary_title}; those "
-            f"of {gan} bought {in_words(gan_bought)}."
+            f"generator's, would have added {in_words(bought)} in {question.primary_title}; those "
+            f"of {gan} added {in_words(gan_bought)}."
         ),
     )
 
@@ -133,14 +133,14 @@ _GAN = {
     HURTS: "GAN images hurt.",
     EQUIVALENT: "GAN images made no difference that matters.",
     INCONCLUSIVE: "Whether GAN images help could not be shown.",
-    CONFOUNDED: "Whether GAN images help cannot be told from these data.",
+    CONFOUNDED: "These data cannot show whether GAN images help.",
 }
 _ANY = {
     HELPS: "Something helped.",
     HURTS: "Every arm hurt.",
     EQUIVALENT: "No arm made a difference that matters.",
     INCONCLUSIVE: "Whether any arm helps could not be shown.",
-    CONFOUNDED: "Whether any arm helps cannot be told from these data.",
+    CONFOUNDED: "These data cannot show whether any arm helps.",
 }
 
 

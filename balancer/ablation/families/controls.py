@@ -1,4 +1,4 @@
-"""Control arms: what must not help, and what a perfect generator could have bought."""
+"""Control arms: what must not help, and what a perfect generator could have added."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class HeldBackRealArm(Arm):
     kind = "control"
     describes = (
         "Rare real images that no other arm may see, in place of a perfect generator's, until "
-        "{ratio}: what real images would have bought."
+        "{ratio}: what real images would have added."
     )
     takes = (RATIO,)
     needs = Needs.HELD_BACK

@@ -35,7 +35,7 @@ class GanArm(Arm):
     family = "gan"
     kind = "gan"
     describes = (
-        "Images of a GAN trained on the fold, as they come, until the classes stand {ratio}."
+        "Images of a GAN trained on the fold, as they come, until the classes reach {ratio}."
     )
     takes: ClassVar[tuple[Option, ...]] = (RATIO,)
     needs = Needs.RARE_GENERATOR
@@ -88,7 +88,7 @@ class GanFilteredArm(GanArm):
     """The first images of the fold's generator that passed the screen."""
 
     family = "gan-filtered"
-    describes = "Images of the GAN that passed the screen, until the classes stand {ratio}."
+    describes = "Images of the GAN that passed the screen, until the classes reach {ratio}."
     is_screened = True
 
 

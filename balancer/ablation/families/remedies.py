@@ -27,7 +27,7 @@ class OversampleArm(Arm):
 
     family = "oversample"
     kind = "cheap"
-    describes = "Rare real images repeated until the classes stand {ratio}."
+    describes = "Rare real images repeated until the classes reach {ratio}."
     takes = (RATIO,)
     is_duplicates = True
     suits_frozen = True
@@ -39,7 +39,7 @@ class UndersampleArm(Arm):
 
     family = "undersample"
     kind = "cheap"
-    describes = "Images of larger classes left out until the classes stand {ratio}."
+    describes = "Images of larger classes left out until the classes reach {ratio}."
     takes = (RATIO,)
     suits_frozen = True
 

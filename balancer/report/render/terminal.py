@@ -22,12 +22,14 @@ def arms_table(summary: AblationSummary, *, columns: int) -> Table:
     table = Table(title=Text(f"{summary.primary_title}, mean over the runs (95 % interval)"))
     titles = ("arm", summary.primary_title, "to real", "to repeated real", "verdict")
     for position, title in enumerate(titles):
-        table.add_column(title, justify="right" if 0 < position < len(titles) - 1 else "left")
+        table.add_column(
+            title, justify="right" if 0 < position < len(titles) - 1 else "left", overflow="fold"
+        )
     gap = "\n(" if columns < _COLUMNS_FOR_ONE_LINE else " ("
     for row in summary.rows:
         differences = (row.to_real, row.to_repeated)
         table.add_row(
-            Text(printable(row.arm)),
+            Text(printable(row.arm), overflow="fold"),
             scalar(row.value).replace(" (", gap),
             *("-" if d is None else scalar(d, sign=True).replace(" (", gap) for d in differences),
             row.word,

@@ -20,6 +20,7 @@ def arms_section(study: Study) -> Section:
     """Describe every arm, its results and its verdict."""
     return Section("arms", "The arms", [
         _main_table(study),
+        _second_table(study),
         Paragraph(_how_to_read(study), "note"),
         Heading("What each arm is"),
         Bullets([f"{name}: {arm.describes}" for name, arm in study.arms.items()]),
@@ -48,7 +49,7 @@ def control_section(study: Study) -> Section | None:
     kept = ", ".join(f"{n} of {label}" for label, n in held_back.items())
     note = f"Held back from every other arm, mean over the splits: {kept}." if kept else ""
     columns = ["arm", "what was added", f"difference in {study.title} to real"]
-    return Section("control", "What real images would have bought", [
+    return Section("control", "What real images would have added", [
         Paragraph(control.sentence, "strong"),
         Table("The positive control beside the GAN", columns, rows, text_columns=(1,), note=note),
         Paragraph(
@@ -59,30 +60,42 @@ def control_section(study: Study) -> Section | None:
 
 
 def _main_table(study: Study) -> Table:
-    external, specificity = study.metrics.external, study.question.specificity
-    columns = [
-        "arm", "verdict", study.title, "difference to real", "p (Holm)",
-        "difference to repeated real images", f"sensitivity at specificity {specificity:g}",
-        *_co_primary_columns(study), *(f"{study.title} on {name}" for name in external),
-        "minutes per split, making of images included", "kind",
-    ]  # fmt: skip
+    """Compare the arms in the primary metric."""
+    columns = ["arm", "verdict", study.title, "difference to real", "p (Holm)",
+               "difference to repeated real images"]  # fmt: skip
     rows = []
     scalars: list[tuple[str, HasReason | None]] = []
     for name, arm in study.arms.items():
         to_real, metrics = study.difference(name, REAL), arm.metrics
-        elsewhere = [_external(found, name, study.primary) for found in external.values()]
         scalars += [(name, found) for found in (metrics.get(study.primary), to_real) if found]
         rows.append([
             name, arm.verdict.word, scalar(metrics.get(study.primary)),
             "-" if to_real is None else scalar(to_real, sign=True),
             "-" if to_real is None else probability(to_real.p_holm),
-            _to_repeated(study, name), scalar(metrics.get(_AT_SPECIFICITY)),
-            *_co_primary_cells(study, name), *map(scalar, elsewhere), _minutes(arm),
-            KINDS[arm.kind][2],
+            _to_repeated(study, name),
         ])  # fmt: skip
-    return Table(f"{study.title} of every arm", columns, rows,
-                 text_columns=(1, len(columns) - 1), word_column=1,
+    return Table(f"{study.title} of every arm", columns, rows, text_columns=(1,), word_column=1,
                  note=reasons(scalars))  # fmt: skip
+
+
+def _second_table(study: Study) -> Table:
+    """Compare the arms in what else matters: operating point, probabilities, other data, cost."""
+    external, specificity = study.metrics.external, study.question.specificity
+    columns = [
+        "arm", "kind", f"sensitivity at specificity {specificity:g}",
+        *_co_primary_columns(study), *(f"{study.title} on {name}" for name in external),
+        "minutes per split, images included",
+    ]  # fmt: skip
+    rows = [
+        [
+            name, KINDS[arm.kind][2], scalar(arm.metrics.get(_AT_SPECIFICITY)),
+            *_co_primary_cells(study, name),
+            *(scalar(_external(found, name, study.primary)) for found in external.values()),
+            _minutes(arm),
+        ]
+        for name, arm in study.arms.items()
+    ]  # fmt: skip
+    return Table("Operating point, probabilities and cost", columns, rows, text_columns=(1,))
 
 
 def _co_primary_columns(study: Study) -> list[str]:
