@@ -30,7 +30,8 @@ FLAGS = (
 )
 PATIENCE = 60_000
 SERVE = """
-import socket, sys
+import signal, socket, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it, as under nohup
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         told = arguments[1][0] if event == "socket.connect" else arguments[0]
