@@ -19,6 +19,9 @@ from balancer.options import (
     trainer_options,
 )
 
+_WORTH = [0.125, 0.25, 0.5]
+"""Shares of the real images of the positive class that `--worth` also trains on."""
+
 
 class _InOrder(click.Group):
     """A group that lists its commands in the order of the work, not of the alphabet."""
@@ -211,6 +214,11 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     type=click.Path(path_type=Path),
     help="Also test on these images, an archive such as a folder per class; repeatable.",
 )
+@click.option(
+    "--worth",
+    is_flag=True,
+    help="Also train on fewer real images, for every arm's worth in real ones.",
+)
 def ablate(
     request: Request,
     ratio: str | None,
@@ -222,6 +230,7 @@ def ablate(
     jobs: int,
     ray: str | None,
     external: tuple[Path, ...],
+    worth: bool,
 ) -> None:
     """Compare GAN images with cheaper remedies on many splits."""
     if dry_run and quick:
@@ -229,6 +238,7 @@ def ablate(
     if quick and (ray or external):
         raise click.UsageError("--quick trains no network; leave out --ray and --external.")
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
+    request.options["ablation.worth"] = _WORTH if worth else None
     asked: dict[str, Any] = {"dry_run": dry_run, "pilot": not no_pilot, "quick": quick}
     asked["register"] = register
     call_stage("ablate", request, jobs=jobs, ray=ray, external=external, **asked)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from balancer.config import BalancerConfig, load_config
-from balancer.errors import sentence_of
+from balancer.errors import ConfigurationError, sentence_of
 from balancer.results import MissingStage
 from balancer.workspace import Workspace
 
@@ -49,6 +49,16 @@ def execute(
     from balancer.data.ingest.urls import url_of
 
     config = load_config() if config is None else config
+    if not isinstance(config, BalancerConfig):
+        raise ConfigurationError(
+            f"config should be a BalancerConfig but is of type {type(config).__name__}; make one "
+            "with load_config(...)."
+        )
+    if not isinstance(workspace, Workspace | Path | str):
+        raise ConfigurationError(
+            "workspace should be the path to a folder but is of type "
+            f"{type(workspace).__name__}; name a folder."
+        )
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
     for place in config.data.places:
         if not url_of(place):

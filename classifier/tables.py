@@ -30,7 +30,7 @@ class ArrayTable:
         places: Source and row of each image, int64 (N, 2).
 
     Raises:
-        ValueError: Shapes or dtypes differ from these.
+        ValueError: Shapes or dtypes differ from these, or a label is negative.
     """
 
     labels: NDArray[np.int64]
@@ -48,6 +48,11 @@ class ArrayTable:
             raise ValueError(
                 f"labels should be int64 ({len(self.places)},) but are "
                 f"{self.labels.dtype} {self.labels.shape}; give one class number per image."
+            )
+        if self.labels.size and self.labels.min() < 0:
+            raise ValueError(
+                f"labels should be 0 or more but {self.labels.min()} occurs; number the classes "
+                "from 0."
             )
 
     @staticmethod

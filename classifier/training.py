@@ -115,18 +115,25 @@ def train(
         provenance: Facts to store with the weights, of JSON types.
 
     Raises:
-        ValueError: A table is empty or has a label without a name, a class to balance has no
-            images, pretraining leaves no step, or the model cannot be built (`ModelError`).
+        ValueError: An argument is of another type, a table is empty or has a label without a name,
+            training has one class alone, a class to balance has no images, pretraining leaves no
+            step, or the model cannot be built (`ModelError`).
         ClassifierDiverged: The loss is not finite.
         KeyboardInterrupt: Ctrl-C was pressed; nothing is written.
     """
     started = time.monotonic()
+    _check_arguments(config, hardware, pretrain, seed)
     names = _class_names(class_names, train_table, val_table)
     n_classes, out_dir = len(names), Path(out_dir)
     check_table(train_table, n_classes, "training")
     check_table(val_table, n_classes, "validation")
     if pretrain is not None:
         check_table(pretrain.table, n_classes, "pretraining")
+    if len(np.unique(train_table.labels)) < 2:
+        raise ValueError(
+            "The training table should hold images of two classes or more but has only class "
+            f"{train_table.labels[0]}; add images of another."
+        )
     plan = _plan(config, len(train_table), n_steps, steps_per_epoch)
     losses = _losses(config, train_table, pretrain, n_classes, rarest)
     if len(remedies(config)) > 1:
@@ -191,6 +198,23 @@ def train(
         for record in history
     )
     return ClassifierResult(out_dir, best[0].epoch, taken, time.monotonic() - started, rows)
+
+
+def _check_arguments(config: object, hardware: object, pretrain: object, seed: object) -> None:
+    for name, value, kind in (
+        ("config", config, ClassifierConfig),
+        ("hardware", hardware, TrainingHardware),
+        ("pretrain", pretrain, Pretraining),
+    ):
+        if not isinstance(value, kind) and not (value is None and name == "pretrain"):
+            raise ValueError(
+                f"{name} should be a {kind.__name__} but is of type {type(value).__name__}; make "
+                f"one with classifier.{kind.__name__}(...)."
+            )
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or int(seed) < 0:
+        raise ValueError(
+            f"seed should be a whole number, at least 0, but is {seed!r:.60}; change it."
+        )
 
 
 def _class_names(given: Sequence[str] | None, *tables: ArrayTable) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan.arguments import require_whole
 from gan.checkpoint import LoadedGenerator
 from gan.networks import Generator
 from gan.randomness import Purpose, random_stream
@@ -40,7 +41,7 @@ def sample(
         uint8 (n, S, S).
 
     Raises:
-        ValueError: A number is negative, or the generator was not loaded.
+        ValueError: A number is negative or not whole, or the generator was not loaded.
 
     Example:
         >>> import gan, numpy as np
@@ -55,8 +56,9 @@ def sample(
             "The generator should be a loaded one but is of type "
             f"{type(generator).__name__}; call gan.load first."
         )
+    require_whole(n=n, start=start, seed=seed)
     side = generator.config.image_size
-    images = np.empty((max(n, 0), side, side), np.uint8)
+    images = np.empty((n, side, side), np.uint8)
     for first, batch in generate(generator, start=start, count=n, seed=seed, device=device):
         images[first - start : first - start + len(batch)] = batch
     return images
@@ -83,12 +85,9 @@ def generate(
         Number of the first image of a batch, and the batch: uint8 (B, S, S), 1 <= B <= 64.
 
     Raises:
-        ValueError: A number is negative.
+        ValueError: A number is negative or not whole.
     """
-    if start < 0 or count < 0 or seed < 0:
-        raise ValueError(
-            f"start, count and seed should be at least 0, not {start}, {count} and {seed}."
-        )
+    require_whole(start=start, count=count, seed=seed)
     generator = source if isinstance(source, Generator) else source.generator
     generator.eval().to(device)
     stop = start + count

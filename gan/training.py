@@ -13,6 +13,7 @@ from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan.arguments import require_kind, require_whole
 from gan.checkpoint import (
     GeneratorCheckpointError,
     Provenance,
@@ -98,7 +99,8 @@ def train(
         progress: True: show a bar on a terminal or in a notebook.
 
     Raises:
-        ValueError: The images do not fit the recipe, or the seed is negative.
+        ValueError: An argument is of another type, the images do not fit the recipe, or the seed
+            is negative.
         GeneratorCheckpointError: `last.ckpt` is damaged or belongs to another training.
         GANDiverged: A loss or weight became NaN or infinite before there was a snapshot to export;
             the last finite checkpoint stays.
@@ -112,9 +114,12 @@ def train(
         >>> (result.directory / "generator.safetensors").exists()
         True
     """
-    config = config or GANConfig()
-    if seed < 0:
-        raise ValueError(f"seed should be at least 0, but is {seed}.")
+    require_kind("config", config, GANConfig)
+    require_kind("trainer_options", trainer_options, GANTrainerOptions)
+    require_kind("validation", validation, Validation)
+    require_kind("provenance", provenance, Provenance)
+    require_whole(seed=seed)
+    config = GANConfig() if config is None else config
     tensors = [
         _tensor(some, name, config)
         for name, some in (("images", images), ("companions", companions))

@@ -158,6 +158,12 @@ def test_a_wrong_setting_is_one_sentence(changes: dict[str, Any], word: str) -> 
         ({"n_steps": 0}, "n_steps"),
         ({"config": TINY.model_copy(update={"model": "resnet19"})}, r"classifier\.model"),
         ({"class_names": ["one"]}, "training table"),
+        ({"train_table": ArrayTable.of(table(4, 0).sources[0], [1] * 4)}, "two classes"),
+        ({"config": {"epochs": 1}}, "config"),
+        ({"hardware": "cpu"}, "hardware"),
+        ({"pretrain": 0.5}, "pretrain"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": -1}, "seed"),
     ],
 )
 def test_wrong_input_is_one_sentence(tmp_path: Path, changes: dict[str, Any], word: str) -> None:
@@ -166,6 +172,12 @@ def test_wrong_input_is_one_sentence(tmp_path: Path, changes: dict[str, Any], wo
         train(**(arguments | {"config": TINY, "out_dir": tmp_path / "out"} | changes))
     _is_one_sentence(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_negative_labels_are_refused() -> None:
+    with pytest.raises(ValueError, match="-1") as caught:
+        ArrayTable.of(table(2, 0).sources[0], [0, -1])
+    _is_one_sentence(caught.value)
 
 
 def test_wrong_images_to_predict_are_one_sentence(tmp_path: Path) -> None:

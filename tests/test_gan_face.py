@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import gan
+import gan.networks
 from support.tiny_gan import noise, recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -127,6 +128,14 @@ def test_a_wrong_setting_is_one_sentence(values: dict[str, Any], name: str) -> N
         lambda folder: gan.train(array()[0], recipe(), out_dir=folder),
         lambda folder: gan.train(array(), recipe(), out_dir=folder, seed=-1),
         lambda folder: gan.train(array(), recipe(), out_dir=folder, companions=array()),
+        lambda folder: gan.train(array(), recipe(), out_dir=folder, seed=1.5),
+        lambda folder: gan.train(array(), {"image_size": 16}, out_dir=folder),
+        lambda folder: gan.train(array(), recipe(), out_dir=folder, trainer_options={}),
+        lambda folder: gan.train(array(), recipe(), out_dir=folder, validation=array()),
+        lambda folder: gan.train(array(), recipe(), out_dir=folder, provenance="films"),
+        lambda folder: gan.sample(gan.networks.Generator(recipe()), 2.5),
+        lambda folder: gan.sample(gan.networks.Generator(recipe()), -1),
+        lambda folder: gan.sample(gan.networks.Generator(recipe()), 1, seed="0"),
         lambda folder: gan.load(folder),
         lambda folder: gan.sample(gan.load(folder), 4),
     ],

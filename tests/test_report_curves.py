@@ -23,7 +23,7 @@ def unit(scores: np.ndarray, labels: np.ndarray, **changes: object) -> RunPredic
     )
     settings: dict[str, object] = {
         "fold": "f", "seed": 0, "threshold": 0.5, "validation": predictions,
-        "predictions": predictions, "path": Path(),
+        "predictions": predictions, "path": Path(), "unit": Path(),
     }  # fmt: skip
     return RunPredictions(**(settings | changes))  # type: ignore[arg-type]
 

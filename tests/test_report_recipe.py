@@ -103,7 +103,7 @@ CHANGED: dict[str, dict[str, Any]] = {
         "arms": ["real", "oversample", "gan ratio=1:1"], "resampling": "folds", "repeats": 2,
         "folds": 3, "seeds": 2, "held_back_share": 0.2, "primary": "mcc", "margin": 0.02,
         "alpha": 0.1, "looks": [2, 4], "max_probe_auroc": 0.8, "leave_source_out": False,
-        "keep_models": False, "secondary": ["f1"],
+        "keep_models": False, "secondary": ["f1"], "worth": [0.5],
     },
     "hardware": {"accelerator": "cpu", "precision": "bf16-mixed"},
 }  # fmt: skip
@@ -113,6 +113,8 @@ WINDOW = {
     "border": "keep", "contrast": "window", "window_percentiles": [1.0, 98.5],
     "lungs": "crop-to-lungs",
 }  # fmt: skip
+ELSEWHERE = {"looks": [], "verdict_on": "elsewhere"}
+"""Planned looks and a verdict on other images exclude each other."""
 NOT_RECORDED = {
     *("data.root", "data.same_film", "data.external_classes", "lungs.masks"),
     *("quality.inception_weights", "ablation.masks", "ablation.frozen_splits"),
@@ -253,6 +255,7 @@ def test_every_setting_survives_record_recipe_and_load(
 ) -> None:
     values = {"seed": 7, **CHANGED}
     values["data"] = CHANGED["data"] | (ONE_FINDING if preprocessing else {})
+    values["ablation"] = CHANGED["ablation"] | (ELSEWHERE if preprocessing else {})
     values["preprocessing"] = CHANGED["preprocessing"] | preprocessing
     values["preprocessing"] = {
         key: value for key, value in values["preprocessing"].items()
@@ -279,6 +282,7 @@ def test_the_configuration_above_changes_every_setting(tmp_path: Path) -> None:
     for preprocessing in ({}, WINDOW):
         values = {"seed": 7, **CHANGED, "preprocessing": CHANGED["preprocessing"] | preprocessing}
         values["data"] = CHANGED["data"] | (ONE_FINDING if preprocessing else {})
+        values["ablation"] = CHANGED["ablation"] | (ELSEWHERE if preprocessing else {})
         (tmp_path / "changed.yaml").write_text(json.dumps(values))
         changed = leaves(load_config(tmp_path / "changed.yaml"))
         unchanged &= {key for key in changed if changed[key] == default[key]}

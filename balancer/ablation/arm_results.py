@@ -23,7 +23,6 @@ from balancer.ablation.run_scores import (
     NET_BENEFIT,
     TITLES,
 )
-from balancer.statistics.resampled_t import mean_by_split, resampled_t
 
 _STATES = ("raw", "recalibrated")
 _RANGES = {
@@ -87,7 +86,8 @@ def arm_result(
         against=against,
         verdict=verdict,
         minutes_per_split=_minutes_per_split(arm),
-        decision=decision_curve(arm.runs, to_real, ratio),
+        # On images that all runs share the spread over the splits is too small.
+        decision=() if arm.same_cases else decision_curve(arm.runs, to_real, ratio),
     )
 
 
@@ -106,15 +106,15 @@ def _minutes_per_split(arm: ArmRuns) -> float | None:
 
 def _level(arm: ArmRuns, key: str, ratio: float) -> Level:
     """Return the mean of a metric over the runs, with both sources of variance."""
+    t = arm.t(key, ratio)
     kept = [run for run in arm.runs if not np.isnan(run.values[key])]
     skipped = next((run.reasons[key] for run in arm.runs if key in run.reasons), None)
-    if not kept:
+    if t is None:
         reason = skipped or "no run of the arm has finished"
         return Level(
             value=None, low=None, high=None, sd_runs=None, sd_cases=None, n=0, reason=reason
         )
     values = np.array([run.values[key] for run in kept])
-    t = resampled_t(mean_by_split(values, [run.run.fold for run in kept]), ratio)
     # Equal values on all splits give no estimate of the spread; see `PairedRuns.t`.
     ends = (t.interval() if t.se else None) or (None, None)
     floor, ceiling = _RANGES.get(key, (0.0, 1.0))

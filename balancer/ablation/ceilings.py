@@ -1,11 +1,13 @@
-"""Arms at the maximum of a metric: what could be gained there, and what the test cases exclude."""
+"""Arms at the maximum of a metric: what could be gained there, and what the test cases exclude.
+
+Small because what a maximum of a metric excludes is a subject of its own.
+"""
 
 import numpy as np
 
 from balancer.ablation.differences import ArmRuns, PairedRuns
 from balancer.ablation.run_scores import AT_SPECIFICITY, NET_BENEFIT, ScoredRun
 from balancer.statistics.ceiling import Ceiling
-from balancer.statistics.resampled_t import mean_by_split, resampled_t
 
 _PAIRS = ("auroc",)
 _OF_POSITIVES = ("sensitivity", AT_SPECIFICITY, "average_precision", "f1")
@@ -53,10 +55,6 @@ def room_above(real: ArmRuns, key: str, ratio: float) -> float | None:
         key: Key of a metric.
         ratio: Test images per image outside the test split.
     """
-    kept = [run for run in real.runs if not np.isnan(run.values[key])]
-    if not kept or key == NET_BENEFIT:
-        return None
-    values = np.array([run.values[key] for run in kept])
-    t = resampled_t(mean_by_split(values, [run.run.fold for run in kept]), ratio)
-    ends = t.interval() if t.se else None
+    t = None if key == NET_BENEFIT else real.t(key, ratio)
+    ends = t.interval() if t is not None and t.se else None
     return None if ends is None else 1 - ends[0]

@@ -140,7 +140,7 @@ def _size_ratio(runs: Sequence[Run]) -> float:
     Their training set is everything outside the test set. Validation images choose the weights, so
     they belong to it; without them, repeated splits of 70/15/15 would claim too little.
     """
-    return float(np.mean([len(run.test.labels) / run.n_outside for run in runs]))
+    return float(np.mean([run.test_to_train for run in runs]))
 
 
 def _planned_look(question: Question, ratio: float) -> PlannedLook | None:
@@ -194,8 +194,12 @@ def _asked(run: Run, question: Question, ratio: float, main: str | None) -> Aske
         decision_threshold=question.acting_at(run.positive),
         main_arm=main,
     )
-    planned = {"looks": question.looks, "look": question.look} if question.looks else {}
-    return asked.model_copy(update=planned)
+    more: dict[str, Any] = {}
+    if question.looks:
+        more = {"looks": question.looks, "look": question.look}
+    if question.verdict_on is not None:
+        more |= {"verdict_on": question.verdict_on, "verdict_images": len(run.test.labels)}
+    return asked.model_copy(update=more)
 
 
 def _references(facts: ArmFacts, arms: dict[str, ArmRuns]) -> list[str]:

@@ -71,6 +71,12 @@ class AblationConfig(ConfigSection):
     """Differences of the primary metric up to this size count as none."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """One-sided level at which an arm helps or hurts."""
+    worth: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=6)] = ()
+    """Shares of the positive class's real images with which `real` is trained too, for the worth of
+    every arm in real images; `--worth` asks for `[0.125, 0.25, 0.5]`. Empty: not measured."""
+    verdict_on: str | None = None
+    """Name of a folder of `--external` whose images carry the verdict, with trainings as the unit;
+    null: the test splits."""
     looks: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=4)] = ()
     """Planned looks: numbers of `repeats` after which arms are compared, such as `[5, 10]`; the
     first after 5 splits or more. Empty: one look."""
@@ -85,6 +91,13 @@ class AblationConfig(ConfigSection):
     keep_models: bool = True
     """Keep the weights of every classifier, for a later `--external`."""
 
+    @field_validator("worth")
+    @classmethod
+    def _make_a_curve(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(shares)) != len(shares):
+            raise ValueError("each share may stand once")
+        return shares
+
     @field_validator("looks")
     @classmethod
     def _are_planned(cls, looks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
@@ -94,6 +107,8 @@ class AblationConfig(ConfigSection):
             raise ValueError("the numbers must increase")
         if looks and looks[0] * parts < _FEWEST_AT_FIRST:
             raise ValueError(f"the first look needs {_FEWEST_AT_FIRST} splits or more")
+        if looks and info.data.get("verdict_on") is not None:
+            raise ValueError("planned looks are for verdicts on test splits; leave out verdict_on")
         if looks and repeats is not None and repeats not in looks:
             raise ValueError(f"ablation.repeats must be one of them, but is {repeats}")
         return looks

@@ -20,7 +20,12 @@ from balancer.ablation.runs import ArmFacts, Floats
 from balancer.statistics.delong import delong_test
 from balancer.statistics.holm import holm
 from balancer.statistics.mcnemar import mcnemar_exact
-from balancer.statistics.resampled_t import ResampledT, mean_by_split, resampled_t
+from balancer.statistics.resampled_t import (
+    ResampledT,
+    mean_by_split,
+    resampled_t,
+    t_on_shared_cases,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,23 @@ class ArmRuns:
     runs: list[ScoredRun]
     draws: list[Floats]
 
+    @property
+    def same_cases(self) -> bool:
+        """Return whether all runs were tested on the same images, none of them of the splits."""
+        return any(run.run.elsewhere for run in self.runs)
+
+    def t(self, key: str, ratio: float) -> ResampledT | None:
+        """Return the mean of a metric over the splits; None where no run defines it."""
+        kept = [n for n, run in enumerate(self.runs) if not np.isnan(run.values[key])]
+        if not kept:
+            return None
+        splits = [self.runs[n].run.fold for n in kept]
+        means = mean_by_split(np.array([self.runs[n].values[key] for n in kept]), splits)
+        if not self.same_cases or key not in COMPARED:
+            return resampled_t(means, ratio)
+        rows = np.stack([self.draws[n][COMPARED.index(key)] for n in kept])
+        return t_on_shared_cases(means, mean_by_split(rows, splits), ratio)
+
     def places(self) -> dict[tuple[str, int], int]:
         """Return the position of each (fold, seed)."""
         return {(run.run.fold, run.run.seed): number for number, run in enumerate(self.runs)}
@@ -51,12 +73,14 @@ class PairedRuns:
         reference: Runs of the reference, in the same order.
         draws: Draws of the arm minus those of the reference, for each pair.
         test_to_train: Test images per training image.
+        same_cases: Whether all runs were tested on the same images, none of them of the splits.
     """
 
     arm: list[ScoredRun]
     reference: list[ScoredRun]
     draws: list[Floats]
     test_to_train: float
+    same_cases: bool = False
 
     def differences(self, key: str) -> tuple[Floats, list[str], list[bool]]:
         """Return the defined differences, their splits, and which pairs define one."""
@@ -73,10 +97,20 @@ class PairedRuns:
         A coarse metric can be equal on all splits by chance. No difference and no spread are
         certain only of classifiers that gave every image the same probabilities.
         """
-        values, splits, _ = self.differences(key)
+        values, splits, defined = self.differences(key)
         if not splits:
             return None
-        found = resampled_t(mean_by_split(values, splits), self.test_to_train)
+        means = mean_by_split(values, splits)
+        if self.same_cases:
+            rows = [
+                draws[COMPARED.index(key)]
+                for draws, keep in zip(self.draws, defined, strict=True)
+                if keep
+            ]
+            drawn = mean_by_split(np.stack(rows), splits)
+            found = t_on_shared_cases(means, drawn, self.test_to_train)
+        else:
+            found = resampled_t(means, self.test_to_train)
         if found.se == 0 and not self._are_identical():
             return ResampledT(found.mean, None, found.k)
         return found
@@ -97,6 +131,7 @@ def paired(arm: ArmRuns, reference: ArmRuns, ratio: float) -> PairedRuns:
         reference=[reference.runs[j] for _, j in shared],
         draws=[arm.draws[i] - reference.draws[j] for i, j in shared],
         test_to_train=ratio,
+        same_cases=arm.same_cases,
     )
 
 

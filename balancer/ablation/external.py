@@ -1,6 +1,7 @@
 """Tests of finished classifiers on another data set, with unchanged weights and thresholds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,15 +118,4 @@ def run_elsewhere(
             return ExternalUnitMetrics(arm=unit.arm.name, n=len(table))
 
         perform("ablate", workspace, directory, settings=settings, inputs=inputs, work=work)
-    return Run(
-        arm=run.arm,
-        fold=run.fold,
-        seed=run.seed,
-        positive=run.positive,
-        threshold=run.threshold,
-        training_prior=run.training_prior,
-        n_outside=run.n_outside,
-        seconds=run.seconds,
-        test=read_predictions(directory / _TABLE),
-        validation=run.validation,
-    )
+    return replace(run, test=read_predictions(directory / _TABLE), n_test=len(run.test.labels))

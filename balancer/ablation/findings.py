@@ -3,29 +3,39 @@
 import csv
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.arm_records import ArmResult, Difference, Level
 from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.external import external_table, run_elsewhere
 from balancer.ablation.inquiry import deployment_prior, masks_hash
-from balancer.ablation.records import AblateMetrics, Exploration, ExternalResult, FailedRun
+from balancer.ablation.records import (
+    AblateMetrics,
+    Exploration,
+    ExternalResult,
+    FailedRun,
+    SameImagesArm,
+)
 from balancer.ablation.registration import HeldStudy, is_replaced
-from balancer.ablation.runs import REAL, Question, Run
+from balancer.ablation.run_scores import CO_PRIMARY
+from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.subgroups import subgroup_columns
+from balancer.ablation.trained_worth import trained_worth
 from balancer.ablation.unit import Unit, read_run
 from balancer.config import BalancerConfig
 from balancer.data.audit.content import read_audit
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
-from balancer.errors import ConfigurationError, DataError
+from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.external import External, load_external
 from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation, read_ledger
+from balancer.evaluation.records import Scalar
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import StageResult, perform, read_result, standing_result
@@ -127,23 +137,31 @@ def _record_hash(study: EndedStudy, unit: Unit) -> str:
 def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
     study = held.main
     config, workspace, plan = study.config, study.workspace, study.plan
-    runs, main = _runs(study)
+    runs, main, points = _runs(study)
     question = question_of(study)
     probes, caps = find_caps(study)
     log.info("Comparing %d runs of %d arms", len(main), len(plan.arms))
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
     n_held_back = sum(design.held_back.values()) or None
+    elsewhere = {name: _runs_on(study, name) for name in study.external}
+    at_home = question.verdict_on is None
     metrics = compare(
-        main,
+        main if question.verdict_on is None else elsewhere[question.verdict_on],
         facts,
         question,
         caps=caps,
         n_held_back=n_held_back,
-        columns=subgroup_columns(study.index, config.evaluation.subgroups),
+        columns=subgroup_columns(study.index, config.evaluation.subgroups) if at_home else None,
     )
     metrics = held.without_false_claims(metrics)
-    external = {name: _test_on(study, name, question) for name in study.external}
+    external = {
+        name: ExternalResult(
+            **dict(study.external[name].facts()), arms=compare_on_same_images(found, question)
+        )
+        for name, found in elsewhere.items()
+    }
+    worth = trained_worth(study, [*main, *points], question, design.test_to_train)
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
     _write_runs(metrics.arms, folder / "runs.csv")
@@ -171,22 +189,53 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
             "external": external,
             "quality": {} if held.images_replaced else gates_of_folds(study),
             "registration": held.registration,
+            **({} if worth is None else {"worth": worth}),
+            **({} if at_home else {"home": _at_home(main, facts, question)}),
             **({} if explored is None else {"exploratory": explored}),
         }
     )
 
 
-def _runs(study: EndedStudy) -> tuple[list[Run], list[Run]]:
-    """Read all finished runs of a study; and those on its main splits, `real` among them."""
+def _runs(study: EndedStudy) -> tuple[list[Run], list[Run], list[Run]]:
+    """Read all finished runs; those of arms on the main splits, and those of the curve's points.
+
+    Raises:
+        DataError: None of the main ones is of `real`.
+    """
     names = {fold.name for fold in study.plan.folds}
+    points = {arm.name for arm in study.plan.curve}
     runs = [read_run(study.workspace, unit, registered=study.registered) for unit in study.finished]
-    main = [run for run in runs if run.fold in names]
+    main = [run for run in runs if run.fold in names and run.arm not in points]
     if not any(run.arm == REAL for run in main):
         reasons = "; ".join(sorted(set(study.failures.values()))[:2])
         raise DataError(
             f"Every arm is compared with `real`, but none of its runs finished: {reasons}"
         )
-    return runs, main
+    return runs, main, [run for run in runs if run.arm in points]
+
+
+def _at_home(
+    main: Sequence[Run], facts: Sequence[ArmFacts], question: Question
+) -> dict[str, SameImagesArm]:
+    """Compare the arms on the test splits, where other images carry the verdict."""
+    found = compare(main, facts, replace(question, verdict_on=None))
+    keys = [question.primary, CO_PRIMARY]
+
+    def scalars(values: Mapping[str, Level | Difference]) -> dict[str, Scalar]:
+        return {
+            key: Scalar(value=one.value, low=one.low, high=one.high, reason=one.reason)
+            for key in keys
+            if (one := values.get(key)) is not None
+        }
+
+    return {
+        name: SameImagesArm(
+            metrics=scalars(arm.metrics),
+            n_runs=arm.n_runs,
+            difference_to_real=scalars(arm.against[REAL].metrics) if REAL in arm.against else None,
+        )
+        for name, arm in found.arms.items()
+    }
 
 
 def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | None:
@@ -199,12 +248,15 @@ def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | No
     study = held.explored
     if study is None:
         return None
-    _, main = _runs(study)
+    _, main, _ = _runs(study)
+    question = question_of(study)
+    if question.verdict_on is not None:
+        main = _runs_on(study, question.verdict_on)
     if study.plan.positive != held.main.plan.positive:
         probes = _probe(study)
     caps = _caps(study, probes)
     facts = [arm.facts(study.plan.arms) for arm in study.plan.arms]
-    found = compare(main, facts, question_of(study), caps=caps)
+    found = compare(main, facts, question, caps=caps)
     return Exploration(
         label=held.registration.label,
         question=found.question,
@@ -236,6 +288,7 @@ def question_of(study: EndedStudy) -> Question:
         decision_threshold=config.evaluation.decision_threshold,
         looks=tuple(repeats * parts for repeats in looks),
         look=looks.index(config.ablation.repeats) if looks else 0,
+        verdict_on=config.ablation.verdict_on,
     )
 
 
@@ -270,7 +323,12 @@ def _caps(study: EndedStudy, probes: Sequence[ProbeResult]) -> list[str]:
     return caps + shortcut_caps(probes, study.config.ablation.max_probe_auroc)
 
 
-def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult:
+def _runs_on(study: EndedStudy, name: str) -> list[Run]:
+    """Test the finished runs of the arms on another data set.
+
+    Raises:
+        IntegrityError: The data set carries the verdict, but no run of `real` could be tested.
+    """
     external, workspace = study.external[name], study.workspace
     log.info("Testing on %d images of %s", len(external.records), name)
     table = external_table(
@@ -282,12 +340,19 @@ def _test_on(study: EndedStudy, name: str, question: Question) -> ExternalResult
     )
     folds = {fold.name for fold in study.plan.folds}
     # The weights on disk are those of the newest training.
-    units = [unit for unit in study.finished if unit.fold in folds and not is_replaced(study, unit)]
-    runs = [
+    units = [
+        unit
+        for unit in study.finished
+        if unit.fold in folds and unit.arm not in study.plan.curve and not is_replaced(study, unit)
+    ]
+    if name == study.config.ablation.verdict_on and not any(one.arm.name == REAL for one in units):
+        raise IntegrityError(
+            f"The verdict is on the images of {name}, but the weights of the runs that were "
+            "registered are gone: all were trained again; start a study in another --workspace."
+        )
+    return [
         run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
     ]
-    arms = compare_on_same_images(runs, question)
-    return ExternalResult(**dict(external.facts()), arms=arms)
 
 
 def _write_runs(arms: Mapping[str, ArmResult], path: Path) -> None:

@@ -1,5 +1,6 @@
 """The question of a configuration as the protocol records it, and the way back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from balancer.ablation.config import AblationConfig
@@ -14,23 +15,31 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.data.masks.read import masks_of_index
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.evaluation.external import External
+from balancer.evaluation.ledger import fingerprint_of_images
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
 
 _SECTIONS = ("synthesis", "quality", "gate", "classifier", "gan", "evaluation", "ablation")
+_APART = {"keep_models", "masks", "worth"}
+"""Settings of the ablation that its question does not depend on."""
 _RECIPE = ("synthesis", "gate", "classifier", "gan", "image_size", "precision")
 
 
-def inquiry_of(config: BalancerConfig, index: Index, plan: Plan) -> Inquiry:
+def inquiry_of(
+    config: BalancerConfig, index: Index, plan: Plan, external: Mapping[str, External]
+) -> Inquiry:
     """Return what a study asks.
 
     Args:
         config: Configuration with a complete recipe.
         index: The main index.
         plan: The plan of the study.
+        external: Other data sets by name.
 
     Raises:
-        ConfigurationError: The deployment prior has other classes.
+        ConfigurationError: The deployment prior has other classes, or the data set that is to carry
+            the verdict is not among the others.
     """
     ablation, evaluation = config.ablation, config.evaluation
     settings = {
@@ -38,7 +47,7 @@ def inquiry_of(config: BalancerConfig, index: Index, plan: Plan) -> Inquiry:
         "precision": config.hardware.precision,
         **{
             name: getattr(config, name).model_dump(
-                mode="json", exclude={"keep_models", "masks"} if name == "ablation" else None
+                mode="json", exclude=_APART if name == "ablation" else None
             )
             for name in _SECTIONS
         },
@@ -69,6 +78,8 @@ def inquiry_of(config: BalancerConfig, index: Index, plan: Plan) -> Inquiry:
             bootstrap_samples=evaluation.bootstrap_samples,
             max_probe_auroc=ablation.max_probe_auroc,
             masks=masks_hash(config, index),
+            verdict_on=ablation.verdict_on,
+            verdict_images=_verdict_images(ablation.verdict_on, external),
         ),
         data=StudiedData(index=index.index_hash, content=content_hash(index), images=counts),
         settings=settings,
@@ -98,7 +109,7 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
             "a study in another --workspace."
         ) from None
     ablation: AblationConfig = parts["ablation"]
-    kept = {"keep_models": config.ablation.keep_models, "masks": config.ablation.masks}
+    kept = {name: getattr(config.ablation, name) for name in _APART}
     parts["ablation"] = ablation.model_copy(update=kept)
     positive = {"positive_class": inquiry.question.positive_class}
     parts["evaluation"] = parts["evaluation"].model_copy(update=positive)
@@ -107,6 +118,18 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
     precision = {"precision": inquiry.settings["precision"]}
     parts["hardware"] = config.hardware.model_copy(update=precision)
     return config.model_copy(update=parts)
+
+
+def _verdict_images(name: str | None, external: Mapping[str, External]) -> str | None:
+    if name is None:
+        return None
+    if name not in external:
+        given = ", ".join(external) or "none"
+        raise ConfigurationError(
+            f"ablation.verdict_on={name} needs the folder {name} as --external, but the folders "
+            f"given are: {given}; give it, also when the study is resumed."
+        )
+    return fingerprint_of_images(record.image_id for record in external[name].records)
 
 
 def content_hash(index: Index) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from balancer.ablation.arms import read_arms
 from balancer.ablation.estimate import Rates
 from balancer.ablation.families.arm import Arm, Needs
+from balancer.ablation.families.curve import curve_arms
 from balancer.ablation.folds import SOURCE_PREFIX, Fold, derived_seed, plan_folds
 from balancer.ablation.progress import duration
 from balancer.ablation.records import PlannedWork
@@ -37,6 +38,7 @@ class Plan:
         positive: The positive class.
         rare: Classes below the target ratio.
         units: Units of all folds, fold by fold.
+        curve: Points of the curve that the arms' worth is read off; no verdict is about them.
     """
 
     arms: tuple[Arm, ...]
@@ -46,6 +48,7 @@ class Plan:
     positive: str
     rare: tuple[str, ...]
     units: tuple[Unit, ...]
+    curve: tuple[Arm, ...] = ()
 
     @property
     def all_folds(self) -> tuple[Fold, ...]:
@@ -77,7 +80,8 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
     """Read the arms and split the images.
 
     Raises:
-        ConfigurationError: An arm is unknown or adds nothing here, or there is no such class.
+        ConfigurationError: An arm is unknown or adds nothing here, there is no such class, or a
+            curve is wanted without the arm that sets images aside.
         DataError: A class has too few groups for the splits.
     """
     _refuse_remedies(config)
@@ -93,16 +97,36 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
         seed=config.seed,
     )
     source_folds, reasons = _source_folds(config, index)
+    curve = _curve(config, arms, positive)
     units = [
         Unit(arm, fold.name, fold.number, seed, positive)
         for fold in (*folds, *source_folds.values())
         for seed in range(config.ablation.seeds)
-        for arm in arms
-        if fold in folds or arm.kind != "control"
+        for arm in (*arms, *curve)
+        if fold in folds or (arm.kind != "control" and arm not in curve)
     ]
     return Plan(
-        tuple(arms), tuple(folds), source_folds, reasons, positive, tuple(rare), tuple(units)
+        tuple(arms),
+        tuple(folds),
+        source_folds,
+        reasons,
+        positive,
+        tuple(rare),
+        tuple(units),
+        tuple(curve),
     )
+
+
+def _curve(config: BalancerConfig, arms: Sequence[Arm], positive: str) -> list[Arm]:
+    shares = config.ablation.worth
+    if not shares:
+        return []
+    if not any(arm.needs is Needs.HELD_BACK for arm in arms):
+        raise ConfigurationError(
+            "The worth in real images (ablation.worth) needs images that are set aside to reach "
+            "beyond what every arm has, but no arm sets any aside; add the arm held-back-real."
+        )
+    return curve_arms(shares, positive)
 
 
 def _refuse_remedies(config: BalancerConfig) -> None:
@@ -197,7 +221,7 @@ def estimated_seconds(
 def plan_table(plan: Plan, seconds: Mapping[str, float], jobs: int) -> list[RenderableType]:
     """Return the plan as the terminal shows it."""
     table = Table("arm", "kind", "runs", "minutes", title="Plan", title_justify="left")
-    for arm in plan.arms:
+    for arm in (*plan.arms, *plan.curve):
         mine = [unit for unit in plan.units if unit.arm == arm]
         work = sum(seconds.get(unit.name, 0.0) for unit in mine)
         table.add_row(Text(arm.name), arm.kind, str(len(mine)), f"{work / 60:.1f}")

@@ -52,6 +52,8 @@ class RegisteredQuestion(Record):
         bootstrap_samples: Number of resamples of the groups.
         max_probe_auroc: AUROC of a probe without lungs from which nothing can be claimed.
         masks: Fingerprint of the lung masks; None without any.
+        verdict_on: Name of the data set whose images carry the verdict; None: the test splits.
+        verdict_images: Fingerprint of its images; None without such a set.
     """
 
     primary: str
@@ -75,6 +77,8 @@ class RegisteredQuestion(Record):
     bootstrap_samples: int
     max_probe_auroc: float
     masks: str | None
+    verdict_on: str | None = None
+    verdict_images: str | None = None
 
 
 class StudiedData(Record):

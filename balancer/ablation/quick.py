@@ -97,7 +97,8 @@ class _Bench:
 
 def quick_settings(config: BalancerConfig) -> dict[str, Any]:
     """Return the settings that a quick study depends on."""
-    ablation = config.ablation.model_dump(mode="json", exclude={"keep_models", "seeds"})
+    apart = {"keep_models", "seeds", "worth", "verdict_on"}
+    ablation = config.ablation.model_dump(mode="json", exclude=apart)
     return {
         "seed": config.seed,
         "ablation": ablation,

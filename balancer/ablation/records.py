@@ -38,6 +38,8 @@ class AskedQuestion(Record):
         main_arm: The arm that is tested first and alone; None: all arms are one family.
         looks: Numbers of splits of all planned looks; empty: one look.
         look: Position of this look among them.
+        verdict_on: Name of the data set that carries the verdict; None: the test splits.
+        verdict_images: Number of its images.
     """
 
     primary: str
@@ -56,6 +58,8 @@ class AskedQuestion(Record):
     main_arm: str | None = None
     looks: tuple[int, ...] = ()
     look: int = 0
+    verdict_on: str | None = None
+    verdict_images: int | None = None
 
 
 class Headline(Record):
@@ -311,6 +315,7 @@ class AblateMetrics(Record):
         tier: Name of the tier of a study that trains no network; empty of others.
         left_out: Arms of the configuration that the tier cannot train.
         worth: The worth of the arms in real images; None where it was not measured.
+        home: Results on the test splits, where another data set carries the verdict.
         page: Path to the report's page; not in the file, since a workspace can be moved.
         subgroups: Results in each subgroup that `metadata.csv` names.
     """
@@ -332,6 +337,7 @@ class AblateMetrics(Record):
     tier: str = ""
     left_out: tuple[str, ...] = ()
     worth: Worth | None = None
+    home: Mapping[str, SameImagesArm] = Field(default_factory=dict)
     page: str = ""
     subgroups: tuple[Subgroup, ...] = ()
 

@@ -15,10 +15,11 @@ from balancer.evaluation.records import UnitMetrics
 from balancer.manifest import fingerprint
 from balancer.results import read_result
 from balancer.statistics.platt import fit_platt
+from balancer.workspace import Workspace
 from classifier.metrics import macro_auroc, predict_classes
 
 Floats = NDArray[np.float64]
-_TEST, _VALIDATION = "test.csv", "validation.csv"
+_TEST, _VALIDATION, _ELSEWHERE = "test.csv", "validation.csv", "predictions.csv"
 _CLOSE = 1e-4  # AUROCs in float32 and float64 differ less
 
 
@@ -33,6 +34,7 @@ class RunPredictions:
         predictions: The predictions.
         validation: Predictions for its validation images; None if they are gone.
         path: Path to their file.
+        unit: Folder of the run.
     """
 
     fold: str
@@ -41,6 +43,7 @@ class RunPredictions:
     predictions: Predictions
     validation: Predictions | None
     path: Path
+    unit: Path
 
     def positives(self, positive: int) -> NDArray[np.bool_]:
         """Mark the test images of the positive class: bool (N,)."""
@@ -74,13 +77,14 @@ class RunPredictions:
 
 
 def read_predictions_of_runs(
-    ablation: AblateMetrics, runs: Path
+    ablation: AblateMetrics, runs: Path, workspace: Workspace
 ) -> dict[str, list[RunPredictions]]:
-    """Read the test predictions of all runs of an ablation.
+    """Read the predictions of all runs of an ablation, for the images that its verdict is about.
 
     Args:
         ablation: Results of the ablation.
-        runs: The folder `runs/units` of the workspace.
+        runs: The folder `runs/units` of the workspace, or that of the first predictions.
+        workspace: The workspace.
 
     Returns:
         Per arm the runs whose predictions still exist.
@@ -91,7 +95,7 @@ def read_predictions_of_runs(
     units = _units(runs)
     return {
         arm: [
-            _read(arm, run, *units[key], ablation)
+            _read(arm, run, *units[key], ablation, workspace)
             for run in found.per_run
             if (key := (arm, run.fold, str(run.seed))) in units
         ]
@@ -122,13 +126,26 @@ def _units(runs: Path) -> dict[tuple[str, str, str], tuple[Path, UnitMetrics]]:
 
 
 def _read(
-    arm: str, run: RunScores, folder: Path, metrics: UnitMetrics, ablation: AblateMetrics
+    arm: str,
+    run: RunScores,
+    folder: Path,
+    metrics: UnitMetrics,
+    ablation: AblateMetrics,
+    workspace: Workspace,
 ) -> RunPredictions:
     path = folder / _TEST
     if fingerprint(path.read_bytes()) != metrics.test:
         raise IntegrityError(
             f"{path} was changed after the run; remove its folder and run `balancer ablate` again."
         )
+    elsewhere = ablation.question.verdict_on
+    if elsewhere is not None:
+        path = workspace.external_dir(elsewhere, run.fold, run.seed, folder.name) / _ELSEWHERE
+        if not path.is_file():
+            raise IntegrityError(
+                f"{path} should hold what the ablation compared for {arm}, but is missing; run "
+                "`balancer ablate` again."
+            )
     predictions = read_predictions(path)
     same_classes = tuple(predictions.class_names) == ablation.question.class_names
     found = macro_auroc(predictions.probabilities, predictions.labels)
@@ -149,4 +166,5 @@ def _read(
         predictions=predictions,
         validation=read_predictions(beside) if kept else None,
         path=path,
+        unit=folder,
     )

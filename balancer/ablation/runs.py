@@ -31,6 +31,8 @@ class Run:
         seconds: Wall-clock time of the training.
         seconds_of_images: Time of making the images of its split: training of the generators,
             synthesis and screen; 0 without generated images.
+        n_test: Number of images of the fold's test split, where `test` are images of another data
+            set, the same ones for all runs; None: `test` is that split.
         test: Predictions for the test images, with raw probabilities.
         validation: Predictions for the validation images.
     """
@@ -46,6 +48,17 @@ class Run:
     test: Predictions
     validation: Predictions
     seconds_of_images: float = 0.0
+    n_test: int | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Return whether it was tested on images that are in no split."""
+        return self.n_test is not None
+
+    @property
+    def test_to_train(self) -> float:
+        """Images of the fold's test split per image outside it."""
+        return (len(self.test.labels) if self.n_test is None else self.n_test) / self.n_outside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +111,7 @@ class Question:
             benefit; None: its share in `deployment_prior`.
         looks: Numbers of splits of all planned looks, increasing; empty: one look.
         look: Position of this look among them.
+        verdict_on: Name of the data set that all runs are tested on; None: the test splits.
     """
 
     primary: str
@@ -119,3 +133,4 @@ class Question:
 
     looks: tuple[int, ...] = ()
     look: int = 0
+    verdict_on: str | None = None

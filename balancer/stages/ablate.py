@@ -89,12 +89,12 @@ def run(
     classify.check(config, workspace, beside_generated=plan.shows_generated)
     config = complete_recipe(config, beside_generated=plan.shows_generated)
     protocol = read_protocol(workspace)
-    inquiry = inquiry_of(config, index, plan)
-    if register:
-        return _register(workspace, amend(workspace, protocol, inquiry))
+    others = read_external(external, config, index)
     if quick:
         return _quick(config, workspace, index, plan, force=force)
-    others = read_external(external, config, index)
+    inquiry = inquiry_of(config, index, plan, others)
+    if register:
+        return _register(workspace, amend(workspace, protocol, inquiry))
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]
     seconds = _estimate(config, workspace, plan, left) if left else {}
     if dry_run or left:

@@ -182,7 +182,7 @@ def _find(workspace: Workspace) -> _Found:
     if ablation is not None:
         held = ablation.metrics.registration
         runs = workspace.root / ("runs/units" if held is None else held.runs)
-        units = read_predictions_of_runs(ablation.metrics, runs)
+        units = read_predictions_of_runs(ablation.metrics, runs, workspace)
     synthetic = read_result(workspace.synthetic_dir, SynthesizeMetrics)
     folds = {} if ablation is None else ablation.metrics.quality
     return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))
@@ -201,7 +201,7 @@ def _ablation(workspace: Workspace, index: Index) -> StageResult[AblateMetrics] 
 def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> ReportRecords:
     """Read every record that the report shows or takes a claim from."""
     ledger = ledger_summary(read_ledger(workspace.ledger_dir))
-    unit = next((runs[0].path.parent for runs in found.units.values() if runs), None)
+    unit = next((runs[0].unit for runs in found.units.values() if runs), None)
     fold = None if found.fold is None else workspace.fold(found.fold).quality_dir
     index = read_result(workspace.index_dir, PrepareMetrics)
     if index is None:

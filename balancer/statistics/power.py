@@ -30,7 +30,7 @@ def power_of(tests: Sequence[ResampledT], effect: float, alpha: float) -> float:
     return float(np.prod([_power(t.df, effect / float(t.se or np.nan), alpha) for t in tests]))
 
 
-def _power(df: int, noncentrality: float, alpha: float) -> float:
+def _power(df: float, noncentrality: float, alpha: float) -> float:
     """Return the probability that a noncentral t exceeds the critical value.
 
     The mean over the observed standard deviations, at equal steps of their probability; the
@@ -42,7 +42,7 @@ def _power(df: int, noncentrality: float, alpha: float) -> float:
 
 
 @functools.cache
-def _observed_sds(df: int) -> NDArray[np.float64]:
+def _observed_sds(df: float) -> NDArray[np.float64]:
     """Return quantiles of the observed standard deviation, as multiples of the true one."""
     return np.asarray(np.sqrt(chi2.ppf((_NODES + 1) / 2, df) / df), np.float64)
 
@@ -72,7 +72,7 @@ def detectable(
     return float(brentq(lambda d: power_of(spread, d, alpha) - power, 0.0, high, rtol=1e-10))
 
 
-def sd_factors(df: int, confidence: float = 0.95) -> tuple[float, float]:
+def sd_factors(df: float, confidence: float = 0.95) -> tuple[float, float]:
     """Return the limits of the true standard deviation as multiples of the one observed.
 
     A detectable difference is proportional to the standard deviation, and is as uncertain.

@@ -16,6 +16,7 @@ from scipy.special import stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-12
+_MANY = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,19 @@ class ResampledT:
             coarse metrics on few cases can be equal by chance. 0 where all values are 0, as of two
             classifiers that always agree.
         k: Number of values.
+        case_df: Degrees of freedom where part of the variance is that of test cases which all
+            values share; None: k - 1.
     """
 
     mean: float
     se: float | None
     k: int
+    case_df: float | None = None
 
     @property
-    def df(self) -> int:
+    def df(self) -> float:
         """Degrees of freedom."""
-        return self.k - 1
+        return self.k - 1 if self.case_df is None else self.case_df
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
         """Return the central t interval; None without a standard error."""
@@ -129,6 +133,39 @@ def resampled_t(values: Floats, test_to_train: float) -> ResampledT:
     return ResampledT(mean, float(values.std(ddof=1) * np.sqrt(1 / k + test_to_train)), k)
 
 
+def t_on_shared_cases(values: Floats, draws: Floats, test_to_train: float) -> ResampledT:
+    """Summarise one value per training, all of them on the same test cases.
+
+    The trainings are then the readers, and the images the cases, of a study with many readers and
+    many cases (Obuchowski and Rockette 1995, Communications in Statistics 24:285; Hillis 2007,
+    Statistics in Medicine 26:596). The variance of the mean is that between trainings, with the
+    factor of Nadeau and Bengio for what their training sets share, and the covariance that two
+    trainings have because they read the same cases. The degrees of freedom are those of Hillis: the
+    more of the variance is the cases', the less does the number of trainings matter.
+
+    Args:
+        values: Values, float (k,), finite: metrics, or differences paired by training.
+        draws: The same on B resamples of the cases, the same ones for all trainings, float (k, B);
+            NaN where one is undefined.
+        test_to_train: Ratio of test images to training images in the splits that were trained on.
+
+    Raises:
+        ValueError: See `resampled_t`.
+    """
+    plain = resampled_t(values, test_to_train)
+    defined = draws[:, ~np.isnan(draws).any(0)]
+    if plain.k == 1 or defined.shape[1] < 2:
+        return ResampledT(plain.mean, None, plain.k)
+    between = float(values.var(ddof=1)) * (1 / plain.k + test_to_train)
+    covariances = np.cov(defined)
+    shared = float((covariances.sum() - np.trace(covariances)) / (plain.k * (plain.k - 1)))
+    total = between + max(shared, 0.0)
+    if total <= _ROUNDING**2:
+        return plain
+    df = min(_MANY, (plain.k - 1) * (total / between) ** 2) if between else _MANY
+    return ResampledT(plain.mean, float(np.sqrt(total)), plain.k, df)
+
+
 def mean_by_split(values: Floats, splits: Sequence[str]) -> Floats:
     """Average the seeds of each split.
 
@@ -137,12 +174,15 @@ def mean_by_split(values: Floats, splits: Sequence[str]) -> Floats:
     intervals too narrow.
 
     Args:
-        values: Values, float (R,).
+        values: Values, float (R,), or rows of values, float (R, B).
         splits: Name of each value's split.
 
     Returns:
-        float (k,), in the order of the names.
+        float (k,) or (k, B), in the order of the names.
     """
     names, place = np.unique(np.asarray(splits, str), return_inverse=True)
-    means: Floats = np.bincount(place, values, len(names)) / np.bincount(place, None, len(names))
-    return means
+    counts = np.bincount(place, None, len(names))
+    if values.ndim == 1:
+        return np.asarray(np.bincount(place, values, len(names)) / counts, np.float64)
+    member = (place[None, :] == np.arange(len(names))[:, None]) / counts[:, None]
+    return np.asarray(member @ values, np.float64)

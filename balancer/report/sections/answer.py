@@ -73,10 +73,18 @@ def _forest(records: ReportRecords, study: Study) -> Figure:
 def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     yield RESEARCH_ONLY
     n_runs = max((arm.n_runs for arm in study.arms.values()), default=0)
-    external = study.metrics.external
+    external, elsewhere = study.metrics.external, study.question.verdict_on
+    if elsewhere is not None:
+        yield (
+            f"The verdicts speak of new trainings on such images and of new images such as those "
+            f"of {elsewhere}, with the trainings as the unit."
+        )
     yield (
         f"One data set of {records.index.metrics.images} images, split {n_runs} times: the "
         "verdicts speak of new splits and new trainings on such images, not of other hospitals."
+        if n_runs > 1 and elsewhere is None
+        else f"Trained on one data set of {records.index.metrics.images} images, split {n_runs} "
+        "times."
         if n_runs > 1
         else "One data set and one run per arm: nothing is known of other splits, other "
         "trainings or other hospitals."

@@ -21,6 +21,7 @@ def arms_section(study: Study) -> Section:
     return Section("arms", "The arms", [
         _main_table(study),
         _second_table(study),
+        *_at_home(study),
         Paragraph(_how_to_read(study), "note"),
         Heading("What each arm is"),
         Bullets([f"{name}: {arm.describes}" for name, arm in study.arms.items()]),
@@ -33,6 +34,22 @@ def arms_section(study: Study) -> Section:
                   "note"),
         Folded("Every metric of every arm", list(_metric_tables(study))),
     ])  # fmt: skip
+
+
+def _at_home(study: Study) -> list[Block]:
+    """Show the test splits beside another data set that carries the verdict."""
+    key = study.primary
+    rows = [
+        [name, str(arm.n_runs), scalar(arm.metrics.get(key)),
+         "-" if arm.difference_to_real is None
+         else scalar(arm.difference_to_real.get(key), sign=True)]
+        for name, arm in study.metrics.home.items()
+    ]  # fmt: skip
+    if not rows:
+        return []
+    columns = ["arm", "runs", study.title, "difference to real"]
+    note = f"No verdict is about these; it is about the images of {study.question.verdict_on}."
+    return [Table(f"At home, on the test splits: {study.title}", columns, rows, note=note)]
 
 
 def control_section(study: Study) -> Section | None:
