@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import cast
 
 from lightning.pytorch import LightningModule, Trainer
@@ -79,15 +80,19 @@ class ProgressReport(AfterStep):
         module = cast(LitDCGAN, pl_module)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=module.images_shown)
-            self._bar.stop()
-            self._bar = None
+        self._release()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Release the terminal."""
+        self._release()
+
+    def _release(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            # A terminal that closed refuses the last line, which must not cost the checkpoint.
+            with suppress(OSError):
+                self._bar.stop()
             self._bar = None
 
     def _numbers(self, module: LitDCGAN, now: float) -> str:

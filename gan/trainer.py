@@ -18,7 +18,10 @@ from torch import Tensor
 from gan.config import GANTrainerOptions
 from gan.module import LitDCGAN
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that stop a training: Ctrl-C, `kill`, a terminal that closes (not on Windows)."""
 STEPS_BETWEEN_VOTES = 10
 """Number of steps between two votes of several devices on stopping; each vote makes them wait."""
 
@@ -106,10 +109,11 @@ class AfterStep(Callback):
 
 
 class StopRequest(Callback):
-    """Context that catches SIGINT and SIGTERM and ends the training after the current step.
+    """Context that catches SIGINT, SIGTERM and SIGHUP and ends the training after the current step.
 
-    A second Ctrl-C aborts at once. Outside the main thread, where Python allows no handlers, it
-    catches nothing.
+    A signal that is ignored stays ignored, so that a training under `nohup` goes on when its
+    terminal closes. A second Ctrl-C aborts at once. Outside the main thread, where Python allows no
+    handlers, it catches nothing.
 
     Attributes:
         number: Number of the signal received; None: none.
@@ -170,7 +174,8 @@ class StopRequest(Callback):
 
     def _install(self) -> None:
         for number in SIGNALS:
-            signal.signal(number, self._note)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         is_owner = os.getpid() == self._owner

@@ -81,10 +81,10 @@ def train(
 
     Writes `last.ckpt`, `generator.safetensors`, `generator.json`, `grid.png`, `grids/`,
     `losses.png`, `metrics.csv` and `tensorboard/`. With `validation` and `evaluate_every`, it also
-    writes `selection.csv` and `selection.png`, and exports the best snapshot. SIGINT (Ctrl-C) and
-    SIGTERM end it after the current step with all of these files; the next call resumes. On the
-    CPU of one machine, with the same versions and threads, the weights do not depend on where it
-    was stopped.
+    writes `selection.csv` and `selection.png`, and exports the best snapshot. SIGINT (Ctrl-C),
+    SIGTERM and SIGHUP (the terminal closes) end it after the current step with all of these files,
+    unless they are ignored; the next call resumes. On the CPU of one machine, with the same
+    versions and threads, the weights do not depend on where it was stopped.
 
     Args:
         images: uint8 (N, S, S) or (N, 1, S, S), all of one class.

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from balancer.workspace import Workspace
 from support.tiny_pipeline import config_for, draw_folder
 
 pytest_plugins = ["support.registered_study"]
+
+
+def pytest_configure() -> None:
+    """Tests must not depend on how they were started: `nohup` and `&` pass on ignored signals.
+
+    A process started from here gets the default again, and a training in this process sees a
+    handler; this process itself still lets such a signal pass.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

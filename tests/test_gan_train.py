@@ -18,6 +18,7 @@ import gan.module
 from gan import GANDiverged, GeneratorCheckpointError, load
 from gan.module import LitDCGAN
 from gan.stream import ImageStream
+from gan.trainer import SIGNALS
 from support.tiny_gan import PROVENANCE, noise, recipe, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -82,7 +83,8 @@ def test_checkpoint_loads_without_pickled_code(finished: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "number"), [(1, signal.SIGINT), (5, signal.SIGTERM), (7, signal.SIGINT)]
+    ("steps", "number"),
+    [(1, signal.SIGINT), (5, signal.SIGTERM), (7, signal.SIGINT), (3, signal.SIGHUP)],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(
     finished: Path,
@@ -91,13 +93,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     steps: int,
     number: signal.Signals,
 ) -> None:
-    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(s) for s in SIGNALS]
     with monkeypatch.context() as patch:
         interrupt_after(patch, steps, number)
         first = train(tmp_path)
     assert first.interrupted_by == number
     assert first.images_shown == 8 * steps
-    assert handlers == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    assert handlers == [signal.getsignal(s) for s in SIGNALS]
     assert load(tmp_path).metadata.images_shown == 8 * steps
 
     second = train(tmp_path)
@@ -105,6 +107,21 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert second.images_shown == 96
     assert weights(tmp_path) == weights(finished)
     assert (tmp_path / "grid.png").read_bytes() == (finished / "grid.png").read_bytes()
+
+
+def test_an_ignored_signal_stays_ignored(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under `nohup` a training outlives its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interrupt_after(monkeypatch, 3, signal.SIGHUP)
+        result = train(tmp_path)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.interrupted_by is None
+    assert weights(tmp_path) == weights(finished)
 
 
 def test_killed_and_resumed_equals_uninterrupted(finished: Path, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Executors of tasks: this process, several processes of this machine, or a Ray cluster."""
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import FrameType
@@ -14,13 +14,12 @@ from typing import Any
 from balancer.ablation.schedule import Executor
 from balancer.allocator import keep_freed_memory
 from balancer.errors import BalancerError, EnvironmentFault
+from balancer.threads import THREAD_SETTINGS, available_cores
 
 log = logging.getLogger(__name__)
 
-_THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _RETRIES = 5
 _STOP_SECONDS = 60
-_PR_SET_PDEATHSIG = 1
 _is_working = False
 
 
@@ -66,10 +65,10 @@ class Processes:
 
     def __init__(self, jobs: int) -> None:
         self.slots = jobs
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        self._inherited = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+        threads = _threads_of_each(jobs)
+        self._inherited = {name: os.environ.get(name) for name in THREAD_SETTINGS}
         # Read when a process starts; without it, each would use every core and all would be slow.
-        os.environ.update(dict.fromkeys(_THREAD_SETTINGS, str(threads)))
+        os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
         self._pool = ProcessPoolExecutor(
             jobs,
             mp_context=multiprocessing.get_context("spawn"),
@@ -145,17 +144,38 @@ class RayCluster:
         sys.stdout = self._stdout
 
 
+def _threads_of_each(jobs: int) -> int:
+    """Return the threads of one of several processes: its share, or fewer if the user says so."""
+    if jobs == 1:
+        import torch
+
+        return torch.get_num_threads()
+    share = max(1, available_cores() // jobs)
+    given = os.environ.get(THREAD_SETTINGS[0], "")
+    return min(share, int(given)) if given.isdecimal() and int(given) else share
+
+
 def _begin(threads: int) -> None:
     """Set up a worker: its share of the cores; stopped by SIGTERM alone."""
     import torch
 
     torch.set_num_threads(threads)
     keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the driver decides
+    # Ctrl-C and a terminal that closes reach all processes; the driver decides.
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
-    if sys.platform == "linux":
-        # A worker must not outlive a driver that was killed: the next one starts the same units.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    """End this worker with a driver that was killed: the next one starts the same units."""
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        # To the main thread, whose waiting for the next task it ends.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -173,6 +193,9 @@ def _call(work: Callable[[], Any]) -> Any:
         return work()
     finally:
         _is_working = False
+        driver = multiprocessing.parent_process()
+        if driver is not None and not driver.is_alive():
+            os._exit(128 + signal.SIGTERM)  # else it would take the next unit from the queue
 
 
 def _call_for_ray(work: Callable[[], Any]) -> tuple[Any, BalancerError | None]:
