@@ -1,6 +1,5 @@
 """Work over many files at once: decoders and hashes release the interpreter lock."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,17 +18,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from balancer.threads import available_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WORTH_A_BAR = 500
-
-
-def cores() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # absent on macOS
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def map_threaded(
@@ -45,7 +39,7 @@ def map_threaded(
     Returns:
         The results in the order of the items.
     """
-    pool = ThreadPoolExecutor(min(16, cores()))
+    pool = ThreadPoolExecutor(min(16, available_cores()))
     with one_core_each(), pool, progress(len(items), task) as advance:
         return list(_counted(pool.map(function, items), advance))
 

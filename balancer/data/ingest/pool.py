@@ -1,5 +1,6 @@
 """Parallel work on all cores, in the given order, with a bounded number of items in memory."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -10,8 +11,12 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from balancer.data.threads import cores, one_core_each
+from balancer.data import memory
+from balancer.data.threads import one_core_each
 from balancer.errors import EnvironmentFault
+from balancer.threads import available_cores
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,15 +44,21 @@ def run_bounded(
     Raises:
         EnvironmentFault: The system ended a worker process.
     """
-    workers = cores()
-    pool: Executor
+    workers = available_cores()
     if workers > 1 and n_files >= _WORTH_PROCESSES:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, context, _start, (function,))
-        call: Callable[[Any], Any] = _call
+        with memory.shared_decoding(context) as shared:
+            pool = ProcessPoolExecutor(workers, context, _start, (function, shared))
+            yield from _results(pool, _call, items, workers)
     else:
-        pool, call = ThreadPoolExecutor(workers), function
+        yield from _results(ThreadPoolExecutor(workers), function, items, workers)
+
+
+def _results(
+    pool: Executor, call: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
+    waits_before = memory.waits()
     try:
         with one_core_each():
             for item in items:
@@ -63,15 +74,22 @@ def run_bounded(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+    if waited := memory.waits() - waits_before:
+        log.info(
+            "%d images waited until others were read, so fewer than %d were read at a time, to "
+            "keep to data.max_memory_mb=%g.",
+            *(waited, workers, memory.limit_mb()),
+        )
 
 
 _of_this_process: list[Callable[[Any], Any]] = []
 """The function, sent once to each process rather than with every item."""
 
 
-def _start(function: Callable[[Any], Any]) -> None:
+def _start(function: Callable[[Any], Any], shared: memory.DecodingMemory) -> None:
     import cv2
 
+    memory.share_decoding(shared)
     _of_this_process.append(function)
     cv2.setNumThreads(1)  # one process per core
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
