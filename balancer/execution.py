@@ -47,6 +47,7 @@ def execute(
     """
     from balancer.data.index_settings import as_standing, refuse_other_settings
     from balancer.data.ingest.urls import url_of
+    from balancer.data.memory import limit_decoding
 
     config = load_config() if config is None else config
     if not isinstance(config, BalancerConfig):
@@ -63,6 +64,7 @@ def execute(
     for place in config.data.places:
         if not url_of(place):
             workspace.refuse_overlap(place)
+    limit_decoding(config.data.max_memory_mb)
     with workspace.lock():
         if command not in ("prepare", "run"):
             if config.data.root is not None:

@@ -18,6 +18,7 @@ from balancer.data.io import (
     read_bytes,
     resize_square,
 )
+from balancer.data.memory import one_image
 from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
@@ -144,8 +145,10 @@ def _write(
             if films is not None:
                 pixels[row] = cached_pixels(films[row], size)
                 return
-            mask = None if masks is None else masks.read(record.image_id)
-            pixels[row] = cached_pixels(verified_film(roots, record), size, preprocessor, mask)
+            with one_image():
+                mask = None if masks is None else masks.read(record.image_id)
+                film = verified_film(roots, record)
+                pixels[row] = cached_pixels(film, size, preprocessor, mask)
 
         map_threaded(fill, range(len(records)), task=f"Decoding to {size} px")
         pixels.flush()  # type: ignore[attr-defined]

@@ -44,6 +44,11 @@ class DataConfig(ConfigSection):
     max_aspect: Annotated[float, Field(ge=1)] = 4.0
     """Largest ratio of the long to the short side."""
     max_megapixels: Annotated[float, Field(gt=0)] = 64.0
+    """Largest size of an image."""
+    max_memory_mb: Annotated[int, Field(ge=64)] = 3072
+    """Memory in MiB for all images that are being read, by all workers together. They wait for each
+    other; one that needs more is refused from its header. The default is enough for 64 megapixels
+    of any format and depth."""
 
     @field_validator("split")
     @classmethod

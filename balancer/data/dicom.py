@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.data import memory
 from balancer.data.grey_levels import Values, spread, window
 from balancer.data.metadata import patient_text
 from balancer.data.threads import map_threaded
@@ -30,6 +31,8 @@ warnings.filterwarnings("ignore", module=r"pydicom")
 MAGIC_PLACE, MAGIC = 128, b"DICM"
 """After the preamble, in every file that follows part 10 of the standard."""
 _JPEG_12 = "1.2.840.10008.1.2.4.51"
+_GREY_BYTES, _COLOUR_BYTES = 40, 24
+"""Bytes that a pixel takes at most while it is decoded and windowed, as float64, or is a colour."""
 _ITEM_START = b"\xfe\xff\x00\xe0"
 """Start of compressed pixels."""
 _ELEMENT_BYTES, _LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 8, 0x20, 128
@@ -122,19 +125,11 @@ def decode_dicom(data: bytes, max_megapixels: float | None) -> DicomImage:
         EnvironmentFault: The extra is not installed.
     """
     pydicom = require_dicom()
-    dataset = _quietly(
-        lambda: pydicom.dcmread(io.BytesIO(data), force=True), "its tags cannot be read"
-    )
-    _refuse_other_images(dataset, max_megapixels)
-    _note_syntax(dataset)
-    _require_decoder(dataset)
-    array = _quietly(lambda: dataset.pixel_array, _why_not_decoded(dataset))
-    if array.ndim == 3:
-        pixels = _eight_bits(array)
-    else:
-        pixels = _quietly(lambda: _grey(array, dataset), "its window cannot be applied")
-    whole = data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
-    return DicomImage(pixels, _flags(dataset) if whole else (*_flags(dataset), NO_PREAMBLE))
+    with memory.one_image():
+        dataset = _quietly(
+            lambda: pydicom.dcmread(io.BytesIO(data), force=True), "its tags cannot be read"
+        )
+        return _decoded(data, dataset, max_megapixels)
 
 
 def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
@@ -161,6 +156,22 @@ def read_headers(paths: Sequence[Path]) -> list[DicomHeader]:
         return DicomHeader(_hashed(dataset.get("PatientID")), view if view in _VIEWS else "")
 
     return map_threaded(read, paths, task=f"Reading the tags of {len(paths)} files")
+
+
+def _decoded(data: bytes, dataset: "Dataset", max_megapixels: float | None) -> DicomImage:
+    _refuse_other_images(dataset, max_megapixels)
+    each = _GREY_BYTES if int(dataset.get("SamplesPerPixel") or 1) == 1 else _COLOUR_BYTES
+    needed = int(dataset.Columns) * int(dataset.Rows) * each + 2 * len(data)
+    memory.require(needed, refuse=max_megapixels is not None)
+    _note_syntax(dataset)
+    _require_decoder(dataset)
+    array = _quietly(lambda: dataset.pixel_array, _why_not_decoded(dataset))
+    if array.ndim == 3:
+        pixels = _eight_bits(array)
+    else:
+        pixels = _quietly(lambda: _grey(array, dataset), "its window cannot be applied")
+    whole = data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
+    return DicomImage(pixels, _flags(dataset) if whole else (*_flags(dataset), NO_PREAMBLE))
 
 
 def _grey(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:

@@ -1,9 +1,13 @@
-"""From samples of more than 8 bits to grey levels: by a window, a depth, or percentiles."""
+"""From colours, and from samples of more than 8 bits, to grey levels.
+
+Large images are converted a strip at a time: copies of a whole one take more than its result.
+"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from balancer.imaging.pixels import Pixels
 
@@ -12,6 +16,8 @@ _DEPTHS = (8, 10, 12, 14)
 _WHITE = 2**16 - 1
 _PERCENTILES = (0.1, 99.9)
 _LEAST_UNMARKED = 0.95
+_STRIP = 2**20
+"""Pixels of a strip, about."""
 SPREAD = "samples that are floats, negative or over 16 bits, spread between their percentiles"
 
 
@@ -28,17 +34,54 @@ def grey_of_deep(samples: NDArray[Any]) -> tuple[Pixels, tuple[str, ...]]:
     if samples.dtype.kind == "f":
         values = np.nan_to_num(samples.astype(np.float64))
         return np.round(spread(values, values) * 255).astype(np.uint8), (SPREAD,)
-    whole = samples.astype(np.int64)
-    if whole.min() < 0 or whole.max() > _WHITE:
-        values = whole.astype(np.float64)
+    if samples.min() < 0 or samples.max() > _WHITE:
+        values = samples.astype(np.float64)
         return np.round(spread(values, values) * 255).astype(np.uint8), (SPREAD,)
+    whole = samples.astype(np.uint16, copy=False)
     most = float(np.percentile(without_marker(whole), _PERCENTILES[1]))
     bits = next((bits for bits in _DEPTHS if most < 2**bits), 16)
+    levels = np.arange(_WHITE + 1, dtype=np.int64)
     if bits == 16:
-        return ((whole + 128) // 257).astype(np.uint8), ()
+        return _looked_up((levels + 128) // 257, whole), ()
     white = 2**bits - 1
-    scaled = (np.minimum(whole, white) * 255 + white // 2) // white
-    return scaled.astype(np.uint8), (f"{bits} bits in a file of 16 bits, scaled by {bits} bits",)
+    scaled = (np.minimum(levels, white) * 255 + white // 2) // white
+    flag = f"{bits} bits in a file of 16 bits, scaled by {bits} bits"
+    return _looked_up(scaled, whole), (flag,)
+
+
+def grey_of(image: Image.Image) -> Pixels:
+    """Convert an image of 8 bits a channel to grey.
+
+    Args:
+        image: An image of any mode of 8 bits or fewer.
+
+    Returns:
+        uint8 (H, W): ITU-R 601 luma of colours; transparency becomes black.
+    """
+    width, height = image.size
+    pixels = np.empty((height, width), np.uint8)
+    rows = max(1, _STRIP // max(1, width))
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        pixels[top:bottom] = _grey_strip(image.crop((0, top, width, bottom)))
+    return pixels
+
+
+def _grey_strip(image: Image.Image) -> Pixels:
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    elif image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    return np.asarray(image.convert("L"))
+
+
+def _looked_up(table: NDArray[np.int64], whole: NDArray[np.uint16]) -> Pixels:
+    grey, result = table.astype(np.uint8), np.empty(whole.shape, np.uint8)
+    rows = max(1, _STRIP // max(1, whole.shape[-1]))
+    for top in range(0, len(whole), rows):
+        result[top : top + rows] = grey[whole[top : top + rows]]
+    return result
 
 
 def without_marker(values: NDArray[Any]) -> NDArray[Any]:
@@ -81,7 +124,9 @@ def spread(values: Values, inside: Values) -> Values:
         low, high = float(usual.min()), float(usual.max())
     if low == high:
         return np.zeros_like(values)
-    return np.asarray(np.clip((values - low) / (high - low), 0, 1), np.float64)
+    share: Values = values - low
+    share /= high - low  # in place, as are the limits: a copy has eight times the bytes of a film
+    return np.asarray(np.clip(share, 0, 1, out=share), np.float64)
 
 
 def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from balancer.data import formats
-from balancer.data.decoders import open_image
+from balancer.data import formats, memory
+from balancer.data.decoders import needed_bytes, open_image
 from balancer.data.dicom import decode_dicom
-from balancer.data.grey_levels import grey_of_deep
+from balancer.data.grey_levels import grey_of, grey_of_deep
 from balancer.data.npz import npz_file, read_row
 from balancer.errors import BalancerError, DataError
 from balancer.imaging.pixels import Pixels as Pixels  # the type of what is read here
@@ -122,9 +122,12 @@ def read_bytes(path: Path) -> bytes:
     try:
         if npz_file(path) is not None:
             return read_row(path)
-        if path.stat().st_size > _MAX_BYTES:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
             raise UnusableImageError(path, f"it is larger than {_MAX_BYTES >> 20} MiB")
-        return path.read_bytes()
+        with memory.one_image():
+            memory.require(size, refuse=False)
+            return path.read_bytes()
     except OSError as error:
         raise UnusableImageError(path, f"it cannot be read ({error.strerror})") from None
     except ValueError as error:
@@ -149,36 +152,16 @@ def decode_radiograph(
     Args:
         data: The whole file.
         path: Path to it, for errors only.
-        max_megapixels: None trusts the header, for files that passed the audit before.
+        max_megapixels: None trusts the header, for files that passed the audit before. The memory
+            of the decoders is bounded all the same: such an image waits until it is alone.
 
     Raises:
         UnusableImageError: The content is no complete image, or is too large.
         EnvironmentFault: DICOM, without the extra.
     """
     try:
-        if formats.format_of(data[: formats.HEAD_BYTES]) == formats.DICOM:
-            return _dicom(data, max_megapixels)
-        image = open_image(data, path)
-        width, height = image.size
-        if max_megapixels is not None and width * height > max_megapixels * 1e6:
-            raise ValueError(
-                f"it has {width} x {height} pixels, over the limit of {max_megapixels:g} "
-                "megapixels (data.max_megapixels)"
-            )
-        image.load()
-        upright = _upright(image)
-        colour, chroma = _colour(image)
-        pixels, flags = (
-            (_grey(upright), ()) if not _is_deep(image) else grey_of_deep(np.asarray(upright))
-        )
-        return Radiograph(
-            pixels=_reversed(pixels) if _white_is_zero(image) else pixels,
-            file_format=image.format or "",
-            colour=colour,
-            synthetic=_says_synthetic(image),
-            chroma=chroma,
-            flags=flags,
-        )
+        with memory.one_image():
+            return _decoded(data, path, max_megapixels)
     except BalancerError:
         raise
     except MemoryError:
@@ -230,11 +213,32 @@ def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
+def _decoded(data: bytes, path: Path, max_megapixels: float | None) -> Radiograph:
+    if formats.format_of(data[: formats.HEAD_BYTES]) == formats.DICOM:
+        return _dicom(data, max_megapixels)
+    image = open_image(data, path, max_megapixels)
+    memory.require(needed_bytes(image, data), refuse=max_megapixels is not None)
+    image.load()
+    upright = _upright(image)
+    colour, chroma = _colour(image)
+    pixels, flags = (
+        (grey_of(upright), ()) if not _is_deep(image) else grey_of_deep(np.asarray(upright))
+    )
+    return Radiograph(
+        pixels=_reversed(pixels) if _white_is_zero(image) else pixels,
+        file_format=image.format or "",
+        colour=colour,
+        synthetic=_says_synthetic(image),
+        chroma=chroma,
+        flags=flags,
+    )
+
+
 def _dicom(data: bytes, max_megapixels: float | None) -> Radiograph:
     decoded = decode_dicom(data, max_megapixels)
     image = Image.fromarray(decoded.pixels)
     colour, chroma = _colour(image)
-    return Radiograph(_grey(image), "DICOM", colour, False, chroma, decoded.flags)
+    return Radiograph(grey_of(image), "DICOM", colour, False, chroma, decoded.flags)
 
 
 def _jpeg_fault(data: bytes) -> str:
@@ -248,15 +252,6 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # a broken EXIF block says nothing; viewers show such files as they are
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
-
-
-def _grey(image: Image.Image) -> Pixels:
-    if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    elif image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
-        image = image.convert("RGB")
-    return np.array(image.convert("L"))
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -27,7 +27,7 @@ from balancer.manifest import ImageRecord
 
 BYTES, PIXELS, FILM = "same bytes", "same pixels", "near duplicate"
 GROUP = "same patient or film as one of these"
-_ANY_IMAGE = DataConfig(min_side=1, max_aspect=1e9, max_megapixels=1e9)
+_ANY_IMAGE = DataConfig(min_side=1, max_aspect=1e9)
 """Accepts every image: those of an index were checked when it was made."""
 
 
@@ -166,7 +166,7 @@ def _examined(
 
 def _films_of(index: Index) -> list[Examined]:
     found = [FoundImage(record.path, record.label) for record in index.records]
-    films, damaged = examine_images(index.roots, found, _ANY_IMAGE)
+    films, damaged = examine_images(index.roots, found, _ANY_IMAGE, known=True)
     id_of = {record.path: record.image_id for record in index.records}
     changed = [file.path for file in damaged]
     changed += [film.path for film in films if film.image_id != id_of[film.path]]

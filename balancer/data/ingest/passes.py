@@ -21,6 +21,7 @@ from balancer.data.ingest.pool import run_bounded
 from balancer.data.ingest.reader import FileReader
 from balancer.data.ingest.row_file import RowFile
 from balancer.data.masks.of_index import LungMasks
+from balancer.data.memory import limit_decoding
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
 from balancer.errors import EnvironmentFault
@@ -170,6 +171,7 @@ def read_all(reader: FileReader, images: Sequence[FoundImage], directory: Path) 
         IntegrityError: A lung mask has changed since it was chosen.
         OSError: The disk has no room for the pixels.
     """
+    limit_decoding(reader.config.max_memory_mb)
     store = Store(directory, reader.sizes, len(images))
     if store.is_new:
         (directory / JOURNAL_NAME).unlink(missing_ok=True)

@@ -8,10 +8,13 @@ from balancer.data.config import DataConfig
 from balancer.data.film.examine import DOUBTFUL_LUNGS, Examined, FileResult, examine_file
 from balancer.data.io import PIXEL_RECIPE, Pixels
 from balancer.data.masks.of_index import LungMasks
+from balancer.data.memory import one_image
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.imaging.lungs.segment import DOUBTFUL
 from balancer.imaging.preprocess import Preprocessor
+
+_LIMITS = ("min_side", "max_aspect", "max_megapixels", "max_memory_mb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,8 @@ class FileReader:
             unusable file, and only its own for an image that already is such a square, because
             the others can be made from it later.
         """
-        return self.squares_of(examine_file(self.roots, found, self.config))
+        with one_image():
+            return self.squares_of(examine_file(self.roots, found, self.config))
 
     def squares_of(self, result: FileResult) -> tuple[FileResult, dict[int, Pixels]]:
         """Return the same for a file that is examined already."""
@@ -68,7 +72,7 @@ class FileReader:
         """Text of all settings that affect the results."""
         recipe = "" if self.preprocessor is None else self.preprocessor.recipe
         masks = "" if self.masks is None else self.masks.fingerprint
-        limits = self.config.model_dump_json(include={"min_side", "max_aspect", "max_megapixels"})
+        limits = self.config.model_dump_json(include={*_LIMITS})
         return f"{self.roots} {limits} {PIXEL_RECIPE} {self.sizes} {recipe} {masks}"
 
 

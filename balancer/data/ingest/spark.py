@@ -28,7 +28,9 @@ from balancer.data.ingest.spark_rows import (
 )
 from balancer.data.ingest.spark_session import begin_session, one_sentence
 from balancer.data.ingest.urls import url_of
+from balancer.data.io import Pixels
 from balancer.data.layouts.archives import read_archives
+from balancer.data.memory import limit_decoding, one_image
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan
 from balancer.data.threads import progress
@@ -144,6 +146,7 @@ class SparkEngine:
 
         def read_all(batches: Batches) -> Batches:
             reader, images = shared.value
+            limit_decoding(reader.config.max_memory_mb)
             places = (place for batch in batches for place in batch.column("id").to_pylist())
             yield from as_batches(
                 ((place, *reader.read(images[place])) for place in places), reader
@@ -159,18 +162,22 @@ class SparkEngine:
             (reader, {image.path: (place, image) for place, image in enumerate(images)})
         )
 
+        def read_one(
+            reader: FileReader, path: Path, content: bytes, place: int, image: FoundImage
+        ) -> tuple[int, FileResult, dict[int, Pixels]]:
+            with one_image():
+                result = examine_bytes(content, path, image, reader.config)
+                return place, *reader.squares_of(result)
+
         def read_all(batches: Batches) -> Batches:
             reader, places = shared.value
+            limit_decoding(reader.config.max_memory_mb)
             known = (
                 (Path(path), content, *places[name])
                 for path, content in contents(batches)
                 if (name := relative(path, prefix)) in places
             )
-            results = (
-                (place, *reader.squares_of(examine_bytes(content, path, image, reader.config)))
-                for path, content, place, image in known
-            )
-            yield from as_batches(results, reader)
+            yield from as_batches((read_one(reader, *one) for one in known), reader)
 
         return self._files(url, images).mapInArrow(read_all, schema(reader.sizes))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
-from balancer.data.npz import SUFFIX, array_names, is_images, open_member, read_array
+from balancer.data.npz import SUFFIX, array_names, open_member, read_labels
 from balancer.data.scan import FoundImage, Scan
 from balancer.errors import DataError
 
@@ -67,9 +67,8 @@ def read(place: Path) -> Scan:
 
 def why_not(place: Path) -> str:
     """Return the error of an `.npz` file that is not MedMNIST's; empty if there is none."""
-    files = [place] if place.is_file() else sorted(place.glob("*" + SUFFIX))
-    for file in files:
-        if file.suffix.lower() == SUFFIX and not _parts(file):
+    for file in _candidates(place):
+        if not _parts(file):
             names = array_names(file)
             found = f"has the arrays {', '.join(names[:6])}" if names else "is empty or damaged"
             return (
@@ -80,11 +79,13 @@ def why_not(place: Path) -> str:
 
 
 def _files(place: Path) -> list[Path]:
-    if place.is_file():
-        candidates = [place] if place.suffix.lower() == SUFFIX else []
-    else:
-        candidates = sorted(place.glob("*.npz")) if place.is_dir() else []
-    return [file for file in candidates if _parts(file)]
+    return [file for file in _candidates(place) if _parts(file)]
+
+
+def _candidates(place: Path) -> list[Path]:
+    """Return the `.npz` files of a place; opening a pipe of that name would wait forever."""
+    files = sorted(place.glob("*" + SUFFIX)) if place.is_dir() else [place]
+    return [file for file in files if file.suffix.lower() == SUFFIX and file.is_file()]
 
 
 def _parts(file: Path) -> list[str]:
@@ -104,14 +105,10 @@ def _refuse_half_parts(file: Path) -> None:
 
 
 def _labels(file: Path, part: str) -> list[str]:
-    labels = read_array(file, f"{part}_labels")
     images = open_member(file, f"{part}_images")
+    labels = read_labels(file, part, len(images))
     if labels.ndim == 1:
         labels = labels[:, None]
-    if labels.ndim != 2 or len(labels) != len(images) or not is_images(images.shape):
-        raise ValueError(
-            f"its {len(images)} {part}_images do not fit its {part}_labels of {labels.shape}"
-        )
     whole = labels.dtype.kind in "biuf" and (labels >= 0).all() and (labels % 1 == 0).all()
     if not whole or (labels.shape[1] > 1 and (labels > 1).any()):
         raise ValueError(

@@ -1,6 +1,7 @@
 """From the file of a lung mask to its pixels, and the hash of its bytes."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def decode_mask(data: bytes, path: Path) -> Mask:
         DataError: The file is no readable image.
     """
     try:
-        grey = decode_radiograph(data, path, max_megapixels=None).pixels
+        # Of any resolution, but within the memory of images: nobody has checked it before.
+        grey = decode_radiograph(data, path, max_megapixels=math.inf).pixels
     except UnusableImageError as error:
         raise _unreadable(path, error) from None
     # Half of its own maximum: masks are written as 0 and 1 or 0 and 255, and JPEG blurs both.

@@ -11,6 +11,7 @@ from balancer.data.index import Index
 from balancer.data.io import read_radiograph
 from balancer.data.masks.decode import read_mask
 from balancer.data.masks.find import masks_in_folder, no_masks
+from balancer.data.memory import one_image
 from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.imaging.pixels import Mask, fit_mask
@@ -113,7 +114,9 @@ def _stack(
     def fill(row: int) -> None:
         file = files.get(records[row].image_id)
         if file is not None:
-            lungs[row] = fit_mask(_moved(read_mask(file), records[row], index), (size, size))
+            with one_image():
+                mask = _moved(read_mask(file), records[row], index)
+                lungs[row] = fit_mask(mask, (size, size))
 
     map_threaded(fill, range(len(records)), task=f"Reading masks at {size} px")
     inside = lungs.reshape(len(records), -1).mean(axis=1)
