@@ -50,6 +50,7 @@ def _lists(place: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.name.lower().startswith(_LISTS)
         and path.suffix.lower() == ".txt"
+        and path.is_file()  # opening a pipe would wait forever
         and _begins_as_list(path)
     )
 

@@ -72,7 +72,9 @@ def _workbooks(place: Path) -> list[Path]:
         path
         for path in place.iterdir()
         # Lock files of Excel and hidden files of macOS end like workbooks too.
-        if path.name.lower().endswith(_ENDINGS) and not path.name.startswith(("~$", "."))
+        if path.name.lower().endswith(_ENDINGS)
+        and not path.name.startswith(("~$", "."))
+        and path.is_file()  # opening a pipe would wait forever
     ]
 
 

@@ -103,6 +103,8 @@ def refuse_double_columns(table: str, names: Sequence[str], once: Sequence[str])
 
 def columns_of(path: Path, encodings: Sequence[str] = ("utf-8-sig", "latin-1")) -> list[str]:
     """Return the names of the columns in lower case; none if the file is no CSV table."""
+    if not path.is_file():
+        return []  # opening a pipe would wait forever
     for encoding in encodings:
         try:
             with path.open(encoding=encoding, newline="") as file:
