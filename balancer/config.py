@@ -34,7 +34,7 @@ class HardwareConfig(ConfigSection):
     """Number of devices; or a list such as `0,2`; or `auto`."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
-    num_nodes: Annotated[int, Field(ge=1)] = 1
+    num_nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     @field_validator("devices")
     @classmethod
@@ -42,9 +42,9 @@ class HardwareConfig(ConfigSection):
         if isinstance(devices, str) and devices.isdigit():
             devices = int(devices)
         numbers = not isinstance(devices, int) and re.fullmatch(r"\d+(,\d+)*,?", devices)
-        if devices in ("auto", -1) or numbers or (isinstance(devices, int) and devices > 0):
+        if devices in ("auto", -1) or numbers or (isinstance(devices, int) and 0 < devices <= 1024):
             return devices
-        raise ValueError("should be a number of at least 1, a list such as 0,2, or auto")
+        raise ValueError("should be a number from 1 to 1024, a list such as 0,2, or auto")
 
     @property
     def n_devices(self) -> int | None:
@@ -200,14 +200,18 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _parse_yaml(text: str, where: str) -> Any:
-    loader = _StrictLoader(text)
     try:
-        return loader.get_single_data()
+        # The constructor refuses control characters, so it is part of the reading.
+        loader = _StrictLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{where} should be plain YAML, but: {reason}.") from None
-    finally:
-        loader.dispose()
+        raise ConfigurationError(
+            f"{where} should be plain YAML, but: {reason}; correct it there."
+        ) from None
 
 
 def _assign(values: dict[str, Any], key: str, value: object) -> None:

@@ -7,7 +7,9 @@ from fractions import Fraction
 from math import ceil
 from typing import Self
 
-_PATTERN = re.compile(r"(?a:(\d{1,12}(?:\.\d{1,6})?)(?::(\d{1,12}(?:\.\d{1,6})?))?)")
+# The normal form of a ratio of 12 digits with 6 decimals has up to 18 digits, and must read back.
+_NUMBER = r"(\d{1,18}|\d{1,12}\.\d{1,6})"
+_PATTERN = re.compile(rf"(?a:{_NUMBER}(?::{_NUMBER})?)")
 
 
 @dataclass(frozen=True, slots=True)
