@@ -124,7 +124,9 @@ class ClassifierConfig(_Settings):
     """Contrast-limited adaptive histogram equalisation of every image, 8 x 8 tiles, clip 2.0."""
     pooling: Literal["average", "average+max"] = "average"
     """Global pooling of the feature maps; `average+max` concatenates both (COVID-ResNet)."""
-    head_units: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = ()
+    head_units: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=8)
+    ] = ()
     """Widths of hidden dense layers between features and logits, first to last."""
     head_batch_norm: bool = False
     """Batch norm of the features and after each hidden dense layer."""

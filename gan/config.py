@@ -111,7 +111,7 @@ class GANConfig(CheckedModel):
     """Number of images shown between two evaluations on validation images; 0: never."""
     keep: Literal["best", "last"] = "best"
     """Snapshot to export: the one with the lowest KID to validation images, or the last."""
-    evaluation_images: Annotated[int, Field(ge=16)] = 400
+    evaluation_images: Annotated[int, Field(ge=16, le=10_000)] = 400
     """Number of generated images per evaluation."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Number of evaluations without a lower KID after which the training ends; 0: no limit."""

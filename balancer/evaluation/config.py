@@ -15,7 +15,7 @@ class EvaluationConfig(ConfigSection):
 
     positive_class: Label | None = None
     """The class that sensitivity speaks of; null: the rarest in the training split."""
-    bootstrap_samples: Annotated[int, Field(ge=100)] = 2_000
+    bootstrap_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 2_000
     """Number of resamples of the test groups behind each 95 % interval."""
     specificity: Share = 0.95
     """Specificity at which sensitivity is reported, by a threshold from validation images."""

@@ -21,10 +21,10 @@ class LungsConfig(ConfigSection):
     """Number of feature maps of its first level; 16 make 1.2 million weights."""
     images_shown: Annotated[int, Field(ge=1)] = 6_000
     """Number of images shown in training."""
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of AdamW (one cycle)."""
-    max_images: Annotated[int, Field(ge=2)] = 4_000
+    max_images: Annotated[int, Field(ge=2, le=100_000)] = 4_000
     """Largest number of images with masks that are read, drawn by group."""
     validation_share: Share = 0.2
     """Share of the groups with masks that is held back where the validation split has none."""

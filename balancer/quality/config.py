@@ -17,15 +17,15 @@ class QualityConfig(ConfigSection):
     """Feature extractors; `classifier` is the run's own, trained on real images, if it exists."""
     inception_weights: Path | None = None
     """Path to the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
-    kid_subsets: Annotated[int, Field(ge=2)] = 100
+    kid_subsets: Annotated[int, Field(ge=2, le=10_000)] = 100
     """Number of pairs of subsets for KID."""
-    kid_subset_size: Annotated[int, Field(ge=2)] = 100
+    kid_subset_size: Annotated[int, Field(ge=2, le=10_000)] = 100
     """Number of images per subset; at most half of the smaller set."""
     neighbors: Annotated[int, Field(ge=1, le=50)] = 5
     """k of precision, recall, density and coverage."""
-    ms_ssim_pairs: Annotated[int, Field(ge=1)] = 400
+    ms_ssim_pairs: Annotated[int, Field(ge=1, le=100_000)] = 400
     """Number of random pairs of images for the mean MS-SSIM of a set."""
-    max_images: Annotated[int, Field(ge=4)] = 2_000
+    max_images: Annotated[int, Field(ge=4, le=20_000)] = 2_000
     """Largest number of synthetic images measured per class, the first by number."""
 
 

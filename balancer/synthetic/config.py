@@ -16,7 +16,7 @@ class SynthesisConfig(ConfigSection):
 
     ratio: str = "2:1"
     """Target ratio: largest class : every other class, training split, real and synthetic."""
-    max_images: Annotated[int, Field(ge=1)] = 100_000
+    max_images: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     """Largest number of synthetic images; a plan that needs more is refused."""
     screen: tuple[Literal["near-copy", "outlier", "low-confidence"], ...] = (
         "near-copy",
