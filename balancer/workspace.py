@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from balancer.errors import DISK_FAULTS, ConfigurationError, EnvironmentFault
+from balancer.errors import DISK_FAULTS, ConfigurationError, EnvironmentFault, advice_on
+from balancer.files import sync, sync_tree
 
 _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
@@ -237,20 +238,23 @@ class Workspace:
             if isinstance(error, OSError) and error.errno in DISK_FAULTS:
                 raise EnvironmentFault(
                     f"{directory} could not be written ({error.strerror}); the old "
-                    "content is unchanged; free some space or change the permissions, or choose "
-                    "another --workspace."
+                    f"content is unchanged; {advice_on(error.errno)}."
                 ) from error
             raise
 
     def replace(self, directory: Path, new: Path) -> None:
         """Replace `directory` by the finished folder `new`."""
         # A folder cannot be renamed over a non-empty one: the old one is renamed first, and
-        # `_sweep` restores it if the process dies in between.
+        # `_sweep` restores it if the process dies in between. After a power cut, a name may be on
+        # the disk before the content: the content is synced first, and the names are before the
+        # old folder goes.
+        sync_tree(new)
         aside = directory.with_name(directory.name + _OLD)
         _remove(aside)
         if directory.exists():
             directory.replace(aside)
         new.replace(directory)
+        sync(directory.parent)
         _remove(aside)
 
     def _sweep(self) -> None:
