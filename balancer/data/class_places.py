@@ -11,6 +11,7 @@ from balancer.data.entries import (
     LEAVING_LINK,
     entries,
     entry_kind,
+    is_formula,
     is_storable,
     why_link,
 )
@@ -175,6 +176,8 @@ def why_no_class(name: str) -> str:
         return "a workspace has files of that name"
     if not is_storable(name) or set(name) & set("/\\\0\n") or name.startswith("."):
         return "it cannot be the name of a folder"
+    if is_formula(name):
+        return "a spreadsheet that opens a table would run it as a formula"
     return "" if name and name == name.strip() else "it is empty or ends in a space"
 
 

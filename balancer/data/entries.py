@@ -1,6 +1,7 @@
 """Entries of folders: listed in one order, links followed only where that is allowed."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from balancer.errors import DataError
 
 LEAVING_LINK, BROKEN_LINK = "link that leaves the data folder", "broken or circular link"
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"(?a:[-+]?[\d.,]*)")
 _FOLLOWS: ContextVar[bool] = ContextVar("follows links", default=False)
 """Set while archives are listed; the listing is many small functions in one thread."""
 
@@ -103,3 +106,18 @@ def is_storable(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\r" not in path
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet would take a cell of a CSV table for a formula.
+
+    Excel and LibreOffice run what begins with `=`, `+`, `-`, `@`, a tab or a carriage return, such
+    as `=cmd|' /C calc'!A0`. Texts of this kind are refused where an archive is read, and not
+    escaped where a table is written: an apostrophe before them would be a part of the name for
+    every other program that reads `index.csv` and `predictions.csv`, and a name of a class also
+    names folders. Plain numbers such as `-1`, and a lone sign, run nothing.
+
+    >>> [is_formula(text) for text in ("=1+1", "@SUM(A1)", "-1", "+", "COVID+")]
+    [True, True, False, False, False]
+    """
+    return _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None

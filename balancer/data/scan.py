@@ -18,7 +18,7 @@ from balancer.data.class_places import (
     holds_masks,
     ignored_kind,
 )
-from balancer.data.entries import entries, entry_kind, is_storable, why_link
+from balancer.data.entries import entries, entry_kind, is_formula, is_storable, why_link
 from balancer.data.formats import READ, is_image, named_like_image
 from balancer.data.metadata import ImageMetadata
 from balancer.data.parts import is_part
@@ -74,13 +74,26 @@ class Scan:
     unused_columns: tuple[str, ...] = ()
 
     def keep_columns(self, wanted: Collection[str]) -> None:
-        """Keep some of the further columns of the metadata, and note the names of the others."""
+        """Keep some of the further columns of the metadata, and note the names of the others.
+
+        Raises:
+            DataError: A cell of a column to keep would run as a formula in a spreadsheet.
+        """
         unused = {name for known in self.metadata.values() for name in known.columns} - {*wanted}
         self.unused_columns = tuple(sorted(unused))
         self.metadata = {
             path: replace(known, columns={n: c for n, c in known.columns.items() if n in wanted})
             for path, known in self.metadata.items()
         }
+        for path, known in self.metadata.items():
+            for name, cell in known.columns.items():
+                if is_formula(name) or is_formula(cell):
+                    # The cell may be a patient's, so the sentence does not quote it.
+                    raise DataError(
+                        f"The column {name!r} of the image {path!r} should hold text that a "
+                        "spreadsheet shows, but it would be run as a formula; change it in the "
+                        "table of the archive."
+                    )
 
     left_out: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     parts: dict[str, str] = field(default_factory=dict)

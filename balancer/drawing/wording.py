@@ -1,6 +1,7 @@
 """Numbers, names and undefined values in words, the same in every output."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,9 +35,24 @@ _LONGEST = 200
 _ABSOLUTE = re.compile(r"(?<![^\s='\"(`])(?:[A-Za-z]:[\\/]|/)[^\s/\\]\S*")
 
 
-def printable(text: str) -> str:
-    """A name from the data as one line: what cannot be shown is written as its code."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+def printable(text: str, *, keep: str = "") -> str:
+    """A text without what a terminal would obey: such characters are written as their codes.
+
+    A name from the data may hold them: ESC begins commands that colour, move or retitle a terminal.
+
+    Args:
+        text: A name from the data, or a text with such names in it.
+        keep: Characters that stay as they are, such as line ends.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        # Spaces other than the ASCII one, as in numbers with units, are obeyed by nothing.
+        char
+        if char.isprintable() or char in keep or unicodedata.category(char) == "Zs"
+        else repr(char)[1:-1]
+        for char in text
+    )
 
 
 def scalar(found: HasInterval | None, *, sign: bool = False) -> str:

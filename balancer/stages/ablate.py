@@ -34,6 +34,7 @@ from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
+from balancer.drawing.terminal import Shown
 from balancer.errors import EnvironmentFault
 from balancer.evaluation.classifier_recipe import complete_recipe, refuse_patience
 from balancer.report.records import Study
@@ -321,4 +322,4 @@ def _show_plan(plan: Plan, seconds: Mapping[str, float], jobs: int, *, wanted: b
         width = shutil.get_terminal_size((100, 24)).columns
         console = Console(file=sys.stderr, width=width, markup=False, emoji=False)
         for part in plan_table(plan, seconds, jobs):
-            console.print(part)
+            console.print(Shown(part))

@@ -7,6 +7,7 @@ from typing import TypeVar
 from balancer.data.audit.association import Association
 from balancer.data.audit.content import Audit, Finding, Statistics, read_audit
 from balancer.data.audit.record import grouping_sentence
+from balancer.drawing.wording import printable
 from balancer.errors import IntegrityError
 
 _LISTED = 50
@@ -32,7 +33,8 @@ def audit_page(audit: Audit) -> str:
     parts.append("## Files\n\n" + _bullets([f"{audit.quarantined} quarantined", *ignored]))
     parts.append("## Findings" if audit.findings else "## Findings\n\nNone.")
     parts.extend(_finding(finding) for finding in audit.findings)
-    return "\n\n".join(part for part in parts if part) + "\n"
+    # Sentences on the reading quote names from the archive, so the page is cleaned as a whole.
+    return printable("\n\n".join(part for part in parts if part), keep="\n") + "\n"
 
 
 def _statistics(found: Statistics) -> str:
@@ -116,12 +118,8 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _code(path: str) -> str:
-    return "`" + _printable(path).replace("`", "'") + "`"
+    return "`" + printable(path).replace("`", "'") + "`"
 
 
 def _cell(text: str) -> str:
-    return _printable(text).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")

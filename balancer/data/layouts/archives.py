@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from balancer.data.config import DataConfig
-from balancer.data.entries import entries, links_followed
+from balancer.data.entries import entries, is_formula, links_followed
 from balancer.data.layouts import (
     class_folders,
     medmnist,
@@ -81,6 +81,7 @@ def read_archives(
     if classes is None:
         refuse_joined_labels(merged)
     refuse_strange_labels(merged)
+    _refuse_formulas(merged)
     _warn_of_similar(merged.labels)
     if min_classes > 1 and not set(layouts) <= set(OF_FOLDERS):
         refuse_small_labels(merged, config.min_images)
@@ -164,6 +165,18 @@ def _merge(scans: Mapping[str, Scan], roots: Roots) -> Scan:
     merged.images.sort(key=lambda image: image.path)
     merged.refused.sort(key=lambda file: file.path)
     return merged
+
+
+def _refuse_formulas(scan: Scan) -> None:
+    """Stop at a text that a spreadsheet would run when it opens one of the tables of a run."""
+    for path, _ in scan.files():
+        known = scan.metadata.get(path, UNKNOWN)
+        for what, text in (("path", path), ("source", known.source), ("view", known.view)):
+            if is_formula(text):
+                raise DataError(
+                    f"The {what} of the image {path!r} should be text that a spreadsheet shows and "
+                    f"does not run as a formula, but is {text!r:.80}; rename it in the archive."
+                )
 
 
 def _refuse_unknown_labels(

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 from PIL import Image
 
+from balancer.drawing.wording import printable
 from balancer.report.blocks import Report, figures, kind
 
 _CSS_DPI = 108
@@ -14,14 +15,22 @@ _CSS_DPI = 108
 
 
 def page_templates() -> jinja2.Environment:
-    """Return the templates: every text is escaped, and a missing value is an error."""
+    """Return the templates: every text is escaped and printable, a missing value is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("balancer.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: object) -> object:
+    """Write the codes of characters that a terminal obeys: a page is also read with `less`."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return printable(value, keep="\n\t")
+    return value
 
 
 def render_page(report: Report, pictures: Path) -> str:
