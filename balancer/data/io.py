@@ -1,6 +1,7 @@
 """The one door to pixels: every radiograph, real or synthetic, is read and resized here."""
 
 import io
+import stat
 import struct
 import warnings
 from collections.abc import Mapping
@@ -117,12 +118,15 @@ def read_bytes(path: Path) -> bytes:
     A row of a MedMNIST file, such as `x.npz/train/00017`, is the bytes of a PGM or PPM file.
 
     Raises:
-        UnusableImageError: The file is missing, unreadable or too large.
+        UnusableImageError: The file is missing, no regular file, unreadable or too large.
     """
     try:
         if npz_file(path) is not None:
             return read_row(path)
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait forever
+            raise UnusableImageError(path, "it is no regular file")
         if size > _MAX_BYTES:
             raise UnusableImageError(path, f"it is larger than {_MAX_BYTES >> 20} MiB")
         with memory.one_image():
