@@ -34,7 +34,17 @@ LEVELS = [
     ["config"],
     ["workspace", "results", "manifest"],
     ["drawing", "statistics"],
-    ["ratio", "errors", "files", "options", "hints", "section", "allocator", "threads"],
+    [
+        "ratio",
+        "errors",
+        "files",
+        "options",
+        "hints",
+        "section",
+        "allocator",
+        "threads",
+        "requirements",
+    ],
 ]
 _CONFIG = LEVELS.index(["config"])  # `ROOM/config.py` is a part of it that lies beside its room
 _CHAINS = {"run.py", "ablate.py", "fold_images.py"}  # stages that may import stages
