@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from balancer.command import call_stage, list_layouts
+from balancer.command import call_stage, list_layouts, own_exit_codes, settle_streams
 from balancer.options import (
     RatioParam,
     Request,
@@ -28,6 +28,23 @@ class _InOrder(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the words of the command line."""
+        with own_exit_codes():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with own_exit_codes():
+            return super().invoke(ctx)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line and exit."""
+        try:
+            return super().main(*args, **kwargs)
+        finally:
+            settle_streams()
 
 
 @click.group(

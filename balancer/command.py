@@ -4,25 +4,44 @@ Nothing heavy is imported before a stage is called.
 """
 
 import logging
+import os
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TextIO
 
 import click
 
 from balancer.allocator import keep_freed_memory
-from balancer.errors import DISK_FAULTS, BalancerError, EnvironmentFault, sentence_of
+from balancer.drawing.wording import printable
+from balancer.errors import (
+    BalancerError,
+    EnvironmentFault,
+    Interrupted,
+    machine_fault,
+    sentence_of,
+)
 from balancer.hints import with_options
 from balancer.options import Request
+from balancer.threads import choose_threads, spin_briefly
 
 if TYPE_CHECKING:
     from balancer.results import StageResult
 
 log = logging.getLogger("balancer")
+
+_ECHO_SECONDS = 5.0
+"""Time within which further signals are the same stop: a terminal that closes tells a process more
+than once, which must not end the removal of unfinished files."""
+
+_TRAINING = ("ablate", "classify", "gan-train", "lr-find", "lungs", "run")
+"""Commands whose time is that of a network on all threads."""
 
 
 def call_stage(command: str, request: Request, **extra: Any) -> None:
@@ -34,31 +53,35 @@ def call_stage(command: str, request: Request, **extra: Any) -> None:
         extra: Further arguments of the `run` of the stage.
     """
     _start_logging(request.verbosity)
-    _stop_cleanly_on_sigterm()
     keep_freed_memory()
-    try:
-        _show(_execute(command, request, extra), as_json=request.as_json)
-        if command == "serve":
-            from balancer.execution import stage_of
+    spin_briefly()
+    with _StopSignals() as stop:
+        try:
+            _print(_execute(command, request, extra), as_json=request.as_json)
+            if command == "serve":
+                from balancer.execution import stage_of
 
-            stage_of(command).wait()  # outside the lock, so that other commands can write
-    except BalancerError as error:
-        _fail(error, error.exit_code, request.verbosity)
-    except KeyboardInterrupt as error:
-        code = 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
-        _fail(error, code, request.verbosity, _stopped(request))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except OSError as error:
-        if error.errno not in DISK_FAULTS:
-            _fail_unforeseen(error, request.verbosity)
-        where = f" of {error.filename}" if error.filename else ""
-        sentence = f"The files{where} could not be written or read: {error.strerror}; free some"
-        sentence += " space, change the permissions, or choose another --workspace."
-        _fail(error, EnvironmentFault.exit_code, request.verbosity, sentence)
-    except Exception as error:  # an unforeseen error must still be one sentence
-        _fail_unforeseen(error, request.verbosity)
+                stage_of(command).wait()  # outside the lock, so that other commands can write
+        except (Exception, KeyboardInterrupt) as error:
+            _end(error, stop.number, request)
+
+
+def _end(error: BaseException, stopped_by: int | None, request: Request) -> NoReturn:
+    """Exit with one sentence and the code of an error."""
+    verbosity = request.verbosity
+    if isinstance(error, Interrupted):
+        _fail(error, error.exit_code, verbosity)
+    if stopped_by is not None or isinstance(error, KeyboardInterrupt):
+        # After a signal any error counts as the stop: a terminal that is gone refuses what is
+        # printed, and worker processes that got the signal too are missed.
+        _fail(error, 128 + (stopped_by or signal.SIGINT), verbosity, _stopped(request))
+    if isinstance(error, BalancerError):
+        _fail(error, error.exit_code, verbosity)
+    if fault := machine_fault(error, request.workspace):
+        _fail(error, fault.exit_code, verbosity, sentence_of(fault))
+    # An unforeseen error must still be one sentence.
+    kind = type(error).__name__
+    _fail(error, 1, verbosity, f"Unforeseen {kind}: {sentence_of(error)} (-v shows where).")
 
 
 def _stopped(request: Request) -> str:
@@ -82,25 +105,87 @@ def list_layouts(context: click.Context) -> None:
     context.exit()
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like Ctrl-C: unfinished files are removed."""
+class _Stopped(KeyboardInterrupt):
+    """A signal to stop, handled like Ctrl-C: unfinished files are removed."""
 
 
-def _stop_cleanly_on_sigterm() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+class _StopSignals:
+    """Context that turns SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`.
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
+    A signal that is ignored from the start stays ignored: `nohup` ignores SIGHUP, and a shell
+    ignores SIGINT for what it runs in the background. Outside the main thread, where Python allows
+    no handlers, it catches nothing.
+
+    Attributes:
+        number: Number of the first signal received; None: none.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._received = 0.0
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                # None: a handler that was not installed from Python and cannot be put back.
+                if number and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        is_echo = self.number is not None and now - self._received < _ECHO_SECONDS
+        if is_echo and number != signal.SIGINT:
+            return
+        self.number = self.number or number
+        self._received = now
+        raise _Stopped
 
 
 def _execute(command: str, request: Request, extra: Mapping[str, Any]) -> "StageResult[Any]":
+    from balancer.requirements import check_libraries
+
+    check_libraries(*_extras(command, extra))  # before what follows imports one of them
     from balancer.config import load_config
     from balancer.execution import execute, stage_of
 
     config = load_config(request.source, assignments=request.assignments, options=request.options)
+    if command in _TRAINING and extra.get("jobs", 1) == 1:
+        choose_threads()
     run: Callable[..., StageResult[Any]] = stage_of(command).run
     return execute(command, run, config, request.workspace, force=request.force, **extra)
+
+
+def _extras(command: str, extra: Mapping[str, Any]) -> list[str]:
+    """Return the extras of `pyproject.toml` that a command uses for certain."""
+    asked = {
+        "app": command == "serve",
+        "explain": command in ("explain", "serve"),
+        "cluster": extra.get("ray") is not None,
+        "spark": extra.get("engine") == "spark",
+        # The files decide whether these two are used.
+        "dicom": True,
+        "parquet": True,
+    }
+    return [name for name, is_used in asked.items() if is_used]
+
+
+def _print(result: "StageResult[Any]", *, as_json: bool) -> None:
+    try:
+        _show(result, as_json=as_json)
+    except BrokenPipeError:
+        _abandon(sys.stdout)  # the reader has what it wanted, as `head` does
+    except OSError as error:
+        raise EnvironmentFault(
+            f"The result should be printed, but stdout takes nothing: {error.strerror}; it is "
+            "complete in the workspace, and the same command prints it again."
+        ) from error
 
 
 def _show(result: "StageResult[Any]", *, as_json: bool) -> None:
@@ -109,36 +194,83 @@ def _show(result: "StageResult[Any]", *, as_json: bool) -> None:
         return
     from rich.console import Console
 
+    from balancer.drawing.terminal import Shown
     from balancer.execution import stage_of
 
     # 100 columns if there is no terminal. No markup: fid[lite0], or a class in brackets, is text.
     console = Console(width=shutil.get_terminal_size((100, 24)).columns, markup=False, emoji=False)
-    for part in stage_of(result.stage).summary(result):
-        console.print(part)
+    with console.capture() as captured:  # rich itself would exit with 1 when a reader leaves
+        for part in stage_of(result.stage).summary(result):
+            console.print(Shown(part))
+    click.echo(captured.get(), nl=False)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Formats messages of the log so that no name in them can command the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n\t")
 
 
 def _start_logging(verbosity: int) -> None:
     level = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
     for name in ("balancer", "gan", "classifier"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
 
 
-def _fail_unforeseen(error: Exception, verbosity: int) -> NoReturn:
-    kind = type(error).__name__
-    _fail(error, 1, verbosity, f"Unforeseen {kind}: {sentence_of(error)} (-v shows where).")
-
-
 def _fail(
     error: BaseException, exit_code: int, verbosity: int, sentence: str | None = None
 ) -> NoReturn:
-    if verbosity > 0:
-        import traceback
-
-        traceback.print_exception(error)
     sentence = with_options(sentence or sentence_of(error), click.get_current_context(silent=True))
-    click.echo(f"Error: {sentence}", err=True)
+    try:
+        if verbosity > 0:
+            import traceback
+
+            trace = "".join(traceback.format_exception(error))
+            click.echo(printable(trace, keep="\n\t"), err=True, nl=False)
+        click.echo(f"Error: {printable(sentence)}", err=True)
+    except OSError:
+        _abandon(sys.stderr)  # nothing can be said there; the exit code still tells
     sys.exit(exit_code)
+
+
+@contextmanager
+def own_exit_codes() -> Iterator[None]:
+    """Context of click's own texts: a stream that takes none of them changes no exit code."""
+    try:
+        yield
+    except click.ClickException as error:
+        try:
+            error.show()
+        except OSError:
+            _abandon(sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        _abandon(sys.stdout)  # the reader has what it wanted, as `head` does
+        sys.exit(0)
+    except OSError as error:
+        sentence = f"The text should be printed, but stdout takes nothing: {error.strerror}; choose"
+        _fail(error, EnvironmentFault.exit_code, 0, f"{sentence} another place for it.")
+
+
+def settle_streams() -> None:
+    """Flush stdout and stderr, and give up what they do not take.
+
+    The interpreter would try again when it exits, complain, and replace the exit code by 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:  # None: closed before the start
+            try:
+                stream.flush()
+            except OSError:
+                _abandon(stream)
+
+
+def _abandon(stream: TextIO) -> None:
+    """Send what a stream still holds, and what follows, to the null device."""
+    with Path(os.devnull).open("w", encoding="utf-8") as null:
+        os.dup2(null.fileno(), stream.fileno())

@@ -170,6 +170,14 @@ _SERVE = [
         show_default=True,
         help="Port to listen on; 0 for any free port.",
     ),
+    click.option(
+        "--upload-limit",
+        type=click.IntRange(min=1),
+        default=500,
+        show_default=True,
+        metavar="MB",
+        help="Size of all uploads together; beyond it the oldest are removed.",
+    ),
     click.option("--no-browser", is_flag=True, help="Do not open the page in a browser."),
 ]
 

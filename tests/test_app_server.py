@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from balancer.app.server import OwnPages, _fetch_nothing
+from balancer.app.middleware import OwnPages
+from balancer.app.server import _fetch_nothing
 from balancer.errors import EnvironmentFault
 
 
@@ -15,12 +16,19 @@ from balancer.errors import EnvironmentFault
         (None, 200),
         (b"http://127.0.0.1:7860", 200),
         (b"http://localhost:7860", 200),
+        (b"http://localhost:8888", 403),
+        (b"http://localhost", 403),
         (b"http://hospital.example", 403),
-        (b"http://127.0.0.1.hospital.example", 403),
+        (b"http://hospital.example:7860", 403),
+        (b"http://127.0.0.1.hospital.example:7860", 403),
         (b"null", 403),
+        (b"http://[::1", 403),
+        (b"http://localhost:port", 403),
+        (b"http://localhost:99999999", 403),
     ],
 )
-def test_pages_of_other_places_are_refused(origin: bytes | None, status: int) -> None:
+@pytest.mark.parametrize("host", [b"localhost:7860", b"127.0.0.1:7860"])
+def test_pages_of_other_places_are_refused(origin: bytes | None, status: int, host: bytes) -> None:
     said: list[dict[str, Any]] = []
 
     async def answer(_scope: Any, _receive: Any, send: Any) -> None:
@@ -29,7 +37,8 @@ def test_pages_of_other_places_are_refused(origin: bytes | None, status: int) ->
     async def send(message: dict[str, Any]) -> None:
         said.append(message)
 
-    headers = [] if origin is None else [(b"origin", origin)]
+    headers = [(b"host", host)]
+    headers += [] if origin is None else [(b"origin", origin)]
     asyncio.run(OwnPages(answer)({"type": "http", "headers": headers}, None, send))
     assert said[0]["status"] == status
 

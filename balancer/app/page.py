@@ -1,7 +1,7 @@
 """The layout of the page; the desk makes its content."""
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,15 +15,20 @@ TITLE = "balancer"
 _CACHE_SECONDS = 3_600
 
 
-def build_page(desk: Desk) -> Any:
-    """Lay out the three pages under one banner."""
+def build_page(desk: Desk, *, discard: Callable[[str | None], None]) -> Any:
+    """Lay out the three pages under one banner.
+
+    Args:
+        desk: Content of the page.
+        discard: Called with the path of a file that the page no longer uses.
+    """
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS)
     ) as page:
         gr.HTML(banner_card())
         with gr.Tabs():
             with gr.Tab("Classify"):
-                _classify_tab(desk)
+                _classify_tab(desk, discard)
             with gr.Tab("Generated images"):
                 _generated_tab(desk)
             with gr.Tab("Ablation"):
@@ -46,12 +51,17 @@ def style() -> str:
     return (importlib.resources.files("balancer.app") / "templates" / "page.css").read_text("utf-8")
 
 
-def _classify_tab(desk: Desk) -> None:
+def _classify_tab(desk: Desk, discard: Callable[[str | None], None]) -> None:
     names = list(desk.models)
-    film = gr.State(None)
+    film = gr.State(None, delete_callback=discard)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=240):
-            upload = gr.File(label="Radiograph (PNG or JPEG)", height=130, elem_id="film")
+            upload = gr.File(
+                label="Radiograph (PNG or JPEG)",
+                file_types=[".png", ".jpg", ".jpeg"],
+                height=130,
+                elem_id="film",
+            )
             models = gr.CheckboxGroup(names, value=names, label="Classifiers", elem_id="models")
             mapped = gr.Radio(
                 [DECIDED, *desk.class_names(names)],
@@ -81,17 +91,31 @@ def _classify_tab(desk: Desk) -> None:
             )
         )
         files = gr.File(
-            label="Both files", file_count="multiple", height=120, elem_id="model-files"
+            label="Both files",
+            file_count="multiple",
+            file_types=[".safetensors", ".json"],
+            height=120,
+            elem_id="model-files",
         )
         answer = gr.HTML()
 
-    def pick(event: gr.SelectData) -> str:
-        return str(desk.samples[int(event.index)].path)
+    def take(path: str | None, before: str | None) -> str | None:
+        if path != before:  # the same file may be chosen again
+            discard(before)
+        return path
+
+    def drop(before: str | None) -> None:
+        discard(before)
+
+    def pick(before: str | None, event: gr.SelectData) -> str | None:
+        return take(str(desk.samples[int(event.index)].path), before)
 
     def add(chosen_files: Sequence[str] | None, chosen: list[str]) -> tuple[Any, Any, str]:
         if not chosen_files:
             return gr.skip(), gr.skip(), ""
         card, name = desk.add_model(chosen_files)
+        for file in chosen_files:
+            discard(file)
         now = chosen if name is None or name in chosen else [*chosen, name]
         return (
             gr.update(choices=list(desk.models), value=now),
@@ -100,11 +124,9 @@ def _classify_tab(desk: Desk) -> None:
         )
 
     asked = [film, models, mapped]
-    upload.upload(lambda path: path, upload, film, **_QUIET).then(
-        desk.classify, asked, result, **_SHOWN
-    )
-    upload.clear(lambda: None, None, film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
-    samples.select(pick, None, film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
+    upload.upload(take, [upload, film], film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
+    upload.clear(drop, film, film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
+    samples.select(pick, film, film, **_QUIET).then(desk.classify, asked, result, **_SHOWN)
     gr.on([models.change, mapped.change], desk.classify, asked, result, **_SHOWN)
     files.upload(add, [files, models], [models, mapped, answer], **_SHOWN)
     files.clear(lambda: "", None, answer, **_QUIET)

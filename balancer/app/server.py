@@ -2,25 +2,20 @@
 
 import importlib.util
 import os
-import shutil
 import socket
-import tempfile
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from balancer.app.middleware import LOOPBACK, OWN_NAMES, BoundedUploads, OnlyPage, OwnPages
+from balancer.app.upload_folder import UploadFolder, sweep
 from balancer.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from balancer.app.desk import Desk
 
-LOOPBACK = "127.0.0.1"
-_OWN_NAMES = (LOOPBACK, "localhost")
-_App = Callable[[Any, Any, Any], Awaitable[None]]
-_LARGEST_UPLOAD = "1gb"
+UPLOAD_LIMIT = 500
+"""Megabytes of all uploads together; a classifier has up to some tens, a film a few."""
 _SILENT = {
     # Read when gradio is imported; without them it contacts the servers of its makers.
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -42,10 +37,10 @@ class Server:
 
     url: str
     _page: Any
-    _uploads: Path
+    _uploads: UploadFolder
 
     def wait(self) -> None:
-        """Serve until Ctrl-C, then stop; uploads are removed."""
+        """Serve until a signal to stop, which is `KeyboardInterrupt`; then remove uploads."""
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
@@ -55,29 +50,10 @@ class Server:
 
     def close(self) -> None:
         """Stop serving and remove what was uploaded."""
-        self._page.close(verbose=False)
-        shutil.rmtree(self._uploads, ignore_errors=True)
-
-
-class OwnPages:
-    """Refuse requests that pages of other sites send; a form there could fill the disk.
-
-    Args:
-        app: Application that answers all other requests.
-    """
-
-    def __init__(self, app: _App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Check the origin that browsers send with every request but plain visits."""
-        origins = [value for name, value in scope.get("headers", ()) if name == b"origin"]
-        if all(urlsplit(one.decode("latin-1")).hostname in _OWN_NAMES for one in origins):
-            await self._app(scope, receive, send)
-            return
-        start = {"type": "http.response.start", "status": 403}
-        await send(start | {"headers": [(b"content-type", b"text/plain")]})
-        await send({"type": "http.response.body", "body": b"Foreign page"})
+        try:
+            self._page.close(verbose=False)
+        finally:
+            self._uploads.remove()
 
 
 async def _fetch_nothing(url: str, cache_dir: str) -> str:
@@ -116,29 +92,31 @@ def choose_port(wanted: int) -> int:
     return port
 
 
-def start(desk: "Desk", *, port: int, browser: bool) -> Server:
+def start(desk: "Desk", *, port: int, browser: bool, upload_limit: int = UPLOAD_LIMIT) -> Server:
     """Serve the page in its own threads, at the loopback address only.
 
     Args:
         desk: Content of the page.
         port: Port to listen on; 0 for any free port.
         browser: Open the page in the user's browser.
+        upload_limit: Megabytes of all uploads together; beyond it the oldest are removed.
 
     Raises:
         EnvironmentFault: Gradio is missing or the port is taken.
     """
     require_gradio()
     free = choose_port(port)
-    uploads = Path(tempfile.mkdtemp(prefix="balancer-serve-"))
+    sweep()
+    uploads = UploadFolder(upload_limit * 10**6)
     try:
         return _launch(desk, free, browser, uploads)
     except BaseException:
-        shutil.rmtree(uploads, ignore_errors=True)
+        uploads.remove()
         raise
 
 
-def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
-    os.environ.update(_SILENT, GRADIO_TEMP_DIR=str(uploads))
+def _launch(desk: "Desk", port: int, browser: bool, uploads: UploadFolder) -> Server:
+    os.environ.update(_SILENT, GRADIO_TEMP_DIR=str(uploads.files))
     from gradio import processing_utils
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -147,9 +125,14 @@ def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
 
     # A forged upload can name an address instead of a file, and gradio would fetch it.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
-    page = build_page(desk)
-    # Another site can rebind its name to this address; only our own names are answered.
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(_OWN_NAMES))
+    page = build_page(desk, discard=uploads.discard)
+    guards = [
+        # Another site can rebind its name to this address; only our own names are answered.
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_NAMES)),
+        Middleware(OwnPages),
+        Middleware(OnlyPage, functions=page.fns),
+        Middleware(BoundedUploads, folder=uploads),
+    ]
     _, url, _ = page.launch(
         server_name=LOOPBACK,
         server_port=port,
@@ -157,18 +140,19 @@ def _launch(desk: "Desk", port: int, browser: bool, uploads: Path) -> Server:
         prevent_thread_lock=True,
         share=False,
         quiet=True,
-        show_error=True,
+        show_error=False,  # texts of gradio's errors name folders of this machine
         footer_links=[],
         run_history=False,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
         enable_monitoring=False,
-        max_file_size=_LARGEST_UPLOAD,
+        max_file_size=uploads.limit,
         app_kwargs={
-            "middleware": [hosts, Middleware(OwnPages)],
+            "middleware": guards,
             "docs_url": None,
             "redoc_url": None,
+            "openapi_url": None,
         },
         theme=theme(),
         css=style(),

@@ -42,6 +42,7 @@ def run(
     models: Sequence[Path] = (),
     port: int = 0,
     browser: bool = False,
+    upload_limit: int = server.UPLOAD_LIMIT,
 ) -> StageResult[ServeMetrics]:
     """Start the page and return; it is served until `close`, or as long as `wait` waits.
 
@@ -53,6 +54,7 @@ def run(
         models: Folders of further classifiers.
         port: Port to listen on; 0 for any free port.
         browser: Open the page in the user's browser.
+        upload_limit: Megabytes of all uploads together; beyond it the oldest are removed.
 
     Raises:
         ConfigurationError: There is nothing to show, or a folder holds no classifier.
@@ -98,7 +100,7 @@ def run(
         studios=studios,
         problems=problems,
     )
-    page = server.start(desk, port=port, browser=browser)
+    page = server.start(desk, port=port, browser=browser, upload_limit=upload_limit)
     _running.append(page)
     metrics = ServeMetrics(url=page.url, models=tuple(served), generators=tuple(studios))
     return new_result(
@@ -116,7 +118,7 @@ def summary(result: StageResult[ServeMetrics]) -> list[RenderableType]:
 
 
 def wait() -> None:
-    """Serve what `run` has started until Ctrl-C."""
+    """Serve what `run` has started until a signal to stop."""
     sys.stdout.flush()  # the address, where somebody reads it through a pipe
     while _running:
         _running.pop().wait()

@@ -1,0 +1,133 @@
+"""The folder of what users upload: of one server, bounded, removed with it or by the next one."""
+
+import atexit
+import fcntl
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "balancer-serve-"
+_OWNER = "owner"
+"""File that the living server of a folder holds locked; the system ends the lock with it."""
+_FILES = "files"
+
+
+class UploadFolder:
+    """A folder that only its user can read, with a bound for all files together.
+
+    Whole uploads lie in subfolders of `files`, one each; unfinished ones lie beside these.
+
+    Args:
+        limit: Largest sum of bytes.
+
+    Attributes:
+        files: Where uploads are written.
+        limit: Largest sum of bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        # Resolved, since gradio names uploads by their resolved paths.
+        self._root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        atexit.register(self.remove)
+        self._owner = _claim(self._root)
+        self.files = self._root / _FILES
+        self.files.mkdir()
+        self._expected = 0
+        self._lock = threading.Lock()
+
+    def reserve(self, n_bytes: int) -> bool:
+        """Make room for an upload; older ones are removed, the oldest first.
+
+        Returns:
+            False: It is larger than what can become free. True: call `release` after it.
+        """
+        with self._lock:
+            if self._expected + n_bytes > self.limit:
+                return False
+            kept = sorted(self._kept(), key=lambda one: one[1].st_mtime)
+            excess = sum(status.st_size for _, status in kept) + self._expected + n_bytes
+            for path, status in kept:
+                if excess <= self.limit:
+                    break
+                path.unlink(missing_ok=True)
+                excess -= status.st_size
+            self._expected += n_bytes
+            return True
+
+    def release(self, n_bytes: int) -> None:
+        """Note the end of an upload, and remove what broken ones left."""
+        with self._lock:
+            self._expected -= n_bytes
+            if not self._expected:
+                for path in self.files.glob("*"):
+                    if path.is_file():
+                        path.unlink(missing_ok=True)
+
+    def discard(self, path: str | Path | None) -> None:
+        """Remove an upload that is no longer used; any other file is left alone."""
+        if path is not None and Path(path).parent.parent == self.files:
+            Path(path).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove everything; a second call does nothing."""
+        atexit.unregister(self.remove)
+        _remove(self._root)
+        self._owner.close()
+
+    def _kept(self) -> list[tuple[Path, os.stat_result]]:
+        """Return the whole uploads; one that is removed meanwhile is none."""
+        found = []
+        for path in self.files.glob("*/*"):
+            try:
+                found.append((path, path.stat()))
+            except FileNotFoundError:
+                continue
+        return found
+
+
+def sweep() -> None:
+    """Remove the folders that killed servers of this user left."""
+    for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            status = root.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                continue
+            owner = (root / _OWNER).open("rb")
+        except FileNotFoundError:
+            if root.is_dir() and any(root.iterdir()):
+                log.warning(
+                    "%s may hold uploads of an earlier version; delete it unless that one is "
+                    "still serving.",
+                    root,
+                )
+            continue
+        with owner:
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # its server is alive
+                continue
+            _remove(root)
+            log.info("Removed %s, the uploads of a server that was killed.", root)
+
+
+def _claim(root: Path) -> IO[bytes]:
+    """Lock the folder; its owner's file has its name only once it is locked."""
+    unnamed = root / f"{_OWNER}.partial"
+    owner = unnamed.open("wb")
+    fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unnamed.rename(root / _OWNER)
+    return owner
+
+
+def _remove(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    if root.exists():
+        log.warning("%s may still hold uploads, but cannot be removed; delete it.", root)
