@@ -24,6 +24,8 @@ _ADVICE = {
 }
 DISK_FAULTS = frozenset(_ADVICE)
 """Error numbers of a disk that is full, read-only, forbidden, broken or away, and of limits."""
+NOT_OF_THE_FILE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
+"""Error numbers that say nothing of the file that could not be read, so that it is no bad data."""
 
 _MEMORY = re.compile(
     r"DefaultCPUAllocator|can't allocate memory|cannot allocate memory|out of memory"

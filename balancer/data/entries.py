@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from balancer.errors import DataError
+from balancer.errors import NOT_OF_THE_FILE, DataError
 
 LEAVING_LINK, BROKEN_LINK = "link that leaves the data folder", "broken or circular link"
 _FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -46,6 +46,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
     Raises:
         DataError: It cannot be listed.
+        OSError: The machine is at fault, such as with too many open files.
     """
     try:
         with os.scandir(folder) as entries:
@@ -55,6 +56,8 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
     except NotADirectoryError:
         found = "is a file"
     except OSError as error:
+        if error.errno in NOT_OF_THE_FILE:
+            raise
         found = f"cannot be read ({error.strerror})"
     raise DataError(
         f"{str(folder)!r} should be a folder of images per class, but {found}; "

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from balancer.data.dicom import is_dicom
+from balancer.errors import NOT_OF_THE_FILE
 
 PNG, JPEG, TIFF, WEBP, BMP, GIF, DICOM = "PNG", "JPEG", "TIFF", "WebP", "BMP", "GIF", "DICOM"
 READ = f"{PNG}, {JPEG}, {TIFF}, {WEBP}, {BMP}, {GIF} or {DICOM}"
@@ -181,13 +182,19 @@ def unread_kind(entry: os.DirEntry[str]) -> str:
 
 
 def head_of(entry: os.DirEntry[str]) -> bytes:
-    """Return the first bytes of a file; none for a pipe, a link in a circle, or on an error."""
+    """Return the first bytes of a file; none for a pipe, a link in a circle, or on an error.
+
+    Raises:
+        OSError: The machine is at fault, such as with too many open files.
+    """
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return b""
         with open(entry.path, "rb") as file:  # noqa: PTH123  # entries have no open()
             return file.read(HEAD_BYTES)
-    except OSError:
+    except OSError as error:
+        if error.errno in NOT_OF_THE_FILE:
+            raise
         return b""
 
 

@@ -17,7 +17,7 @@ from balancer.data.decoders import needed_bytes, open_image
 from balancer.data.dicom import decode_dicom
 from balancer.data.grey_levels import grey_of, grey_of_deep
 from balancer.data.npz import npz_file, read_row
-from balancer.errors import BalancerError, DataError
+from balancer.errors import NOT_OF_THE_FILE, BalancerError, DataError
 from balancer.imaging.pixels import Pixels as Pixels  # the type of what is read here
 
 # One line per file with a damaged EXIF block would bury what the audit has to say.
@@ -119,6 +119,7 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         UnusableImageError: The file is missing, no regular file, unreadable or too large.
+        OSError: The machine is at fault, such as with too many open files.
     """
     try:
         if npz_file(path) is not None:
@@ -133,6 +134,8 @@ def read_bytes(path: Path) -> bytes:
             memory.require(size, refuse=False)
             return path.read_bytes()
     except OSError as error:
+        if error.errno in NOT_OF_THE_FILE:
+            raise
         raise UnusableImageError(path, f"it cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UnusableImageError(path, str(error)) from None
