@@ -176,9 +176,10 @@ def load(directory: str | Path, device: str | torch.device = "cpu") -> LoadedCla
 
 
 def _read_card(path: Path) -> dict[str, Any]:
+    content = _read(path)
     try:
-        card = json.loads(_read(path))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        card = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ClassifierCheckpointError(
             f"{path} should be JSON, but: {error}; train again."
         ) from None

@@ -233,11 +233,10 @@ def _read(path: Path) -> bytes:
 
 
 def _read_metadata(path: Path) -> GeneratorMetadata:
+    content = _read(path)
     try:
-        values = json.loads(_read(path))
-    except ValueError as error:
-        if isinstance(error, GeneratorCheckpointError):
-            raise
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise GeneratorCheckpointError(
             f"{path} should be JSON, but: {error}; restore it or train the generator again."
         ) from None

@@ -39,7 +39,7 @@ CHANGED: dict[str, dict[str, Any]] = {
         "layout": "class-folders", "classes": {"COVID": "0", "Normal": "Normal"}, "views": "all",
         "split": [0.6, 0.2, 0.2], "skip_bad": True, "duplicate_correlation": 0.9,
         "same_film": "/home/somebody/pairs.csv", "min_images": 4, "min_side": 16,
-        "max_aspect": 3.5, "max_megapixels": 12.5,
+        "max_aspect": 3.5, "max_megapixels": 12.5, "max_memory_mb": 2000,
         "external_classes": {"A": "0"}, "patients": "ignored",
         "follow_links": True,
     },
@@ -119,7 +119,7 @@ NOT_RECORDED = {
     *("data.root", "data.same_film", "data.external_classes", "lungs.masks"),
     *("quality.inception_weights", "ablation.masks", "ablation.frozen_splits"),
     *("ablation.keep_models", "hardware.accelerator", "hardware.devices", "hardware.strategy"),
-    "hardware.num_nodes",
+    *("hardware.num_nodes", "data.max_memory_mb"),
 }
 """Paths of the machine, and settings that no stage records since they change no result."""
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import EXPLAIN, TEST, Read, of_ablation, read_ledger
-from balancer.files import replacing
+from balancer.files import parse_json, replacing
 from balancer.manifest import fingerprint
 from balancer.results import Record, installed_versions
 from balancer.workspace import Workspace
@@ -316,7 +316,7 @@ def _entries(path: Path) -> tuple[ProtocolEntry, ...]:
 
 def _raw(path: Path) -> list[dict[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["entries"]
+        found = parse_json(path.read_bytes())["entries"]
         if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
             return found
         raise ValueError("it has no entries")

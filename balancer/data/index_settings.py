@@ -18,8 +18,9 @@ from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-_OF_THE_COMMAND = {"skip_bad", "external_classes"}
-"""Not settings of the index: one decides whether there is one, one concerns other archives."""
+_OF_THE_COMMAND = {"skip_bad", "external_classes", "max_memory_mb"}
+"""Not settings of the index: one decides whether there is one, one concerns other archives, and the
+memory is that of the machine."""
 _LATER: dict[str, Any] = {"target": None, "patients": "known", "follow_links": False}
 """Settings that older versions did not know, with their defaults, which are not recorded."""
 _RECORDED = object()

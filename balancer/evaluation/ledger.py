@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from balancer.errors import IntegrityError
-from balancer.files import replacing
+from balancer.files import parse_json, replacing
 from balancer.manifest import fingerprint
 from balancer.results import Record
 
@@ -109,7 +109,7 @@ def read_ledger(directory: Path) -> list[Read]:
     reads = []
     for path in sorted(directory.glob("*.json")):
         try:
-            reads.append(Read(**json.loads(path.read_text(encoding="utf-8"))))
+            reads.append(Read(**parse_json(path.read_bytes())))
         except (ValueError, TypeError) as error:
             raise IntegrityError(
                 f"{path} should be an entry of the ledger of test reads, but: {error}; restore it."

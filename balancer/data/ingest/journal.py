@@ -14,6 +14,7 @@ from balancer.data.film.examine import Examined, FileResult
 from balancer.data.film.facts import ImageFacts
 from balancer.data.io import Pixels
 from balancer.data.scan import Unusable
+from balancer.files import parse_json
 
 JOURNAL_NAME = "journal.jsonl"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -110,7 +111,7 @@ def _entry(line: bytes) -> JournalEntry | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        chunk, key, rows = json.loads(line)
+        chunk, key, rows = parse_json(line)
     except (ValueError, TypeError):
         return None
     return JournalEntry(chunk, key, rows)

@@ -1,6 +1,5 @@
 """NIH ChestX-ray14 and the RSNA Pneumonia Challenge, which uses its images."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from balancer.data.layouts.table_rows import columns_of, read_csv
 from balancer.data.metadata import ImageMetadata
 from balancer.data.scan import Scan
 from balancer.errors import DataError
+from balancer.files import parse_json
 
 SEVERAL = "|"
 _ENTRIES = "data_entry_2017"
@@ -129,7 +129,7 @@ def _rsna_patients(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = parse_json(path.read_text(encoding="utf-8-sig"))
         return {entry["subset_img_id"]: entry["img_id"].partition("_")[0] for entry in entries}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
