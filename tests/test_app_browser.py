@@ -149,7 +149,7 @@ def test_every_page_works_and_nobody_else_is_asked(
     files = view.locator("#model-files input[type=file]")
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
     files.set_input_files(str(tmp_path / "model.pt"))
-    view.get_by_text("Invalid file type: .pt").wait_for()
+    view.get_by_text("Invalid file type: model.pt").wait_for()
     chosen = [
         shutil.copy(workspace.classify_dir("real") / name, tmp_path) for name in (CARD, WEIGHTS)
     ]
