@@ -17,10 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+from openpyxl import Workbook
 
 from balancer.cli import main
 from balancer.errors import DataError, EnvironmentFault
 from balancer.workspace import Workspace
+from support import made_archives as made
 from support.made_dicom import content as dicom_content
 from support.made_dicom import dataset as dicom_dataset
 from support.radiograph_folders import film, save
@@ -283,3 +285,73 @@ def test_a_huge_lung_mask_is_refused(tmp_path: Path) -> None:
     result = prepared(tmp_path / "data", tmp_path, *lungs)
     refused(result, "masks/15.png")
     assert "data.max_memory_mb" in result.output
+
+
+def workbook(folder: Path, sheet: bytes) -> Path:
+    """Put a workbook beside the class folders, whose sheet has other bytes."""
+    book = Workbook()
+    book.active.append(["FILE NAME", "URL"])
+    path = folder / "COVID.metadata.xlsx"
+    book.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, sheet if name.endswith("sheet1.xml") else content)
+    return path
+
+
+SHEET = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+ROW = b'<row><c t="inlineStr"><is><t>x</t></is></c></row>'
+LAST_ROW = b'<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>x</t></is></c></row>'
+END = b"</sheetData></worksheet>"
+
+
+@pytest.mark.parametrize("rows", [ROW * 200, ROW + LAST_ROW])
+def test_a_workbook_of_endless_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: bytes
+) -> None:
+    monkeypatch.setattr("balancer.data.tables.MOST_WORKBOOK_ROWS", 100)
+    data = draw_folder(tmp_path / "data", 8, 8)
+    workbook(data, SHEET + rows + END)
+    result = prepared(data, tmp_path)
+    refused(result, "COVID.metadata.xlsx")
+    assert "100" in result.output.splitlines()[-1]
+
+
+def test_a_workbook_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balancer.data.tables.MOST_BYTES", MIB)
+    data = draw_folder(tmp_path / "data", 8, 8)
+    workbook(data, SHEET + bytes(BOMB))
+    counted = unpacked_bytes(monkeypatch)
+    refused(prepared(data, tmp_path), "COVID.metadata.xlsx")
+    assert sum(counted) < MIB
+
+
+@pytest.mark.parametrize("limit", ["MOST_ROWS", "MOST_BYTES"])
+@pytest.mark.parametrize("name", ["list.csv", "metadata.csv", "list.parquet"])
+def test_a_table_of_absurd_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str
+) -> None:
+    data = draw_folder(tmp_path / "data", 8, 8)
+    rows = [
+        {"path": path.relative_to(data).as_posix(), "label": path.parent.name, "note": "x" * 5_000}
+        for path in sorted(data.rglob("*.png"))
+    ]
+    table = data / name
+    if name.endswith(".parquet"):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        arrow = pytest.importorskip("pyarrow")
+        # Of equal texts the file has one.
+        parquet.write_table(arrow.Table.from_pylist(rows), table)
+        assert table.stat().st_size < 20_000
+    else:
+        made.write_csv(table, list(rows[0])[: 3 if limit == "MOST_BYTES" else 2], rows)
+    given = data if name == "metadata.csv" else table
+    assert prepared(given, tmp_path).exit_code == 0
+    few = {"MOST_ROWS": 10, "MOST_BYTES": 30_000}[limit]
+    for place in ("tables", "metadata", "layouts.path_table"):
+        monkeypatch.setattr(f"balancer.data.{place}.{limit}", few, raising=False)
+    refused(prepared(given, tmp_path, "--force"), name)

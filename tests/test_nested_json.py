@@ -1,6 +1,5 @@
 """JSON that anyone may have changed: brackets without end, endless numbers, no text at all."""
 
-import json
 import shutil
 from pathlib import Path
 

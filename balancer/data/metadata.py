@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from balancer.data.columns import PATIENT, group_columns, patient_columns, rename_hint
+from balancer.data.tables import MOST_ROWS, bounded, refuse_large
 from balancer.errors import DataError
 
 _OPTIONAL = ("patient_id", "source", "view")
@@ -178,14 +179,16 @@ def read_rows(
         being row 1.
 
     Raises:
-        DataError: It is no CSV table in one of the encodings, or is empty.
+        DataError: It is no CSV table in one of the encodings, is empty, or has too many rows.
     """
     for encoding in encodings:
         number = 1
         rows: list[tuple[int, list[str]]] = []
         try:
+            refuse_large(path, path.stat().st_size)
             with path.open(encoding=encoding, newline="") as file:
-                for number, row in enumerate(csv.reader(file, strict=True), 1):
+                table = bounded(path, csv.reader(file, strict=True), MOST_ROWS)
+                for number, row in enumerate(table, 1):
                     if any(cell.strip() for cell in row):
                         rows.append((number, row))
         except UnicodeDecodeError:

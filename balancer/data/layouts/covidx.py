@@ -11,10 +11,12 @@ from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.metadata import ImageMetadata, patient_text
 from balancer.data.scan import Scan
+from balancer.data.tables import refuse_large
 from balancer.errors import DataError
 
 CLASSES = ("normal", "pneumonia", "covid-19", "positive", "negative", "viral", "bacteria")
 """Labels in the lists of all releases, in lower case."""
+_HEAD = 2**12
 _LISTS = ("train", "val", "test")
 _FOLDERS = ("", "data", "images")
 _LETTERED = ("cohen", "fig1")
@@ -58,7 +60,8 @@ def _lists(place: Path) -> list[Path]:
 def _begins_as_list(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            first = next((line for line in file if line.strip()), "")
+            head = file.read(_HEAD).splitlines()
+            first = next((line for line in head if line.strip()), "")
     except OSError:
         return False
     words = first.lower().split()
@@ -66,6 +69,7 @@ def _begins_as_list(path: Path) -> bool:
 
 
 def _read_list(path: Path, files: ArchiveFiles) -> Iterator[TableImage]:
+    refuse_large(path, path.stat().st_size)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

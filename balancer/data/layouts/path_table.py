@@ -1,8 +1,9 @@
 """Any table of paths and labels, as CSV or Parquet; its layout is called `manifest`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from balancer.data.class_places import METADATA_NAME, class_folder_names
 from balancer.data.columns import patient_columns
@@ -22,8 +23,14 @@ from balancer.data.layouts.table_rows import (
 from balancer.data.metadata import ImageMetadata, other_columns, patient_notes, read_rows
 from balancer.data.roots import TABLE_SUFFIXES, base_folder
 from balancer.data.scan import Scan
+from balancer.data.tables import MOST_ROWS, bounded, refuse_large
 from balancer.errors import DataError, EnvironmentFault
 
+if TYPE_CHECKING:
+    from pyarrow import Array, DataType
+    from pyarrow.parquet import ParquetFile
+
+_BATCH = 2**14
 _WANTED = ("path", "label")
 _ONCE = (*_WANTED, "patient_id", "source", "view", "mask")
 _PROBED_ROWS = 50
@@ -163,17 +170,45 @@ def _read_parquet(path: Path) -> list[TableRow]:
             "pip install 'balancer[parquet]', or save the table as CSV."
         ) from None
     try:
-        table = parquet.read_table(path)
+        text = [field.name for field in parquet.read_schema(path) if _is_text(field.type)]
+        with parquet.ParquetFile(path, read_dictionary=text) as file:
+            groups = (file.metadata.row_group(place) for place in range(file.num_row_groups))
+            refuse_large(path, sum(group.total_byte_size for group in groups))
+            names = [str(name).strip().lower() for name in file.schema_arrow.names]
+            rows = list(bounded(path, _parquet_rows(path, file), MOST_ROWS))
     except (ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path} should be a Parquet table, but: {reason}.") from None
-    names = [str(name).strip().lower() for name in table.column_names]
     require_columns(path.name, names, _WANTED)
     refuse_double_columns(path.name, names, _ONCE)
     return [
-        table_row(f"{path.name}, row {number}", names, _texts(row.values()))
-        for number, row in enumerate(table.to_pylist(), 1)
+        table_row(f"{path.name}, row {number}", names, _texts(list(row.values())))
+        for number, row in enumerate(rows, 1)
     ]
+
+
+def _is_text(kind: "DataType") -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _parquet_rows(path: Path, file: "ParquetFile") -> Iterator[dict[str, object]]:
+    unpacked = 0
+    for batch in file.iter_batches(_BATCH):
+        unpacked += sum(_unpacked_bytes(column) for column in batch.columns)
+        refuse_large(path, unpacked)
+        yield from batch.to_pylist()
+
+
+def _unpacked_bytes(column: "Array") -> int:
+    """Return the bytes of a column; one long text of its dictionary may stand in every row."""
+    from pyarrow import compute, types
+
+    if not types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = compute.binary_length(column.dictionary)
+    return int(compute.sum(compute.take(lengths, column.indices)).as_py() or 0)
 
 
 def _texts(values: Sequence[object]) -> list[str]:

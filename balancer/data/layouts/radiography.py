@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
-from zipfile import BadZipFile
 
 from balancer.data.class_places import METADATA_NAME
 from balancer.data.entries import member
@@ -13,6 +12,7 @@ from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.table_rows import TableRow, require_columns, table_row
 from balancer.data.metadata import UNKNOWN
 from balancer.data.scan import Scan, Unusable
+from balancer.data.tables import workbook_rows
 from balancer.errors import DataError
 
 NOT_LISTED = "image that no row of its metadata.xlsx lists, kept without a source"
@@ -110,14 +110,11 @@ def _note_sources(
 
 
 def _read_workbook(path: Path) -> list[TableRow]:
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        rows = [[_text(cell) for cell in row] for row in book.worksheets[0].values]
-        book.close()
-    except (OSError, BadZipFile, InvalidFileException, KeyError, ValueError, IndexError) as error:
+        rows = list(workbook_rows(path))
+    except DataError:
+        raise
+    except Exception as error:  # any, on hostile bytes
         raise DataError(
             f"{path} should be an Excel workbook with the columns FILE NAME and URL, but cannot be "
             f"read ({error}); download it again or remove it."
@@ -129,10 +126,6 @@ def _read_workbook(path: Path) -> list[TableRow]:
         for number, row in enumerate(rows[1:], 2)
         if any(row)
     ]
-
-
-def _text(cell: object) -> str:
-    return "" if cell is None else str(cell).strip()
 
 
 def _stem(name: str) -> str:

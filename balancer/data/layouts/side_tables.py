@@ -18,6 +18,7 @@ from balancer.data.columns import (
 from balancer.data.entries import entries, is_file
 from balancer.data.metadata import UNKNOWN, patient_notes, patient_text
 from balancer.data.scan import Scan
+from balancer.data.tables import workbook_rows
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx")
 _MOST_BYTES = 64 * 2**20
@@ -207,7 +208,7 @@ def _names_of(images: Mapping[str, str]) -> dict[str, str]:
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     """Read header and rows in any usual encoding, with any separator; empty if it is none."""
     try:
-        lines = _workbook(path) if path.suffix.lower() == ".xlsx" else _text(path)
+        lines = workbook_rows(path) if path.suffix.lower() == ".xlsx" else _text(path)
         rows = [row for _, row in zip(range(_MOST_ROWS), lines, strict=False) if any(row)]
     except Exception:  # any, on foreign files: what cannot be read names no images
         return [], []
@@ -226,11 +227,3 @@ def _text(path: Path) -> Iterator[list[str]]:
     header = text.partition("\n")[0]
     separator = max(",;\t|", key=header.count)
     return csv.reader(text.splitlines(keepends=True), delimiter=separator)
-
-
-def _workbook(path: Path) -> Iterator[list[str]]:
-    from openpyxl import load_workbook
-
-    book = load_workbook(path, read_only=True, data_only=True)
-    for row in book.worksheets[0].values:
-        yield ["" if cell is None else str(cell).strip() for cell in row]

@@ -8,6 +8,8 @@ from balancer.data.columns import rename_hint
 from balancer.data.metadata import read_rows
 from balancer.errors import DataError
 
+_LONGEST_HEADER = 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
@@ -108,7 +110,10 @@ def columns_of(path: Path, encodings: Sequence[str] = ("utf-8-sig", "latin-1")) 
     for encoding in encodings:
         try:
             with path.open(encoding=encoding, newline="") as file:
-                return [cell.strip().strip('"').lower() for cell in file.readline().split(",")]
+                return [
+                    cell.strip().strip('"').lower()
+                    for cell in file.readline(_LONGEST_HEADER).split(",")
+                ]
         except UnicodeDecodeError:
             continue
         except OSError:
