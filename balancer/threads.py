@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SPIN = ("GOMP_SPINCOUNT", "3000")
-"""Turns of GNU's OpenMP before a waiting thread sleeps; its own choice is up to 30,000,000,000."""
+"""Turns of GNU's OpenMP before a waiting thread sleeps; its own choice is 300,000."""
 _SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that set the number of threads; a user's own choice is kept."""
 _WATCHED_SECONDS, _TRIAL_SECONDS = 0.1, 0.5
 _IDLE = 0.6
-"""Share of the cores' time below which they count as busy; other work on a quiet machine is less."""
+"""Share of the cores' time below which they count as busy."""
 _FASTER = 1.25
 """How much faster fewer threads have to be: the number decides the last bits of all results."""
 
