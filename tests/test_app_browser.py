@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import signal
@@ -65,7 +66,11 @@ def served(
     with (
         said.open("w") as stderr,
         subprocess.Popen(
-            [*command, "--no-browser"], stdout=subprocess.PIPE, stderr=stderr, text=True
+            [*command, "--no-browser"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=os.environ | {"TMPDIR": str(tmp_path)},
         ) as process,
     ):
         try:
@@ -155,6 +160,9 @@ def test_every_page_works_and_nobody_else_is_asked(
     ]
     view.locator("#model-files input[type=file]").set_input_files(chosen)
     view.locator('.bal-model[data-model^="uploaded"]').wait_for()
+    # A sample has taken the film's place, and the classifier's files are read.
+    kept = {path.name for path in tmp_path.glob("balancer-serve-*/files/*/*")}
+    assert not kept & {"holiday.png", "noise.png", "letter.png", CARD, WEIGHTS}
 
     view.get_by_role("tab", name="Generated images").click()
     assert view.get_by_text("Not for diagnosis").is_visible()

@@ -34,6 +34,7 @@ class Served:
     port: int
     temporary: Path
     log: Path
+    own: frozenset[Path] = frozenset()
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
@@ -61,9 +62,14 @@ class Served:
         return self.ask("POST", "/gradio_api/queue/join", words, Content_Type="application/json")
 
     def uploads(self) -> list[Path]:
-        """Return every file of an upload."""
-        folders = self.temporary.glob("balancer-serve-*/files")
-        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        """Return every file of an upload, not the page's own samples."""
+        return sorted(files_in(self.temporary) - self.own)
+
+
+def files_in(temporary: Path) -> frozenset[Path]:
+    """Return all files that servers keep."""
+    found = temporary.glob("balancer-serve-*/files/**/*")
+    return frozenset(path for path in found if path.is_file())
 
 
 @contextmanager
@@ -86,7 +92,9 @@ def serving(folder: Path) -> Iterator[Served]:
             assert process.stdout is not None
             found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
             assert found, (folder / "log").read_text()
-            yield Served(process, int(found[1]), folder / "tmp", folder / "log")
+            own = files_in(folder / "tmp")
+            assert own  # the samples
+            yield Served(process, int(found[1]), folder / "tmp", folder / "log", own)
         finally:
             process.kill()
 
@@ -171,6 +179,7 @@ def test_uploads_are_bounded_in_sum_and_the_oldest_go(calm: Served) -> None:
     assert status == 413
     assert "2 MB" in text
     assert len(calm.uploads()) == 2
+    assert all(path.exists() for path in calm.own)
     connection = http.client.HTTPConnection("127.0.0.1", calm.port, timeout=60)
     connection.request("POST", "/gradio_api/upload", iter([b"x" * 99]), encode_chunked=True)
     assert connection.getresponse().status == 411

@@ -126,6 +126,7 @@ def _launch(desk: "Desk", port: int, browser: bool, uploads: UploadFolder) -> Se
     # A forged upload can name an address instead of a file, and gradio would fetch it.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
     page = build_page(desk, discard=uploads.discard)
+    uploads.keep_present()
     guards = [
         # Another site can rebind its name to this address; only our own names are answered.
         Middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_NAMES)),

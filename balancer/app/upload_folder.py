@@ -40,8 +40,13 @@ class UploadFolder:
         self._owner = _claim(self._root)
         self.files = self._root / _FILES
         self.files.mkdir()
+        self._own: frozenset[Path] = frozenset()
         self._expected = 0
         self._lock = threading.Lock()
+
+    def keep_present(self) -> None:
+        """Keep what the page itself put here, its samples: it is no upload."""
+        self._own = frozenset(self.files.glob("*/*"))
 
     def reserve(self, n_bytes: int) -> bool:
         """Make room for an upload; older ones are removed, the oldest first.
@@ -73,7 +78,9 @@ class UploadFolder:
 
     def discard(self, path: str | Path | None) -> None:
         """Remove an upload that is no longer used; any other file is left alone."""
-        if path is not None and Path(path).parent.parent == self.files:
+        if path is None or Path(path) in self._own:
+            return
+        if Path(path).parent.parent == self.files:
             Path(path).unlink(missing_ok=True)
 
     def remove(self) -> None:
@@ -85,7 +92,7 @@ class UploadFolder:
     def _kept(self) -> list[tuple[Path, os.stat_result]]:
         """Return the whole uploads; one that is removed meanwhile is none."""
         found = []
-        for path in self.files.glob("*/*"):
+        for path in set(self.files.glob("*/*")) - self._own:
             try:
                 found.append((path, path.stat()))
             except FileNotFoundError:
