@@ -96,7 +96,7 @@ def unpacked_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 BOMBS: dict[str, tuple[dict[str, Shape], dict[str, int]]] = {
     "labels inflate": ({"train_labels": (BOMB + 24, 1)}, {"train_labels": BOMB}),
     "labels inflate behind an honest header": ({}, {"train_labels": BOMB}),
-    "labels of many columns": ({"train_labels": (24, BOMB // 24 + 1)}, {"train_labels": BOMB}),
+    "labels of many columns": ({"train_labels": (24, MIB)}, {"train_labels": 24 * (MIB - 1)}),
     "images inflate behind an honest header": ({}, {"train_images": BOMB}),
     "images of another number": ({"train_images": (2**33, 32, 32)}, {}),
 }
@@ -121,6 +121,13 @@ def test_an_npz_bomb_is_refused_where_a_model_is_tested_on_it(
     command = ["evaluate", str(file), "-w", str(copied.root)]
     refused(CliRunner().invoke(main, command), "x.npz")
     assert sum(counted) < MIB
+
+
+def test_an_npz_of_more_than_is_ever_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balancer.data.npz._MOST_UNPACKED", 24 * 32 * 32 - 1)
+    refused(prepared(npz(tmp_path / "x.npz"), tmp_path), "x.npz")
 
 
 def test_a_healthy_npz_is_read(tmp_path: Path) -> None:
