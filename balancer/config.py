@@ -128,9 +128,10 @@ _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses duplicate keys and aliases.
+    """Safe YAML that refuses duplicate keys, aliases and tags.
 
     An alias has no use in a flat recipe, and nested aliases let a small file exhaust the memory.
+    A tag has none either, and PyYAML fails in many ways on a value that does not fit its tag.
     Plain words are read as in YAML 1.2: in YAML 1.1 the ratio 2:1 is 121, a number in base 60. Keys
     are text as written, and so are numbers with leading zeros: both may be names of classes.
     """
@@ -141,6 +142,11 @@ class _StrictLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.constructor.ConstructorError(
                 None, None, "aliases (*name) are not allowed", self.get_mark()
+            )
+        event = self.peek_event()
+        if getattr(event, "tag", None) is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, "tags (!name) are not allowed", event.start_mark
             )
         return super().compose_node(parent, index)
 

@@ -47,6 +47,7 @@ def test_the_nearest_wish_wins(
         ("gan: {learning_rate_generator: -1}", "learning_rate_generator"),
         ("gan: !!python/object/apply:os.system ['touch canary']", "plain YAML"),
         ("seed: 1\nseed: 2", "seed"),
+        ("gan: {batch_size: !!bool maybe}", "tags"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
         ("gan: [", "plain YAML"),
         ("just text", "should hold sections"),
