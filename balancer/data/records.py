@@ -89,8 +89,16 @@ class AuditMetrics(Record):
         findings: Name of each finding that counts to number of groups that show it.
         look_alikes: Number of pairs of images alike in feature space.
         look_alikes_across_splits: Number of these in two splits.
+        copy_families: Number of families of turned, zoomed, framed or cropped copies.
+        test_images: Number of test images.
+        test_images_with_relatives: Number of these with a member of their family in training.
+        next_command: Command that keeps each family in one split; empty where each is in one.
     """
 
     findings: Mapping[str, int]
     look_alikes: int
     look_alikes_across_splits: int
+    copy_families: int = 0
+    test_images: int = 0
+    test_images_with_relatives: int = 0
+    next_command: str = ""

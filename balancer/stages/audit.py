@@ -1,4 +1,4 @@
-"""`balancer audit`: search an index for duplicates by features, and write a page with pictures."""
+"""`balancer audit`: search an index for copies and look-alikes, and write a page with pictures."""
 
 import csv
 import hashlib
@@ -19,16 +19,25 @@ from balancer.data.audit.content import (
     audit_text,
     read_audit,
 )
+from balancer.data.audit.copy_families import (
+    COPIES_NAME,
+    CopyFamilies,
+    find_families,
+    finding_of,
+    next_command,
+    write_families,
+)
 from balancer.data.audit.findings import count
 from balancer.data.audit.text import refuse_findings
+from balancer.data.copies.grouping import PAIR_COLUMNS
 from balancer.data.index import Index, load_index
-from balancer.data.records import AuditMetrics
+from balancer.data.records import AuditMetrics, PrepareMetrics
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import features_of
 from balancer.quality.look_alikes import LookAlike, look_alikes
 from balancer.report.render.audit_page import pictures_of, render_audit
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -42,10 +51,11 @@ _SURE = 0.75
 def run(
     config: BalancerConfig, workspace: Workspace, *, force: bool = False, strict: bool = False
 ) -> StageResult[AuditMetrics]:
-    """Search for duplicates in feature space, and show all findings of the audit.
+    """Search for transformed copies and in feature space, and show all findings of the audit.
 
-    Writes `audit.json`, `audit.html` and `same-film.csv`, a pair per line: those that you confirm
-    can be kept in one split with `data.same_film`.
+    Writes `audit.json`, `audit.html`, and two tables for `data.same_film` with a pair per line:
+    `copies.csv` holds turned, zoomed, framed and cropped copies, `same-film.csv` these and pairs
+    alike in feature space, which you confirm first.
 
     Args:
         config: Not used: the index records how it was made.
@@ -55,36 +65,54 @@ def run(
 
     Raises:
         MissingStage: There is no index.
-        IntegrityError: The index was changed; or with `strict`, there is a finding.
+        IntegrityError: The index or an image was changed; or with `strict`, there is a finding.
         EnvironmentFault: The weights of the extractor are not on this machine.
     """
     index = load_index(workspace.index_dir)
     extractor = load_extractor(_EXTRACTOR)
     content, of_index = _read(workspace.index_dir)
-    settings = {"extractor": _EXTRACTOR, "side": LITE0_SIDE}
+    settings = {"extractor": _EXTRACTOR, "side": LITE0_SIDE, "transformed_copies": True}
     inputs = {
         "index": index.index_hash,
         "audit": hashlib.sha256(content).hexdigest(),
         "extractor": extractor.recipe["weights_sha256"],
     }
     directory = workspace.audit_dir
+    prepared = _prepared(workspace)
 
     def work(folder: Path) -> AuditMetrics:
         images = index.image_set(LITE0_SIDE).pixels
         log.info("Comparing the features of %d images.", len(images))
         features = features_of(extractor, images, cache=workspace.feature_cache_dir)
-        audit = _extended(of_index, index, look_alikes(features))
+        log.info("Registering turned, zoomed, framed and cropped copies.")
+        families = find_families(index)
+        command = next_command(prepared, workspace) if families.pairs else ""
+        audit = _with_families(of_index, index, families, command)
+        audit = _extended(audit, index, look_alikes(features), families.families)
         _write(folder, audit, index)
+        write_families(folder / COPIES_NAME, families, index, prepared)
         return AuditMetrics(
             findings={f.name: len(f.groups) for f in audit.findings if f.counts},
             look_alikes=len(audit.look_alikes),
             look_alikes_across_splits=sum(pair.across_splits for pair in audit.look_alikes),
+            copy_families=len(families.families),
+            test_images=families.test,
+            test_images_with_relatives=families.leaking,
+            next_command=command if any(pair.across_splits for pair in families.pairs) else "",
         )
 
     result = standing_result(directory, AuditMetrics, settings=settings, inputs=inputs, force=force)
     if result is None:
         result = perform("audit", workspace, directory, settings=settings, inputs=inputs, work=work)
     log.info("Open %s in a browser.", directory / "audit.html")
+    if result.metrics.next_command:  # in the log, which breaks no line of a command
+        log.warning(
+            "%d of %d test images have a turned, zoomed, framed or cropped copy in training. Keep "
+            "each family in one split with\n    %s",
+            result.metrics.test_images_with_relatives,
+            result.metrics.test_images,
+            result.metrics.next_command,
+        )
     if strict:
         refuse_findings(directory)
     return result
@@ -102,6 +130,13 @@ def summary(result: StageResult[AuditMetrics]) -> list[RenderableType]:
     return [table]
 
 
+def _prepared(workspace: Workspace) -> StageResult[PrepareMetrics]:
+    result = read_result(workspace.index_dir, PrepareMetrics)
+    if result is None:
+        raise MissingStage("prepare", f"There is no index in {workspace.index_dir}.", cheap=True)
+    return result
+
+
 def _read(index_dir: Path) -> tuple[bytes, Audit]:
     """Return the bytes and the content of the audit of an index.
 
@@ -117,12 +152,38 @@ def _read(index_dir: Path) -> tuple[bytes, Audit]:
     return (index_dir / AUDIT_NAME).read_bytes(), audit
 
 
-def _extended(audit: Audit, index: Index, alike: Sequence[LookAlike]) -> Audit:
+def _with_families(audit: Audit, index: Index, found: CopyFamilies, command: str) -> Audit:
+    if not found.pairs:
+        return audit
+    label_of = {record.path: record.label for record in index.records}
+    shown = {path: label_of[path] for paths in found.families for path in paths}
+    return audit.model_copy(
+        update={
+            # The whole search takes the place of the sample.
+            "findings": [
+                finding_of(found, command),
+                *(one for one in audit.findings if one.name != "augmented-before-sharing"),
+            ],
+            "labels": {**audit.labels, **shown},
+            "transformed": found.pairs,
+        }
+    )
+
+
+def _extended(
+    audit: Audit, index: Index, alike: Sequence[LookAlike], families: Sequence[Sequence[str]]
+) -> Audit:
     known = {
         frozenset((one, other)) for paths in audit.clusters for one in paths for other in paths
     }
+    family = {path: number for number, paths in enumerate(families) for path in paths}
     pairs = [_pair(index, pair) for pair in alike]
-    pairs = [pair for pair in pairs if frozenset((pair.first, pair.second)) not in known]
+    pairs = [
+        pair
+        for pair in pairs
+        if frozenset((pair.first, pair.second)) not in known
+        and (pair.first not in family or family[pair.first] != family.get(pair.second))
+    ]
     if not pairs:
         return audit.model_copy(update={"look_alikes": pairs})
     shown = {path for pair in pairs for path in (pair.first, pair.second)}
@@ -181,5 +242,6 @@ def _write(folder: Path, audit: Audit, index: Index) -> None:
     (folder / "audit.html").write_text(page, encoding="utf-8")
     with (folder / PAIRS_NAME).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["first", "second"])
+        writer.writerow(PAIR_COLUMNS)
+        writer.writerows([pair.first, pair.second] for pair in audit.transformed)
         writer.writerows([pair.first, pair.second] for pair in audit.look_alikes)

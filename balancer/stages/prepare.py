@@ -4,6 +4,7 @@ import csv
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balancer.config import BalancerConfig
+from balancer.data.audit.augmentation import with_augmentation
 from balancer.data.audit.content import AUDIT_NAME, audit_text
 from balancer.data.audit.left_out import LOSES, percent
 from balancer.data.audit.text import audit_page, refuse_findings
@@ -224,6 +226,12 @@ def _prepare(
     built = build_index(
         scan, looked.images, looked.unusable, config.data, seed=config.seed, masks=masks
     )
+    if any(url_of(archive) for archive in roots.archives.values()):
+        log.info("Images on other machines are not sampled for signs of an augmentation.")
+    else:
+        by_name = config.data.same_film is None
+        audit = with_augmentation(built.audit, built.records, roots, by_name=by_name)
+        built = replace(built, audit=audit)
     for sentence in built.audit.warnings:
         log.warning("%s", sentence)
     if scan.unused_columns:

@@ -89,6 +89,30 @@ class LookAlikePair(Record):
     one_group: bool
 
 
+class TransformedPair(Record):
+    """Two images of which one is the other turned, zoomed, framed or cropped.
+
+    Attributes:
+        first: Path of one.
+        second: Path of the other.
+        similarity: Correlation of what both show, once registered.
+        mirrored: Whether one is mirrored against the other.
+        degrees: Turn of the second against the first, after mirroring it.
+        zoom: Size of what the second shows against the first.
+        across_classes: Whether their classes differ.
+        across_splits: Whether their splits differ.
+    """
+
+    first: str
+    second: str
+    similarity: float
+    mirrored: bool
+    degrees: float
+    zoom: float
+    across_classes: bool
+    across_splits: bool
+
+
 class StatisticOfClass(Record):
     """Median of a statistic in a class, and AUROC against the other classes; None: undefined."""
 
@@ -174,6 +198,8 @@ class Audit(Record):
         findings: The findings, the gravest first.
         labels: Path to class, for the images of findings.
         look_alikes: Pairs alike in feature space; `balancer audit` alone finds them.
+        transformed: Pairs of turned, zoomed, framed or cropped copies; `balancer audit` alone
+            finds them.
         notes: Sentences on how the archives were read.
         left_out: Class to its images that are left out.
         part: Part of the archives, such as `train`, by class; None where there are none.
@@ -199,6 +225,7 @@ class Audit(Record):
     findings: Sequence[Finding] = ()
     labels: Mapping[str, str] = {}
     look_alikes: Sequence[LookAlikePair] = ()
+    transformed: Sequence[TransformedPair] = ()
     notes: Sequence[str] = ()
     left_out: Mapping[str, LeftOut] = {}
     part: Association | None = None

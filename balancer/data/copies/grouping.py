@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from balancer.errors import ConfigurationError, DataError
 
 _DIGITS = 12
-_COLUMNS = ["first", "second"]
+PAIR_COLUMNS = ["first", "second"]
+"""Columns of a table of pairs."""
 
 
 def group_images(
@@ -80,12 +81,12 @@ def read_pairs(path: Path, images: Sequence[str]) -> list[tuple[int, int]]:
     place = {name: number for number, name in enumerate(images)}
     with _opened(path) as file:
         rows = csv.reader(file)
-        if next(rows, []) != _COLUMNS:
+        if next(rows, []) != PAIR_COLUMNS:
             raise DataError(
                 f"{path} should begin with the line 'first,second', but does not; pass the table "
                 "that `balancer audit` wrote."
             )
-        pairs = [(row[0], row[1]) for row in rows if len(row) == len(_COLUMNS)]
+        pairs = [(row[0], row[1]) for row in rows if len(row) == len(PAIR_COLUMNS)]
     return [(place[a], place[b]) for a, b in pairs if a in place and b in place]
 
 
