@@ -25,6 +25,8 @@ def run(
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command; a stream that is named by a path is opened for writing."""
+    # Without a buffer nothing is left to flush at the exit, where exit codes are replaced.
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     streams = [
         os.open(one, os.O_WRONLY) if isinstance(one, str) else one for one in (stdout, stderr)
     ]
@@ -35,7 +37,7 @@ def run(
             stderr=streams[1],
             text=True,
             timeout=120,
-            env=os.environ | variables,
+            env=environment | variables,
         )
     finally:
         for stream, given in zip(streams, (stdout, stderr), strict=True):
@@ -43,11 +45,12 @@ def run(
                 os.close(stream)
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A workspace with the index of the bundled drawings."""
-    assert run(PREPARE, tmp_path / "work").returncode == 0
-    return tmp_path / "work"
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the index of the bundled drawings; what is run here changes nothing in it."""
+    folder = tmp_path_factory.mktemp("streams") / "work"
+    assert run(PREPARE, folder).returncode == 0
+    return folder
 
 
 @pytest.mark.parametrize(
