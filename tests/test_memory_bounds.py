@@ -331,7 +331,7 @@ def test_a_workbook_bomb_is_refused_before_it_is_unpacked(
 ) -> None:
     monkeypatch.setattr("balancer.data.tables.MOST_BYTES", MIB)
     data = draw_folder(tmp_path / "data", 8, 8)
-    workbook(data, SHEET + bytes(BOMB))
+    workbook(data, SHEET + b" " * BOMB + ROW + END)
     counted = unpacked_bytes(monkeypatch)
     refused(prepared(data, tmp_path), "COVID.metadata.xlsx")
     assert sum(counted) < MIB
