@@ -47,7 +47,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the index of the bundled drawings; what is run here changes nothing in it."""
+    """A workspace with the index of the bundled drawings; all runs leave it as it is."""
     folder = tmp_path_factory.mktemp("streams") / "work"
     assert run(PREPARE, folder).returncode == 0
     return folder
