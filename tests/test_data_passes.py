@@ -197,7 +197,7 @@ def test_processes_and_threads_give_equal_results(
 ) -> None:
     threads = read_folder(root, tmp_path / "threads")
     monkeypatch.setattr("balancer.data.ingest.pool._WORTH_PROCESSES", 0)
-    monkeypatch.setattr("balancer.data.ingest.pool.cores", lambda: 2)
+    monkeypatch.setattr("balancer.data.ingest.pool.available_cores", lambda: 2)
     assert_equal(read_folder(root, tmp_path / "processes"), threads)
 
 

@@ -22,7 +22,7 @@ def _end_worker(item: int) -> int:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="only POSIX kills like this")
 def test_a_killed_worker_is_a_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("balancer.data.ingest.pool._WORTH_PROCESSES", 0)
-    monkeypatch.setattr("balancer.data.ingest.pool.cores", lambda: 2)
+    monkeypatch.setattr("balancer.data.ingest.pool.available_cores", lambda: 2)
     with pytest.raises(EnvironmentFault):
         list(run_bounded(_end_worker, range(9), 9))
 
@@ -30,7 +30,7 @@ def test_a_killed_worker_is_a_fault_of_the_machine(monkeypatch: pytest.MonkeyPat
 WAITING = """
 import sys, time
 from balancer.data.ingest import pool
-pool._WORTH_PROCESSES, pool.cores = 0, lambda: 2
+pool._WORTH_PROCESSES, pool.available_cores = 0, lambda: 2
 def worker(item):
     import os
     print(os.getpid(), flush=True)
