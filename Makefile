@@ -1,8 +1,9 @@
 # make demo: a finished with/without table on the bundled drawings.  make test: the whole check.
+# make fuzz: its random part, with many more cases.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test fuzz clean
 
 demo: .venv/installed
 	$(BIN)/balancer run -c demo -w demo-workspace
@@ -13,6 +14,10 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+fuzz: .venv/installed-dev
+	BALANCER_FUZZ=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist load --timeout 7200 \
+		tests/test_fuzz_images.py tests/test_fuzz_words.py tests/test_random_kills.py tests/test_many_files.py
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -125,7 +125,9 @@ class LossTable:
         self, images_shown: int, *, loss_d: float, loss_g: float, images_per_second: float
     ) -> None:
         """Append one row; losses are means since the previous row."""
-        row = (images_shown, loss_d, loss_g, images_per_second)
+        # As the file holds them: a resumed training, which reads them there, plots the same.
+        loss_d, loss_g, rate = (float(_number(one)) for one in (loss_d, loss_g, images_per_second))
+        row = (images_shown, loss_d, loss_g, rate)
         self._rows.append(row)
         with self._path.open("ab") as file:
             file.write(_csv_bytes([row], header=False))
@@ -194,5 +196,9 @@ def _csv_bytes(rows: list[tuple[int, float, float, float]], *, header: bool) -> 
     if header:
         writer.writerow(COLUMNS)
     for shown, loss_d, loss_g, rate in rows:
-        writer.writerow((shown, f"{loss_d:.6g}", f"{loss_g:.6g}", f"{rate:.6g}"))
+        writer.writerow((shown, _number(loss_d), _number(loss_g), _number(rate)))
     return text.getvalue().encode()
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"

@@ -94,7 +94,13 @@ def places_with_images(root: Path) -> list[ClassPlace]:
 
 def holds_images(folder: Path, root: Path, *, in_parts: bool = False) -> bool:
     """Return whether a class folder has images, directly or in `images/`, or in parts inside it."""
-    for inside in (folder, *(Path(one.path) for one in _folders(folder, root, Counter()))):
+    # Of a class folder with many files only the folders are asked for: no file is opened for it.
+    inner = (
+        Path(entry.path)
+        for entry in entries(folder)
+        if entry_kind(entry, root) == "folder" and not _is_set_aside(entry.name.lower())
+    )
+    for inside in (folder, *inner):
         reads = inside == folder or inside.name.lower() == NESTED
         if (reads or (in_parts and is_part(inside.name))) and any(
             is_image(entry)
@@ -142,7 +148,7 @@ def _folders(
     found = []
     for entry in entries(folder):
         kind, name = entry_kind(entry, root), entry.name.lower()
-        if name.startswith(".") or name in (*QUIET_FILES, *QUIET_FOLDERS):
+        if _is_quiet(name):
             continue
         if kind == "folder" and holds_masks(name):
             ignored["folder of masks"] += 1
@@ -160,6 +166,15 @@ def _folders(
         else:
             ignored[ignored_kind(entry, kind)] += 1
     return found
+
+
+def _is_quiet(name: str) -> bool:
+    """Return whether an entry, by its name in lower case, is passed over without a count."""
+    return name.startswith(".") or name in (*QUIET_FILES, *QUIET_FOLDERS)
+
+
+def _is_set_aside(name: str) -> bool:
+    return _is_quiet(name) or holds_masks(name)
 
 
 def ignored_kind(entry: os.DirEntry[str], kind: str) -> str:
