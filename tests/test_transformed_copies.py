@@ -166,7 +166,7 @@ def test_prepare_reads_names(tmp_path: Path) -> None:
 
 def test_prepare_takes_no_other_word_for_a_hint(tmp_path: Path) -> None:
     root, workspace = draw(tmp_path / "data"), tmp_path / "w"
-    names = ("carotid", "protocol", "12-aug-2019", "13-aug-2019", "augusta", "mirrorless")
+    names = ("carotid", "carrot", "protocol", "12-aug-2019", "13-aug-2019", "augusta", "mirrorless")
     for seed, name in enumerate(names, 90):
         save(root / "Normal" / f"{name}.png", phantom(seed))
     made = balancer("prepare", "-w", workspace, "--data", root)

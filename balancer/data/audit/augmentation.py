@@ -19,6 +19,8 @@ _LARGEST, _SMALLEST, _ONE_IN = 96, 24, 4
 """Number of images of a sample, and the share of a set between these bounds."""
 _RUN = 4
 """Number of neighbours by name that are drawn together: a copy often stands beside its original."""
+_VOTES = 20
+"""Least number of shared features; among few images, strangers share some too."""
 _NAMED = 2
 """Least number of names that tell of an augmentation."""
 _WORDS = re.compile(
@@ -47,7 +49,7 @@ def with_augmentation(
         IntegrityError: A file is missing, or its bytes are not those that were prepared.
     """
     drawn = sample(records)
-    copies = copies_among(roots, drawn)
+    copies = copies_among(roots, drawn, least_votes=_VOTES)
     joined = clusters_of([(copy.first, copy.second) for copy in copies])
     families = sorted(sorted(drawn[place].path for place in places) for places in joined)
     named = [record.path for record in records if tells_of_augmentation(record)]

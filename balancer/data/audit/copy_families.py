@@ -15,6 +15,7 @@ from balancer.data.cache import verified_film
 from balancer.data.copies.grouping import PAIR_COLUMNS, group_images
 from balancer.data.copies.local_features import LocalFeatures, local_features
 from balancer.data.copies.transformed_copies import TransformedCopy, find_transformed_copies
+from balancer.data.copies.votes import LEAST_VOTES
 from balancer.data.index import Index
 from balancer.data.memory import one_image
 from balancer.data.records import PrepareMetrics
@@ -92,10 +93,13 @@ def find_families(index: Index) -> CopyFamilies:
     )
 
 
-def copies_among(roots: Roots, records: Sequence[ImageRecord]) -> list[TransformedCopy]:
+def copies_among(
+    roots: Roots, records: Sequence[ImageRecord], *, least_votes: int = LEAST_VOTES
+) -> list[TransformedCopy]:
     """Search records for copies that their groups do not join; see `features_of_films`."""
     features = features_of_films(roots, records)
-    return find_transformed_copies(features, [record.group for record in records])
+    groups = [record.group for record in records]
+    return find_transformed_copies(features, groups, least_votes=least_votes)
 
 
 def finding_of(found: CopyFamilies, command: str) -> Finding:

@@ -1,5 +1,6 @@
 """Lay one image over another by their local features, and compare what both show."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -154,7 +155,7 @@ def _compare(
     if overlap < _LEAST_OVERLAP:
         return 0.0, overlap
     left, right = (part[seen] - part[seen].mean() for part in (even, even_laid))
-    norm = np.sqrt(float((left * left).sum()) * float((right * right).sum()))
+    norm = math.sqrt(float((left * left).sum()) * float((right * right).sum()))
     return float((left * right).sum()) / max(norm, 1e-9), overlap
 
 

@@ -11,11 +11,12 @@ from scipy.cluster.hierarchy import DisjointSet
 
 from balancer.data.copies.local_features import LocalFeatures
 from balancer.data.copies.overlay import Overlay, overlay
-from balancer.data.copies.votes import Proposal, propose_by_votes
+from balancer.data.copies.votes import LEAST_VOTES, Proposal, propose_by_votes
 from balancer.data.threads import map_threaded
 
-_SAME = 0.92
-"""Least similarity of copies: planted ones reach 0.95, two films of one patient 0.89."""
+_SAME = 0.93
+"""Least similarity of copies. Planted ones reach 0.94, films of two patients 0.83; two films of one
+patient in one position stay below, but for a few."""
 _AT_A_TIME = 256
 
 
@@ -41,7 +42,7 @@ class TransformedCopy:
 
 
 def find_transformed_copies(
-    images: Sequence[LocalFeatures], groups: Sequence[str]
+    images: Sequence[LocalFeatures], groups: Sequence[str], *, least_votes: int = LEAST_VOTES
 ) -> list[TransformedCopy]:
     """Find pairs of copies, enough of them to join each family.
 
@@ -50,6 +51,7 @@ def find_transformed_copies(
     Args:
         images: Features of each image.
         groups: Group of each image; images of one are joined already.
+        least_votes: Number of features that a pair shares; more are faster and find less.
 
     Returns:
         Pairs in the order of the images.
@@ -58,7 +60,7 @@ def find_transformed_copies(
     first: dict[str, int] = {}
     for place, group in enumerate(groups):
         families.merge(first.setdefault(group, place), place)
-    proposals = propose_by_votes(images)
+    proposals = propose_by_votes(images, least_votes)
     found: list[TransformedCopy] = []
 
     def check(proposal: Proposal) -> Overlay | None:

@@ -22,7 +22,8 @@ _NEAR, _EQUAL = descriptor_distance(0.45), descriptor_distance(0.2)
 _NEARER = 0.8
 """A neighbour counts if it is so much nearer than the last one, which shows what strangers have in
 common (Lowe 2004), or if it is nearly equal: a family can fill all places."""
-_LEAST_VOTES = 10
+LEAST_VOTES = 10
+"""Least number of votes of a pair; planted copies have 20 at least."""
 _MOST_PAIRS = 24
 """Most pairs per image, those with the most votes; families are joined through each other."""
 
@@ -44,7 +45,9 @@ class Proposal:
     votes: int
 
 
-def propose_by_votes(images: Sequence[LocalFeatures]) -> list[Proposal]:
+def propose_by_votes(
+    images: Sequence[LocalFeatures], least_votes: int = LEAST_VOTES
+) -> list[Proposal]:
     """Find pairs that share features, as they are or mirrored, those with the most votes first."""
     votes: dict[tuple[int, int, bool], int] = {}
     for start in range(0, len(images), _BLOCK):
@@ -58,7 +61,7 @@ def propose_by_votes(images: Sequence[LocalFeatures]) -> list[Proposal]:
         for one in _asked(images, trees, owner):
             for pair, number in one.items():
                 votes[pair] = votes.get(pair, 0) + number
-    return _strongest(votes)
+    return _strongest(votes, least_votes)
 
 
 def _asked(
@@ -91,9 +94,9 @@ def _asked(
     return map_threaded(ask, starts, task=f"Comparing local features, {_QUERIES} images at a time")
 
 
-def _strongest(votes: dict[tuple[int, int, bool], int]) -> list[Proposal]:
+def _strongest(votes: dict[tuple[int, int, bool], int], least_votes: int) -> list[Proposal]:
     proposals = sorted(
-        (Proposal(*pair, number) for pair, number in votes.items() if number >= _LEAST_VOTES),
+        (Proposal(*pair, number) for pair, number in votes.items() if number >= least_votes),
         key=lambda one: (-one.votes, one.first, one.second, one.mirrored),
     )
     of_image: dict[int, int] = {}
