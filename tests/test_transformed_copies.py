@@ -207,9 +207,12 @@ def test_an_overlay_tells_the_turn_and_the_zoom() -> None:
 
 def test_an_image_without_features_is_no_copy_of_another() -> None:
     even = np.full((SIZE, SIZE), 90, np.uint8)
-    even[70:90, 70:90] = 100
-    features = [local_features(even), local_features(even + 1), local_features(phantom(1))]
-    assert find_transformed_copies(features, ["a", "b", "c"]) == []
+    square = even.copy()
+    square[70:90, 70:90] = 100
+    images = (even, even + 1, square, square + 1, phantom(1))
+    features = [local_features(image) for image in images]
+    assert len(features[0].points) == 0
+    assert find_transformed_copies(features, ["a", "b", "c", "d", "e"]) == []
 
 
 @pytest.mark.skipif(not HISTOLOGY.is_dir(), reason="needs ../shared/data/colour/lung-histology3")
