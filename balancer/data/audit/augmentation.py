@@ -15,7 +15,7 @@ from balancer.data.copies.grouping import clusters_of
 from balancer.data.roots import Roots
 from balancer.manifest import ImageRecord
 
-_LARGEST, _SMALLEST, _ONE_IN = 96, 24, 4
+_LARGEST, _SMALLEST, _ONE_IN = 48, 24, 4
 """Number of images of a sample, and the share of a set between these bounds."""
 _RUN = 4
 """Number of neighbours by name that are drawn together: a copy often stands beside its original."""
