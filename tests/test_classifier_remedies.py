@@ -77,9 +77,9 @@ def test_balanced_batches_hold_the_classes_in_equal_shares(
 
 def test_balanced_batches_need_images_and_room(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"batches": "balanced"})
-    one_class = ArrayTable.of(table(6, 0).sources[0], np.zeros(6, np.int64))
-    with pytest.raises(ValueError, match="class 1"):
-        train(tmp_path / "out", config, train=one_class)
+    two_of_three = ArrayTable.of(table(6, 0).sources[0], np.arange(6) % 2)
+    with pytest.raises(ValueError, match="class 2"):
+        train(tmp_path / "out", config, train=two_of_three, class_names=["a", "b", "c"])
     three = ArrayTable.of(table(6, 0).sources[0], np.arange(6) % 3)
     small = config.model_copy(update={"batch_size": 2})
     with pytest.raises(ValueError, match="3 strata"):

@@ -197,8 +197,6 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
     [
         (signal.SIGINT, 130),
         (signal.SIGTERM, 143),
-        (signal.SIGHUP, 129),
-        (signal.SIGKILL, -9),
     ],
 )
 def test_a_stopped_training_goes_on_to_the_same_weights(
