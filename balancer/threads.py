@@ -1,10 +1,9 @@
 """Threads of this process: as many as it has cores, unless others keep these busy.
 
 Threads that share the work of one operation wait for each other at its end. By default they wait
-by spinning, which takes the cores from whoever else would finish sooner: with as many busy
-processes beside it as there are cores, a training then runs at a thirtieth of its speed. So they
-spin for a moment only, and where the cores are busy a few trial steps decide between all threads
-and fewer. Figures: `python benchmarks/busy.py`.
+by spinning, which takes the cores from whoever else would finish sooner. So they spin for a moment
+only, and where the cores are busy a few trial steps decide between all threads and fewer. Figures:
+`python benchmarks/busy.py`.
 """
 
 import logging
