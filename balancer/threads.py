@@ -27,7 +27,7 @@ _WATCHED_SECONDS, _TRIAL_SECONDS = 0.1, 0.5
 _IDLE = 0.6
 """Share of the cores' time below which they count as busy."""
 _FASTER = 1.25
-"""How much faster fewer threads have to be: the number decides the last bits of all results."""
+"""Least gain in speed for fewer threads: their number decides the last bits of all results."""
 
 
 def spin_briefly() -> None:

@@ -99,7 +99,7 @@ KINDS: dict[str, Make] = {
 
 @dataclass
 class Tally:
-    """What became of the planted copies of one kind."""
+    """Counts of the planted copies of one kind: found, missed, and false pairs."""
 
     planted: int = 0
     found: int = 0

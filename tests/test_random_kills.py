@@ -44,7 +44,7 @@ PREPARED = (("audit",), STUDY)
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a command found and left when nothing killed it.
+    """Files before and after a command that nothing killed.
 
     Attributes:
         before: Workspace that it began with.

@@ -103,6 +103,6 @@ def sample(records: Sequence[ImageRecord]) -> list[ImageRecord]:
 
 
 def tells_of_augmentation(record: ImageRecord) -> bool:
-    """Whether the path of an image, its class aside, has a word such as `rotated`."""
+    """Return whether the path of an image, without its class, has a word such as `rotated`."""
     parts = [part for part in PurePosixPath(record.path).parts if part != record.label]
     return any(_WORDS.search(_DATE.sub("", part)) for part in parts)
