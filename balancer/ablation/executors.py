@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import FrameType
@@ -13,14 +14,14 @@ from typing import Any
 
 from balancer.ablation.schedule import Executor
 from balancer.allocator import keep_freed_memory
-from balancer.errors import BalancerError, EnvironmentFault
+from balancer.errors import BalancerError, EnvironmentFault, Interrupted
 from balancer.threads import THREAD_SETTINGS, available_cores
 
 log = logging.getLogger(__name__)
 
 _RETRIES = 5
 _STOP_SECONDS = 60
-_is_working = False
+_is_working = _is_stopped = False
 
 
 def executor_for(jobs: int, ray_address: str | None, *, apart: bool = False) -> Executor:
@@ -85,8 +86,10 @@ class Processes:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
             child.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
         for child in multiprocessing.active_children():
-            child.join(_STOP_SECONDS)
+            child.join(max(0.0, deadline - time.monotonic()))
+            child.kill()  # of those that saved in time there is nothing left to kill
 
     def close(self) -> None:
         """Wait for the processes to end."""
@@ -179,23 +182,32 @@ def _end_with_driver() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if _is_working:
+    global _is_stopped
+    if not _is_working:
+        os._exit(128 + number)
+    # The pool signals again once another worker has ended, which must not break off the saving.
+    is_first, _is_stopped = not _is_stopped, True
+    if is_first:
         raise KeyboardInterrupt
-    os._exit(128 + number)
 
 
 def _call(work: Callable[[], Any]) -> Any:
-    global _is_working
+    global _is_working, _is_stopped
     for name in ("balancer", "gan", "classifier"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _is_working = True
     try:
         return work()
+    except Interrupted:  # by a training, which handles the signal itself
+        _is_stopped = True
+        raise
     finally:
         _is_working = False
         driver = multiprocessing.parent_process()
-        if driver is not None and not driver.is_alive():
-            os._exit(128 + signal.SIGTERM)  # else it would take the next unit from the queue
+        if driver is not None and (_is_stopped or not driver.is_alive()):
+            # Else it would take the next unit from the queue, or wait for ever for its lock, which
+            # an idle worker holds that the same signal ended.
+            os._exit(128 + signal.SIGTERM)
 
 
 def _call_for_ray(work: Callable[[], Any]) -> tuple[Any, BalancerError | None]:
