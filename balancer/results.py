@@ -1,18 +1,18 @@
 """`result.json`: what a stage did, from what, and whether it is still up to date."""
 
-import hashlib
 import importlib.metadata
 import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.manifest import fingerprint
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,19 @@ def read_result(directory: Path, kind: type[M]) -> StageResult[M] | None:
         ) from None
 
 
+def fingerprint_of_result(directory: Path, *, with_time: bool = False) -> str:
+    """Return the SHA-256 of what a stage recorded: equal work has an equal one.
+
+    Args:
+        directory: Folder of a stage that has run.
+        with_time: Count the time that it took, as earlier versions did.
+    """
+    content = (directory / "result.json").read_bytes()
+    if with_time:
+        return fingerprint(content)
+    return _hash({key: one for key, one in json.loads(content).items() if key != "seconds"})
+
+
 def write_result(directory: Path, result: StageResult[Any]) -> None:
     """Write `result.json`; refuse NaN, which JSON lacks."""
     text = json.dumps(result_json(result), indent=2, allow_nan=False)
@@ -132,6 +145,8 @@ def standing_result(
     force: bool,
     keep_on_new_inputs: bool = False,
     announce: bool = True,
+    files: Sequence[str] = (),
+    earlier_inputs: Mapping[str, Any] | None = None,
 ) -> StageResult[M] | None:
     """Return the existing result if it is up to date; None if the stage has to run.
 
@@ -144,9 +159,13 @@ def standing_result(
         keep_on_new_inputs: Refuse instead of running again when only the inputs changed; for
             results that take long.
         announce: Log "up to date" at level INFO; False for many small parts.
+        files: Names of files that belong to the result and must be there.
+        earlier_inputs: The inputs as earlier versions took their fingerprints; a result of these
+            is up to date too. None: they took the same.
 
     Raises:
         ConfigurationError: The existing result has other settings, and `force` is off.
+        IntegrityError: A file of a result that is up to date is missing.
     """
     result = None if force else read_result(directory, kind)
     if result is None:
@@ -156,7 +175,9 @@ def standing_result(
             f"{directory} was made with {difference(result.settings, settings)}; add --force to "
             f"`balancer {result.stage}` to replace it, or choose another --workspace to keep it."
         )
-    if result.inputs == _plain(inputs):
+    known = (inputs, inputs if earlier_inputs is None else earlier_inputs)
+    if result.inputs in [_plain(one) for one in known]:
+        _refuse_missing(result.stage, directory, files)
         log.log(logging.INFO if announce else logging.DEBUG, "%s: up to date", result.stage)
         return result
     if keep_on_new_inputs:
@@ -167,6 +188,15 @@ def standing_result(
         )
     log.info("%s: its inputs changed; running again", result.stage)
     return None
+
+
+def _refuse_missing(stage: str, directory: Path, files: Sequence[str]) -> None:
+    for name in files:
+        if not (directory / name).is_file():
+            raise IntegrityError(
+                f"{directory} should be as `balancer {stage}` left it, but lacks {name}; restore "
+                "it, or make all of it again with --force."
+            )
 
 
 def perform(
@@ -226,8 +256,8 @@ def installed_versions() -> dict[str, str]:
     return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def _hash(settings: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_plain(settings), sort_keys=True).encode()).hexdigest()
+def _hash(values: Mapping[str, Any]) -> str:
+    return fingerprint(json.dumps(_plain(values), sort_keys=True).encode())
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

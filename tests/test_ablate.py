@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import balancer.ablation.unit
 from balancer.ablation.records import DryRunMetrics
+from balancer.cli import main
 from balancer.config import BalancerConfig
 from balancer.errors import BalancerError, ConfigurationError, DataError, Diverged, IntegrityError
 from balancer.evaluation.ledger import read_ledger
 from balancer.evaluation.predictions import read_predictions
+from balancer.manifest import fingerprint
 from balancer.report.summary import ReportMetrics
 from balancer.results import StageResult, new_result, read_result
 from balancer.stages import ablate, prepare
@@ -158,6 +161,35 @@ def test_a_second_call_changes_nothing(mine: Workspace, study: BalancerConfig) -
     with mine.lock():
         ablate.run(study, mine)
     assert tree(mine.root) == before
+
+
+def test_the_times_of_trainings_are_no_inputs_of_the_comparison(
+    mine: Workspace, data: Path
+) -> None:
+    """Those of the units, and those of the copies that are kept as registered."""
+    for path in mine.root.glob("runs/*/*/*/*/result.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"seconds": record["seconds"] + 1}, indent=2) + "\n")
+    stands_as_it_is(mine, data)
+
+
+def test_a_comparison_of_an_earlier_version_stands(mine: Workspace, data: Path) -> None:
+    """Its fingerprints of the runs are of all bytes of their records, the times among them."""
+    path = mine.ablation_dir / "result.json"
+    result = json.loads(path.read_text())
+    for name in result["inputs"]["runs"]:
+        arm, fold, seed = name.split(", ")
+        unit = mine.unit_dir(fold, int(seed.removeprefix("seed ")), arm)
+        result["inputs"]["runs"][name] = fingerprint((unit / "result.json").read_bytes())
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    stands_as_it_is(mine, data)
+
+
+def stands_as_it_is(workspace: Workspace, data: Path) -> None:
+    before = tree(workspace.root)
+    done = CliRunner().invoke(main, ["ablate", *arguments(data, workspace.root, *STUDY)])
+    assert (done.exit_code, "ablate: up to date" in done.stderr) == (0, True), done.stderr
+    assert tree(workspace.root) == before
 
 
 def test_a_lost_unit_comes_back_the_same(mine: Workspace, study: BalancerConfig) -> None:

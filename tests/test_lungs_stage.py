@@ -106,6 +106,18 @@ def test_training_then_masks_by_the_network(films, workspace):
         assert all(isinstance(line, str) for line in lungs.summary(result))
 
 
+@pytest.mark.parametrize("name", ["unet.safetensors", "unet.json", "validation.png"])
+def test_a_network_that_lost_a_file_is_refused_by_name(films, workspace, name):
+    lungs.run(_config(films), workspace, action="train")
+    (workspace.lungs_dir / "model" / name).unlink()
+    settings = [f"--set={one}" for one in (*TINY, f"lungs.masks={films / 'masks'}")]
+    words = ["lungs", "train", "-w", str(workspace.root), "--data", str(films / "films")]
+    done = CliRunner().invoke(main, [*words, *settings])
+    assert done.exit_code == 4, done.output
+    assert name in done.stderr.splitlines()[-1]
+    assert CliRunner().invoke(main, [*words, *settings, "--force"]).exit_code == 0
+
+
 def test_up_to_date_or_not(films, workspace):
     config = _config(films)
     first = lungs.run(config, workspace, action="apply")

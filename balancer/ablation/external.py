@@ -16,8 +16,7 @@ from balancer.evaluation.ledger import fingerprint_of_images
 from balancer.evaluation.predictions import read_predictions, write_predictions
 from balancer.evaluation.trained_classifier import load_trained
 from balancer.imaging.config import PreprocessingConfig
-from balancer.manifest import fingerprint
-from balancer.results import Record, perform, standing_result
+from balancer.results import Record, fingerprint_of_result, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.metrics import predict_classes
 
@@ -89,7 +88,7 @@ def run_elsewhere(
     settings = {"name": name}
     inputs = {
         "images": fingerprint_of_images(record.image_id for record in table.records),
-        "run": fingerprint((folder / "result.json").read_bytes()),
+        "run": fingerprint_of_result(folder),
     }
     standing = standing_result(
         directory,
@@ -98,6 +97,7 @@ def run_elsewhere(
         inputs=inputs,
         force=False,
         announce=False,
+        earlier_inputs=inputs | {"run": fingerprint_of_result(folder, with_time=True)},
     )
     if standing is None:
         if not (folder / "classifier.json").is_file():

@@ -27,7 +27,7 @@ from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.subgroups import subgroup_columns
 from balancer.ablation.trained_worth import trained_worth
-from balancer.ablation.unit import Unit, read_run
+from balancer.ablation.unit import read_run
 from balancer.config import BalancerConfig
 from balancer.data.audit.content import read_audit
 from balancer.data.index import Index
@@ -38,7 +38,13 @@ from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation
 from balancer.evaluation.records import Scalar
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
-from balancer.results import StageResult, perform, read_result, standing_result
+from balancer.results import (
+    StageResult,
+    fingerprint_of_result,
+    perform,
+    read_result,
+    standing_result,
+)
 from balancer.shortcuts.probes import run_probes
 from balancer.shortcuts.records import ProbeResult
 
@@ -97,10 +103,7 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
         "index": study.index.index_hash,
         "protocol": held.protocol.newest.hash,
         "reads": len(of_ablation(read_ledger(workspace.ledger_dir))),
-        "runs": {unit.name: _record_hash(study, unit) for unit in study.finished},
-        "explored": None
-        if held.explored is None
-        else {unit.name: _record_hash(held.explored, unit) for unit in held.explored.finished},
+        **_fingerprints_of_runs(held),
         "masks": masks_hash(config, study.index),
         "external": {
             name: fingerprint("\n".join(record.image_id for record in one.records).encode())
@@ -111,7 +114,12 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
     standing = None if force else read_result(workspace.ablation_dir, AblateMetrics)
     replaces = force or (standing is not None and standing.settings != settings)
     found = standing_result(
-        workspace.ablation_dir, AblateMetrics, settings=settings, inputs=inputs, force=replaces
+        workspace.ablation_dir,
+        AblateMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=replaces,
+        earlier_inputs=inputs | _fingerprints_of_runs(held, with_time=True),
     )
     if found is not None:
         return found
@@ -130,8 +138,19 @@ def _masks(study: EndedStudy) -> MaskStack | None:
     return masks_of_index(index, study.config.ablation.masks, index.records, size)
 
 
-def _record_hash(study: EndedStudy, unit: Unit) -> str:
-    return fingerprint((study.directory(unit) / "result.json").read_bytes())
+def _fingerprints_of_runs(
+    held: HeldStudy, *, with_time: bool = False
+) -> dict[str, dict[str, str] | None]:
+    studies = {"runs": held.main, "explored": held.explored}
+    return {
+        key: None
+        if study is None
+        else {
+            unit.name: fingerprint_of_result(study.directory(unit), with_time=with_time)
+            for unit in study.finished
+        }
+        for key, study in studies.items()
+    }
 
 
 def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:

@@ -192,7 +192,12 @@ def _quick(
     """Run the study on frozen features, unless it is up to date."""
     settings, inputs = quick_settings(config), {"index": index.index_hash}
     result = standing_result(
-        workspace.quick_dir, AblateMetrics, settings=settings, inputs=inputs, force=force
+        workspace.quick_dir,
+        AblateMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        files=[report.PAGE],
     )
 
     def work(folder: Path) -> AblateMetrics:
@@ -206,7 +211,7 @@ def _quick(
         result = perform(
             "ablate", workspace, workspace.quick_dir, settings=settings, inputs=inputs, work=work
         )
-    page = {"page": str(workspace.quick_dir / "report.html")}
+    page = {"page": str(workspace.quick_dir / report.PAGE)}
     return result.model_copy(update={"metrics": result.metrics.model_copy(update=page)})
 
 

@@ -43,6 +43,7 @@ from balancer.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PAIRS_NAME = "same-film.csv"
+_PAGE = "audit.html"
 _EXTRACTOR = "lite0"
 _SURE = 0.75
 """Similarity at or above which a pair in two splits counts; no two strangers measured reach it."""
@@ -101,10 +102,17 @@ def run(
             next_command=command if any(pair.across_splits for pair in families.pairs) else "",
         )
 
-    result = standing_result(directory, AuditMetrics, settings=settings, inputs=inputs, force=force)
+    result = standing_result(
+        directory,
+        AuditMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        files=[AUDIT_NAME, _PAGE, COPIES_NAME, PAIRS_NAME],
+    )
     if result is None:
         result = perform("audit", workspace, directory, settings=settings, inputs=inputs, work=work)
-    log.info("Open %s in a browser.", directory / "audit.html")
+    log.info("Open %s in a browser.", directory / _PAGE)
     if result.metrics.next_command:  # in the log, which breaks no line of a command
         log.warning(
             "%d of %d test images have a turned, zoomed, framed or cropped copy in training. Keep "
@@ -239,7 +247,7 @@ def _finding(pairs: Sequence[LookAlikePair]) -> Finding:
 def _write(folder: Path, audit: Audit, index: Index) -> None:
     (folder / AUDIT_NAME).write_text(audit_text(audit), encoding="utf-8")
     page = render_audit(audit, pictures_of(index.roots))
-    (folder / "audit.html").write_text(page, encoding="utf-8")
+    (folder / _PAGE).write_text(page, encoding="utf-8")
     with (folder / PAIRS_NAME).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(PAIR_COLUMNS)

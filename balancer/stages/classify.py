@@ -18,12 +18,13 @@ from balancer.evaluation.fit_and_test import Reader, fit_and_test
 from balancer.evaluation.ledger import fingerprint_of_images, n_reads
 from balancer.evaluation.performance import PREDICTIONS, metric_lines, write_performance
 from balancer.evaluation.records import ClassifyMetrics, TrainingImages
-from balancer.evaluation.trained_classifier import REAL_ARM, SYNTHETIC_ARM
+from balancer.evaluation.trained_classifier import REAL_ARM, SYNTHETIC_ARM, load_trained
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.workspace import Workspace
+from classifier.checkpoint import CARD, WEIGHTS
 
 log = logging.getLogger(__name__)
 _OF_ABLATIONS = {"decision_threshold", "subgroups"}
@@ -53,7 +54,7 @@ def run(
     Raises:
         MissingStage: There is no index, or there are no synthetic images.
         IntegrityError: Synthetic images, or the images of a generator that saw today's validation
-            or test split, would reach the evaluation.
+            or test split, would reach the evaluation; or the trained classifier was damaged.
         EnvironmentFault: Training diverged, or the accelerator is missing.
     """
     generates = with_synthetic or workspace.has_generated()
@@ -74,9 +75,15 @@ def run(
     inputs = {"index": index.index_hash, "synthetic": synthetic_fingerprint(synthetic)}
     directory = workspace.classify_dir(arm)
     standing = standing_result(
-        directory, ClassifyMetrics, settings=settings, inputs=inputs, force=force
+        directory,
+        ClassifyMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        files=[WEIGHTS, CARD, PREDICTIONS],
     )
     if standing is not None:
+        load_trained(directory)  # refuses a classifier that was damaged since
         return standing
 
     def work(folder: Path) -> ClassifyMetrics:

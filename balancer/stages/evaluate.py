@@ -22,7 +22,7 @@ from balancer.evaluation.trained_classifier import (
     trained_arm,
 )
 from balancer.manifest import fingerprint
-from balancer.results import StageResult, perform, standing_result
+from balancer.results import StageResult, fingerprint_of_result, perform, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -73,10 +73,16 @@ def run(
         "seed": config.seed,
         "bootstrap_samples": config.evaluation.bootstrap_samples,
     }
-    inputs = {"images": ids, "classifier": fingerprint((folder / "result.json").read_bytes())}
+    inputs = {"images": ids, "classifier": fingerprint_of_result(folder)}
     directory = workspace.evaluate_dir(f"{name}-{ids[:8]}", arm)
     standing = standing_result(
-        directory, EvaluateMetrics, settings=settings, inputs=inputs, force=force
+        directory,
+        EvaluateMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        files=[PREDICTIONS],
+        earlier_inputs=inputs | {"classifier": fingerprint_of_result(folder, with_time=True)},
     )
     if standing is not None:
         return standing

@@ -32,6 +32,7 @@ from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+_SHARES = "where-it-looks.png"
 _PER_CLASS = 2
 _MASK_SIDE = 64
 
@@ -129,6 +130,7 @@ def run(
         settings=settings,
         inputs=inputs,
         force=force or (old is not None and old.settings != settings),
+        files=[_SHARES],
     )
     if standing is None:
         standing = perform(
@@ -220,7 +222,7 @@ def _explain(
         table.labels,
         index.classes,
         title=f"Grad-CAM of {target} by region, {len(rows)} test images",
-        path=folder / "where-it-looks.png",
+        path=folder / _SHARES,
     )
     return ExplainMetrics(
         target_class=target,

@@ -55,7 +55,12 @@ def run(
     inputs = {"index": index.index_hash}
     directory = workspace.lr_find_dir
     standing = standing_result(
-        directory, LrFindMetrics, settings=settings, inputs=inputs, force=force
+        directory,
+        LrFindMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        files=[PICTURE],
     )
     if standing is not None:
         return standing

@@ -146,8 +146,10 @@ def _train(
         inputs=inputs,
         force=force,
         keep_on_new_inputs=True,
+        files=[VALIDATION],
     )
     if standing is not None:
+        _network(config, directory)  # refuses a U-Net that was damaged since
         return standing
     fill = partial(_fill_model, config, index, parts, used)
     return perform(TRAIN, workspace, directory, settings=settings, inputs=inputs, work=fill)

@@ -48,6 +48,7 @@ from balancer.report.two_arms import (
 from balancer.results import (
     MissingStage,
     StageResult,
+    fingerprint_of_result,
     perform,
     read_result,
     standing_result,
@@ -58,6 +59,8 @@ from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def run(
         settings=settings,
         inputs=inputs,
         force=force or (old is not None and old.settings != settings),
+        files=[PAGE],
     )
     if standing is None:
         standing = perform(
@@ -132,7 +136,7 @@ def run(
             inputs=inputs,
             work=lambda folder: _write(config, workspace, found, replace(records, folder=folder)),
         )
-    page = {"page": str(workspace.report_dir / "report.html")}
+    page = {"page": str(workspace.report_dir / PAGE)}
     metrics = standing.metrics.model_copy(update=page)
     return standing.model_copy(update={"metrics": metrics})
 
@@ -252,8 +256,9 @@ def _external(workspace: Workspace, arms: Arms) -> dict[str, StageResult[Evaluat
         result, arm = read_result(path.parent, EvaluateMetrics), path.parent.name
         if result is None or arm not in arms:
             continue
-        classifier = (workspace.classify_dir(arm) / "result.json").read_bytes()
-        if result.inputs.get("classifier") == fingerprint(classifier):
+        folder = workspace.classify_dir(arm)
+        today = (fingerprint_of_result(folder), fingerprint_of_result(folder, with_time=True))
+        if result.inputs.get("classifier") in today:
             found[path.parent.relative_to(workspace.root).as_posix()] = result
     return found
 
@@ -291,7 +296,7 @@ def write_quick(
 def _write_page(records: ReportRecords) -> None:
     folder = records.folder
     report, numbers = compose(records)
-    (folder / "report.html").write_text(render_page(report, folder), encoding="utf-8")
+    (folder / PAGE).write_text(render_page(report, folder), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
