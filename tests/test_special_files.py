@@ -102,30 +102,53 @@ def test_they_change_nothing_beside_the_images(name: str) -> None:
     assert _rows("index.csv") == expected
 
 
-@pytest.mark.parametrize("kind", PLANT)
-@pytest.mark.parametrize(
-    ("name", "table"),
-    [
-        ("radiography-database", "COVID.metadata.xlsx"),
-        ("covidx", "test.txt"),
-        ("cohen", "metadata.csv"),
-        ("actualmed", "metadata.csv"),
-        ("figure1", "metadata.csv"),
-        ("rsna-pneumonia", "stage_2_detailed_class_info.csv"),
-        ("nih-chestxray14", "Data_Entry_2017.csv"),
-        ("medmnist", "pneumoniamnist.npz"),
-        ("manifest", "all.csv"),
-    ],
-)
-def test_one_in_place_of_a_table_is_no_table(name: str, table: str, kind: str) -> None:
+def _in_place_of(table: str, name: str, kind: str) -> Result:
     archive = MADE[name](Path("films"))
     (archive / table).unlink()
     PLANT[kind](archive / table)
-    done = prepare(archive, *SETTINGS)
-    # Some layouts have another table, or the class folders, to read in its place.
-    assert done.exit_code in (0, 3), done.output
-    if done.exit_code == 3:
-        assert "films" in done.stderr or "normal" in done.stderr
+    return prepare(archive, *SETTINGS)
+
+
+@pytest.mark.parametrize("kind", PLANT)
+@pytest.mark.parametrize(
+    ("name", "table", "said"),
+    [
+        ("covidx", "test.txt", "'normal' with 2"),  # of the other list alone
+        ("cohen", "metadata.csv", "films"),
+        ("actualmed", "metadata.csv", "films"),
+        ("figure1", "metadata.csv", "films"),
+        ("nih-chestxray14", "Data_Entry_2017.csv", "films"),
+        ("medmnist", "pneumoniamnist.npz", "films"),
+        ("manifest", "all.csv", "films"),
+    ],
+)
+def test_one_in_place_of_a_needed_table_is_no_table(
+    name: str, table: str, said: str, kind: str
+) -> None:
+    assert said in _refusal(_in_place_of(table, name, kind))
+    assert not Path("w/index").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "kind"),
+    [
+        ("radiography-database", "COVID.metadata.xlsx", "pipe"),
+        ("radiography-database", "COVID.metadata.xlsx", "socket"),
+        *(("rsna-pneumonia", "stage_2_detailed_class_info.csv", kind) for kind in PLANT),
+    ],
+)
+def test_beside_one_in_place_of_a_further_table_the_archive_is_read(
+    name: str, table: str, kind: str
+) -> None:
+    done = _in_place_of(table, name, kind)
+    assert done.exit_code == 0, done.output
+    assert f"read as {name}" in done.stderr
+
+
+def test_a_circular_link_in_place_of_a_workbook_is_named() -> None:
+    """It stands where class folders do, and a link to one of these must not be lost."""
+    table = "COVID.metadata.xlsx"
+    assert table in _refusal(_in_place_of(table, "radiography-database", "circular link"))
 
 
 @pytest.mark.parametrize("kind", PLANT)
