@@ -57,13 +57,11 @@ def workbook_rows(path: Path) -> Iterator[list[str]]:
     """
     from openpyxl import load_workbook
 
-    with zipfile.ZipFile(path) as archive:
-        refuse_large(path, sum(member.file_size for member in archive.infolist()))
-    book = load_workbook(path, read_only=True, data_only=True)
-    try:
+    with path.open("rb") as file:  # else the file stays open where a row is refused
+        with zipfile.ZipFile(file) as archive:
+            refuse_large(path, sum(member.file_size for member in archive.infolist()))
+        book = load_workbook(file, read_only=True, data_only=True)
         # A sheet may claim 16,384 columns, which each of its rows would be filled up to.
         rows = book.worksheets[0].iter_rows(max_col=_MOST_COLUMNS, values_only=True)
         for row in bounded(path, rows, MOST_WORKBOOK_ROWS):
             yield ["" if cell is None else str(cell).strip() for cell in row]
-    finally:
-        book.close()
