@@ -6,9 +6,12 @@ import shutil
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
 from balancer.config import BalancerConfig
 from balancer.stages import run as everything
@@ -78,6 +81,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots without content, where a test is of numbers: half of a small study is drawing."""
+
+    def save(figure: Figure, target: Path | BinaryIO, **words: object) -> None:
+        Image.new("L", (8, 8)).save(target, format="png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 def _failed_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

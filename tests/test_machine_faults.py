@@ -156,7 +156,7 @@ def _in_a_small_disk(
 
 def test_shared_memory_too_small_for_loader_processes(copied: Workspace, data: Path) -> None:
     before = tree(copied.root)
-    settings = arguments(data, copied.root, "classifier.num_workers=2")
+    settings = arguments(data, copied.root, "classifier.num_workers=1")
     code, line = _in_a_small_disk(copied.root, "64k", "/dev/shm", "classify", *settings, "--force")
     assert code == 5, line
     assert "/dev/shm" in line

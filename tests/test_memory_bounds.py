@@ -192,7 +192,7 @@ def deep_film(seed: int, side: int) -> NDArray[np.uint16]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_huge_films_together_stay_within_the_setting(tmp_path: Path) -> None:
     small, huge = tmp_path / "small", tmp_path / "huge"
-    for number in range(16):
+    for number in range(8):
         label = ("COVID", "Normal")[number % 2]
         for folder, side in ((small, 64), (huge, 2560)):
             place = folder / label / f"{number}.png"
@@ -208,7 +208,7 @@ def test_an_image_that_needs_more_than_the_setting_is_refused_or_quarantined(
     tmp_path: Path,
 ) -> None:
     data = draw_folder(tmp_path / "data", 12, 12)
-    assert cv2.imwrite(str(data / "COVID" / "deep.png"), deep_film(0, 3072))
+    assert cv2.imwrite(str(data / "COVID" / "deep.png"), deep_film(0, 2560))
     low = ("--set", "data.max_memory_mb=64")
     result = prepared(data, tmp_path, *low)
     refused(result, "COVID/deep.png")

@@ -58,11 +58,15 @@ def _words_of_study(first: str, data: Path, workspace: Path, *arms: str) -> list
 
 
 def test_a_generator_of_noise_never_helps(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    one_thread: None,
+    blank_pictures: None,
 ) -> None:
     """Row 32: the pipeline ends, and says of noise by the name of the rare class what it is."""
     monkeypatch.setattr(catalog, "SOURCES", {NAME: NoiseSource})
-    words = _words_of_study("run", data, tmp_path / "work", "oversample", "gan")
+    words = _words_of_study("run", data, tmp_path / "work", "gan")
     manifest = (tmp_path / "work" / "synthetic" / "manifest.csv").read_text()
     assert ",noise," in manifest  # the source was used
     assert "helps" not in words
@@ -70,7 +74,7 @@ def test_a_generator_of_noise_never_helps(
     assert not quality["classes"]["COVID"]["gate"]["passed"]
 
 
-def test_permuted_labels_never_help(tmp_path: Path, one_thread: None) -> None:
+def test_permuted_labels_never_help(tmp_path: Path, one_thread: None, blank_pictures: None) -> None:
     """Row 61: images that were dealt to the classes at random, through the whole pipeline."""
     data = draw_folder(tmp_path / "films")
     files = sorted(data.glob("*/*.png"))
@@ -78,7 +82,7 @@ def test_permuted_labels_never_help(tmp_path: Path, one_thread: None) -> None:
     Random(0).shuffle(contents)
     for path, content in zip(files, contents, strict=True):
         path.write_bytes(content)
-    words = _words_of_study("classify", data, tmp_path / "work", "oversample", "focal")
+    words = _words_of_study("classify", data, tmp_path / "work", "oversample")
     assert "helps" not in words
     result = json.loads((tmp_path / "work" / "classify" / "real" / "result.json").read_text())
     auroc = result["metrics"]["test"]["auroc"]

@@ -17,7 +17,7 @@ from support.tiny_pipeline import arguments, tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks and kills")
 
-KILLS = 2 if FACTOR == 1 else 10
+KILLS = 1 if FACTOR == 1 else 10
 SETTINGS = (
     "gan.images_shown=192",
     "gan.checkpoint_every=32",

@@ -104,7 +104,7 @@ def test_the_verdict_is_on_the_other_images(answered: tuple[Workspace, BalancerC
     metrics = metrics_of(answered[0].ablation_dir)
     asked = metrics["question"]
     assert (asked["verdict_on"], asked["verdict_images"]) == ("elsewhere", 26)
-    assert "On 26 images of elsewhere" in metrics["verdict"]["sentence"]
+    assert "26 images of elsewhere" in metrics["verdict"]["sentence"]
     for name, arm in metrics["arms"].items():
         there, home = metrics["external"]["elsewhere"]["arms"][name], metrics["home"][name]
         assert arm["metrics"]["auroc"]["value"] == pytest.approx(there["metrics"]["auroc"]["value"])

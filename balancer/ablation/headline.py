@@ -47,8 +47,8 @@ def headline(
     if any(_is_perfect(arms[name]) for name in others):
         sentences.insert(1, "Nothing to gain here: real images alone score 1.000 on all splits.")
     if question.verdict_on is not None:
-        where = f"On {question.verdict_images} images of {question.verdict_on}"
-        sentences[0] = f"{where}: {sentences[0]}"
+        tested = f"Tested on the {question.verdict_images} images of {question.verdict_on}."
+        sentences.insert(0, tested)
     reasons = tuple(short(cap) for cap in caps)
     more: dict[str, Any] = {"caps": reasons} if reasons else {}
     more |= {"positive_control": blind} if blind else {}

@@ -62,7 +62,8 @@ def save_worth(worth: Worth, kinds: Mapping[str, str], path: Path) -> None:
             upper.plot(at, height, shape, color=colour, markersize=6.5, zorder=4)
             upper.plot([at, at], [bottom, height], color=colour, linewidth=0.9, zorder=1)
             lower.plot([at, at], [row, len(arms)], color=colour, linewidth=0.9, zorder=1)
-    upper.set_ylim(bottom, band[1] + 0.04 * (band[1] - band[0]))
+    # No primary metric exceeds 1, but the band of a curve is not bounded.
+    upper.set_ylim(bottom, min(1.0, band[1]) + 0.04 * (min(1.0, band[1]) - bottom))
     upper.set_ylabel(worth.primary_title, fontsize=9)
     lower.set_yticks(range(len(arms)), [figure_name(name) for name in arms[::-1]], fontsize=9)
     lower.set_ylim(-0.6, len(arms) - 0.4)

@@ -21,9 +21,18 @@ def arms_table(summary: AblationSummary, *, columns: int) -> Table:
     """
     table = Table(title=Text(f"{summary.primary_title}, mean over the runs (95 % interval)"))
     titles = ("arm", summary.primary_title, "to real", "to repeated real", "verdict")
-    for position, title in enumerate(titles):
+    # Names and words stay whole as far as the terminal allows; intervals can take more lines.
+    words = {
+        "arm": [row.arm for row in summary.rows],
+        "verdict": [row.word for row in summary.rows],
+    }
+    for title in titles:
+        longest = max((len(word) for word in words.get(title, ())), default=0)
         table.add_column(
-            title, justify="right" if 0 < position < len(titles) - 1 else "left", overflow="fold"
+            title,
+            justify="left" if title in words else "right",
+            overflow="fold",
+            no_wrap=title in words and longest < columns // 4,
         )
     gap = "\n(" if columns < _COLUMNS_FOR_ONE_LINE else " ("
     for row in summary.rows:

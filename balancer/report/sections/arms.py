@@ -91,13 +91,20 @@ def _main_table(study: Study) -> Table:
             "-" if to_real is None else probability(to_real.p_holm),
             _to_repeated(study, name),
         ])  # fmt: skip
-    return Table(f"{study.title} of every arm", columns, rows, text_columns=(1,), word_column=1,
-                 note=reasons(scalars))  # fmt: skip
+    return Table(f"{study.title} of every arm{_where(study)}", columns, rows, text_columns=(1,),
+                 word_column=1, note=reasons(scalars))  # fmt: skip
+
+
+def _where(study: Study) -> str:
+    asked = study.question
+    elsewhere = f" on the {asked.verdict_images} images of {asked.verdict_on}"
+    return "" if asked.verdict_on is None else elsewhere
 
 
 def _second_table(study: Study) -> Table:
     """Compare the arms in what else matters: operating point, probabilities, other data, cost."""
-    external, specificity = study.metrics.external, study.question.specificity
+    specificity, main = study.question.specificity, study.question.verdict_on
+    external = {name: found for name, found in study.metrics.external.items() if name != main}
     columns = [
         "arm", "kind", f"sensitivity at specificity {specificity:g}",
         *_co_primary_columns(study), *(f"{study.title} on {name}" for name in external),

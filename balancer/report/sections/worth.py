@@ -28,10 +28,21 @@ def worth_section(records: ReportRecords, study: Study) -> Section | None:
             note="Truth: the number of further real images that the arm has, where it has some.",
         ),
         *([Paragraph(worth.self_test)] if worth.self_test else []),
+        *_elsewhere(study),
         Paragraph(_how_to_read(worth), "note"),
         Folded("The curve in numbers", [_points(worth)]),
     ]  # fmt: skip
     return Section("worth", "Worth in real images", blocks)
+
+
+def _elsewhere(study: Study) -> list[Block]:
+    name = study.question.verdict_on
+    if name is None:
+        return []
+    text = (
+        f"The curve is of the test splits, unlike the verdicts, which are of the images of {name}."
+    )
+    return [Paragraph(text, "note")]
 
 
 def _figure(worth: Worth) -> Figure:
