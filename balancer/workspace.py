@@ -143,6 +143,10 @@ class Workspace:
         """Return the folder of the first predictions of a registered unit."""
         return self.registered_runs_dir / fold / str(seed) / arm
 
+    def registered_external_dir(self, name: str, fold: str, seed: int, arm: str) -> Path:
+        """Return the folder of a registered unit's first predictions for another data set."""
+        return self.root / "runs" / "registered-external" / name / fold / str(seed) / arm
+
     def evaluate_dir(self, name: str, arm: str) -> Path:
         """Return the folder of the test of one arm on another data set."""
         return self.root / "evaluate" / name / arm

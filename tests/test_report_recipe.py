@@ -113,8 +113,8 @@ WINDOW = {
     "border": "keep", "contrast": "window", "window_percentiles": [1.0, 98.5],
     "lungs": "crop-to-lungs",
 }  # fmt: skip
-ELSEWHERE = {"looks": [], "verdict_on": "elsewhere"}
-"""Planned looks and a verdict on other images exclude each other."""
+ELSEWHERE = {"looks": [], "verdict_on": "elsewhere", "keep_models": True}
+"""A verdict on other images excludes planned looks, and needs the weights."""
 NOT_RECORDED = {
     *("data.root", "data.same_film", "data.external_classes", "lungs.masks"),
     *("quality.inception_weights", "ablation.masks", "ablation.frozen_splits"),

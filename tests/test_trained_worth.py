@@ -10,6 +10,7 @@ from balancer.data.index import load_index
 from balancer.errors import ConfigurationError
 from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
+from support.planted_units import ablated, plant
 from support.tiny_pipeline import config_for, metrics_of
 
 STUDY = ("ablation.repeats=3", "ablation.arms=[real, oversample, held-back-real]")
@@ -96,3 +97,32 @@ def test_what_gives_no_curve_is_refused(tmp_path: Path, data: Path, arms: str, n
 def test_shares_that_make_no_curve_are_refused(data: Path, shares: str) -> None:
     with pytest.raises(ConfigurationError, match="worth"):
         config_for(data, f"ablation.worth={shares}")
+
+
+@pytest.mark.parametrize(
+    ("first", "changes"),
+    [
+        ("[real, oversample, held-back-real]", ("classifier.epochs=2",)),
+        ("[real, oversample]", ()),
+    ],
+)
+def test_a_curve_of_a_changed_study_leaves_the_registered_answer(
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    changes: tuple[str, ...],
+) -> None:
+    plant(monkeypatch, {})
+    root = tmp_path / "work"
+    done = ablated(data, root, settings=(f"ablation.arms={first}",))
+    assert done.exit_code == 0, done.stderr
+    before = metrics_of(root / "ablation")
+    settings = ("ablation.arms=[real, oversample, held-back-real]", *changes)
+    done = ablated(data, root, "--worth", "--force", settings=settings)
+    assert done.exit_code == 0, done.stderr
+    found = metrics_of(root / "ablation")
+    assert found["registration"]["status"] == "exploratory"
+    assert found["verdict"] == before["verdict"]
+    assert found["failed"] == []
+    assert "No worth in real images" in done.stderr

@@ -98,6 +98,13 @@ class AblationConfig(ConfigSection):
             raise ValueError("each share may stand once")
         return shares
 
+    @field_validator("keep_models")
+    @classmethod
+    def _are_kept_for_the_verdict(cls, keep: bool, info: ValidationInfo) -> bool:
+        if not keep and info.data.get("verdict_on") is not None:
+            raise ValueError("verdict_on needs the weights; leave one of the two out")
+        return keep
+
     @field_validator("looks")
     @classmethod
     def _are_planned(cls, looks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:

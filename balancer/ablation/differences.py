@@ -54,8 +54,10 @@ class ArmRuns:
             return None
         splits = [self.runs[n].run.fold for n in kept]
         means = mean_by_split(np.array([self.runs[n].values[key] for n in kept]), splits)
-        if not self.same_cases or key not in COMPARED:
+        if not self.same_cases:
             return resampled_t(means, ratio)
+        if key not in COMPARED:  # without draws of the cases, whose variance then is not known
+            return ResampledT(float(means.mean()), None, len(means))
         rows = np.stack([self.draws[n][COMPARED.index(key)] for n in kept])
         return t_on_shared_cases(means, mean_by_split(rows, splits), ratio)
 

@@ -12,7 +12,6 @@ from balancer.ablation.arm_records import ArmResult, Difference, Level
 from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
-from balancer.ablation.external import external_table, run_elsewhere
 from balancer.ablation.inquiry import deployment_prior, masks_hash
 from balancer.ablation.records import (
     AblateMetrics,
@@ -21,22 +20,26 @@ from balancer.ablation.records import (
     FailedRun,
     SameImagesArm,
 )
-from balancer.ablation.registration import HeldStudy, is_replaced
+from balancer.ablation.registration import HeldStudy
 from balancer.ablation.run_scores import CO_PRIMARY
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
+from balancer.ablation.runs_elsewhere import has_registered_images, runs_of_verdict, runs_on
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.subgroups import subgroup_columns
 from balancer.ablation.trained_worth import trained_worth
 from balancer.ablation.unit import read_run
-from balancer.config import BalancerConfig
 from balancer.data.audit.content import read_audit
-from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack, masks_of_index
-from balancer.errors import ConfigurationError, DataError, IntegrityError
-from balancer.evaluation.external import External, load_external
-from balancer.evaluation.ledger import ledger_summary, ledger_table, of_ablation, read_ledger
+from balancer.errors import DataError
+from balancer.evaluation.external import fingerprint_of_labels
+from balancer.evaluation.ledger import (
+    fingerprint_of_images,
+    ledger_summary,
+    ledger_table,
+    of_ablation,
+    read_ledger,
+)
 from balancer.evaluation.records import Scalar
-from balancer.manifest import fingerprint
 from balancer.quality.extractors import load_extractor
 from balancer.results import (
     StageResult,
@@ -49,28 +52,6 @@ from balancer.shortcuts.probes import run_probes
 from balancer.shortcuts.records import ProbeResult
 
 log = logging.getLogger(__name__)
-
-
-def read_external(
-    folders: Sequence[Path], config: BalancerConfig, index: Index
-) -> dict[str, External]:
-    """Read other data sets, named by their folders.
-
-    Raises:
-        ConfigurationError: Two folders have one name.
-        DataError: See `load_external`.
-    """
-    names = [folder.resolve().name for folder in folders]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise ConfigurationError(
-            f"--external needs folders of different names, but {', '.join(sorted(twice))} is "
-            "given twice; rename one."
-        )
-    return {
-        name: load_external(folder, index, config.data)
-        for name, folder in zip(names, folders, strict=True)
-    }
 
 
 def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
@@ -106,7 +87,10 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
         **_fingerprints_of_runs(held),
         "masks": masks_hash(config, study.index),
         "external": {
-            name: fingerprint("\n".join(record.image_id for record in one.records).encode())
+            name: [
+                fingerprint_of_images(record.image_id for record in one.records),
+                fingerprint_of_labels(one.records),
+            ]
             for name, one in study.external.items()
         },
     }
@@ -163,10 +147,15 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
     facts = [arm.facts(plan.arms) for arm in plan.arms]
     design = describe_design(study, main)
     n_held_back = sum(design.held_back.values()) or None
-    elsewhere = {name: _runs_on(study, name) for name in study.external}
+    judged = main if question.verdict_on is None else runs_of_verdict(held, question.verdict_on)
+    elsewhere = {
+        name: judged if name == question.verdict_on else runs_on(study, name)
+        for name in study.external
+        if name != question.verdict_on or has_registered_images(held)
+    }
     at_home = question.verdict_on is None
     metrics = compare(
-        main if question.verdict_on is None else elsewhere[question.verdict_on],
+        judged,
         facts,
         question,
         caps=caps,
@@ -181,6 +170,13 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
         for name, found in elsewhere.items()
     }
     worth = trained_worth(study, [*main, *points], question, design.test_to_train)
+    asked = study if held.explored is None else held.explored
+    if worth is None and asked.config.ablation.worth:
+        log.warning(
+            "No worth in real images: all points of the curve are needed on three splits, with the "
+            "settings that were registered."
+        )
+    explored = None if held.explored is None else _explore(held, probes)
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
     _write_runs(metrics.arms, folder / "runs.csv")
@@ -197,7 +193,6 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
         for unit in plan.units
         if unit.name in study.failures
     )
-    explored = None if held.explored is None else _explore(held, probes)
     return metrics.model_copy(
         update={
             "design": design,
@@ -270,7 +265,7 @@ def _explore(held: HeldStudy, probes: Sequence[ProbeResult]) -> Exploration | No
     _, main, _ = _runs(study)
     question = question_of(study)
     if question.verdict_on is not None:
-        main = _runs_on(study, question.verdict_on)
+        main = runs_on(study, question.verdict_on)
     if study.plan.positive != held.main.plan.positive:
         probes = _probe(study)
     caps = _caps(study, probes)
@@ -340,38 +335,6 @@ def _caps(study: EndedStudy, probes: Sequence[ProbeResult]) -> list[str]:
     """Return the reasons for no claim that are known without the runs."""
     caps = source_caps(read_audit(study.index.directory).source)
     return caps + shortcut_caps(probes, study.config.ablation.max_probe_auroc)
-
-
-def _runs_on(study: EndedStudy, name: str) -> list[Run]:
-    """Test the finished runs of the arms on another data set.
-
-    Raises:
-        IntegrityError: The data set carries the verdict, but no run of `real` could be tested.
-    """
-    external, workspace = study.external[name], study.workspace
-    log.info("Testing on %d images of %s", len(external.records), name)
-    table = external_table(
-        external,
-        study.index.classes,
-        workspace.root / "runs" / "external" / name,
-        study.config.classifier_image_size,
-        study.index.preprocessing,
-    )
-    folds = {fold.name for fold in study.plan.folds}
-    # The weights on disk are those of the newest training.
-    units = [
-        unit
-        for unit in study.finished
-        if unit.fold in folds and unit.arm not in study.plan.curve and not is_replaced(study, unit)
-    ]
-    if name == study.config.ablation.verdict_on and not any(one.arm.name == REAL for one in units):
-        raise IntegrityError(
-            f"The verdict is on the images of {name}, but the weights of the runs that were "
-            "registered are gone: all were trained again; start a study in another --workspace."
-        )
-    return [
-        run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
-    ]
 
 
 def _write_runs(arms: Mapping[str, ArmResult], path: Path) -> None:

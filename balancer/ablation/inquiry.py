@@ -14,8 +14,8 @@ from balancer.ablation.protocol import (
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.data.masks.read import masks_of_index
-from balancer.errors import ConfigurationError, IntegrityError
-from balancer.evaluation.external import External
+from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.evaluation.external import External, fingerprint_of_labels
 from balancer.evaluation.ledger import fingerprint_of_images
 from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
@@ -40,6 +40,7 @@ def inquiry_of(
     Raises:
         ConfigurationError: The deployment prior has other classes, or the data set that is to carry
             the verdict is not among the others.
+        DataError: That data set lacks a class.
     """
     ablation, evaluation = config.ablation, config.evaluation
     settings = {
@@ -79,7 +80,7 @@ def inquiry_of(
             max_probe_auroc=ablation.max_probe_auroc,
             masks=masks_hash(config, index),
             verdict_on=ablation.verdict_on,
-            verdict_images=_verdict_images(ablation.verdict_on, external),
+            **_verdict_images(ablation.verdict_on, external, index),
         ),
         data=StudiedData(index=index.index_hash, content=content_hash(index), images=counts),
         settings=settings,
@@ -120,16 +121,29 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
     return config.model_copy(update=parts)
 
 
-def _verdict_images(name: str | None, external: Mapping[str, External]) -> str | None:
+def _verdict_images(
+    name: str | None, external: Mapping[str, External], index: Index
+) -> dict[str, str]:
+    """Return the fingerprints of the images that carry the verdict; nothing of test splits."""
     if name is None:
-        return None
+        return {}
     if name not in external:
         given = ", ".join(external) or "none"
         raise ConfigurationError(
             f"ablation.verdict_on={name} needs the folder {name} as --external, but the folders "
             f"given are: {given}; give it, also when the study is resumed."
         )
-    return fingerprint_of_images(record.image_id for record in external[name].records)
+    records = external[name].records
+    lacking = set(index.classes) - {record.label for record in records}
+    if lacking:
+        raise DataError(
+            f"ablation.verdict_on={name} needs images of every class, but has none of "
+            f"{', '.join(sorted(lacking))}; add some, or leave verdict_on out."
+        )
+    return {
+        "verdict_images": fingerprint_of_images(record.image_id for record in records),
+        "verdict_labels": fingerprint_of_labels(records),
+    }
 
 
 def content_hash(index: Index) -> str:

@@ -7,6 +7,7 @@ removed is noticed.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,15 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from balancer.errors import IntegrityError
-from balancer.evaluation.ledger import EXPLAIN, TEST, Read, of_ablation, read_ledger
+from balancer.evaluation.ledger import (
+    EXPLAIN,
+    EXTERNAL,
+    INDEX_FOLD,
+    TEST,
+    Read,
+    of_ablation,
+    read_ledger,
+)
 from balancer.files import parse_json, replacing
 from balancer.manifest import fingerprint
 from balancer.results import Record, installed_versions
@@ -54,6 +63,7 @@ class RegisteredQuestion(Record):
         masks: Fingerprint of the lung masks; None without any.
         verdict_on: Name of the data set whose images carry the verdict; None: the test splits.
         verdict_images: Fingerprint of its images; None without such a set.
+        verdict_labels: Fingerprint of their classes and groups; None without such a set.
     """
 
     primary: str
@@ -79,6 +89,7 @@ class RegisteredQuestion(Record):
     masks: str | None
     verdict_on: str | None = None
     verdict_images: str | None = None
+    verdict_labels: str | None = None
 
 
 class StudiedData(Record):
@@ -136,8 +147,9 @@ class ProtocolEntry(Inquiry):
         kind: `registration` of the first entry, `amendment` of all others.
         time: UTC, ISO 8601.
         previous: Hash of the entry before; None of the first.
-        reads: Number of reads of test splits by classifiers of the ablation so far.
-        other_reads: Number of reads of test images by other commands so far.
+        reads: Number of reads of test splits by classifiers of the ablation so far, and, by other
+            commands, of the images that carry the verdict.
+        other_reads: Number of reads of test splits by other commands so far.
         forced: Whether everything is trained and tested again.
         changes: Differences to the entry before.
         versions: Versions of Python and of the packages that decide the numbers.
@@ -248,7 +260,7 @@ def amend(
     """
     reads = read_ledger(workspace.ledger_dir)
     changes = () if protocol is None else changes_between(protocol.newest, inquiry)
-    n_reads = looks_taken(workspace, reads)
+    n_reads = looks_taken(workspace, reads, inquiry.question)
     if protocol is not None and not changes and not (forced and n_reads):
         return protocol
     entry: dict[str, Any] = {
@@ -273,10 +285,25 @@ def amend(
     return Protocol(_entries(path))
 
 
-def looks_taken(workspace: Workspace, reads: Sequence[Read]) -> int:
-    """Count reads of test splits by the ablation; finished units count without one too."""
+def looks_taken(workspace: Workspace, reads: Sequence[Read], question: RegisteredQuestion) -> int:
+    """Count reads of test splits by the ablation; finished units count without one too.
+
+    If another data set carries the verdict, the reads of it by other commands are added. Images of
+    its name count as its images: the same folder could have had a few more of them.
+    """
     units = list((workspace.root / "runs" / "units").glob(_RESULT))
-    return max(len(of_ablation(reads)), len(units))
+    elsewhere = 0
+    if question.verdict_on is not None:
+        elsewhere = sum(
+            read.fold == INDEX_FOLD
+            and read.what.startswith(EXTERNAL)
+            and (
+                read.what == f"{EXTERNAL}{question.verdict_on}"
+                or read.images_sha256 == question.verdict_images
+            )
+            for read in reads
+        )
+    return max(len(of_ablation(reads)), len(units)) + elsewhere
 
 
 def newest_hash(workspace: Workspace) -> str:
@@ -340,4 +367,6 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[Change]:
 
 def _short(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text[:12]
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -131,7 +131,8 @@ def run_quick(
     if left_out:
         log.warning("Not in a quick study, which trains no network: %s", ", ".join(left_out))
     study = _study(config, workspace, index, plan, folds, arms)
-    bench = _Bench(workspace, question_of(study))
+    # It has test splits of its own, whichever images carry the verdict of the study.
+    bench = _Bench(workspace, replace(question_of(study), verdict_on=None))
     log.info("Training %d heads on %d splits", len(arms) * len(folds), len(folds))
     runs = [bench.train(arm, fold) for fold in folds for arm in arms]
     probes, caps = find_caps(study)

@@ -12,13 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from balancer.ablation.arm_records import ArmVerdict
+from balancer.ablation.arms import read_arms
 from balancer.ablation.design import EndedStudy
+from balancer.ablation.external import first_run_elsewhere, has_verdict_images, units_elsewhere
+from balancer.ablation.families.arm import Needs
 from balancer.ablation.headline import no_claim
 from balancer.ablation.inquiry import config_of, content_hash
 from balancer.ablation.plan import make_plan
 from balancer.ablation.protocol import (
     Protocol,
     ProtocolEntry,
+    RegisteredQuestion,
     changes_between,
     sentence_of_changes,
 )
@@ -34,6 +38,9 @@ from balancer.workspace import Workspace
 
 _FILES = ("result.json", f"{TEST}.csv", f"{VALIDATION}.csv")
 _NOT_TRAINED = "it was not trained before the study was changed"
+_NOT_TESTED = (
+    "it was trained again, or the images changed, before it was tested on those that count"
+)
 _KEPT = "runs/registered"
 _CLAIMS = (HELPS, HURTS, EQUIVALENT)
 
@@ -179,23 +186,52 @@ def keep_registered(study: EndedStudy, protocol: Protocol | None) -> None:
 
 
 def _registered_study(study: EndedStudy, registered: ProtocolEntry) -> tuple[EndedStudy, int]:
-    """Return the study as registered, and the number of its units that were never trained."""
+    """Return the study as registered, and the number of its units that have no answer.
+
+    A point of the curve that was not trained with its settings is left out of the plan: no verdict
+    is about it.
+    """
     config = _registered_config(study, registered)
     plan = make_plan(config, study.index)
     keep_first_predictions(study.workspace, Protocol((registered,)), config, plan.units)
     failures = _failures(study, config, plan.units)
+    trained = tuple(
+        unit
+        for unit in plan.units
+        if unit.arm not in plan.curve or _is_kept(study.workspace, config, unit)
+    )
+    plan = replace(plan, units=trained)
     missing = 0
     for unit in plan.units:
         if unit.name not in failures and not _is_kept(study.workspace, config, unit):
             failures[unit.name] = _NOT_TRAINED
             missing += 1
     registered_study = replace(study, config=config, plan=plan, failures=failures, registered=True)
-    return registered_study, missing
+    lost = _lost_elsewhere(registered_study, registered.question)
+    failures |= dict.fromkeys(lost, _NOT_TESTED)
+    return replace(registered_study, failures=failures), missing + len(lost)
+
+
+def _lost_elsewhere(study: EndedStudy, question: RegisteredQuestion) -> list[str]:
+    """Name units whose first predictions for the images that carry the verdict cannot be had."""
+    if question.verdict_on is None:
+        return []
+    today = has_verdict_images(study, question)
+    return [
+        unit.name
+        for unit in units_elsewhere(study)
+        if first_run_elsewhere(study, unit, question) is None
+        and not (today and not is_replaced(study, unit))
+    ]
 
 
 def _registered_config(study: EndedStudy, registered: ProtocolEntry) -> BalancerConfig:
     """Return the registered configuration; with planned looks, at the look that is reached."""
     config = config_of(registered, study.config)
+    arms = read_arms(config.ablation.arms, ratio=config.synthesis.ratio)
+    if not any(arm.needs is Needs.HELD_BACK for arm in arms):  # then it can have no curve
+        without = config.ablation.model_copy(update={"worth": ()})
+        config = config.model_copy(update={"ablation": without})
     looks, now = registered.question.looks, study.config.ablation
     if not looks:
         return config
@@ -228,7 +264,7 @@ def _failures(study: EndedStudy, config: BalancerConfig, units: Sequence[Unit]) 
         unit.name: known[unit.name]
         for unit in units
         if unit.name in known
-        and known[unit.name] != _NOT_TRAINED
+        and known[unit.name] not in (_NOT_TRAINED, _NOT_TESTED)
         and not _is_kept(workspace, config, unit)
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.ablation.arm_records import RunScores
+from balancer.ablation.external import PREDICTIONS_ELSEWHERE, read_predictions_elsewhere
 from balancer.ablation.records import AblateMetrics
 from balancer.errors import IntegrityError
 from balancer.evaluation.predictions import Predictions, read_predictions
@@ -19,7 +20,7 @@ from balancer.workspace import Workspace
 from classifier.metrics import macro_auroc, predict_classes
 
 Floats = NDArray[np.float64]
-_TEST, _VALIDATION, _ELSEWHERE = "test.csv", "validation.csv", "predictions.csv"
+_TEST, _VALIDATION = "test.csv", "validation.csv"
 _CLOSE = 1e-4  # AUROCs in float32 and float64 differ less
 
 
@@ -138,15 +139,13 @@ def _read(
         raise IntegrityError(
             f"{path} was changed after the run; remove its folder and run `balancer ablate` again."
         )
+    predictions = read_predictions(path)
     elsewhere = ablation.question.verdict_on
     if elsewhere is not None:
-        path = workspace.external_dir(elsewhere, run.fold, run.seed, folder.name) / _ELSEWHERE
-        if not path.is_file():
-            raise IntegrityError(
-                f"{path} should hold what the ablation compared for {arm}, but is missing; run "
-                "`balancer ablate` again."
-            )
-    predictions = read_predictions(path)
+        is_kept = folder.is_relative_to(workspace.registered_runs_dir)
+        place = workspace.registered_external_dir if is_kept else workspace.external_dir
+        there = place(elsewhere, run.fold, run.seed, folder.name)
+        predictions, path = read_predictions_elsewhere(there), there / PREDICTIONS_ELSEWHERE
     same_classes = tuple(predictions.class_names) == ablation.question.class_names
     found = macro_auroc(predictions.probabilities, predictions.labels)
     # Early versions wrote the mean over the classes as the AUROC; of two classes both are equal.

@@ -16,6 +16,8 @@ from balancer.evaluation.records import Scalar
 
 def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str, SameImagesArm]:
     """Compute the mean of each metric over the runs of each arm, and its difference to `real`."""
+    if not runs:  # all were trained again, so the classifiers of the study are gone
+        return {}
     scored = [score_run(run, question) for run in runs]
     drawn = draw(scored, question.n_bootstrap, question.seed)
     n_classes = max((len(run.test.class_names) for run in runs), default=2)

@@ -23,7 +23,7 @@ from balancer.errors import DataError, IntegrityError
 from balancer.evaluation.records import ExternalFacts
 from balancer.imaging.config import PreprocessingConfig
 from balancer.imaging.preprocess import preprocessor
-from balancer.manifest import ImageRecord
+from balancer.manifest import ImageRecord, fingerprint
 
 BYTES, PIXELS, FILM = "same bytes", "same pixels", "near duplicate"
 GROUP = "same patient or film as one of these"
@@ -88,6 +88,11 @@ class External:
             unusable=len(self.unusable),
             copies=self.n_copies,
         )
+
+
+def fingerprint_of_labels(records: Sequence[ImageRecord]) -> str:
+    """Return the SHA-256 of the classes and groups of images in their order."""
+    return fingerprint("\n".join(f"{one.label}\0{one.group}" for one in records).encode())
 
 
 def load_external(root: Path, index: Index, config: DataConfig) -> External:

@@ -22,6 +22,8 @@ INDEX_FOLD = "index"
 """Name of the fold of classifiers on the split of the workspace; other folds are an ablation's."""
 QUICK = "quick:"
 """Prefix of reads by the quick study, which has splits of its own."""
+EXTERNAL = "external:"
+"""Prefix of reads of another data set, before its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from balancer.ablation.design import EndedStudy
 from balancer.ablation.estimate import measure_rates
 from balancer.ablation.executors import executor_for
-from balancer.ablation.findings import publish, read_external
+from balancer.ablation.findings import publish
 from balancer.ablation.inquiry import inquiry_of
 from balancer.ablation.pilot import run_pilot
 from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
@@ -29,6 +29,7 @@ from balancer.ablation.records import (
     RegisterMetrics,
 )
 from balancer.ablation.registration import hold_to_protocol, keep_registered, registration_of
+from balancer.ablation.runs_elsewhere import read_external
 from balancer.ablation.schedule import Outcome, Task, execute
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold

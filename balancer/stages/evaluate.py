@@ -10,9 +10,9 @@ from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.data.roots import base_folder
 from balancer.errors import ConfigurationError
-from balancer.evaluation.external import load_external
+from balancer.evaluation.external import fingerprint_of_labels, load_external
 from balancer.evaluation.fit_and_test import Reader, predict_noted
-from balancer.evaluation.ledger import fingerprint_of_images
+from balancer.evaluation.ledger import EXTERNAL, INDEX_FOLD, fingerprint_of_images
 from balancer.evaluation.performance import PREDICTIONS, metric_lines, write_performance
 from balancer.evaluation.records import EvaluateMetrics
 from balancer.evaluation.trained_classifier import (
@@ -73,7 +73,11 @@ def run(
         "seed": config.seed,
         "bootstrap_samples": config.evaluation.bootstrap_samples,
     }
-    inputs = {"images": ids, "classifier": fingerprint_of_result(folder)}
+    inputs = {
+        "images": ids,
+        "labels": fingerprint_of_labels(external.records),
+        "classifier": fingerprint_of_result(folder),
+    }
     directory = workspace.evaluate_dir(f"{name}-{ids[:8]}", arm)
     standing = standing_result(
         directory,
@@ -94,9 +98,9 @@ def run(
         table = external_table(
             external, index.classes, cache, trained.image_size, index.preprocessing
         )
-        reader = Reader(workspace.ledger_dir, "index", config.seed, arm)
+        reader = Reader(workspace.ledger_dir, INDEX_FOLD, config.seed, arm)
         test = write_performance(
-            predict_noted(trained.loaded, table, reader, what=f"external:{name}"),
+            predict_noted(trained.loaded, table, reader, what=f"{EXTERNAL}{name}"),
             partial,
             positive=index.classes.index(of_classifier.positive_class),
             threshold=of_classifier.threshold,
