@@ -87,3 +87,15 @@ def test_without_such_columns_the_table_is_as_ever() -> None:
 def test_ages_are_bands(cell: str, band: str) -> None:
     assert value_of("age", cell) == band
     assert value_of("sex", cell) == (cell or "not known")
+
+
+def test_a_table_of_paths_keeps_its_columns_too(root: Path, tmp_path: Path) -> None:
+    rows = (root / "metadata.csv").read_text().splitlines()
+    table = [f"{row},{row.split('/')[0]}" for row in rows[1:]]
+    (root / "films.csv").write_text("\n".join([f"{rows[0]},label", *table]))
+    (root / "metadata.csv").unlink()
+    workspace = Workspace(tmp_path / "work")
+    result = prepare.run(configured(root / "films.csv"), workspace)
+    assert result.metrics.unused_columns == ("hospital", "notes")
+    ages = {one.columns["age"] for one in load_index(workspace.index_dir).details()}
+    assert ages == {str(20 + number) for number in range(36)}

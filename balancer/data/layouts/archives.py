@@ -69,12 +69,19 @@ def read_archives(
     if classes is None and config.target is not None:
         labels = {label for scan in scans for label in scan.labels}
         separators = {layout.several for layout in layouts}
-        classes = one_against_the_rest(labels, config.target, separators)
+        marks = {layout.uncertain for layout in layouts}
+        classes = one_against_the_rest(labels, config.target, separators, marks)
     else:
         _refuse_unknown_labels(scans, classes, setting)
     frontal = config.views == "frontal"
     chosen = {
-        name: select(scan, frontal=frontal, classes=classes, several=layout.several)
+        name: select(
+            scan,
+            frontal=frontal,
+            classes=classes,
+            several=layout.several,
+            uncertain=layout.uncertain,
+        )
         for name, layout, scan in read
     }
     merged = _merge(chosen, roots)

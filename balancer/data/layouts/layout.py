@@ -26,6 +26,7 @@ class Layout:
             classes; paths are relative to `roots.base_folder`. Raises DataError.
         several: Separator of several findings in a label; such images are left out unless
             `data.classes` names the joined label. Empty if labels are single.
+        uncertain: End of a finding that may or may not be there; empty if all are certain.
         tables: Names of files of which one must exist; none if `recognise` decides.
         citation: Short citation of the archive.
         licence: Licence, as its makers state it.
@@ -39,6 +40,7 @@ class Layout:
     recognise: Callable[[Path], str]
     read: Callable[[Path], Scan]
     several: str = ""
+    uncertain: str = ""
     tables: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""

@@ -92,8 +92,11 @@ def scan_table(
 
 
 def _without_placeholders(known: ImageMetadata) -> ImageMetadata:
-    return ImageMetadata(
-        patient_text(known.patient_id), cell_text(known.source), cell_text(known.view)
+    return replace(
+        known,
+        patient_id=patient_text(known.patient_id),
+        source=cell_text(known.source),
+        view=cell_text(known.view),
     )
 
 

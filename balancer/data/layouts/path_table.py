@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from balancer.data.class_places import METADATA_NAME, class_folder_names
 from balancer.data.columns import patient_columns
 from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES
+from balancer.data.layouts import findings_table
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
@@ -44,7 +45,7 @@ def recognise(place: Path) -> str:
     if len(tables) != 1:
         return ""
     if place.is_file():
-        return "its suffix, that of a table"
+        return "" if findings_table.recognise(place) else "its suffix, that of a table"
     return f"the table {tables[0].name} with the columns path and label"
 
 

@@ -13,6 +13,7 @@ from balancer.data.layouts import (
     covid_collections,
     covidx,
     dicom_folders,
+    findings_table,
     medmnist,
     nih,
     path_table,
@@ -32,7 +33,7 @@ ARCHIVES = (
     nih.NIH,
     medmnist.LAYOUT,
 )
-_GENERAL = (path_table.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
+_GENERAL = (path_table.LAYOUT, findings_table.LAYOUT, dicom_folders.LAYOUT, class_folders.LAYOUT)
 """Layouts that are tried only if none of the archives is recognised."""
 LAYOUTS = (*ARCHIVES, *_GENERAL)
 _BY_FOLDER = (dicom_folders.LAYOUT, class_folders.LAYOUT)
@@ -96,6 +97,8 @@ def _recognised(place: Path, layouts: Sequence[Layout]) -> list[tuple[Layout, st
         if one[0] is path_table.LAYOUT and (
             class_folders.count(place) < 2 or path_table.lists_folders(place)
         ):
+            return [one]
+        if one[0] is findings_table.LAYOUT:  # which leaves several class folders alone
             return [one]
     return found
 

@@ -11,6 +11,7 @@ from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.errors import ConfigurationError, DataError
 
 SEVERAL_FINDINGS = "image with several findings"
+UNCERTAIN_FINDING = "image with an uncertain finding"
 _SURE_SEPARATORS = ("|", ";")
 _SEPARATORS = (*_SURE_SEPARATORS, ",", "+", "&", "/")
 _YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off")
@@ -34,7 +35,12 @@ def is_frontal(view: str) -> bool:
 
 
 def select(
-    scan: Scan, *, frontal: bool, classes: Mapping[str, str] | None, several: str = ""
+    scan: Scan,
+    *,
+    frontal: bool,
+    classes: Mapping[str, str] | None,
+    several: str = "",
+    uncertain: str = "",
 ) -> Scan:
     """Keep the images with the chosen views and labels, under their classes; count the others.
 
@@ -43,6 +49,7 @@ def select(
         frontal: Leave out images that are known not to be frontal.
         classes: Label to class; other labels are left out. None: all labels, unchanged.
         several: Separator of several findings in a label.
+        uncertain: End of an uncertain finding in a label.
     """
     ignored: Counter[str] = Counter()
     left_out: dict[str, Counter[str]] = defaultdict(Counter)
@@ -51,7 +58,7 @@ def select(
         if classes is None or label in classes:
             left_out[label if classes is None else classes[label]] += reasons
     for path, label in scan.files():
-        if reason := _why_no_class(label, classes, several):
+        if reason := _why_no_class(label, classes, several, uncertain):
             ignored[reason] += 1
             continue
         wanted[path] = label if classes is None else classes[label]
@@ -82,7 +89,11 @@ def select(
     )
 
 
-def _why_no_class(label: str, classes: Mapping[str, str] | None, several: str) -> str:
+def _why_no_class(
+    label: str, classes: Mapping[str, str] | None, several: str, uncertain: str
+) -> str:
+    if uncertain and label not in (classes or {}) and uncertain in label:
+        return UNCERTAIN_FINDING
     if classes is not None and label not in classes:
         return f"image of {label!r}, for which no class is named"
     if classes is None and several and several in label:
@@ -103,27 +114,34 @@ def findings_of(label: str, separator: str = "") -> list[str]:
 
 
 def one_against_the_rest(
-    labels: Collection[str], target: str, separators: Collection[str]
+    labels: Collection[str], target: str, separators: Collection[str], marks: Collection[str]
 ) -> dict[str, str]:
     """Return label to class, for the classes that have a finding and that do not.
+
+    Labels in which the finding is uncertain are in neither.
 
     Args:
         labels: Labels of the archives, of one or several findings.
         target: The finding, in any case.
         separators: Separators of findings of the layouts; the usual ones are tried too.
+        marks: Ends of uncertain findings of the layouts.
 
     Raises:
         ConfigurationError: No label names the finding.
     """
     separator = next((one for one in separators if one), "")
+    uncertain = {f"{target}{mark}".casefold() for mark in marks if mark}
     classes, found = {}, set()
     for label in labels:
         names = findings_of(label, separator)
         found |= {*names}
-        fits = label == target or target.casefold() in (name.casefold() for name in names)
-        classes[label] = target if fits else f"not {target}"
+        folded = {name.casefold() for name in names}
+        if not uncertain & folded:
+            fits = label == target or target.casefold() in folded
+            classes[label] = target if fits else f"not {target}"
     if target not in classes.values():
-        listed = ", ".join(sorted(found)[:30])
+        certain = [name for name in sorted(found) if not name.endswith(tuple(filter(None, marks)))]
+        listed = ", ".join(certain[:30])
         raise ConfigurationError(
             f"data.target should be one of the findings of the archives, but {target!r} is none "
             f"of them; they are {listed}."
