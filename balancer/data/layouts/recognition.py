@@ -77,6 +77,12 @@ def recognise(place: Path) -> tuple[Layout, str]:
     )
 
 
+def is_archive(place: Path) -> bool:
+    """Return whether a layout describes a folder, other than as one class in a folder of its own."""
+    found = [layout for layout, _ in _recognised(place, LAYOUTS)]
+    return class_folders.count(place) > 1 if found == [class_folders.LAYOUT] else bool(found)
+
+
 def layout_page() -> str:
     """Return the text of `balancer prepare --list-layouts`: all layouts, a paragraph each."""
     head = (
