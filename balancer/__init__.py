@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
+    from balancer.outside import export_split, import_synthetic
     from balancer.workspace import Workspace
 
 __all__ = [
@@ -44,7 +45,9 @@ __all__ = [
     "classify",
     "evaluate",
     "explain",
+    "export_split",
     "find_learning_rate",
+    "import_synthetic",
     "load_config",
     "measure_quality",
     "prepare",
@@ -59,6 +62,8 @@ _HOMES = {
     "BalancerConfig": "balancer.config",
     "BalancerError": "balancer.errors",
     "Workspace": "balancer.workspace",
+    "export_split": "balancer.outside",
+    "import_synthetic": "balancer.outside",
     "load_config": "balancer.config",
 }
 

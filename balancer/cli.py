@@ -152,6 +152,44 @@ def gan_train(request: Request, ratio: str | None, classes: tuple[str, ...]) -> 
 
 
 @main.command()
+@click.argument("label", metavar="CLASS")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@shared_options
+@click.option(
+    "--size",
+    type=click.IntRange(8, 4096),
+    help="Preprocessed squares of this side. [default: the files as they are]",
+)
+def export_split(request: Request, label: str, folder: Path, size: int | None) -> None:
+    """Copy the training images, for a generator of your own."""
+    call_stage("export-split", request, label=label, folder=folder, size=size)
+
+
+@main.command()
+@click.argument("images", type=click.Path(path_type=Path), metavar="DIR")
+@shared_options
+@click.option("--class", "label", required=True, metavar="NAME", help="Class of the images.")
+@click.option("--name", help="Name of their generator. [default: that of the folder]")
+@click.option("--licence", metavar="TEXT", help="Licence of the images.")
+@click.option(
+    "--trained-on",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="List of the images that the generator was trained on, such as ids.csv of export-split.",
+)
+@click.option("--declared", is_flag=True, help="I declare that it saw no validation or test image.")
+@click.option("--ratio", type=RatioParam(), help="Largest class : every other. [default: 2:1]")
+def import_synthetic(
+    request: Request, images: Path, label: str, ratio: str | None, **origin: Any
+) -> None:
+    """Take images of any generator in the place of ours."""
+    if origin["trained_on"] is not None and origin["declared"]:
+        raise click.UsageError("--trained-on lists what --declared only says; give one of them.")
+    request.options["synthesis.ratio"] = ratio
+    call_stage("import-synthetic", request, images=images, label=label, **origin)
+
+
+@main.command()
 @shared_options
 @click.option("--ratio", type=RatioParam(), help="Largest class : every other. [default: 2:1]")
 @click.option("--dry-run", is_flag=True, help="Print the plan and make no image.")

@@ -16,7 +16,7 @@ _FOLDS = ("runs", "folds")
 _FOLDERS = (
     *("index", "synthetic", "quality", "report", "ablation", "lr-find", "explain"),
     *("audit", "lungs", "lungs/model"),
-    *("gan/*", "classify/*", "evaluate/*/*", "*/cache/*"),
+    *("gan/*", "imported/*", "classify/*", "evaluate/*/*", "*/cache/*"),
     *("runs/units/*/*/*", "runs/registered/*/*/*", "runs/external/*/*/*/*"),
 )
 
@@ -164,13 +164,18 @@ class Workspace:
         """Return the folder of the finished generator of a class."""
         return self.root / "gan" / label
 
+    def imported_dir(self, label: str) -> Path:
+        """Return the folder of the images from outside of a class."""
+        return self.root / "imported" / label
+
     def unfinished_gan_dir(self, label: str) -> Path:
         """Return the folder of an unfinished training, which is visible and can be resumed."""
         return self.root / "gan" / f"{label}.unfinished"
 
     def has_generated(self) -> bool:
         """Return True if a generator was trained here, or is being trained."""
-        return any((self.root / "gan").glob("*")) or self.synthetic_dir.exists()
+        places = [self.root / "gan", self.root / "imported"]
+        return any(any(place.glob("*")) for place in places) or self.synthetic_dir.exists()
 
     def classify_dir(self, arm: str) -> Path:
         """Return the folder of one arm of `classify`: `real` or `real+synthetic`."""

@@ -14,9 +14,9 @@ from balancer.errors import DataError, IntegrityError
 from balancer.manifest import SyntheticRecord, read_table
 from balancer.stages import quality, synthesize
 from balancer.synthetic import catalog
-from balancer.synthetic.dcgan import NAME, UntrainedSource, load_dcgan
+from balancer.synthetic.dcgan import UntrainedSource, load_dcgan
 from balancer.synthetic.gates import load_synthetic
-from balancer.synthetic.records import TrainingIds
+from balancer.synthetic.records import ClassLineage, TrainingIds
 from balancer.synthetic.source import SyntheticSource, draw_resized
 from balancer.workspace import Workspace
 from support.tiny_gan import recipe
@@ -32,7 +32,7 @@ class OutsideImages:
     checkpoint = None
 
     def __init__(self, training_ids: TrainingIds = "unknown", count: int = 10_000) -> None:
-        self.training_ids = training_ids
+        self.lineage = ClassLineage(checkpoint=None, training_ids=training_ids)
         self._count = count
 
     def draw(self, start: int, count: int, device: object = "cpu") -> Iterator[tuple[int, Pixels]]:
@@ -42,7 +42,7 @@ class OutsideImages:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, source: OutsideImages) -> None:
-    monkeypatch.setattr(catalog, "SOURCES", {NAME: lambda *_: source})
+    monkeypatch.setattr(catalog, "SOURCES", [lambda *_: source])
 
 
 def test_images_from_outside_need_neither_seed_nor_checkpoint(

@@ -183,12 +183,22 @@ def verified_film(roots: Roots, record: ImageRecord) -> Pixels:
     Raises:
         IntegrityError: The file is missing, or its bytes are not those that were prepared.
     """
+    # Equal bytes passed the audit, and its limit of size.
+    path = roots.locate(record.path)
+    return decode_radiograph(verified_bytes(roots, record), path, max_megapixels=None).pixels
+
+
+def verified_bytes(roots: Roots, record: ImageRecord) -> bytes:
+    """Read the file of an image.
+
+    Raises:
+        IntegrityError: The file is missing, or its bytes are not those that were prepared.
+    """
     path = roots.locate(record.path)
     try:
         data = read_bytes(path)
         if hashlib.sha256(data).hexdigest() == record.image_id:
-            # Equal bytes passed the audit, and its limit of size.
-            return decode_radiograph(data, path, max_megapixels=None).pixels
+            return data
         found = "its bytes have changed"
     except UnusableImageError as error:
         found = error.reason

@@ -24,6 +24,8 @@ QUICK = "quick:"
 """Prefix of reads by the quick study, which has splits of its own."""
 EXTERNAL = "external:"
 """Prefix of reads of another data set, before its name."""
+COPIES = "copies:"
+"""Prefix of searches for copies of validation and test images, before the name of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Read:
     Attributes:
         time: UTC, ISO 8601.
         what: `test`, `explain` for maps of test images, `quick:` and the kind of features for a
-            study on frozen features, or `external:` and the name of another data set.
+            study on frozen features, `external:` and the name of another data set, or `copies:`
+            and the name of a source whose images were searched for copies.
         fold: Name of the classifier's fold; `index` for the split of the workspace.
         seed: Seed of the classifier.
         arm: Name of the classifier's arm.
@@ -63,6 +66,7 @@ class LedgerSummary(Record):
         explained: Number of reads by `balancer explain` for each model.
         reads_elsewhere: Number of reads of each other data set.
         quick: Number of reads of its own test splits by the quick study.
+        copies: Number of searches of each source from outside for copies of held-out images.
         sentence: The same for readers.
     """
 
@@ -74,6 +78,7 @@ class LedgerSummary(Record):
     reads_elsewhere: dict[str, int] = Field(default_factory=dict)
     sentence: str
     quick: int = 0
+    copies: dict[str, int] = Field(default_factory=dict)
 
 
 def note_read(
@@ -92,6 +97,38 @@ def note_read(
     Raises:
         OSError: The entry cannot be written; the images must not be read then.
     """
+    _note(directory, what, fold, seed, arm, images, images_sha256, protocol)
+
+
+def note_search(
+    directory: Path,
+    *,
+    source: str,
+    fold: str,
+    seed: int,
+    arm: str,
+    image_ids: Sequence[str],
+    protocol: str = "",
+) -> None:
+    """Note that images from outside are searched for copies of held-out images.
+
+    Raises:
+        OSError: The entry cannot be written; the images must not be searched then.
+    """
+    ids = fingerprint_of_images(image_ids)
+    _note(directory, f"{COPIES}{source}", fold, seed, arm, len(image_ids), ids, protocol)
+
+
+def _note(
+    directory: Path,
+    what: str,
+    fold: str,
+    seed: int,
+    arm: str,
+    images: int,
+    images_sha256: str,
+    protocol: str,
+) -> None:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     read = asdict(Read(now, what, fold, seed, arm, images, images_sha256, protocol))
     if not protocol:
@@ -159,7 +196,10 @@ def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
     elsewhere = Counter(
         read.what.partition(":")[2]
         for read in reads
-        if read.what not in (TEST, EXPLAIN) and not read.what.startswith(QUICK)
+        if read.what not in (TEST, EXPLAIN) and not read.what.startswith((QUICK, COPIES))
+    )
+    copies = Counter(
+        read.what.removeprefix(COPIES) for read in reads if read.what.startswith(COPIES)
     )
     quick = sum(read.what.startswith(QUICK) for read in reads)
     sentence = f"{len(of_test)} reads of test splits by {len(times)} classifiers"
@@ -177,6 +217,11 @@ def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
         sentence += f" Reads of other data sets: {_counts(elsewhere)}."
     if quick:
         sentence += f" Reads by quick studies on frozen features, on their own splits: {quick}."
+    if copies:
+        sentence += (
+            f" Searches for copies of validation and test images among images from outside: "
+            f"{_counts(copies)}."
+        )
     summary = LedgerSummary(
         reads=len(of_test),
         runs=len(times),
@@ -186,7 +231,9 @@ def ledger_summary(reads: Sequence[Read]) -> LedgerSummary:
         reads_elsewhere=dict(sorted(elsewhere.items())),
         sentence=sentence,
     )
-    return summary.model_copy(update={"quick": quick}) if quick else summary
+    more = {"quick": quick} if quick else {}
+    found = {"copies": dict(sorted(copies.items()))} if copies else {}
+    return summary.model_copy(update=more | found) if more or found else summary
 
 
 def _counts(counts: Counter[str]) -> str:

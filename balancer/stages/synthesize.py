@@ -23,7 +23,7 @@ from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.synthetic.catalog import open_source
 from balancer.synthetic.gates import MANIFEST_NAME, load_synthetic, write_lineage
 from balancer.synthetic.records import PlanRow, ScreeningCounts, SynthesizeMetrics
-from balancer.synthetic.source import SyntheticSource, lineage_of
+from balancer.synthetic.source import SyntheticSource
 from balancer.synthetic.write import FindReasons, write_images
 from balancer.workspace import Workspace
 
@@ -95,13 +95,16 @@ def run(
         ]
         table = table_bytes(records, SyntheticRecord)
         (folder / MANIFEST_NAME).write_bytes(table)
-        write_lineage(folder, {label: lineage_of(source) for label, source in sources.items()})
+        lineage = {label: source.lineage for label, source in sources.items()}
+        write_lineage(folder, lineage)
+        outside = {label: one.source for label, one in lineage.items() if one.name is not None}
         return SynthesizeMetrics(
             ratio=config.synthesis.ratio,
             plan=rows,
             made=len(records),
             manifest=fingerprint(table),
             screening={plan.label: _screening(plan.label, records) for plan in growing},
+            **({"outside": outside} if outside else {}),
         )
 
     return perform("synthesize", workspace, directory, settings=settings, inputs=inputs, work=work)

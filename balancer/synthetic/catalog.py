@@ -3,16 +3,20 @@
 Small because a new kind of source is a file beside this one and an entry here.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Sequence
 
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
-from balancer.synthetic import dcgan
+from balancer.synthetic import dcgan, outside_images
 from balancer.synthetic.source import SyntheticSource
 from balancer.workspace import Workspace
 
-Opener = Callable[[str, BalancerConfig, Workspace, Index], SyntheticSource]
-"""Open the source of a class, given the label, if it may be used with the index."""
+log = logging.getLogger(__name__)
+
+Opener = Callable[[str, BalancerConfig, Workspace, Index], SyntheticSource | None]
+"""Open the source of a class, given the label, if it may be used with the index; None: the class
+has no source of this kind."""
 
 
 def _dcgan(
@@ -21,7 +25,8 @@ def _dcgan(
     return dcgan.load_dcgan(label, workspace, index)
 
 
-SOURCES: Mapping[str, Opener] = {dcgan.NAME: _dcgan}
+SOURCES: Sequence[Opener] = (outside_images.load_imported, _dcgan)
+"""All kinds; the first that a class has serves it, and whoever imports images wants these."""
 
 
 def open_source(
@@ -33,5 +38,16 @@ def open_source(
         MissingStage: It is not there yet.
         IntegrityError: It may not be used with today's training split.
     """
-    # The only kind so far; the setting that chooses one comes with the second.
-    return SOURCES[dcgan.NAME](label, config, workspace, index)
+    found = (opener(label, config, workspace, index) for opener in SOURCES)
+    source = next(one for one in found if one is not None)
+    if source.lineage.name is not None and workspace.gan_dir(label).exists():
+        log.info(
+            "Images of %s are those imported as %s; remove %s to draw them from our generator.",
+            label, source.name, workspace.imported_dir(label),
+        )  # fmt: skip
+    return source
+
+
+def has_source(label: str, workspace: Workspace) -> bool:
+    """Return whether a class has a source of any kind."""
+    return workspace.imported_dir(label).exists() or workspace.gan_dir(label).exists()

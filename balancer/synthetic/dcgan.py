@@ -16,7 +16,7 @@ from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
 from balancer.results import MissingStage
 from balancer.synthetic.gates import check_training_ids
-from balancer.synthetic.records import GeneratorCard
+from balancer.synthetic.records import ClassLineage, GeneratorCard
 from balancer.synthetic.source import Batches
 from balancer.workspace import Workspace
 from gan.checkpoint import METADATA_NAME, WEIGHTS_NAME
@@ -58,6 +58,11 @@ class DcganSource:
         """Content hashes of all images that it was trained on, companions included."""
         return (*self.loaded.metadata.training_ids, *self.loaded.metadata.companion_ids)
 
+    @property
+    def lineage(self) -> ClassLineage:
+        """Its weights and its training images."""
+        return ClassLineage(checkpoint=self.checkpoint, training_ids=self.training_ids)
+
     def draw(self, start: int, count: int, device: torch.device | str = "cpu") -> Batches:
         """Draw images number `start` to `start + count - 1`; its own seed chooses them."""
         seed = self.loaded.metadata.seed
@@ -89,7 +94,6 @@ class UntrainedSource:
     seed: int
     name: str = "untrained-dcgan"
     checkpoint: None = None
-    training_ids: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -100,6 +104,11 @@ class UntrainedSource:
     def fingerprint(self) -> str:
         """SHA-256 of the recipe and the seed, hex."""
         return fingerprint(f"{self.config.model_dump_json()} {self.seed}".encode())
+
+    @property
+    def lineage(self) -> ClassLineage:
+        """No weights that could be read again, and no training images."""
+        return ClassLineage(checkpoint=self.checkpoint, training_ids=())
 
     def draw(self, start: int, count: int, device: torch.device | str = "cpu") -> Batches:
         """Draw images number `start` to `start + count - 1`."""

@@ -9,7 +9,13 @@ from pydantic import ValidationError
 from balancer.data.index import Index
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
-from balancer.manifest import SYNTHETIC, SyntheticRecord, fingerprint, read_table
+from balancer.manifest import (
+    SYNTHETIC,
+    ImageRecord,
+    SyntheticRecord,
+    fingerprint,
+    read_table,
+)
 from balancer.results import MissingStage, read_result
 from balancer.synthetic.records import LINEAGE, ClassLineage, SynthesizeMetrics
 from balancer.workspace import Workspace
@@ -81,27 +87,39 @@ def synthetic_fingerprint(records: Sequence[SyntheticRecord]) -> str:
 
 def write_lineage(folder: Path, lineage: Mapping[str, ClassLineage]) -> None:
     """Write `lineage.json`, by class."""
-    content = json.dumps(LINEAGE.dump_python(dict(lineage), mode="json"), indent=2)
+    plain = LINEAGE.dump_python(dict(lineage), mode="json", exclude_unset=True)
+    content = json.dumps(plain, indent=2)
     (folder / LINEAGE_NAME).write_text(content + "\n", encoding="utf-8")
 
 
-def check_training_ids(training_ids: Iterable[str], index: Index, what: str) -> None:
+def held_out(index: Index) -> list[ImageRecord]:
+    """Return the images that no generator may see: all but those of the training split."""
+    return [record for record in index.records if record.split != "train"]
+
+
+def check_training_ids(
+    training_ids: Iterable[str],
+    index: Index,
+    what: str,
+    *,
+    advice: str = "train it again with `balancer gan-train --force`",
+) -> None:
     """Refuse a source that was made from an image of today's validation or test split.
 
     Args:
         training_ids: Content hashes of the images that it was made from.
         index: Today's.
         what: Name of what comes from the source, for the message.
+        advice: What to do, for the message.
 
     Raises:
         IntegrityError: It was; the message has the number of such images.
     """
-    held_out = {record.image_id for record in index.records if record.split != "train"}
-    seen = held_out.intersection(training_ids)
+    seen = {record.image_id for record in held_out(index)}.intersection(training_ids)
     if seen:
         raise IntegrityError(
             f"{what} comes from a generator that was trained on {len(seen)} image(s) of today's "
-            "validation or test split; train it again with `balancer gan-train --force`."
+            f"validation or test split; {advice}."
         )
 
 

@@ -8,6 +8,9 @@ from balancer.ratio import ClassPlan
 from balancer.results import Record
 
 TrainingIds = tuple[str, ...] | Literal["unknown"]
+Lineage = Literal["known", "declared", "unknown"]
+"""`known`: its training images are listed, and compared with the splits; `declared`: somebody says
+that it saw no validation or test image; `unknown`: nobody says anything."""
 
 
 class _Labelled(Record):
@@ -141,6 +144,25 @@ class GeneratorCard(Record):
     images_shown: int | None = None
 
 
+class OutsideSource(Record):
+    """A source of synthetic images that is not ours, as every result names it.
+
+    Attributes:
+        name: Its name.
+        lineage: What is known of the images that it was made from.
+        licence: Licence of its images; None: not given.
+    """
+
+    name: str
+    lineage: Lineage
+    licence: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The name with its lineage, for people."""
+        return f"{self.name} (lineage {self.lineage})"
+
+
 class SynthesizeMetrics(Record):
     """The result of `balancer synthesize`.
 
@@ -150,6 +172,7 @@ class SynthesizeMetrics(Record):
         made: Number of images made, rejected ones included; None: none were wanted.
         manifest: SHA-256 of `manifest.csv`.
         screening: Decisions of the screen, by class.
+        outside: Sources from outside, by class.
     """
 
     ratio: str
@@ -157,6 +180,7 @@ class SynthesizeMetrics(Record):
     made: int | None = None
     manifest: str | None = None
     screening: dict[str, ScreeningCounts] = Field(default_factory=dict)
+    outside: dict[str, OutsideSource] = Field(default_factory=dict)
 
 
 class ClassLineage(Record):
@@ -166,10 +190,29 @@ class ClassLineage(Record):
         checkpoint: SHA-256 of the weights that drew them; None: no such file exists.
         training_ids: Content hashes of the real images that the source was made from; `unknown`
             where it does not name them.
+        name: Name of a source from outside; None: one of ours.
+        declared: Whether somebody says that it saw no validation or test image.
+        licence: Licence of its images; None: not given.
     """
 
     checkpoint: str | None
     training_ids: TrainingIds
+    name: str | None = None
+    declared: bool = False
+    licence: str | None = None
+
+    @property
+    def state(self) -> Lineage:
+        """What is known of the images that the source was made from."""
+        if self.training_ids != "unknown":
+            return "known"
+        return "declared" if self.declared else "unknown"
+
+    @property
+    def source(self) -> OutsideSource:
+        """The name of a source from outside, with what has to stand beside it."""
+        given = {"licence": self.licence} if self.licence else {}
+        return OutsideSource(name=str(self.name), lineage=self.state, **given)
 
 
 LINEAGE = TypeAdapter(dict[str, ClassLineage])

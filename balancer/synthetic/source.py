@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from balancer.data.io import Pixels, resize_square
-from balancer.synthetic.records import ClassLineage, TrainingIds
+from balancer.synthetic.records import ClassLineage
 
 Batches = Generator[tuple[int, Pixels], None, None]
 """Number of the first image of a batch, and the batch: uint8 (B, S, S)."""
@@ -42,8 +42,8 @@ class SyntheticSource(Protocol):
         """
 
     @property
-    def training_ids(self) -> TrainingIds:
-        """Content hashes of all real images that it was made from, or `unknown`."""
+    def lineage(self) -> ClassLineage:
+        """Where its images come from, and the real images that it was made from."""
 
     def draw(self, start: int, count: int, device: torch.device | str = "cpu") -> Batches:
         """Draw images number `start` to `start + count - 1`, in this order.
@@ -56,11 +56,6 @@ class SyntheticSource(Protocol):
         Raises:
             DataError: The source holds fewer images.
         """
-
-
-def lineage_of(source: SyntheticSource) -> ClassLineage:
-    """Record where the images of a source come from."""
-    return ClassLineage(checkpoint=source.checkpoint, training_ids=source.training_ids)
 
 
 def draw_resized(source: SyntheticSource, count: int, size: int) -> Pixels:

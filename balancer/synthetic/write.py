@@ -80,7 +80,7 @@ def _screened(
     find_reasons: FindReasons | None,
 ) -> Iterator[tuple[int, NDArray[np.uint8], Sequence[str]]]:
     """Yield the number of the first image, images and reasons, up to the last image needed."""
-    against: Counter[str] = Counter()
+    against: Counter[str] = Counter()  # empty: accepted
     with closing(source.draw(0, most, device)) as batches:
         for first, images in batches:
             reasons = [""] * len(images) if find_reasons is None else list(find_reasons(images))
@@ -92,8 +92,9 @@ def _screened(
                 return
     reasons_found = ", ".join(f"{reason} {n:,}" for reason, n in against.most_common() if reason)
     raise DataError(
-        f"The plan needs {count:,} images of {label}, but of {most:,} made only {against['']:,} "
-        f"passed the screen ({reasons_found}); train a better generator, or loosen gate or "
+        f"The plan needs {count:,} images of {label}, but of {against.total():,} made only "
+        f"{against['']:,} passed the screen ({reasons_found or 'no reason against any'}); train a "
+        "better generator or bring more images, ask for fewer (--ratio), or loosen gate or "
         "synthesis.screen."
     )
 

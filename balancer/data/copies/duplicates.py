@@ -67,7 +67,11 @@ def find_near_duplicates(images: Sequence[Examined], correlation: float) -> list
     """
     if len(images) < 2:
         return []
-    thumbnails = np.stack([image.thumbnail for image in images])
+    return find_copies_by_thumbnail(np.stack([image.thumbnail for image in images]), correlation)
+
+
+def find_copies_by_thumbnail(thumbnails: Pixels, correlation: float) -> list[NearDuplicate]:
+    """Find the same pairs among thumbnails, uint8 (N, 64, 64), 2 or more; see `thumbnail_of`."""
     with threadpool_limits(1, "blas"):  # BLAS threads and ours would block each other
         pairs = _copies_among(thumbnails, correlation)
     return sorted(_best_of_each(pairs), key=lambda pair: (pair.first, pair.second))

@@ -78,7 +78,7 @@ def recognise(place: Path) -> tuple[Layout, str]:
 
 
 def is_archive(place: Path) -> bool:
-    """Return whether a layout describes a folder, other than as one class in a folder of its own."""
+    """Return whether a layout describes a folder, other than as one class in its own folder."""
     found = [layout for layout, _ in _recognised(place, LAYOUTS)]
     return class_folders.count(place) > 1 if found == [class_folders.LAYOUT] else bool(found)
 
