@@ -8,11 +8,18 @@ from typing import Any
 
 import click
 
-from balancer.command import call_stage, list_layouts, own_exit_codes, settle_streams
+from balancer.command import (
+    call_stage,
+    examine_machine,
+    list_layouts,
+    own_exit_codes,
+    settle_streams,
+)
 from balancer.options import (
     RatioParam,
     Request,
     explain_options,
+    plain_options,
     prepare_options,
     serve_options,
     shared_options,
@@ -320,3 +327,10 @@ def serve(request: Request, no_browser: bool, **asked: Any) -> None:
 def lr_find(request: Request) -> None:
     """Plot the loss against the learning rate; suggest a rate."""
     call_stage("lr-find", request)
+
+
+@main.command()
+@plain_options
+def doctor(request: Request) -> None:
+    """Check this machine: libraries, device, disk, speed."""
+    examine_machine(request)

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -32,6 +32,9 @@ from balancer.options import Request
 from balancer.threads import choose_threads, spin_briefly
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import RenderableType
+
     from balancer.results import StageResult
 
 log = logging.getLogger("balancer")
@@ -52,16 +55,42 @@ def call_stage(command: str, request: Request, **extra: Any) -> None:
         request: Values of the options that all commands share.
         extra: Further arguments of the `run` of the stage.
     """
+    with one_sentence(request):
+        _print(_execute(command, request, extra), as_json=request.as_json)
+        if command == "serve":
+            from balancer.execution import stage_of
+
+            stage_of(command).wait()  # outside the lock, so that other commands can write
+
+
+def examine_machine(request: Request) -> None:
+    """Examine this machine, show what was found, and exit with 5 if a command would fail."""
+    with one_sentence(request):
+        try:
+            from balancer.doctor.examine import examine, page, refuse_faults
+        except ImportError:
+            from balancer.requirements import check_libraries
+
+            check_libraries()  # names the library, and what mends it
+            raise
+        examination = examine(request.workspace)
+        print_result(examination, page(examination), as_json=request.as_json)
+        refuse_faults(examination)
+
+
+@contextmanager
+def one_sentence(request: Request) -> Iterator[None]:
+    """Context of the work of a command: an error ends it with one sentence and its exit code.
+
+    Args:
+        request: Values of the options that all commands share.
+    """
     _start_logging(request.verbosity)
     keep_freed_memory()
     spin_briefly()
     with _StopSignals() as stop:
         try:
-            _print(_execute(command, request, extra), as_json=request.as_json)
-            if command == "serve":
-                from balancer.execution import stage_of
-
-                stage_of(command).wait()  # outside the lock, so that other commands can write
+            yield
         except (Exception, KeyboardInterrupt) as error:
             _end(error, stop.number, request)
 
@@ -169,16 +198,35 @@ def _extras(command: str, extra: Mapping[str, Any]) -> list[str]:
         "explain": command in ("explain", "serve"),
         "cluster": extra.get("ray") is not None,
         "spark": extra.get("engine") == "spark",
-        # The files decide whether these two are used.
+        # The files decide whether these are used.
         "dicom": True,
+        "excel": True,
         "parquet": True,
+        "tensorboard": command in ("ablate", "gan-train", "run"),
     }
     return [name for name, is_used in asked.items() if is_used]
 
 
 def _print(result: "StageResult[Any]", *, as_json: bool) -> None:
+    from balancer.execution import stage_of
+
+    parts = () if as_json else stage_of(result.stage).summary(result)
+    print_result(result, parts, as_json=as_json)
+
+
+def print_result(result: "BaseModel", parts: Iterable["RenderableType"], *, as_json: bool) -> None:
+    """Print a result on stdout, which may be closed or full.
+
+    Args:
+        result: What `--json` prints.
+        parts: What a terminal shows in its place.
+        as_json: Print the JSON.
+
+    Raises:
+        EnvironmentFault: Stdout takes nothing.
+    """
     try:
-        _show(result, as_json=as_json)
+        _show(result, parts, as_json=as_json)
     except BrokenPipeError:
         _abandon(sys.stdout)  # the reader has what it wanted, as `head` does
     except OSError as error:
@@ -188,19 +236,18 @@ def _print(result: "StageResult[Any]", *, as_json: bool) -> None:
         ) from error
 
 
-def _show(result: "StageResult[Any]", *, as_json: bool) -> None:
+def _show(result: "BaseModel", parts: Iterable["RenderableType"], *, as_json: bool) -> None:
     if as_json:
         click.echo(result.model_dump_json(indent=2, exclude_unset=True))
         return
     from rich.console import Console
 
     from balancer.drawing.terminal import Shown
-    from balancer.execution import stage_of
 
     # 100 columns if there is no terminal. No markup: fid[lite0], or a class in brackets, is text.
     console = Console(width=shutil.get_terminal_size((100, 24)).columns, markup=False, emoji=False)
     with console.capture() as captured:  # rich itself would exit with 1 when a reader leaves
-        for part in stage_of(result.stage).summary(result):
+        for part in parts:
             console.print(Shown(part))
     click.echo(captured.get(), nl=False)
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 _AT_ONCE = 16
+_IS_WINDOWS = os.name == "nt"
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -37,8 +38,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until the content of a file, or the names in a folder, are on the disk."""
-    number = os.open(path, os.O_RDONLY)
+    """Wait until the content of a file, or the names in a folder, are on the disk.
+
+    Windows syncs a file that is open for writing only, and no folder.
+    """
+    if _IS_WINDOWS and path.is_dir():
+        return
+    number = os.open(path, os.O_RDWR if _IS_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(number)
     finally:

@@ -49,15 +49,23 @@ class Request:
 
 Command = Callable[..., None]
 
+_WORKSPACE = click.option(
+    "-w",
+    "--workspace",
+    type=click.Path(path_type=Path),
+    default=Path("balancer-workspace"),
+    show_default=True,
+    help="Folder that every stage writes to.",
+)
+
+_PRINTING = [
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+    click.option("-v", "verbose", is_flag=True, help="Show more messages, and tracebacks."),
+    click.option("-q", "quiet", is_flag=True, help="Show warnings only."),
+]
+
 _SHARED = [
-    click.option(
-        "-w",
-        "--workspace",
-        type=click.Path(path_type=Path),
-        default=Path("balancer-workspace"),
-        show_default=True,
-        help="Folder that every stage writes to.",
-    ),
+    _WORKSPACE,
     click.option(
         "-c",
         "--config",
@@ -81,9 +89,7 @@ _SHARED = [
     ),
     click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed for everything random."),
     click.option("--force", is_flag=True, help="Replace existing results."),
-    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
-    click.option("-v", "verbose", is_flag=True, help="Show more messages, and tracebacks."),
-    click.option("-q", "quiet", is_flag=True, help="Show warnings only."),
+    *_PRINTING,
 ]
 
 _TRAINER = [
@@ -212,6 +218,25 @@ def shared_options(command: Command) -> Command:
         )
 
     return _decorate(wrapper, _SHARED)
+
+
+def plain_options(command: Command) -> Command:
+    """Add the options of a command without settings, which receives them as one `Request`."""
+
+    @functools.wraps(command)
+    def wrapper(workspace: Path, as_json: bool, verbose: bool, quiet: bool, **own: Any) -> None:
+        verbosity = int(verbose) - int(quiet)
+        request = Request(
+            workspace=workspace,
+            source=None,
+            assignments=(),
+            force=False,
+            as_json=as_json,
+            verbosity=verbosity,
+        )
+        command(request, **own)
+
+    return _decorate(wrapper, [_WORKSPACE, *_PRINTING])
 
 
 def trainer_options(command: Command) -> Command:

@@ -3,7 +3,7 @@
 It imports none of them, so that a wrong one is named before it fails or computes something else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 
 from balancer.errors import EnvironmentFault
@@ -25,6 +25,52 @@ def check_libraries(*extras: str) -> None:
         EnvironmentFault: A library is of another version, or one that every command needs is
             missing.
     """
+    faults = library_faults(*extras)
+    if faults:
+        found = ", ".join(f"{wanted} (found {version or 'none'})" for wanted, version in faults)
+        raise EnvironmentFault(
+            f"The libraries should be of versions that this one was made for: {found}; run "
+            f"`{pip_command(wanted for wanted, _ in faults)}`."
+        )
+
+
+def library_faults(*extras: str) -> list[tuple[str, str | None]]:
+    """Return each requirement that is not met, and the version that is installed.
+
+    Args:
+        extras: As for `check_libraries`.
+
+    Raises:
+        EnvironmentFault: The package itself is not installed.
+    """
+    return [
+        (wanted, version)
+        for wanted, version, extra in _unmet(extras)
+        if extra is None or version is not None
+    ]
+
+
+def missing_libraries(extra: str) -> list[str]:
+    """Return the requirements of an extra that are not installed."""
+    return [wanted for wanted, version, of in _unmet((extra,)) if of == extra and version is None]
+
+
+def extra_names() -> list[str]:
+    """Return the names of the extras, sorted; `dev`, of contributors, is none of them."""
+    names = metadata.metadata(_PACKAGE).get_all("Provides-Extra") or []
+    return sorted(set(names) - {"dev"})
+
+
+def pip_command(targets: Iterable[str]) -> str:
+    """Return the command that installs packages, quoted for a shell."""
+    return " ".join(["pip install", *(f"'{target}'" for target in targets)])
+
+
+def _unmet(extras: tuple[str, ...]) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield each requirement that is not met, the version found, and the extra that asks for it."""
+    # Imported here: it takes 10 ms, and `balancer --help` needs neither.
+    from packaging.requirements import Requirement
+
     try:
         listed = metadata.requires(_PACKAGE) or []
     except metadata.PackageNotFoundError:
@@ -32,35 +78,19 @@ def check_libraries(*extras: str) -> None:
             f"The package {_PACKAGE} should be installed, but only its source is there; run "
             "`pip install -e .` in its folder."
         ) from None
-    faults = list(_faults(listed, extras))
-    if faults:
-        targets = " ".join(f"'{wanted}'" for wanted, _ in faults)
-        found = ", ".join(f"{wanted} (found {version or 'none'})" for wanted, version in faults)
-        raise EnvironmentFault(
-            f"The libraries should be of versions that this one was made for: {found}; run "
-            f"`pip install {targets}`."
-        )
-
-
-def _faults(listed: list[str], extras: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
-    """Yield each requirement that is not met, and the version that is installed."""
-    # Imported here: it takes 10 ms, and `balancer --help` needs neither.
-    from packaging.requirements import Requirement
-
     for text in listed:
         wanted = Requirement(text)
         if wanted.name == _PACKAGE:  # an extra that includes another one
             continue
-        marker, always = wanted.marker, True
+        marker, extra = wanted.marker, None
         if marker is not None and not marker.evaluate({"extra": ""}):
-            always = False
-            if not any(marker.evaluate({"extra": extra}) for extra in extras):
+            extra = next((one for one in extras if marker.evaluate({"extra": one})), None)
+            if extra is None:
                 continue
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            if always:
-                yield f"{wanted.name}{wanted.specifier}", None
+            yield f"{wanted.name}{wanted.specifier}", None, extra
             continue
         if not wanted.specifier.contains(version, prereleases=True):
-            yield f"{wanted.name}{wanted.specifier}", version
+            yield f"{wanted.name}{wanted.specifier}", version, extra

@@ -24,6 +24,8 @@ _SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that set the number of threads; a user's own choice is kept."""
 _WATCHED_SECONDS, _TRIAL_SECONDS = 0.1, 0.5
+TRIAL_BATCH = 16
+"""Number of images of a trial step."""
 _IDLE = 0.6
 """Share of the cores' time below which they count as busy."""
 _FASTER = 1.25
@@ -59,9 +61,9 @@ def choose_threads() -> int:
     torch.set_num_threads(cores)
     if cores == 1 or not _are_busy(cores):
         return cores
-    step = _trial_step()
+    step = trial_step()
     counts = sorted({1, max(1, cores // 2), cores}, reverse=True)
-    seconds = {count: _seconds(step, count) for count in counts}
+    seconds = {count: seconds_of(step, count) for count in counts}
     chosen = fastest(seconds)
     torch.set_num_threads(chosen)
     if chosen < cores:
@@ -152,8 +154,8 @@ def _idle_seconds() -> float | None:
         return None
 
 
-def _seconds(step: Callable[[], None], count: int) -> float:
-    """Return the mean time of a step with a number of threads."""
+def seconds_of(step: Callable[[], None], count: int) -> float:
+    """Return the mean time of a step with a number of threads, which torch keeps."""
     import torch
 
     torch.set_num_threads(count)
@@ -165,7 +167,7 @@ def _seconds(step: Callable[[], None], count: int) -> float:
     return (time.perf_counter() - started) / n
 
 
-def _trial_step() -> Callable[[], None]:
+def trial_step() -> Callable[[], None]:
     """Return a step of a small network, much as a GAN's; it leaves torch's random state alone."""
     import torch
 
@@ -175,7 +177,7 @@ def _trial_step() -> Callable[[], None]:
             torch.nn.Conv2d(32, 32, 4, stride=2, padding=1), torch.nn.LeakyReLU(0.2),
             torch.nn.Conv2d(32, 64, 4, stride=2, padding=1),
         ).to(memory_format=torch.channels_last)  # fmt: skip
-        images = torch.randn(16, 8, 32, 32)
+        images = torch.randn(TRIAL_BATCH, 8, 32, 32)
 
     def step() -> None:
         network(images).square().mean().backward()

@@ -1,10 +1,12 @@
 """The folder of a run: a folder per stage, one writer at a time, whole folders only."""
 
-import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from balancer.errors import DISK_FAULTS, ConfigurationError, EnvironmentFault, advice_on
 from balancer.files import sync, sync_tree
@@ -206,28 +208,28 @@ class Workspace:
                 f"--workspace should name a folder, but {self.root} is a file; choose another."
             )
         is_new = not self.root.exists()
+        held = FileLock(self.root / _LOCK, blocking=False)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            handle = (self.root / _LOCK).open("a")
+            held.acquire()
+        except Timeout:
+            raise EnvironmentFault(
+                f"Another balancer command is writing to {self.root}; wait for it, "
+                "or choose another folder with --workspace."
+            ) from None
         except OSError as error:
             raise EnvironmentFault(
                 f"The workspace {self.root} should be a writable folder, but: {error.strerror}; "
                 "choose another with --workspace."
             ) from None
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise EnvironmentFault(
-                    f"Another balancer command is writing to {self.root}; wait for it, "
-                    "or choose another folder with --workspace."
-                ) from None
+        with held:
             self._sweep()
             try:
                 yield
             finally:
-                if is_new and [path.name for path in self.root.iterdir()] == [_LOCK]:
-                    shutil.rmtree(self.root)  # the command wrote nothing
+                if is_new and not {path.name for path in self.root.iterdir()} - {_LOCK}:
+                    # The command wrote nothing. Windows removes no file that is locked.
+                    shutil.rmtree(self.root, ignore_errors=os.name == "nt")
 
     @contextmanager
     def publish(self, directory: Path) -> Iterator[Path]:

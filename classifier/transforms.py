@@ -3,21 +3,14 @@
 Both depend on the seed and the position in the training alone, not on the number of workers.
 """
 
-import os
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-
-# Read when albumentations is imported: without it, the import asks a server for newer versions.
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-
-import albumentations as A
-import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from classifier.augmentation import Augmentation
 from classifier.config import AugmentConfig
 from classifier.tables import Image
 
@@ -27,13 +20,9 @@ _STREAM = (2,)  # apart from the streams of the batch order (none and 1), which 
 class TrainTransform:
     """Affine, grey-level and mirror changes of a grey image, drawn from (seed, visit, index).
 
-    Albumentations keeps one generator per process, so its workers would all draw alike and repeat
-    themselves each epoch. Seeding before every image makes the draw a function of the image's
-    position in the training alone.
-
-    Pixels from outside the image are black, like the unexposed border of a radiograph. The draw
-    does not depend on the class or on real and synthetic, so the border reveals neither, unless a
-    recipe transforms one class alone.
+    The draw is a function of the image's position in the training alone. It does not depend on the
+    class or on real and synthetic, so the black border reveals neither, unless a recipe transforms
+    one class alone.
 
     Args:
         config: Ranges and probabilities.
@@ -41,7 +30,15 @@ class TrainTransform:
     """
 
     def __init__(self, config: AugmentConfig, seed: int) -> None:
-        self._compose = A.Compose(_transforms(config))
+        self._augment = Augmentation(
+            rotation=config.rotation_degrees,
+            shift=config.shift,
+            zoom=config.zoom,
+            warp_probability=config.warp_probability,
+            brightness=config.brightness,
+            horizontal_flip=config.horizontal_flip,
+            vertical_flip=config.vertical_flip,
+        )
         self._seed = seed
 
     def __call__(self, image: Image, *, visit: int, index: int) -> Image:
@@ -56,8 +53,7 @@ class TrainTransform:
             uint8 (S, S).
         """
         state = np.random.SeedSequence((self._seed, visit, index)).generate_state(1)
-        self._compose.set_random_seed(int(state[0]))
-        return np.asarray(self._compose(image=image)["image"], np.uint8)
+        return self._augment(image, seed=int(state[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,32 +102,3 @@ def mix(values: Tensor, partners: Tensor, share: float) -> Tensor:
     """
     whole = values.float()
     return share * whole + (1 - share) * whole[partners]
-
-
-def _transforms(config: AugmentConfig) -> list[A.BasicTransform]:
-    with warnings.catch_warnings():
-        # Albumentations only warns of an unknown argument, and then ignores it.
-        warnings.simplefilter("error", UserWarning)
-        transforms: list[A.BasicTransform] = []
-        if config.rotation_degrees or config.shift or config.zoom:
-            transforms.append(
-                A.Affine(
-                    rotate=(-config.rotation_degrees, config.rotation_degrees),
-                    translate_percent=(-config.shift, config.shift),
-                    scale=(1 - config.zoom, 1 + config.zoom),
-                    interpolation=cv2.INTER_LINEAR,
-                    border_mode=cv2.BORDER_CONSTANT,
-                    fill=0,
-                    p=config.warp_probability,
-                )
-            )
-        if config.brightness:
-            limit = (-config.brightness, config.brightness)
-            transforms.append(
-                A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=1.0)
-            )
-        if config.horizontal_flip:
-            transforms.append(A.HorizontalFlip(p=config.horizontal_flip))
-        if config.vertical_flip:
-            transforms.append(A.VerticalFlip(p=config.vertical_flip))
-        return transforms

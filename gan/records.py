@@ -4,11 +4,13 @@ Only the first process writes them, at multiples of images shown.
 """
 
 import csv
+import importlib.util
 import io
+import logging
 import math
 import time
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -16,13 +18,17 @@ from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from gan.checkpoint import write_atomically
 from gan.module import LitDCGAN
 from gan.randomness import Purpose, random_stream
 from gan.trainer import AfterStep
 from gan.transforms import to_uint8
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("images_shown", "gan/loss_d", "gan/loss_g", "images_per_second")
 GRID_SIDE = 8
@@ -106,7 +112,7 @@ class Recorder(AfterStep):
 
 
 class LossTable:
-    """Rows of `metrics.csv`, repeated as TensorBoard scalars.
+    """Rows of `metrics.csv`, repeated as TensorBoard scalars where TensorBoard is installed.
 
     Args:
         directory: Folder of `metrics.csv`, `losses.png` and `tensorboard/`.
@@ -119,7 +125,7 @@ class LossTable:
         self._path = directory / "metrics.csv"
         self._rows = [row for row in _read_rows(self._path) if row[0] <= start]
         write_atomically(self._path, _csv_bytes(self._rows, header=True))
-        self._writer = SummaryWriter(str(directory / "tensorboard"), purge_step=start + 1)
+        self._writer = _event_writer(directory / "tensorboard", start)
 
     def add(
         self, images_shown: int, *, loss_d: float, loss_g: float, images_per_second: float
@@ -131,11 +137,14 @@ class LossTable:
         self._rows.append(row)
         with self._path.open("ab") as file:
             file.write(_csv_bytes([row], header=False))
-        for name, value in zip(COLUMNS[1:], row[1:], strict=True):
-            self._writer.add_scalar(name, value, images_shown)
+        if self._writer is not None:
+            for name, value in zip(COLUMNS[1:], row[1:], strict=True):
+                self._writer.add_scalar(name, value, images_shown)
 
     def add_grid(self, png: bytes, images_shown: int) -> None:
         """Add a grid to TensorBoard."""
+        if self._writer is None:
+            return
         grid = np.asarray(Image.open(io.BytesIO(png)))
         self._writer.add_image("gan/grid", grid, images_shown, dataformats="HW")
 
@@ -155,7 +164,18 @@ class LossTable:
 
     def close(self) -> None:
         """Flush and close the event file."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _event_writer(folder: Path, start: int) -> "SummaryWriter | None":
+    """Open a file of TensorBoard events; None, with a message, where TensorBoard is missing."""
+    if importlib.util.find_spec("tensorboard") is None:
+        log.info("TensorBoard events are left out; they need pip install 'balancer[tensorboard]'.")
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def grid_png(module: LitDCGAN) -> bytes:

@@ -20,7 +20,7 @@ LEVELS = [
     # A module may import from its own level and from those after it; docs/architecture.md shows
     # this very list.
     ["cli"],
-    ["command", "api", "outside"],
+    ["command", "api", "doctor", "outside"],
     ["execution"],
     ["stages"],
     ["app"],

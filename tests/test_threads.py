@@ -29,7 +29,7 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def times(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> None:
-    monkeypatch.setattr(threads, "_seconds", lambda step, count: seconds[count])
+    monkeypatch.setattr(threads, "seconds_of", lambda step, count: seconds[count])
 
 
 def test_a_quiet_machine_uses_all_cores_without_a_trial(
@@ -71,7 +71,7 @@ def test_a_trial_leaves_the_random_state_alone() -> None:
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    assert threads._seconds(threads._trial_step(), 1) > 0
+    assert threads.seconds_of(threads.trial_step(), 1) > 0
     assert torch.equal(torch.rand(3), wanted)
 
 

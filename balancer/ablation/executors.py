@@ -177,6 +177,8 @@ def _end_with_driver() -> None:
     driver = multiprocessing.parent_process()
     if driver is not None:
         driver.join()
+        if not hasattr(signal, "pthread_kill"):  # Windows
+            os._exit(128 + signal.SIGTERM)
         # To the main thread, whose waiting for the next task it ends.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 

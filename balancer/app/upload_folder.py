@@ -1,7 +1,6 @@
 """The folder of what users upload: of one server, bounded, removed with it or by the next one."""
 
 import atexit
-import fcntl
 import logging
 import os
 import shutil
@@ -9,13 +8,16 @@ import stat
 import tempfile
 import threading
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 
 _PREFIX = "balancer-serve-"
 _OWNER = "owner"
 """File that the living server of a folder holds locked; the system ends the lock with it."""
+_CLAIMED = "claimed"
+"""File that is there once the lock is held: a folder without it is still being made."""
 _FILES = "files"
 
 
@@ -87,7 +89,7 @@ class UploadFolder:
         """Remove everything; a second call does nothing."""
         atexit.unregister(self.remove)
         _remove(self._root)
-        self._owner.close()
+        self._owner.release(force=True)
 
     def _kept(self) -> list[tuple[Path, os.stat_result]]:
         """Return the whole uploads; one that is removed meanwhile is none."""
@@ -104,33 +106,35 @@ def sweep() -> None:
     """Remove the folders that killed servers of this user left."""
     for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            status = root.lstat()
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            if not _is_own_folder(root.lstat()):
                 continue
-            owner = (root / _OWNER).open("rb")
-        except FileNotFoundError:
-            if root.is_dir() and any(root.iterdir()):
-                log.warning(
-                    "%s may hold uploads of an earlier version; delete it unless that one is "
-                    "still serving.",
-                    root,
-                )
+            if not (root / _CLAIMED).is_file():
+                if {path.name for path in root.iterdir()} - {_OWNER}:
+                    log.warning(
+                        "%s may hold uploads of an earlier version; delete it unless that one is "
+                        "still serving.",
+                        root,
+                    )
+                continue
+            with FileLock(root / _OWNER, blocking=False):
+                _remove(root)
+        except (FileNotFoundError, Timeout):  # removed meanwhile, or its server is alive
             continue
-        with owner:
-            try:
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # its server is alive
-                continue
-            _remove(root)
-            log.info("Removed %s, the uploads of a server that was killed.", root)
+        log.info("Removed %s, the uploads of a server that was killed.", root)
 
 
-def _claim(root: Path) -> IO[bytes]:
-    """Lock the folder; its owner's file has its name only once it is locked."""
-    unnamed = root / f"{_OWNER}.partial"
-    owner = unnamed.open("wb")
-    fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    unnamed.rename(root / _OWNER)
+def _is_own_folder(status: os.stat_result) -> bool:
+    """Return True for a folder of this user; Windows has one temporary folder per user."""
+    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    return stat.S_ISDIR(status.st_mode) and is_own
+
+
+def _claim(root: Path) -> FileLock:
+    """Lock the folder for this server."""
+    # Not of one thread: the server is closed from another one.
+    owner = FileLock(root / _OWNER, blocking=False, thread_local=False)
+    owner.acquire()
+    (root / _CLAIMED).touch()
     return owner
 
 

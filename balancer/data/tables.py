@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from balancer.errors import DataError
+from balancer.errors import DataError, EnvironmentFault
 
 Row = TypeVar("Row")
 
@@ -53,10 +53,16 @@ def workbook_rows(path: Path) -> Iterator[list[str]]:
 
     Raises:
         DataError: It unpacks to more bytes, or has more rows, than are read.
+        EnvironmentFault: The extra [excel] is not installed.
         Exception: It is no workbook; openpyxl raises errors of many kinds.
     """
-    from openpyxl import load_workbook
-
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise EnvironmentFault(
+            f"{path} needs the extra [excel], which is not installed: "
+            "pip install 'balancer[excel]', or save the table as CSV."
+        ) from None
     with path.open("rb") as file:  # else the file stays open where a row is refused
         with zipfile.ZipFile(file) as archive:
             refuse_large(path, sum(member.file_size for member in archive.infolist()))

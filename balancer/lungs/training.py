@@ -2,16 +2,10 @@
 
 import logging
 import math
-import os
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # read at the import, which would ask a server
-
-import albumentations as A
-import cv2
 import lightning as L
 import numpy as np
 import torch
@@ -24,6 +18,7 @@ from balancer.errors import Diverged
 from balancer.imaging.lungs.unet import LungUNet
 from balancer.lungs.config import LungsConfig
 from balancer.lungs.examples import LungExamples
+from classifier.augmentation import Augmentation
 from classifier.trainer import (
     TrainingHardware,
     new_trainer,
@@ -142,35 +137,19 @@ def lung_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 class LungAugment:
-    """Affine, mirror, brightness and contrast changes of an image and its mask alike.
-
-    Areas that move in from outside are black, as around a film. Albumentations keeps one generator
-    per process, so it is seeded before every image.
-    """
+    """Affine, mirror, brightness and contrast changes of an image and its mask alike."""
 
     def __init__(self, config: LungsConfig, seed: int) -> None:
         self._seed = seed
-        with warnings.catch_warnings():
-            # Albumentations only warns of an unknown argument, and then ignores it.
-            warnings.simplefilter("error", UserWarning)
-            limit = (-config.brightness, config.brightness)
-            self._compose = A.Compose(
-                [
-                    A.Affine(
-                        rotate=(-config.rotation_degrees, config.rotation_degrees),
-                        translate_percent=(-config.shift, config.shift),
-                        scale=(1 - config.zoom, 1 + config.zoom),
-                        interpolation=cv2.INTER_LINEAR,
-                        mask_interpolation=cv2.INTER_NEAREST,
-                        border_mode=cv2.BORDER_CONSTANT,
-                        fill=0,
-                        fill_mask=0,
-                        p=0.8,
-                    ),
-                    A.HorizontalFlip(p=0.5),
-                    A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=0.8),
-                ]
-            )
+        self._augment = Augmentation(
+            rotation=config.rotation_degrees,
+            shift=config.shift,
+            zoom=config.zoom,
+            warp_probability=0.8,
+            brightness=config.brightness,
+            brightness_probability=0.8,
+            horizontal_flip=0.5,
+        )
 
     def __call__(
         self, film: NDArray[np.uint8], mask: NDArray[np.bool_], number: int
@@ -181,9 +160,7 @@ class LungAugment:
             uint8 (S, S) both, the mask 0 and 1.
         """
         state = np.random.SeedSequence((self._seed, number)).generate_state(1)
-        self._compose.set_random_seed(int(state[0]))
-        changed = self._compose(image=film, mask=mask.astype(np.uint8))
-        return np.asarray(changed["image"], np.uint8), np.asarray(changed["mask"], np.uint8)
+        return self._augment.with_mask(film, mask.astype(np.uint8), seed=int(state[0]))
 
 
 class _Stream(IterableDataset[Batch]):

@@ -13,7 +13,7 @@ from balancer.data.layouts.table_rows import TableRow, require_columns, table_ro
 from balancer.data.metadata import UNKNOWN
 from balancer.data.scan import Scan, Unusable
 from balancer.data.tables import workbook_rows
-from balancer.errors import DataError
+from balancer.errors import DataError, EnvironmentFault
 
 NOT_LISTED = "image that no row of its metadata.xlsx lists, kept without a source"
 _ENDINGS = (".metadata.xlsx", ".matadata.xlsx")
@@ -112,7 +112,7 @@ def _note_sources(
 def _read_workbook(path: Path) -> list[TableRow]:
     try:
         rows = list(workbook_rows(path))
-    except DataError:
+    except (DataError, EnvironmentFault):
         raise
     except Exception as error:  # any, on hostile bytes
         raise DataError(

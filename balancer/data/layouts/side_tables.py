@@ -19,6 +19,7 @@ from balancer.data.entries import entries, is_file
 from balancer.data.metadata import UNKNOWN, patient_notes, patient_text
 from balancer.data.scan import Scan
 from balancer.data.tables import workbook_rows
+from balancer.errors import EnvironmentFault
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx")
 _MOST_BYTES = 64 * 2**20
@@ -210,6 +211,8 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         lines = workbook_rows(path) if path.suffix.lower() == ".xlsx" else _text(path)
         rows = [row for _, row in zip(range(_MOST_ROWS), lines, strict=False) if any(row)]
+    except EnvironmentFault:
+        raise
     except Exception:  # any, on foreign files: what cannot be read names no images
         return [], []
     if not rows or len(rows[0]) < 2:

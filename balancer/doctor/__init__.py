@@ -1,0 +1,1 @@
+"""`balancer doctor`: what this machine has, what it lacks, and what mends it."""
