@@ -54,8 +54,8 @@ def make_trainer(options: GANTrainerOptions, out_dir: Path, callbacks: list[Call
 def _strategy(options: GANTrainerOptions) -> str:
     """Return Lightning's name of a strategy for two losses that each use half of the weights.
 
-    On one machine, further processes are spawned from this call: by default, Lightning would run
-    the whole command again in each of them.
+    On one machine, further processes are spawned from this call: Lightning's `ddp` would run the
+    whole command again in each of them, and the second would find the workspace in use.
     """
     devices = options.devices
     if devices in (-1, "-1", "auto"):
@@ -64,7 +64,7 @@ def _strategy(options: GANTrainerOptions) -> str:
         text = str(devices)
         count = len(text.strip(",").split(",")) if "," in text else int(text)
     strategy = options.strategy
-    if strategy == "auto" and (count > 1 or options.num_nodes > 1):
+    if strategy in ("auto", "ddp") and (count > 1 or options.num_nodes > 1):
         launched = options.num_nodes > 1 or "LOCAL_RANK" in os.environ
         strategy = "ddp" if launched else "ddp_spawn"
     if strategy in ("ddp", "ddp_spawn", "ddp_fork"):

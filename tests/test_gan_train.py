@@ -254,8 +254,10 @@ def test_stderr_has_no_noise_and_stdout_nothing(
     assert captured.err == ""
 
 
-def test_two_processes_count_all_images(tmp_path: Path) -> None:
-    result = train(tmp_path, batch_size=4, images_shown=24, trainer_options={"devices": 2})
+@pytest.mark.parametrize("strategy", ["auto", "ddp"])
+def test_two_processes_count_all_images(tmp_path: Path, strategy: str) -> None:
+    options = {"devices": 2, "strategy": strategy}
+    result = train(tmp_path, batch_size=4, images_shown=24, trainer_options=options)
     assert result.images_shown == 24
     assert result.interrupted_by is None
     assert load(tmp_path).metadata.images_shown == 24
