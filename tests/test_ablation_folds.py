@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from balancer.ablation.config import AblationConfig
 from balancer.ablation.folds import Fold, hold_back, plan_folds
-from balancer.errors import DataError
+from balancer.errors import ConfigurationError, DataError
 from balancer.manifest import HELD_BACK, ImageRecord
 from balancer.ratio import TargetRatio
 
@@ -36,7 +36,7 @@ def plan(
     records: list[ImageRecord], *, held_back: tuple[TargetRatio, ...] = (), **changes: object
 ) -> list[Fold]:
     ablation = AblationConfig.model_validate(changes)
-    return plan_folds(records, ablation, SHARES, held_back=held_back, seed=3)
+    return plan_folds(records, ablation, SHARES, held_back=held_back, positive="rare", seed=3)
 
 
 def split_of(fold: Fold) -> dict[str, str]:
@@ -113,3 +113,28 @@ def test_each_class_that_a_control_adds_to_is_held_back() -> None:
         held_back = tuple(TargetRatio.parse(ratio) for ratio in ratios)
         for fold in plan(records, held_back=held_back):
             assert {r.label for r in fold.records if r.split == HELD_BACK} == wanted
+
+
+def test_a_number_of_rare_images_leaves_the_test_split_whole() -> None:
+    records = records_of(60, 200)
+    whole, some, few = (
+        split_of(plan(records, repeats=1, **limit)[0])
+        for limit in ({}, {"rare_images": 20}, {"rare_images": 5})
+    )
+
+    def rare(splits: dict[str, str], split: str) -> set[str]:
+        return {name for name, own in splits.items() if own == split and name.startswith("rare")}
+
+    assert len(rare(some, "train")) == 20
+    assert rare(few, "train") < rare(some, "train") < rare(whole, "train")
+    shares = [len(rare(one, "val")) / len(rare(one, "train")) for one in (whole, some)]
+    assert shares[1] == pytest.approx(shares[0], abs=0.05)  # half a group of two
+    for limited in (some, few):
+        assert rare(limited, "test") == rare(whole, "test")
+        changed = {name for name, split in limited.items() if split != whole[name]}
+        assert changed == rare(limited, HELD_BACK)
+
+
+def test_more_rare_images_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"ablation\.rare_images"):
+        plan(records_of(60, 200), repeats=1, rare_images=60)

@@ -49,6 +49,7 @@ def index(prepared: Workspace, config: BalancerConfig) -> Index:
         config.ablation,
         config.data.split,
         held_back=[TargetRatio.parse("2:1")],
+        positive="COVID",
         seed=0,
     )
     return write_fold(prepared, main, fold, force=False)
@@ -244,7 +245,14 @@ def test_a_fold_of_other_splits_is_not_replaced(
 ) -> None:
     main = load_index(prepared.index_dir)
     folds = [
-        plan_folds(main.records, config.ablation, config.data.split, held_back=[], seed=seed)[0]
+        plan_folds(
+            main.records,
+            config.ablation,
+            config.data.split,
+            held_back=[],
+            positive="COVID",
+            seed=seed,
+        )[0]
         for seed in (0, 1)
     ]
     for fold in folds:
@@ -257,7 +265,9 @@ def test_a_changed_fold_is_refused(tmp_path: Path, data: Path, config: BalancerC
     with workspace.lock():
         prepare.run(config_for(data), workspace)
     main = load_index(workspace.index_dir)
-    fold = plan_folds(main.records, config.ablation, config.data.split, held_back=[], seed=0)[0]
+    fold = plan_folds(
+        main.records, config.ablation, config.data.split, held_back=[], positive="COVID", seed=0
+    )[0]
     write_fold(workspace, main, fold, force=False)
     path = workspace.fold(fold.name).index_dir / "index.csv"
     path.write_text(path.read_text().replace(",test,", ",train,", 1))

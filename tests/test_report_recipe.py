@@ -101,9 +101,9 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "ablation": {
         "arms": ["real", "oversample", "gan ratio=1:1"], "resampling": "folds", "repeats": 2,
-        "folds": 3, "seeds": 2, "held_back_share": 0.2, "primary": "mcc", "margin": 0.02,
-        "alpha": 0.1, "looks": [2, 4], "max_probe_auroc": 0.8, "leave_source_out": False,
-        "keep_models": False, "secondary": ["f1"], "worth": [0.5],
+        "folds": 3, "seeds": 2, "held_back_share": 0.2, "rare_images": 20, "primary": "mcc",
+        "margin": 0.02, "alpha": 0.1, "looks": [2, 4], "max_probe_auroc": 0.8,
+        "leave_source_out": False, "keep_models": False, "secondary": ["f1"], "worth": [0.5],
     },
     "hardware": {"accelerator": "cpu", "precision": "bf16-mixed"},
 }  # fmt: skip

@@ -199,6 +199,8 @@ def _asked(run: Run, question: Question, ratio: float, main: str | None) -> Aske
         more = {"looks": question.looks, "look": question.look}
     if question.verdict_on is not None:
         more |= {"verdict_on": question.verdict_on, "verdict_images": len(run.test.labels)}
+    if question.rare_images is not None:
+        more |= {"rare_images": question.rare_images}
     return asked.model_copy(update=more)
 
 

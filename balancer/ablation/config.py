@@ -58,6 +58,9 @@ class AblationConfig(ConfigSection):
     held_back_share: Share = 0.3
     """Share of the rare class's training images that only `held-back-real` gets; if it is among the
     arms."""
+    rare_images: Annotated[int, Field(ge=2)] | None = None
+    """Number of training images of the positive class that a study uses, and validation images in
+    the same proportion; the others are set aside, so that the test split stays large. Null: all."""
     primary: PrimaryMetric = "auroc"
     """Metric that the verdicts are about: of the positive class against the rest; those that begin
     with `macro` are means over more than two classes."""

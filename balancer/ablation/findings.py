@@ -303,6 +303,7 @@ def question_of(study: EndedStudy) -> Question:
         looks=tuple(repeats * parts for repeats in looks),
         look=looks.index(config.ablation.repeats) if looks else 0,
         verdict_on=config.ablation.verdict_on,
+        rare_images=config.ablation.rare_images,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from balancer.ablation.config import AblationConfig
 from balancer.data.split import part_groups, split_groups, verify_splits
-from balancer.errors import DataError
+from balancer.errors import ConfigurationError, DataError
 from balancer.manifest import HELD_BACK, ImageRecord
 from balancer.ratio import TargetRatio, plan_synthesis
 
@@ -37,21 +37,24 @@ def plan_folds(
     shares: tuple[float, float, float],
     *,
     held_back: Sequence[TargetRatio],
+    positive: str,
     seed: int,
 ) -> list[Fold]:
     """Split the images several times, whole groups at a time.
 
     Args:
         records: The images; their own splits are not used.
-        ablation: `resampling`, `repeats`, `folds` and `held_back_share` are used.
+        ablation: `resampling`, `repeats`, `folds`, `held_back_share` and `rare_images` are used.
         shares: Shares of training, validation and test. In cross-validation the test share is
             1 / folds, and the other two keep their proportion.
         held_back: Ratios of the control arms; training images are set aside of each class that is
             below one of them.
+        positive: Class of which `rare_images` are used.
         seed: Seed; repeat r depends on (seed, r) alone, so more repeats do not change the first.
 
     Raises:
         DataError: A class has too few groups.
+        ConfigurationError: The positive class has no more training images than `rare_images`.
     """
     found = [
         (f"{ablation.resampling.removesuffix('s')}-{name}", splits)
@@ -61,9 +64,12 @@ def plan_folds(
     folds = []
     for number, (name, split_of) in enumerate(found):
         rows = [replace(record, split=split_of[record.group]) for record in records]
+        share_seed = derived_seed(seed, number, 1)
+        if ablation.rare_images is not None:
+            rows = _limit(rows, positive, ablation.rare_images, seed=share_seed)
         for label in _wanted(rows, held_back):
-            share_seed = derived_seed(seed, number, 1)
-            rows = hold_back(rows, label, share=ablation.held_back_share, seed=share_seed)
+            if ablation.rare_images is None or label != positive:
+                rows = hold_back(rows, label, share=ablation.held_back_share, seed=share_seed)
         verify_splits(rows)
         folds.append(Fold(name, number, tuple(rows)))
     return folds
@@ -81,25 +87,45 @@ def derived_seed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
-def hold_back(
-    records: Sequence[ImageRecord], label: str, *, share: float, seed: int
+def _limit(
+    records: Sequence[ImageRecord], label: str, n_images: int, *, seed: int
 ) -> list[ImageRecord]:
-    """Set a share of a class's training images aside, whole groups at a time.
+    """Set all but `n_images` training images of a class aside, and validation images in proportion.
+
+    Raises:
+        ConfigurationError: The class has no more training images than these.
+    """
+    total = sum(record.split == "train" and record.label == label for record in records)
+    if total <= n_images:
+        raise ConfigurationError(
+            f"ablation.rare_images should be less than the {total} training images of {label}, but "
+            f"is {n_images}; leave it out to use them all."
+        )
+    for split in ("train", "val"):
+        records = hold_back(records, label, share=1 - n_images / total, seed=seed, split=split)
+    return list(records)
+
+
+def hold_back(
+    records: Sequence[ImageRecord], label: str, *, share: float, seed: int, split: str = "train"
+) -> list[ImageRecord]:
+    """Set a share of a class's images of a split aside, whole groups at a time.
 
     Args:
         records: Images with their splits.
         label: The class.
-        share: Desired share of its training images; at least one image stays and one is set aside.
+        share: Desired share of its images; at least one image stays and one is set aside.
         seed: Seed for the choice.
+        split: The split, that of training images as a rule.
 
     Raises:
-        DataError: The training images of the class are of a single group, or of groups that hold
+        DataError: These images of the class are of a single group, or of groups that hold
             other classes too.
     """
     members: dict[str, int] = defaultdict(int)
     mixed = {record.group for record in records if record.label != label}
     for record in records:
-        if record.split == "train" and record.label == label:
+        if record.split == split and record.label == label:
             members[record.group] += 1
     movable = sorted(group for group in members if group not in mixed)
     total = sum(members.values())
@@ -112,12 +138,13 @@ def hold_back(
             taken += size
     if not chosen:
         raise DataError(
-            f"held-back-real sets aside {share:.0%} of the training images of {label}, but its "
-            f"{total} images cannot be divided without dividing a group; leave that arm out."
+            f"{share:.0%} of the images of {label} in the split {split} should be set aside, but "
+            f"its {total} images cannot be divided without dividing a group; leave out "
+            "held-back-real and ablation.rare_images."
         )
     return [
         replace(record, split=HELD_BACK)
-        if record.group in chosen and record.split == "train"
+        if record.group in chosen and record.split == split
         else record
         for record in records
     ]

@@ -125,7 +125,12 @@ def frozen_folds(
     """
     index, ablation = images.index, config.ablation
     folds = plan_folds(
-        index.records, _repeated(ablation), config.data.split, held_back=(), seed=seed
+        index.records,
+        _repeated(ablation),
+        config.data.split,
+        held_back=(),
+        positive=positive,
+        seed=seed,
     )
     found = []
     for fold in folds[: max(ablation.frozen_splits, 1)]:
@@ -150,6 +155,8 @@ def _repeated(ablation: AblationConfig) -> AblationConfig:
 
 def _set_aside(fold: Fold, positive: str, config: BalancerConfig, seed: int) -> Fold:
     """Set images of the positive class aside as the study does, if it is rare enough."""
+    if config.ablation.rare_images is not None:
+        return fold  # they are set aside already
     labels = [record.label for record in fold.records if record.split == "train"]
     counts = {label: labels.count(label) for label in sorted(set(labels))}
     plans = plan_synthesis(counts, TargetRatio.parse(config.synthesis.ratio))

@@ -49,6 +49,9 @@ def headline(
     if question.verdict_on is not None:
         tested = f"Tested on the {question.verdict_images} images of {question.verdict_on}."
         sentences.insert(0, tested)
+    if question.rare_images is not None:
+        kept = f"Trained with {question.rare_images} real images of {question.positive_class}."
+        sentences.insert(0, kept)
     reasons = tuple(short(cap) for cap in caps)
     more: dict[str, Any] = {"caps": reasons} if reasons else {}
     more |= {"positive_control": blind} if blind else {}

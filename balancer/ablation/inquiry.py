@@ -71,6 +71,7 @@ def inquiry_of(
             seed=config.seed,
             split=config.data.split,
             held_back_share=ablation.held_back_share,
+            rare_images=ablation.rare_images,
             leave_source_out=ablation.leave_source_out,
             positive_class=plan.positive,
             specificity=evaluation.specificity,

@@ -94,6 +94,7 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
         config.ablation,
         config.data.split,
         held_back=[arm.ratio for arm in arms if arm.needs is Needs.HELD_BACK],
+        positive=positive,
         seed=config.seed,
     )
     source_folds, reasons = _source_folds(config, index)

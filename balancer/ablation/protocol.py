@@ -61,6 +61,7 @@ class RegisteredQuestion(Record):
         bootstrap_samples: Number of resamples of the groups.
         max_probe_auroc: AUROC of a probe without lungs from which nothing can be claimed.
         masks: Fingerprint of the lung masks; None without any.
+        rare_images: Number of training images of the positive class that are used; None: all.
         verdict_on: Name of the data set whose images carry the verdict; None: the test splits.
         verdict_images: Fingerprint of its images; None without such a set.
         verdict_labels: Fingerprint of their classes and groups; None without such a set.
@@ -87,6 +88,7 @@ class RegisteredQuestion(Record):
     bootstrap_samples: int
     max_probe_auroc: float
     masks: str | None
+    rare_images: int | None = None
     verdict_on: str | None = None
     verdict_images: str | None = None
     verdict_labels: str | None = None

@@ -40,6 +40,7 @@ class AskedQuestion(Record):
         look: Position of this look among them.
         verdict_on: Name of the data set that carries the verdict; None: the test splits.
         verdict_images: Number of its images.
+        rare_images: Number of training images of the positive class that were used; None: all.
     """
 
     primary: str
@@ -60,6 +61,7 @@ class AskedQuestion(Record):
     look: int = 0
     verdict_on: str | None = None
     verdict_images: int | None = None
+    rare_images: int | None = None
 
 
 class Headline(Record):

@@ -112,6 +112,7 @@ class Question:
         looks: Numbers of splits of all planned looks, increasing; empty: one look.
         look: Position of this look among them.
         verdict_on: Name of the data set that all runs are tested on; None: the test splits.
+        rare_images: Number of training images of the positive class that are used; None: all.
     """
 
     primary: str
@@ -134,3 +135,4 @@ class Question:
     looks: tuple[int, ...] = ()
     look: int = 0
     verdict_on: str | None = None
+    rare_images: int | None = None

@@ -108,10 +108,12 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
         yield f"It speaks of these generators and their images{pixels}, not of every GAN."
     if study.design is not None and study.design.held_back:
         held = listing([f"{n:g} of {label}" for label, n in study.design.held_back.items()])
+        takers = [name for name in study.arms if name.startswith("held-back-real")]
+        others = "all other arms" if takers else "all arms"
         yield (
-            f"Only held-back-real trained on the images that were held back ({held}, mean over the "
-            "splits): all other arms, the GAN included, did without them, so nothing is said of "
-            "classifiers and generators that have them."
+            f"{'Only held-back-real' if takers else 'No arm'} trained on the images that were held "
+            f"back ({held}, mean over the splits): {others}, the GAN included, did without them, "
+            "so nothing is said of classifiers and generators that have them."
         )
     yield (
         "The arms tune nothing, but the default recipes were chosen with results in sight: that of "
