@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
 from balancer.report.records import ReportRecords, Study
-from balancer.report.sections.protocol import UNREGISTERED, exploration_in_words
+from balancer.report.sections.protocol import exploration_in_words, unregistered
 
 RESEARCH_ONLY = "For research only; not for diagnosis."
 
@@ -29,7 +29,7 @@ def registration(study: Study) -> Iterator[Paragraph]:
     """Say whether the question was fixed before any look, and what was asked after one."""
     found, explored = study.metrics.registration, study.metrics.exploratory
     if found is None:
-        yield Paragraph(UNREGISTERED, "warning")
+        yield Paragraph(unregistered(study), "warning")
         return
     yield Paragraph(f"{found.sentence} Protocol {found.hash}.", "strong")
     if explored is not None:

@@ -7,17 +7,26 @@ from balancer.report.blocks import Block, Heading, Paragraph, Section, Table
 from balancer.report.records import Study
 from balancer.statistics.verdict import REFERENCE
 
-UNREGISTERED = (
+_QUICK = (
+    "EXPLORATORY: not registered. A quick study is a first look at its question and is never "
+    "registered; `balancer ablate` without --quick registers one and trains the network."
+)
+_EARLY = (
     "EXPLORATORY: not registered. The study was made by a version without a protocol, so nothing "
     "shows that its question was fixed before any look."
 )
+
+
+def unregistered(study: Study) -> str:
+    """Say why a study has no registration."""
+    return _QUICK if study.metrics.tier else _EARLY
 
 
 def protocol_section(study: Study) -> Section:
     """Show the entries of the protocol, and the answer to a question that was changed later."""
     found = study.metrics.registration
     if found is None:
-        return Section("protocol", "Protocol", [Paragraph(UNREGISTERED)])
+        return Section("protocol", "Protocol", [Paragraph(unregistered(study))])
     rows = [
         [entry.time, str(entry.reads), entry.changes, entry.hash[:16]] for entry in found.entries
     ]
