@@ -25,7 +25,7 @@ from classifier.config import ClassifierConfig
 from classifier.data import EvaluationSet, evaluation_loader
 from classifier.decision import choose_threshold
 from classifier.metrics import auroc, evaluate
-from classifier.models import GreyClassifier, build
+from classifier.models import ImageClassifier, build
 from classifier.tables import ArrayTable
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def extract(
-    network: GreyClassifier, table: ArrayTable, config: ClassifierConfig
+    network: ImageClassifier, table: ArrayTable, config: ClassifierConfig
 ) -> NDArray[np.float32]:
     """Features (N, 1280) of untransformed images."""
     batches = evaluation_loader(

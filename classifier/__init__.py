@@ -1,4 +1,4 @@
-"""CNN classifiers for grey medical images: training, prediction, metrics.
+"""CNN classifiers for medical images, grey or in colour: training, prediction, metrics.
 
 Names are imported when first used, so that `import classifier` alone loads no torch.
 

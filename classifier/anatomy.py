@@ -36,19 +36,20 @@ class Anatomy:
     maps: str
 
 
-def examine(network: nn.Module, name: str, side: int) -> Anatomy:
+def examine(network: nn.Module, name: str, side: int, channels: int) -> Anatomy:
     """Run a backbone on images of a size, and record the order of its layers.
 
     Args:
         network: Backbone; unchanged.
         name: Name of the model, for errors.
         side: Side of the images.
+        channels: Number of channels of the images.
 
     Raises:
         ModelError: It cannot read images of the size, or its output is not (N, F).
     """
     trace = _Trace(network)
-    features = trace.run(name, side)
+    features = trace.run(name, side, channels)
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise ModelError(
             f"{name} has no features (N, F) and cannot be a classifier; change classifier.model."
@@ -133,7 +134,7 @@ class _Trace:
         self.calls: dict[str, int] = {}
         self._shapes: dict[str, torch.Size] = {}
 
-    def run(self, name: str, side: int) -> object:
+    def run(self, name: str, side: int, channels: int) -> object:
         modules = dict(self._network.named_modules())
         modes = {part: module.training for part, module in modules.items()}
         hooks = []
@@ -145,7 +146,7 @@ class _Trace:
         try:
             self._network.eval()
             with torch.no_grad():
-                images = torch.empty(2, 1, side, side, device="meta")
+                images = torch.empty(2, channels, side, side, device="meta")
                 return functional_call(self._network, tensors, (images,))
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             raise unfit(name, side, error) from None

@@ -16,12 +16,15 @@ _STAGES = ((3, 50, 64, 256), (4, 100, 128, 512), (6, 200, 256, 1024), (3, 400, 5
 _DENSE = (1024, 256)
 
 
-def own_backbone(name: str, config: ClassifierConfig, *, pretrained: bool) -> nn.Module:
-    """Build a network of ours, from normalised grey images (N, 1, S, S) to features (N, F).
+def own_backbone(
+    name: str, config: ClassifierConfig, channels: int, *, pretrained: bool
+) -> nn.Module:
+    """Build a network of ours, from normalised images (N, C, S, S) to features (N, F).
 
     Args:
         name: One of `bam-cnn`, `covid-net`, `eight-conv`, `lite0`, `lite2`.
         config: The recipe; its `pooling` and `dropout` are used.
+        channels: C, 1 or 3.
         pretrained: True loads the bundled weights of `lite0` or `lite2`.
 
     Raises:
@@ -33,12 +36,12 @@ def own_backbone(name: str, config: ClassifierConfig, *, pretrained: bool) -> nn
                 "classifier.pooling (average+max) needs a network with a global pool, but bam-cnn "
                 "pools to 4 x 4; leave it out or change classifier.model."
             )
-        return bam_cnn(config.dropout)
+        return bam_cnn(config.dropout, channels)
     if name == "covid-net":
-        return covid_net(config.pooling, config.dropout)
+        return covid_net(config.pooling, config.dropout, channels)
     if name == "eight-conv":
-        return eight_convolutions(config.pooling)
-    network = lite_features(name, pretrained=pretrained)
+        return eight_convolutions(config.pooling, channels)
+    network = lite_features(name, channels, pretrained=pretrained)
     if config.pooling != "average":
         network.set_submodule(
             "global_pool", nn.Sequential(GlobalPool(config.pooling), nn.Flatten())
@@ -46,14 +49,14 @@ def own_backbone(name: str, config: ClassifierConfig, *, pretrained: bool) -> nn
     return network
 
 
-def bam_cnn(dropout: float) -> nn.Module:
+def bam_cnn(dropout: float, channels: int = 1) -> nn.Module:
     """Build BAM-Net's CNN: three convolution blocks and, with the head, three dense layers.
 
     Batch norm throughout, ReLU after convolutions, leaky ReLU and dropout between dense layers.
     Pooling to 4 x 4 before the dense layers makes their size independent of the image size.
     """
     return nn.Sequential(
-        *_conv_block(1, 32),
+        *_conv_block(channels, 32),
         *_conv_block(32, 64),
         *_conv_block(64, 128),
         nn.AdaptiveAvgPool2d(4),
@@ -64,14 +67,14 @@ def bam_cnn(dropout: float) -> nn.Module:
     )
 
 
-def eight_convolutions(pooling: Pooling) -> nn.Module:
+def eight_convolutions(pooling: Pooling, channels: int = 1) -> nn.Module:
     """Build the CNN of the six-network comparison: with the head, two dense layers.
 
     Eight convolutions of 5 x 5 in four blocks, each with batch norm after its second ReLU and a
     max-pool. The paper does not state the widths; these are our choice.
     """
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    widths = (1, 32, 64, 128, 256)
+    widths = (channels, 32, 64, 128, 256)
     for number, (n_in, n_out) in enumerate(pairwise(widths), start=1):
         parts[f"block{number}"] = nn.Sequential(
             OrderedDict(
@@ -118,7 +121,7 @@ class ProjectionExpansion(nn.Module):
         return activated
 
 
-def covid_net(pooling: Pooling, dropout: float) -> nn.Module:
+def covid_net(pooling: Pooling, dropout: float, channels: int = 1) -> nn.Module:
     """Build COVID-Net (Wang, Lin and Wong 2020, 2003.09871) from its description.
 
     The paper gives the pattern of its blocks and their order, and for the released network of
@@ -126,10 +129,10 @@ def covid_net(pooling: Pooling, dropout: float) -> nn.Module:
     are round numbers that fit both: with three classes and colours 11.74 M and 7.56 G.
 
     Returns:
-        Network from normalised grey images float (N, 1, S, S) to features (N, 256).
+        Network from normalised images float (N, C, S, S) to features (N, 256).
     """
     parts: OrderedDict[str, nn.Module] = OrderedDict(
-        stem=nn.Sequential(*_convolution(1, _STEM, side=7, stride=2), nn.MaxPool2d(2))
+        stem=nn.Sequential(*_convolution(channels, _STEM, side=7, stride=2), nn.MaxPool2d(2))
     )
     n_in = _STEM
     for number, (n_blocks, n_projected, n_expanded, n_out) in enumerate(_STAGES, start=1):

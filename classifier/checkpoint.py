@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from classifier.config import ClassifierConfig
-from classifier.models import GreyClassifier, ModelError, build
+from classifier.models import ImageClassifier, ModelError, build
+from classifier.tables import COLOUR, GREY
 
 WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
 KIND, FORMAT = "classifier", 2
@@ -61,7 +62,7 @@ class LoadedClassifier:
             accurate.
     """
 
-    networks: tuple[GreyClassifier, ...]
+    networks: tuple[ImageClassifier, ...]
     config: ClassifierConfig
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any]
@@ -69,14 +70,14 @@ class LoadedClassifier:
     temperature: float = 1.0
 
     @property
-    def network(self) -> GreyClassifier:
+    def network(self) -> ImageClassifier:
         """First network; all share its preprocessing."""
         return self.networks[0]
 
 
 def save_classifier(
     directory: Path,
-    networks: Sequence[GreyClassifier],
+    networks: Sequence[ImageClassifier],
     config: ClassifierConfig,
     *,
     class_names: Sequence[str],
@@ -147,10 +148,16 @@ def load(directory: str | Path, device: str | torch.device = "cpu") -> LoadedCla
             f"{weights_path} should have the hash {card['weights_sha256']!s:.12} that "
             f"{CARD} states but has {digest:.12}; it was cut short or changed, so train again."
         )
+    channels = card["preprocessing"].get("channels", GREY)
+    if channels not in (GREY, COLOUR):
+        raise ClassifierCheckpointError(
+            f"{card_path} should be of images of 1 or 3 channels but says {channels!r:.60}; train "
+            "again."
+        )
     try:
         config = ClassifierConfig.model_validate(card["config"])
         networks = [
-            build(config, len(card["class_names"]), pretrained=False)
+            build(config, len(card["class_names"]), channels=channels, pretrained=False)
             for _ in range(card["members"])
         ]
     except (ValidationError, ModelError) as error:

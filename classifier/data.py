@@ -15,7 +15,7 @@ from classifier.config import ClassifierConfig
 from classifier.losses import batch_shares
 from classifier.phases import PlannedPhase, phase_at
 from classifier.samplers import BalancedBatchSampler, Visit
-from classifier.tables import ArrayTable, prepare
+from classifier.tables import ArrayTable, planes, prepare
 from classifier.transforms import TrainTransform
 
 Sample = tuple[Tensor, int]
@@ -66,7 +66,7 @@ class Pretraining:
 
 
 class TrainSet(Dataset[Sample]):
-    """Training images after transforms; item (visit, index) is uint8 (1, S, S) and a label.
+    """Training images after transforms; item (visit, index) is uint8 (C, S, S) and a label.
 
     Args:
         table: The images.
@@ -98,11 +98,11 @@ class TrainSet(Dataset[Sample]):
         image = prepare(stored, self._side, self._contrast)
         if self._transformed is None or label in self._transformed:
             image = self._transform(image, visit=visit, index=index)
-        return torch.from_numpy(image)[None], label
+        return torch.from_numpy(planes(image)), label
 
 
 class EvaluationSet(Dataset[Sample]):
-    """Images without random transforms; item i is uint8 (1, S, S) and a label.
+    """Images without random transforms; item i is uint8 (C, S, S) and a label.
 
     Args:
         table: The images.
@@ -118,7 +118,7 @@ class EvaluationSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         image, label = self._table[index]
-        return torch.from_numpy(prepare(image, self._side, self._contrast))[None], label
+        return torch.from_numpy(planes(prepare(image, self._side, self._contrast))), label
 
 
 class BatchOrder(Sampler[list[Visit]]):
@@ -234,7 +234,7 @@ class Loaders(L.LightningDataModule):
         self._order(0, self._n_steps)  # refuse batches that are too small before any training
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Return batches of the current epoch: uint8 (N, 1, S, S) and int64 (N,)."""
+        """Return batches of the current epoch: uint8 (N, C, S, S) and int64 (N,)."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("Loaders belong to a Trainer; pass them to Trainer.fit.")
@@ -292,5 +292,5 @@ class Loaders(L.LightningDataModule):
 
 
 def evaluation_loader(images: EvaluationSet) -> DataLoader[Sample]:
-    """Return batches of untransformed images in order: uint8 (N, 1, S, S) and int64 (N,)."""
+    """Return batches of untransformed images in order: uint8 (N, C, S, S) and int64 (N,)."""
     return DataLoader(images, batch_size=64, generator=torch.Generator())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from classifier.checkpoint import LoadedClassifier
 from classifier.data import EvaluationSet
-from classifier.models import GreyClassifier
+from classifier.models import ImageClassifier
 from classifier.tables import ArrayTable
 
 Floats = NDArray[np.float32]
@@ -89,14 +89,14 @@ def require_library() -> None:
 def prepared_images(
     loaded: LoadedClassifier, table: ArrayTable, rows: Sequence[int] | None = None
 ) -> Tensor:
-    """Return images of a table as inputs of the network, uint8 (N, 1, S, S); `rows` None: all."""
+    """Return images of a table as inputs of the network, uint8 (N, C, S, S); `rows` None: all."""
     side = loaded.network.preprocessing.input_size
     images = EvaluationSet(table, side, loaded.config.contrast)
     return torch.stack([images[row][0] for row in (range(len(table)) if rows is None else rows)])
 
 
 def grad_cam(
-    network: GreyClassifier | Sequence[GreyClassifier],
+    network: ImageClassifier | Sequence[ImageClassifier],
     images: Tensor,
     target_class: int,
     *,
@@ -112,7 +112,7 @@ def grad_cam(
     Args:
         network: One network, or the `networks` of a loaded classifier; put into eval mode, and
             gradients of the weights are dropped.
-        images: Grey levels (N, 1, S, S) in [0, 255], uint8 or float, at least one.
+        images: Pixel values (N, C, S, S) in [0, 255], uint8 or float, at least one.
         target_class: Number of the class.
         batch_size: Number of images at a time.
 
@@ -143,13 +143,13 @@ def grad_cam(
 
 
 def activations(
-    network: GreyClassifier, image: Tensor, layer: str | None = None, *, n: int = 16
+    network: ImageClassifier, image: Tensor, layer: str | None = None, *, n: int = 16
 ) -> Activations:
     """Return the channels of a layer with the strongest response to an image.
 
     Args:
         network: Network; put into eval mode.
-        image: Grey levels (1, 1, S, S) in [0, 255], uint8 or float.
+        image: Pixel values (1, C, S, S) in [0, 255], uint8 or float.
         layer: Name of the layer, one of `layer_names`; None: the last convolution.
         n: Largest number of channels.
 
@@ -182,18 +182,18 @@ def activations(
     return Activations(name, channels, maps[channels], strengths[channels], len(maps))
 
 
-def layer_names(network: GreyClassifier) -> list[str]:
+def layer_names(network: ImageClassifier) -> list[str]:
     """Return the names of all parts of the backbone, from the input on, for `activations`."""
     return [name for name, _ in network.backbone.named_modules() if name]
 
 
-def last_convolution_name(network: GreyClassifier) -> str:
+def last_convolution_name(network: ImageClassifier) -> str:
     """Return the name of the layer that Grad-CAM uses; "" if it has no name in the backbone."""
     parts = network.backbone.named_modules()
     return next((name for name, part in parts if part is network.last_convolution), "")
 
 
-def _named(network: GreyClassifier, name: str) -> nn.Module:
+def _named(network: ImageClassifier, name: str) -> nn.Module:
     parts: dict[str, nn.Module] = dict(network.backbone.named_modules())
     part = parts.get(name.removeprefix(_BACKBONE))
     if part is None:
@@ -218,7 +218,7 @@ def _library() -> Callable[..., Any]:
 
 
 @contextmanager
-def _frozen(network: GreyClassifier) -> Iterator[None]:
+def _frozen(network: ImageClassifier) -> Iterator[None]:
     """Turn off gradients of weights, and start the graph after the last convolution."""
 
     def begin(module: nn.Module, inputs: Any, output: Any) -> Tensor:
@@ -243,7 +243,7 @@ def _frozen(network: GreyClassifier) -> Iterator[None]:
 
 
 def _signed_maps(
-    make: Callable[..., Any], network: GreyClassifier, images: Tensor, target_class: int
+    make: Callable[..., Any], network: ImageClassifier, images: Tensor, target_class: int
 ) -> tuple[Floats, Floats]:
     """Return weighted sums of the channels (N, h, w), and the largest sum of their terms (N,)."""
 

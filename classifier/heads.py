@@ -49,7 +49,7 @@ class PooledFeatures(nn.Module):
         self.pool = GlobalPool(pooling)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute features (N, F) of images float (N, 1, S, S)."""
+        """Compute features (N, F) of images float (N, C, S, S)."""
         pooled: Tensor = self.pool(self.activation(self.features(images)))
         return pooled.flatten(1)
 

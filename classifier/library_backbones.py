@@ -1,4 +1,4 @@
-"""Backbones of torchvision and timm, with random weights and one input channel."""
+"""Backbones of torchvision and timm, with random weights, for grey or colour images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class HeadlessNetwork:
     """Network without its head.
 
     Attributes:
-        network: Network from normalised grey images (N, 1, S, S) to features (N, F).
+        network: Network from normalised images (N, C, S, S) to features (N, F).
         stem: Name of its first convolution, which has three input channels in the library.
         dropped: Names of the parts that were removed, such as the head.
     """
@@ -29,13 +29,16 @@ class HeadlessNetwork:
     dropped: tuple[str, ...]
 
 
-def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> HeadlessNetwork:
+def torchvision_backbone(
+    card: ModelCard, config: ClassifierConfig, side: int, channels: int
+) -> HeadlessNetwork:
     """Build a classification network of torchvision without its last layer.
 
     Args:
         card: Card of the network.
         config: The recipe; its `pooling` and `dropout` are used.
         side: Side of the images, for networks that are made for one size.
+        channels: C, 1 or 3; the networks of the library have 3.
 
     Raises:
         ModelError: The network does not fit the input size or the pooling.
@@ -49,7 +52,7 @@ def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -
         network = torchvision.models.get_model(card.architecture, weights=None, **options)
     except (ValueError, RuntimeError, AssertionError) as error:
         raise unfit(card.name, side, error) from None
-    stem = _make_grey(network)
+    stem = _find_stem(network, channels)
     auxiliary = ("AuxLogits", "aux1", "aux2")
     dense_vgg = isinstance(network, VGG) and card.keeps_dense
     if isinstance(network, VGG | DenseNet | MobileNetV2 | SqueezeNet) and not dense_vgg:
@@ -65,7 +68,9 @@ def torchvision_backbone(card: ModelCard, config: ClassifierConfig, side: int) -
     return HeadlessNetwork(network, stem, (head, *auxiliary))
 
 
-def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> HeadlessNetwork:
+def timm_backbone(
+    card: ModelCard, config: ClassifierConfig, side: int, channels: int
+) -> HeadlessNetwork:
     """Build a network of timm without its last layer; see `torchvision_backbone`."""
     options: dict[str, Any] = {}
     recipe = timm.get_pretrained_cfg(card.architecture)
@@ -75,7 +80,7 @@ def timm_backbone(card: ModelCard, config: ClassifierConfig, side: int) -> Headl
         options["global_pool"] = "catavgmax"
     try:
         network = timm.create_model(
-            card.architecture, pretrained=False, in_chans=1, num_classes=0, **options
+            card.architecture, pretrained=False, in_chans=channels, num_classes=0, **options
         )
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         if config.pooling != "average":
@@ -99,18 +104,21 @@ def unfit(name: str, side: int, error: Exception) -> ModelError:
     )
 
 
-def _make_grey(network: nn.Module) -> str:
+def _find_stem(network: nn.Module, channels: int) -> str:
+    """Return the name of the first convolution, and let it take another number of channels."""
     layers: Iterator[tuple[str, nn.Module]] = network.named_modules()
     name, conv = next((name, layer) for name, layer in layers if isinstance(layer, nn.Conv2d))
-    grey = nn.Conv2d(
-        1,
+    if conv.in_channels == channels:
+        return name
+    stem = nn.Conv2d(
+        channels,
         conv.out_channels,
         (conv.kernel_size[0], conv.kernel_size[1]),
         stride=(conv.stride[0], conv.stride[1]),
         padding=conv.padding if isinstance(conv.padding, str) else tuple(conv.padding[:2]),  # type: ignore[arg-type]
         bias=conv.bias is not None,
     )
-    network.set_submodule(name, grey)
+    network.set_submodule(name, stem)
     return name
 
 

@@ -85,7 +85,7 @@ def find_learning_rate(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), quiet():
         torch.manual_seed(seed)
         config = config.with_sizes(model_card(config.model).input_size)
-        network = build(config, n_classes)
+        network = build(config, n_classes, channels=train.channels)
         side = network.preprocessing.input_size
         phases = (PlannedPhase(0, n_steps, side, 1.0, config.learning_rate),)
         loaders = Loaders(

@@ -15,7 +15,7 @@ from classifier.config import ClassifierConfig
 from classifier.history import EpochRecord
 from classifier.losses import ClassLoss
 from classifier.metrics import macro_auroc
-from classifier.models import GreyClassifier
+from classifier.models import ImageClassifier
 from classifier.phases import PlannedPhase, group_rates, phase_at, rate_factor, unfreeze_last
 from classifier.transforms import Mixup
 
@@ -58,7 +58,7 @@ class ClassifierModule(L.LightningModule):
 
     def __init__(
         self,
-        network: GreyClassifier,
+        network: ImageClassifier,
         config: ClassifierConfig,
         *,
         phases: Sequence[PlannedPhase],
@@ -110,7 +110,7 @@ class ClassifierModule(L.LightningModule):
         unfreeze_last(self.network, phase_at(self._phases, self.global_step).unfrozen)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Compute the loss of one batch: uint8 (N, 1, S, S) and int64 (N,)."""
+        """Compute the loss of one batch: uint8 (N, C, S, S) and int64 (N,)."""
         step = self.global_step
         images, labels = batch
         if self._mixup is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from classifier.config import ClassifierConfig, Phase
-from classifier.models import GreyClassifier
+from classifier.models import ImageClassifier
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def phase_at(phases: Sequence[PlannedPhase], step: int) -> PlannedPhase:
     return next((phase for phase in phases if step < phase.last), phases[-1])
 
 
-def unfreeze_last(network: GreyClassifier, share: float) -> None:
+def unfreeze_last(network: ImageClassifier, share: float) -> None:
     """Unfreeze the head and the last layers of the backbone; freeze the other layers.
 
     Layers are modules with parameters of their own, in the order of the network. Frozen ones keep

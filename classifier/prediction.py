@@ -15,7 +15,7 @@ from torchvision.transforms.v2.functional import rotate
 from classifier.checkpoint import LoadedClassifier
 from classifier.config import ClassifierConfig
 from classifier.data import EvaluationSet, evaluation_loader
-from classifier.models import GreyClassifier
+from classifier.models import ImageClassifier
 from classifier.tables import ArrayTable, Image, check_table
 
 _ZOOM = 0.07
@@ -39,7 +39,7 @@ def predict(loaded: LoadedClassifier, images: ArrayTable | Image) -> NDArray[np.
 
     Args:
         loaded: The classifier, on its device.
-        images: uint8 (N, S, S), or a table, whose labels are not used.
+        images: uint8 (N, S, S) or (N, S, S, 3), or a table, whose labels are not used.
 
     Returns:
         float64 (N, C), in the order of the images; rows sum to 1.
@@ -57,13 +57,14 @@ def predict(loaded: LoadedClassifier, images: ArrayTable | Image) -> NDArray[np.
         table = images
     else:
         table = ArrayTable.of(images, np.zeros(len(images), np.int64))
-    check_table(table, len(loaded.class_names), "prediction")
+    channels = loaded.network.preprocessing.channels
+    check_table(table, len(loaded.class_names), "prediction", channels=channels)
     logarithms = log_probabilities(loaded.networks, loaded.config, table)
     return np.asarray(softmax(logarithms / loaded.temperature, axis=1), np.float64)
 
 
 def log_probabilities(
-    networks: Sequence[GreyClassifier], config: ClassifierConfig, table: ArrayTable
+    networks: Sequence[ImageClassifier], config: ClassifierConfig, table: ArrayTable
 ) -> NDArray[np.float64]:
     """Return logarithms of mean probabilities over networks and views, without a temperature.
 

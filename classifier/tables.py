@@ -1,4 +1,8 @@
-"""Images with labels, as every function of this package takes them."""
+"""Images with labels, as every function of this package takes them.
+
+An image is uint8 (H, W) where it is grey and (H, W, 3) where it is sRGB; networks take batches
+(N, C, S, S) of either. `channels_of` and `planes` are the way from one to the other.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Image = NDArray[np.uint8]
+"""uint8 (H, W), grey, or (H, W, 3), sRGB."""
+GREY, COLOUR = 1, 3
+"""Numbers of channels that an image can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayTable:
-    """Grey images with class numbers, in one or several arrays in memory or in memory maps.
+    """Images with class numbers, in one or several arrays in memory or in memory maps.
 
-    Item i is `(image, label)`: a copy of the image, uint8 (S, S) in [0, 255], and an integer.
+    Item i is `(image, label)`: a copy of the image, uint8 (S, S) or (S, S, 3) in [0, 255], and an
+    integer.
 
     Example:
         >>> import numpy as np
@@ -26,7 +34,7 @@ class ArrayTable:
 
     Attributes:
         labels: Class numbers, int64 (N,).
-        sources: Arrays that hold the images, uint8 (M, S, S) each.
+        sources: Arrays that hold the images, uint8 (M, S, S), or (M, S, S, 3) all of them.
         places: Source and row of each image, int64 (N, 2).
 
     Raises:
@@ -39,11 +47,16 @@ class ArrayTable:
 
     def __post_init__(self) -> None:
         for source in self.sources:
-            if source.dtype != np.uint8 or source.ndim != 3:
+            if source.dtype != np.uint8 or not _is_batch(source.shape):
                 raise ValueError(
-                    "images should be uint8 (N, S, S) but are "
-                    f"{source.dtype} {source.shape}; convert them to 8-bit grey."
+                    "images should be uint8 (N, S, S) or (N, S, S, 3) but are "
+                    f"{source.dtype} {source.shape}; convert them to 8-bit grey or sRGB."
                 )
+        if len({source.ndim for source in self.sources}) > 1:
+            raise ValueError(
+                "images of a table should all be grey or all in colour but are of both kinds; "
+                "convert them to one."
+            )
         if self.labels.dtype != np.int64 or self.labels.shape != (len(self.places),):
             raise ValueError(
                 f"labels should be int64 ({len(self.places)},) but are "
@@ -60,7 +73,7 @@ class ArrayTable:
         """Return a table of the images of one array.
 
         Args:
-            images: uint8 (N, S, S) in [0, 255].
+            images: uint8 (N, S, S) or (N, S, S, 3) in [0, 255].
             labels: Class numbers, N whole numbers.
 
         Raises:
@@ -87,6 +100,11 @@ class ArrayTable:
         labels = np.concatenate([table.labels for table in tables])
         return ArrayTable(labels, sources, np.concatenate(places))
 
+    @property
+    def channels(self) -> int:
+        """Number of channels of its images, 1 or 3."""
+        return channels_of(self.sources[0][0]) if len(self) else GREY
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -96,16 +114,55 @@ class ArrayTable:
         return np.array(self.sources[source][row]), int(self.labels[number])
 
 
-def check_table(table: ArrayTable, n_classes: int, name: str) -> None:
+def channels_of(image: Image) -> int:
+    """Return the number of channels of an image: 1 for (H, W), 3 for (H, W, 3)."""
+    return GREY if image.ndim == 2 else COLOUR
+
+
+def planes(image: Image) -> Image:
+    """Put the channels of an image first, as networks take it.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3).
+
+    Returns:
+        uint8 (1, H, W) or (3, H, W).
+    """
+    if channels_of(image) == GREY:
+        return image[None]
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def pictures(batch: Image) -> Image:
+    """Put the channels of a batch last again, as files and pages take it.
+
+    Args:
+        batch: uint8 (N, 1, H, W) or (N, 3, H, W).
+
+    Returns:
+        uint8 (N, H, W) or (N, H, W, 3).
+    """
+    return batch[:, 0] if batch.shape[1] == GREY else batch.transpose(0, 2, 3, 1)
+
+
+def _is_batch(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 or (len(shape) == 4 and shape[3] == COLOUR)
+
+
+def check_table(
+    table: ArrayTable, n_classes: int, name: str, *, channels: int | None = None
+) -> None:
     """Refuse a table that cannot be trained on or evaluated.
 
     Args:
         table: Images with labels.
         n_classes: Number of class names.
         name: Name of the table in the error.
+        channels: Number of channels that its images should have; None: 1 or 3.
 
     Raises:
-        ValueError: It is no table, is empty, or has a label without a class name.
+        ValueError: It is no table, is empty, has a label without a class name, or images of other
+            channels.
     """
     if not isinstance(table, ArrayTable):
         raise ValueError(
@@ -114,6 +171,11 @@ def check_table(table: ArrayTable, n_classes: int, name: str) -> None:
         )
     if len(table) == 0:
         raise ValueError(f"The {name} table should hold images but is empty; add images.")
+    if channels not in (None, table.channels):
+        raise ValueError(
+            f"Images of the {name} table should have {channels} channel(s) but have "
+            f"{table.channels}; read them as those of the training."
+        )
     wrong = np.setdiff1d(table.labels, np.arange(n_classes))
     if len(wrong):
         raise ValueError(
@@ -123,20 +185,20 @@ def check_table(table: ArrayTable, n_classes: int, name: str) -> None:
 
 
 def resize(image: Image, side: int) -> Image:
-    """Resize a grey image to the input side of the network, in training and test alike.
+    """Resize an image to the input side of the network, in training and test alike.
 
     Cubic interpolation enlarges, area averages reduce (cubic would alias).
 
     Args:
-        image: uint8 (H, W).
+        image: uint8 (H, W) or (H, W, 3).
         side: Side in pixels.
 
     Returns:
-        uint8 (side, side); the same array where nothing has to change.
+        uint8 (side, side) or (side, side, 3); the same array where nothing has to change.
     """
-    if image.shape == (side, side):
+    if image.shape[:2] == (side, side):
         return image
-    enlarges = side >= max(image.shape)
+    enlarges = side >= max(image.shape[:2])
     interpolation = cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), np.uint8)
 
@@ -144,25 +206,32 @@ def resize(image: Image, side: int) -> Image:
 def equalise(image: Image) -> Image:
     """Equalise contrast by CLAHE (Zuiderveld 1994) in 8 x 8 tiles, histograms clipped at 2.0.
 
+    Of a colour image, the lightness (CIELAB) is equalised and the hue stays.
+
     Args:
-        image: uint8 (H, W).
+        image: uint8 (H, W) or (H, W, 3).
 
     Returns:
-        uint8 (H, W); depends on this image alone.
+        uint8 of the same shape; depends on this image alone.
     """
-    return np.asarray(cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(image), np.uint8)
+    clahe = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8))
+    if channels_of(image) == GREY:
+        return np.asarray(clahe.apply(image), np.uint8)
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lab[..., 0] = clahe.apply(np.ascontiguousarray(lab[..., 0]))
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
 
 
 def prepare(image: Image, side: int, contrast: str) -> Image:
-    """Resize a grey image and equalise its contrast as the recipe says, before any transform.
+    """Resize an image and equalise its contrast as the recipe says, before any transform.
 
     Args:
-        image: uint8 (H, W).
+        image: uint8 (H, W) or (H, W, 3).
         side: Side in pixels.
         contrast: `none` or `clahe`.
 
     Returns:
-        uint8 (side, side).
+        uint8 (side, side) or (side, side, 3).
     """
     resized = resize(image, side)
     return equalise(resized) if contrast == "clahe" else resized

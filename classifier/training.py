@@ -126,9 +126,9 @@ def train(
     names = _class_names(class_names, train_table, val_table)
     n_classes, out_dir = len(names), Path(out_dir)
     check_table(train_table, n_classes, "training")
-    check_table(val_table, n_classes, "validation")
+    check_table(val_table, n_classes, "validation", channels=train_table.channels)
     if pretrain is not None:
-        check_table(pretrain.table, n_classes, "pretraining")
+        check_table(pretrain.table, n_classes, "pretraining", channels=train_table.channels)
     if len(np.unique(train_table.labels)) < 2:
         raise ValueError(
             "The training table should hold images of two classes or more but has only class "
@@ -281,7 +281,7 @@ def _train_member(
     # Initial weights and dropout draw from torch's global state, which the fork restores.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        network = build(config, n_classes)
+        network = build(config, n_classes, channels=train_table.channels)
         phases = plan_phases(
             config,
             n_steps=plan.n_steps,

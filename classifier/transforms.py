@@ -18,7 +18,7 @@ _STREAM = (2,)  # apart from the streams of the batch order (none and 1), which 
 
 
 class TrainTransform:
-    """Affine, grey-level and mirror changes of a grey image, drawn from (seed, visit, index).
+    """Affine, brightness and mirror changes of an image, drawn from (seed, visit, index).
 
     The draw is a function of the image's position in the training alone. It does not depend on the
     class or on real and synthetic, so the black border reveals neither, unless a recipe transforms
@@ -45,12 +45,12 @@ class TrainTransform:
         """Transform one image.
 
         Args:
-            image: uint8 (S, S).
+            image: uint8 (S, S) or (S, S, 3).
             visit: Number of times that the training has used this image before.
             index: Row of the image in the table.
 
         Returns:
-            uint8 (S, S).
+            uint8 of the same shape.
         """
         state = np.random.SeedSequence((self._seed, visit, index)).generate_state(1)
         return self._augment(image, seed=int(state[0]))
@@ -74,12 +74,12 @@ class Mixup:
         """Mix a batch.
 
         Args:
-            images: uint8 (N, 1, S, S).
+            images: uint8 (N, C, S, S).
             labels: int64 (N,).
             step: Number of the optimizer step.
 
         Returns:
-            Images float32 (N, 1, S, S) in [0, 255] and soft labels float32 (N, n_classes).
+            Images float32 (N, C, S, S) in [0, 255] and soft labels float32 (N, n_classes).
         """
         source = np.random.SeedSequence((self.seed, step), spawn_key=_STREAM)
         rng = np.random.default_rng(source)

@@ -1,4 +1,4 @@
-"""Files of pretrained weights: find one on the disk, load it into a grey backbone."""
+"""Files of pretrained weights: find one on the disk, load it into a backbone."""
 
 import os
 import pickle
@@ -54,12 +54,12 @@ def find_weights(choice: str, card: ModelCard) -> Path | None:
     return found
 
 
-def load_weights(network: HeadlessNetwork, card: ModelCard, path: Path) -> None:
+def load_weights(network: HeadlessNetwork, card: ModelCard, path: Path, *, channels: int) -> None:
     """Load a file of weights into a network without its head.
 
-    The weights of a colour stem are summed over the colours: a grey image then gives the same
-    output as the image repeated three times. Weights of heads are skipped. The file may also be
-    that of a trained classifier, whose first network is used.
+    For grey images, the weights of a colour stem are summed over the colours: an image then gives
+    the same output as the image repeated three times. Weights of heads are skipped. The file may
+    also be that of a trained classifier, whose first network is used.
 
     Raises:
         ModelError: The file cannot be read or does not hold exactly the weights of the network.
@@ -74,7 +74,7 @@ def load_weights(network: HeadlessNetwork, card: ModelCard, path: Path) -> None:
     dropped = tuple(f"{name}." for name in network.dropped)
     weights = {k: v for k, v in stored.items() if not dropped or not k.startswith(dropped)}
     kernel = weights.get(f"{network.stem}.weight")
-    if kernel is not None and kernel.ndim == 4 and kernel.shape[1] == 3:
+    if kernel is not None and kernel.ndim == 4 and kernel.shape[1] == 3 and channels == 1:
         weights[f"{network.stem}.weight"] = kernel.sum(1, keepdim=True)
     _check_fit(network.network, weights, path, card.name)
     network.network.load_state_dict(weights)

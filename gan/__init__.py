@@ -1,4 +1,4 @@
-"""Train a DCGAN on a small set of grey medical images, and sample from it.
+"""Train a DCGAN on a small set of medical images, grey or in colour, and sample from it.
 
 >>> import numpy as np, gan
 >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)

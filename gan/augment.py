@@ -1,6 +1,7 @@
 """DiffAugment (Zhao 2020, arXiv 2006.10738): the same random changes for real and fake images.
 
-The strengths are the paper's. There is no vertical flip, because radiographs are never upside down.
+The strengths are the paper's, whose `color` is brightness, saturation and contrast. There is no
+vertical flip, because radiographs are never upside down.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +21,12 @@ def diff_augment(
     """Apply random differentiable changes to each image.
 
     Args:
-        images: float (N, 1, S, S) in [-1, 1].
+        images: float (N, C, S, S) in [-1, 1].
         policy: Names of transforms in their order; empty: the images are unchanged.
         generator: Random stream, on the device of the images.
 
     Returns:
-        float (N, 1, S, S); brightness and contrast may leave [-1, 1].
+        float (N, C, S, S); brightness, saturation and contrast may leave [-1, 1].
 
     Raises:
         ValueError: The policy names an unknown transform.
@@ -54,6 +55,11 @@ def _brightness(images: Tensor, generator: torch.Generator) -> Tensor:
     return images + (_uniform(images, generator) - 0.5)
 
 
+def _saturation(images: Tensor, generator: torch.Generator) -> Tensor:
+    mean = images.mean(dim=1, keepdim=True)
+    return (images - mean) * (2 * _uniform(images, generator)) + mean
+
+
 def _contrast(images: Tensor, generator: torch.Generator) -> Tensor:
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return (images - mean) * (_uniform(images, generator) + 0.5) + mean
@@ -70,7 +76,7 @@ def _translation(images: Tensor, generator: torch.Generator) -> Tensor:
     # their gradient is a product too, while that of indexing is a slow scatter.
     rows = (pixel[:, None] - down == pixel).to(images.dtype)  # (N, S, S), [n, out, in]
     columns = (pixel[:, None] == pixel - right).to(images.dtype)  # (N, S, S), [n, in, out]
-    return (rows @ images.squeeze(1) @ columns).unsqueeze(1)
+    return rows.unsqueeze(1) @ images @ columns.unsqueeze(1)
 
 
 def _cutout(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -91,6 +97,7 @@ def _horizontal_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 _TRANSFORMS: dict[Augmentation, Callable[[Tensor, torch.Generator], Tensor]] = {
     "brightness": _brightness,
+    "saturation": _saturation,
     "contrast": _contrast,
     "translation": _translation,
     "cutout": _cutout,

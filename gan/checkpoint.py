@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gan.config import CheckedModel, GANConfig
 from gan.networks import Generator
+from gan.transforms import GREY, Channels
 
 WEIGHTS_NAME = "generator.safetensors"
 METADATA_NAME = "generator.json"
@@ -61,10 +62,12 @@ class Provenance(CheckedModel):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out an empty preprocessing, so that trainings from before the field can resume."""
+        """Leave out what earlier versions did not write, so that their trainings can resume."""
         values: dict[str, Any] = serialize(self)
         if not self.preprocessing:
             del values["preprocessing"]
+        if values.get("channels") == GREY:
+            del values["channels"]
         return values
 
 
@@ -79,6 +82,7 @@ class GeneratorMetadata(Provenance):
         images_shown: Number of real images shown before these weights, all devices together.
         versions: Versions of the packages that trained it.
         weights_sha256: SHA-256 of the weights file, hex; it identifies the checkpoint.
+        channels: Number of channels of its images; not written where they are grey.
     """
 
     kind: Literal["gan-generator"] = KIND
@@ -88,6 +92,7 @@ class GeneratorMetadata(Provenance):
     images_shown: int
     versions: dict[str, str]
     weights_sha256: str
+    channels: Channels = GREY
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ def save_generator(
         seed=seed,
         images_shown=images_shown,
         versions=installed_versions(),
+        channels=generator.channels,
         weights_sha256=hashlib.sha256(content).hexdigest(),
     )
     path = directory / WEIGHTS_NAME
@@ -182,7 +188,7 @@ def load(directory: str | Path) -> LoadedGenerator:
     metadata = _read_metadata(folder / METADATA_NAME)
     # Without memory, so that a forged recipe cannot ask for any before it is checked.
     with torch.device("meta"):
-        generator = Generator(metadata.config)
+        generator = Generator(metadata.config, metadata.channels)
     weights = _read_weights(
         folder / WEIGHTS_NAME, sha256=metadata.weights_sha256, wanted=generator.state_dict()
     )

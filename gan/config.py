@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-Augmentation = Literal["brightness", "contrast", "translation", "cutout", "horizontal-flip"]
+Augmentation = Literal[
+    "brightness", "saturation", "contrast", "translation", "cutout", "horizontal-flip"
+]
 
 
 class CheckedModel(BaseModel):
@@ -102,8 +104,8 @@ class GANConfig(CheckedModel):
     learn from many images what all classes have in common. 0: one class alone."""
     augment: tuple[Augmentation, ...] = ("translation",)
     """DiffAugment transforms of real and fake images in both steps (Zhao 2020, 2006.10738). The
-    discriminator cannot see what they change: with brightness or contrast, the generator may learn
-    a wrong exposure."""
+    discriminator cannot see what they change: with brightness, saturation (of colours) or contrast,
+    the generator may learn a wrong exposure."""
     ema_half_life: Annotated[float, Field(ge=0)] = 2_000
     """Number of images shown after which a past generator has half its weight in the average; 0: no
     average."""

@@ -17,7 +17,7 @@ from gan.selection import (
     reason_to_stop,
     write_evaluations,
 )
-from gan.transforms import to_uint8, to_unit_range
+from gan.transforms import to_pictures, to_uint8, to_unit_range
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ class SnapshotEvaluator(Callback):
 
     Args:
         directory: Folder of `selection.csv` and `selection.png`.
-        training: uint8 (N, 1, S, S), all training images.
-        validation: uint8 (M, 1, S, S), validation images.
+        training: uint8 (N, C, S, S), all training images.
+        validation: uint8 (M, C, S, S), validation images.
         scorer: Function that scores generated images.
     """
 
@@ -95,8 +95,8 @@ def membership_auroc(module: LitDCGAN, training: Tensor, validation: Tensor) -> 
 
     Args:
         module: Module with the discriminator.
-        training: uint8 (N, 1, S, S), not augmented.
-        validation: uint8 (M, 1, S, S), not augmented.
+        training: uint8 (N, C, S, S), not augmented.
+        validation: uint8 (M, C, S, S), not augmented.
     """
     training_logits, validation_logits = (
         _logits(module, images) for images in (training, validation)
@@ -119,7 +119,7 @@ def _logits(module: LitDCGAN, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _selection_images(module: LitDCGAN) -> NDArray[Any]:
-    """Draw images of the averaged generator for fixed latents: uint8 (N, S, S)."""
+    """Draw images of the averaged generator for fixed latents, as `to_pictures` returns them."""
     generator = module.averaged_generator()
     latents = torch.randn(
         module.config.evaluation_images,
@@ -129,4 +129,4 @@ def _selection_images(module: LitDCGAN) -> NDArray[Any]:
     batches = [
         to_uint8(generator(batch.to(module.device))).cpu() for batch in torch.split(latents, _BATCH)
     ]
-    return torch.cat(batches).squeeze(1).numpy()
+    return to_pictures(torch.cat(batches))

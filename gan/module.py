@@ -17,7 +17,7 @@ from gan.losses import discriminator_loss, generator_loss
 from gan.networks import Discriminator, Generator, initialise
 from gan.randomness import Purpose, random_stream
 from gan.selection import SnapshotEvaluation
-from gan.transforms import to_unit_range
+from gan.transforms import GREY, Channels, to_unit_range
 
 RAMP_UP = 0.05
 """Maximum half-life of the average, as a share of the images shown so far."""
@@ -59,7 +59,7 @@ class LitDCGAN(LightningModule):
         stop_reason: Reason for an early end of the training; None: no early end.
     """
 
-    def __init__(self, config: GANConfig, *, seed: int) -> None:
+    def __init__(self, config: GANConfig, *, seed: int, channels: Channels = GREY) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.config = config
@@ -71,8 +71,8 @@ class LitDCGAN(LightningModule):
         self.stop_reason: str | None = None
         self._best: dict[str, Tensor] | None = None
         self._restored: dict[str, Any] | None = None
-        self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
+        self.generator = Generator(config, channels)
+        self.discriminator = Discriminator(config, channels)
         random = random_stream(Purpose.WEIGHTS, seed)
         initialise(self.generator, random)
         initialise(self.discriminator, random)
@@ -151,7 +151,7 @@ class LitDCGAN(LightningModule):
         """Train the discriminator and then the generator for one step.
 
         Args:
-            images: uint8 (N, 1, S, S), real; the last ones are companions if the recipe has any.
+            images: uint8 (N, C, S, S), real; the last ones are companions if the recipe has any.
             batch_idx: Not used; progress is counted in images shown.
         """
         random = random_stream(

@@ -1,4 +1,4 @@
-"""Networks of a DCGAN for grey images (Radford 2015, arXiv 1511.06434), with later improvements."""
+"""Networks of a DCGAN (Radford 2015, arXiv 1511.06434), with later improvements."""
 
 import math
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan.config import GANConfig
+from gan.transforms import GREY, Channels
 
 SMALLEST_SIDE = 4
 GROUPS = 8
@@ -23,13 +24,18 @@ class Generator(nn.Module):
     itself (the paper), or feature maps for one more convolution (Karras 2018, arXiv 1710.10196):
     grain and edges of single pixels need more than one linear layer.
 
+    Args:
+        config: Recipe.
+        channels: Number of channels of the images, C: 1 for grey, 3 for sRGB.
+
     Attributes:
-        config: Recipe; it determines all shapes.
+        config: Recipe; with the channels, it determines all shapes.
+        channels: As above.
     """
 
-    def __init__(self, config: GANConfig) -> None:
+    def __init__(self, config: GANConfig, channels: Channels = GREY) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.channels = config, channels
         widths = _widths(config, config.generator_filters)[::-1]
         # The input of the paper's first transposed convolution is one pixel: a dense layer.
         self.project = nn.Linear(_inputs(config), SMALLEST_SIDE**2 * widths[0], bias=False)
@@ -45,9 +51,9 @@ class Generator(nn.Module):
             )
         )
         if config.full_resolution:
-            self.draw: nn.Module = nn.Conv2d(widths[-1], 1, 3, padding=1)
+            self.draw: nn.Module = nn.Conv2d(widths[-1], channels, 3, padding=1)
         else:
-            self.draw = _doubling(config, widths[-1], 1, bias=True)
+            self.draw = _doubling(config, widths[-1], channels, bias=True)
         initialise(self)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -58,7 +64,7 @@ class Generator(nn.Module):
             labels: int64 (N,), 0 for the training class, 1 for companions; None: all 0.
 
         Returns:
-            float32 (N, 1, S, S) in [-1, 1].
+            float32 (N, C, S, S) in [-1, 1].
         """
         if self.config.n_classes > 1:
             if labels is None:
@@ -72,7 +78,7 @@ class Generator(nn.Module):
             x = x.contiguous()
         x = self.start(x)  # (N, W, 4, 4)
         x = self.grow(x)  # (N, filters, S / 2, S / 2), or half the filters at full resolution
-        return torch.tanh(self.draw(x).float())  # (N, 1, S, S)
+        return torch.tanh(self.draw(x).float())  # (N, C, S, S)
 
 
 class Discriminator(nn.Module):
@@ -81,15 +87,19 @@ class Discriminator(nn.Module):
     The paper's batch norm makes an image's score depend on its batch, all real or all fake; group
     norm (Wu and He 2018, arXiv 1803.08494) treats each image alone and suits small batches.
 
+    Args:
+        config: Recipe.
+        channels: Number of channels of the images, C: 1 for grey, 3 for sRGB.
+
     Attributes:
-        config: Recipe; it determines all shapes.
+        config: Recipe; with the channels, it determines all shapes.
     """
 
-    def __init__(self, config: GANConfig) -> None:
+    def __init__(self, config: GANConfig, channels: Channels = GREY) -> None:
         super().__init__()
         self.config = config
         widths = _widths(config, config.discriminator_filters)
-        self.look = nn.Sequential(*_first_layers(config, widths))
+        self.look = nn.Sequential(*_first_layers(config, widths, channels))
         self.shrink = nn.Sequential(
             *(
                 nn.Sequential(
@@ -107,7 +117,7 @@ class Discriminator(nn.Module):
         """Score images; the sigmoid of a score is the probability that the image is real.
 
         Args:
-            images: float32 (N, 1, S, S), about [-1, 1].
+            images: float32 (N, C, S, S), about [-1, 1].
             labels: int64 (N,), 0 for the training class, 1 for companions; None: all 0.
 
         Returns:
@@ -116,7 +126,10 @@ class Discriminator(nn.Module):
         if self.config.channels_last:
             # With one channel the two memory formats are ambiguous, and the convolution would
             # return the default one, which each later layer would convert. These strides are not.
-            images = images.squeeze(1).unsqueeze(3).permute(0, 3, 1, 2)
+            if images.shape[1] == GREY:
+                images = images.squeeze(1).unsqueeze(3).permute(0, 3, 1, 2)
+            else:
+                images = images.contiguous(memory_format=torch.channels_last)
         x = self.look(images)  # (N, filters, S / 2, S / 2)
         x = self.shrink(x)  # (N, W, 4, 4), W = filters * S / 8
         x = x.permute(0, 2, 3, 1).flatten(1)  # (N, 16 * W), pixels of W channels
@@ -158,11 +171,10 @@ def initialise(network: nn.Module, random: torch.Generator | None = None) -> Non
                 nn.init.zeros_(layer.bias)
 
 
-def _first_layers(config: GANConfig, widths: list[int]) -> Iterator[nn.Module]:
+def _first_layers(config: GANConfig, widths: list[int], channels: int) -> Iterator[nn.Module]:
     """Yield the layers from pixels to features at half the side, without a norm (the paper)."""
-    channels = 1
     if config.full_resolution:
-        yield nn.Conv2d(1, widths[0], 3, padding=1)
+        yield nn.Conv2d(channels, widths[0], 3, padding=1)
         yield nn.LeakyReLU(0.2, inplace=True)
         channels, widths = widths[0], widths[1:]
     yield nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)

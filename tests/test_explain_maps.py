@@ -22,7 +22,7 @@ from classifier.explain import (
     layer_names,
     require_library,
 )
-from classifier.models import GreyClassifier, build
+from classifier.models import ImageClassifier, build
 
 SIDE = 16
 
@@ -49,8 +49,8 @@ class ByHand(nn.Module):
         return logits
 
 
-def by_hand(weights: list[list[float]], after: nn.Module | None = None) -> GreyClassifier:
-    network: GreyClassifier = ByHand(weights, after)  # type: ignore[assignment]
+def by_hand(weights: list[list[float]], after: nn.Module | None = None) -> ImageClassifier:
+    network: ImageClassifier = ByHand(weights, after)  # type: ignore[assignment]
     return network
 
 

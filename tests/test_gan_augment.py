@@ -24,11 +24,11 @@ def test_empty_policy_changes_nothing(images: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_each_transform_is_random_per_image_and_fixed_by_the_generator(
-    name: Augmentation, images: torch.Tensor
+    name: Augmentation,
 ) -> None:
-    same = images[:1].expand_as(images)
+    same = (torch.rand(1, 3, 16, 16, generator=random(9)) * 2 - 1).expand(16, -1, -1, -1)
     once = diff_augment(same, (name,), random(1))
-    assert once.shape == images.shape
+    assert once.shape == same.shape
     assert torch.equal(once, diff_augment(same, (name,), random(1)))
     assert not torch.equal(once, diff_augment(same, (name,), random(2)))
     assert len({image.numpy().tobytes() for image in once}) > 1
@@ -36,7 +36,7 @@ def test_each_transform_is_random_per_image_and_fixed_by_the_generator(
 
 @pytest.mark.parametrize("name", ALL)
 def test_gradients_match_finite_differences(name: Augmentation) -> None:
-    images = torch.rand(2, 1, 8, 8, generator=random(9), dtype=torch.float64, requires_grad=True)
+    images = torch.rand(2, 3, 8, 8, generator=random(9), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: diff_augment(x, (name,), random()), images)
 
 
@@ -44,6 +44,24 @@ def test_brightness_moves_all_pixels_of_an_image_by_one_number(images: torch.Ten
     change = (diff_augment(images, ("brightness",), random()) - images).flatten(1)
     assert change.std(dim=1).max() < 1e-6
     assert change.abs().max() <= 0.5 + 1e-6
+
+
+def test_saturation_keeps_the_mean_of_the_channels_and_scales_their_differences() -> None:
+    colours = torch.rand(32, 3, 8, 8, generator=random(9))
+    result = diff_augment(colours, ("saturation",), random())
+    torch.testing.assert_close(result.mean(1), colours.mean(1))
+    scale = result.std(1) / colours.std(1)  # (N, S, S), one number for each image
+    assert (scale - scale[:, :1, :1]).abs().max() < 1e-3
+    assert 0 <= scale.min() < scale.max() <= 2
+    greys = colours[:, :1].expand_as(colours)
+    torch.testing.assert_close(diff_augment(greys, ("saturation",), random()), greys)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "translation", "cutout"])
+def test_all_channels_of_an_image_change_alike(name: Augmentation, images: torch.Tensor) -> None:
+    alone = diff_augment(images, (name,), random(1))
+    together = diff_augment(images.expand(-1, 3, -1, -1), (name,), random(1))
+    torch.testing.assert_close(together, alone.expand_as(together))
 
 
 def test_contrast_keeps_the_mean_and_scales_the_deviation(images: torch.Tensor) -> None:

@@ -319,3 +319,46 @@ def test_a_small_module_with_one_importer_gives_its_reason() -> None:
         text = path.read_text(encoding="utf-8")
         if len(importers[name]) == 1 and len(text.splitlines()) < 60:
             assert "Small because " in (ast.get_docstring(ast.parse(text)) or ""), path
+
+
+_OF_CHANNELS = {"GREY", "COLOUR", "Channels", "channels_of", "with_channels"}
+_HOMES = {"balancer/imaging/pixels.py", "classifier/tables.py", "gan/transforms.py"}
+"""One module of each package where an array is asked how many channels it has."""
+_ASK = {
+    # Reading: from a file to an array.
+    *("balancer/data/io.py", "balancer/data/channels.py", "balancer/data/cache.py"),
+    *("balancer/data/film/examine.py", "balancer/data/ingest/passes.py"),
+    *("balancer/data/ingest/reader.py", "balancer/imaging/preprocess.py"),
+    "balancer/data/index_settings.py",
+    # Networks: their first and last layer, and the files that name it.
+    *("classifier/models.py", "classifier/checkpoint.py"),
+    *("gan/networks.py", "gan/module.py", "gan/training.py", "gan/checkpoint.py"),
+    # Words and pictures.
+    *("balancer/quality/extractors.py", "balancer/stages/gan_train.py"),
+    *("balancer/explanation/sheets.py", "balancer/report/render/audit_page.py"),
+    "balancer/app/uploads.py",
+}
+_REORDER = re.compile(
+    r"cvtColor|convert\(\"RGB|IMREAD|(?<!un)squeeze\(1\)"
+    r"|\.(permute|transpose)\((0, 3, 1, 2|0, 2, 3, 1)\)"
+)
+_REORDERED = {
+    *("balancer/data/colours.py", "balancer/data/io.py", "balancer/data/grey_levels.py"),
+    "balancer/lungs/sheets.py",  # outlines in colour on a grey film
+    "gan/networks.py",
+}
+
+
+def test_few_modules_know_about_channels() -> None:
+    """Images are passed on as they are; a new module asks one of the three homes for the rest."""
+    asking, reordering = set(), set()
+    for path in SOURCES:
+        text, name = path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))
+        tree = ast.parse(text)
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if names & _OF_CHANNELS:
+            asking.add(name)
+        if _REORDER.search(text):
+            reordering.add(name)
+    assert asking - _HOMES == _ASK
+    assert reordering - _HOMES == _REORDERED

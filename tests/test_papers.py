@@ -12,7 +12,7 @@ from torchvision.models import get_model, get_model_weights
 
 from balancer.config import bundled_recipes, load_config
 from classifier.config import ClassifierConfig
-from classifier.models import GreyClassifier, build, model_card
+from classifier.models import ImageClassifier, build, model_card
 
 PAPERS = [name for name in bundled_recipes() if name.startswith("papers/")]
 RECIPES = [name.removeprefix("papers/") for name in PAPERS]
@@ -37,13 +37,13 @@ def recipe(name: str) -> ClassifierConfig:
 
 
 @functools.cache
-def drawn(name: str) -> GreyClassifier:
+def drawn(name: str) -> ImageClassifier:
     """The network of a recipe for three classes, without numbers."""
     with torch.device("meta"):
         return build(recipe(name), 3)
 
 
-def network(model: str) -> GreyClassifier:
+def network(model: str) -> ImageClassifier:
     return drawn(next(name for name in RECIPES if recipe(name).model == model))
 
 
@@ -51,11 +51,11 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def stem(model: GreyClassifier) -> nn.Conv2d:
+def stem(model: ImageClassifier) -> nn.Conv2d:
     return next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
 
 
-def as_reference(model: GreyClassifier) -> int:
+def as_reference(model: ImageClassifier) -> int:
     """Parameters with a stem for three channels and one layer to 1,000 classes."""
     n_features = next(m for m in model.head if isinstance(m, nn.Linear)).in_features
     return count(model.backbone) + 2 * stem(model).weight.numel() + 1000 * n_features + 1000

@@ -17,14 +17,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return class_folders(tmp_path / "data", {"COVID": 10, "Normal": 12})
 
 
-def test_colour_that_is_dropped_is_said_first(data: Path) -> None:
-    for number, path in enumerate(sorted(data.rglob("*.png"))):
-        tint = np.stack([film(number), film(number) // 2, film(number) // 2], axis=2)
-        save(path, tint)
-    _, metrics = prepared(data)
-    assert "colour is dropped: 22 of 22 images" in metrics["warnings"][0].lower()
-
-
 def test_grey_images_in_colour_modes_are_not_coloured(data: Path) -> None:
     for number, path in enumerate(sorted(data.rglob("*.png"))):
         save(path, np.repeat(film(number)[..., None], 3, axis=2))

@@ -19,7 +19,7 @@ from balancer.evaluation.ledger import EXTERNAL, fingerprint_of_images
 from balancer.evaluation.predictions import Predictions, read_predictions, write_predictions
 from balancer.evaluation.records import UnitMetrics
 from balancer.evaluation.trained_classifier import load_trained
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe
 from balancer.manifest import fingerprint
 from balancer.results import (
     Record,
@@ -53,7 +53,7 @@ def external_table(
     classes: Sequence[str],
     directory: Path,
     size: int,
-    preprocessing: PreprocessingConfig,
+    preprocessing: ImageRecipe,
 ) -> RadiographTable:
     """Return the images in the form that the classifiers of the run take.
 
@@ -85,7 +85,7 @@ def run_elsewhere(
     unit: Unit,
     name: str,
     table: RadiographTable,
-    preprocessing: PreprocessingConfig,
+    preprocessing: ImageRecipe,
 ) -> Run:
     """Test a finished unit on other images, once.
 

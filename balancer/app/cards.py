@@ -21,8 +21,8 @@ def readings_card(film: Film, notes: Sequence[str], readings: Sequence[Reading])
     return _render(
         "readings.html",
         film=film,
-        picture=data_uri(shown(film.pixels)),
-        as_seen=all(reading.seen is film.pixels for reading in readings),
+        picture=data_uri(shown(readings[0].read)),
+        as_seen=all(reading.seen is reading.read for reading in readings),
         notes=notes,
         cards=[
             {

@@ -95,7 +95,8 @@ class Desk:
                 "classify` trains one; or add one from its two files."
             )
         try:
-            film = read_film(Path(path), self.limits)
+            channels = max(model.preprocessor.channels for model in models)
+            film = read_film(Path(path), self.limits, channels)
             notes = self._notes(film, models)
             readings = [self._read(film, model, mapped) for model in models]
         except BalancerError as error:
@@ -153,7 +154,7 @@ class Desk:
     def _read(self, film: Film, model: ServedModel, mapped: str) -> Reading:
         return read_with(
             model,
-            film.pixels,
+            film.in_channels(model.preprocessor.channels),
             None if mapped == DECIDED else mapped,
             mask=self._mask(film) if self._knows_training_of(model) else None,
             synthetic=film.synthetic,
@@ -167,10 +168,12 @@ class Desk:
 
     def _prepared(self, film: Film) -> Film:
         """Return the image after the preprocessing of the index."""
-        if self.index is None or film.synthetic:
+        if self.index is None:
             return film
-        pixels = self.index.preprocessor.apply(film.pixels, self._mask(film))
-        return replace(film, pixels=pixels)
+        prepare = self.index.preprocessor
+        pixels = film.in_channels(prepare.channels)
+        changed = pixels if film.synthetic else prepare.apply(pixels, self._mask(film))
+        return replace(film, pixels=changed)
 
     def _chosen(self, names: Sequence[str]) -> list[ServedModel]:
         return [self.models[name] for name in names if name in self.models]
@@ -209,7 +212,7 @@ class Desk:
 
 
 def _preprocessing_notes(models: Sequence[ServedModel]) -> list[str]:
-    settings = {model.name: model.preprocessor.config.settings() for model in models}
+    settings = {model.name: model.preprocessor.config.preprocessing.settings() for model in models}
     return [
         f"{name} sees images after {', '.join(f'{key}={value}' for key, value in done.items())}."
         for name, done in settings.items()

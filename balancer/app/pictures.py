@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 from balancer.data.io import Pixels
 from balancer.explanation.sheets import overlay
+from balancer.imaging.pixels import for_opencv
 
 SIDE = 384
 """Side in pixels of an image on the page."""
 
 
 def shown(pixels: Pixels) -> Pixels:
-    """Resize an image for the page: uint8 (384, 384), stretched as the networks see it."""
-    shrinks = min(pixels.shape) > SIDE
+    """Resize an image for the page to 384 px, stretched as the networks see it."""
+    shrinks = min(pixels.shape[:2]) > SIDE
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=interpolation), np.uint8)
 
 
 def mapped(pixels: Pixels, heat: NDArray[np.float32]) -> Pixels:
-    """Draw a map, float32 (S, S) in [0, 1], over an image, uint8 (H, W).
+    """Draw a map, float32 (S, S) in [0, 1], over an image, uint8 (H, W) or (H, W, 3).
 
     Returns:
         uint8 (384, 384, 3), RGB.
@@ -32,8 +33,7 @@ def mapped(pixels: Pixels, heat: NDArray[np.float32]) -> Pixels:
 
 def data_uri(pixels: Pixels) -> str:
     """Encode a picture, uint8 (H, W) grey or (H, W, 3) RGB, as a data URI."""
-    ordered = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
-    done, encoded = cv2.imencode(".png", ordered)
+    done, encoded = cv2.imencode(".png", for_opencv(pixels))
     if not done:
         raise ValueError(f"A picture should be uint8 (H, W) or (H, W, 3), not {pixels.shape}.")
     return png_uri(encoded.tobytes())

@@ -30,7 +30,8 @@ class Reading:
         heat: float32 (S, S) in [0, 1], Grad-CAM; None: there is no map.
         grid: Places of the map before it was enlarged.
         why_no_map: The reason where there is none.
-        seen: uint8 (H, W), the film after what is done to every film of this classifier.
+        read: uint8 (H, W) or (H, W, 3), the image in the channels that this classifier learnt from.
+        seen: The same after what is done to every image of this classifier.
     """
 
     model: ServedModel
@@ -40,6 +41,7 @@ class Reading:
     heat: NDArray[np.float32] | None
     grid: tuple[int, int]
     why_no_map: str
+    read: Pixels
     seen: Pixels
 
     @property
@@ -60,7 +62,7 @@ def read_with(
 
     Args:
         model: The classifier.
-        pixels: uint8 (H, W).
+        pixels: uint8 (H, W) or (H, W, 3), in the channels that it learnt from.
         mapped: The class whose evidence is mapped; None, or one that it does not know: the class
             that it decides for.
         mask: bool (h, w), the lungs of the film; None: no file says where they are.
@@ -87,6 +89,7 @@ def read_with(
         heat=heat,
         grid=grid,
         why_no_map=reason,
+        read=pixels,
         seen=seen,
     )
 

@@ -8,6 +8,7 @@ from balancer.data.config import DataConfig
 from balancer.data.film.examine import why_unusable
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.errors import DataError
+from balancer.imaging.pixels import COLOUR, GREY
 
 _MOST_COLOUR = 0.05
 """Largest share of coloured pixels of a radiograph; markers and text stay below 0.01."""
@@ -28,7 +29,8 @@ class Film:
         image_id: SHA-256 of the file's bytes, in hex, as in `index.csv`.
         pixels: uint8 (H, W), upright.
         synthetic: True if the file is marked as generated.
-        marked: True if it has coloured marks.
+        marked: True if it has coloured marks, where grey images are wanted.
+        colours: uint8 (H, W, 3), upright, sRGB.
     """
 
     name: str
@@ -36,9 +38,14 @@ class Film:
     pixels: Pixels = field(repr=False)
     synthetic: bool
     marked: bool
+    colours: Pixels = field(repr=False)
+
+    def in_channels(self, channels: int) -> Pixels:
+        """Return the pixels as an index of 1 or 3 channels reads them."""
+        return self.colours if channels == COLOUR else self.pixels
 
 
-def read_film(path: Path, limits: DataConfig) -> Film:
+def read_film(path: Path, limits: DataConfig, channels: int = GREY) -> Film:
     """Read a file that a user chose.
 
     Generated images are read too, so that they can be classified; `synthetic` says what they are.
@@ -46,6 +53,7 @@ def read_film(path: Path, limits: DataConfig) -> Film:
     Args:
         path: Path to the file, of any kind.
         limits: Sizes that an image may have.
+        channels: 1 refuses colour pictures, which no classifier at hand has learnt from.
 
     Raises:
         RefusedFilmError: It is no readable PNG or JPEG, a colour picture, empty, or of a size or
@@ -53,7 +61,7 @@ def read_film(path: Path, limits: DataConfig) -> Film:
     """
     try:
         data = read_bytes(path)
-        image = decode_radiograph(data, path, max_megapixels=limits.max_megapixels)
+        image = decode_radiograph(data, path, max_megapixels=limits.max_megapixels, channels=COLOUR)
     except UnusableImageError as error:
         reason = (
             "it is a DICOM file, which has to be exported as PNG"
@@ -61,7 +69,8 @@ def read_film(path: Path, limits: DataConfig) -> Film:
             else error.reason
         )
         raise _refused(reason) from None
-    reason = _why_no_film(image.pixels, image.colour, limits)
+    share = image.colour if channels == GREY else 0.0
+    reason = _why_no_film(image.pixels, share, limits)
     if reason:
         raise _refused(reason)
     return Film(
@@ -69,7 +78,8 @@ def read_film(path: Path, limits: DataConfig) -> Film:
         image_id=hashlib.sha256(data).hexdigest(),
         pixels=image.pixels,
         synthetic=image.synthetic,
-        marked=image.colour > _MARKS,
+        marked=share > _MARKS,
+        colours=image.as_read,
     )
 
 

@@ -23,7 +23,7 @@ from balancer.data.roots import Roots
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.files import replacing
-from balancer.imaging.pixels import Mask
+from balancer.imaging.pixels import GREY, Mask, shape_in
 from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord
 
@@ -54,7 +54,8 @@ def open_cache(
         masks: Lung masks of all records; None: there are none.
 
     Returns:
-        uint8 (N, size, size), memory-mapped and read-only, in the order of the records.
+        uint8 (N, size, size) or (N, size, size, 3), memory-mapped and read-only, in the order of
+        the records.
 
     Raises:
         IntegrityError: A file is missing, or its bytes are not those that were prepared.
@@ -62,10 +63,11 @@ def open_cache(
     """
     key = cache_key(records, size, preprocessor, masks)
     path = directory / "cache" / f"{size}-{key}.npy"
-    cached = _open(path, (len(records), size, size))
+    shape = shape_in(_channels(preprocessor), len(records), size, size)
+    cached = _open(path, shape)
     if cached is None:
-        _write(path, roots, records, size, preprocessor, masks)
-        cached = _open(path, (len(records), size, size))
+        _write(path, roots, records, shape, preprocessor, masks)
+        cached = _open(path, shape)
         if cached is None:
             raise IntegrityError(f"{path} should hold the pixels just written; check the disk.")
     return cached
@@ -98,13 +100,13 @@ def cached_pixels(
     """Make the pixels of a cache from one decoded image.
 
     Args:
-        pixels: uint8 (H, W).
+        pixels: uint8 (H, W) or (H, W, 3).
         size: Side in pixels.
         preprocessor: Preprocessing of the image; None: none.
         mask: Lung mask, bool (h, w); None: no file has it.
 
     Returns:
-        uint8 (size, size).
+        uint8 (size, size) or (size, size, 3).
 
     Raises:
         DataError: The preprocessing needs a mask.
@@ -114,7 +116,11 @@ def cached_pixels(
     return resize_square(pixels, size)
 
 
-def _open(path: Path, shape: tuple[int, int, int]) -> Pixels | None:
+def _channels(preprocessor: Preprocessor | None) -> int:
+    return GREY if preprocessor is None else preprocessor.channels
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> Pixels | None:
     if not path.is_file():
         return None
     try:
@@ -128,14 +134,15 @@ def _write(
     path: Path,
     roots: Roots,
     records: Sequence[ImageRecord],
-    size: int,
+    shape: tuple[int, ...],
     preprocessor: Preprocessor | None,
     masks: "LungMasks | None",
 ) -> None:
+    size = shape[1]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:  # processes that work on folds of one index meet here
         pixels: NDArray[np.uint8] = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
+            temporary, mode="w+", dtype=np.uint8, shape=shape
         )
         _reserve(temporary)
         films = _films(path.parent, records, preprocessor)
@@ -147,7 +154,7 @@ def _write(
                 return
             with one_image():
                 mask = None if masks is None else masks.read(record.image_id)
-                film = verified_film(roots, record)
+                film = verified_film(roots, record, channels=_channels(preprocessor))
                 pixels[row] = cached_pixels(film, size, preprocessor, mask)
 
         map_threaded(fill, range(len(records)), task=f"Decoding to {size} px")
@@ -163,11 +170,12 @@ def _films(
     Other sizes are made from it without reading any file.
     """
     sides = {(record.width, record.height) for record in records}
-    if len(sides) != 1 or (preprocessor is not None and preprocessor.recipe):
+    if len(sides) != 1 or (preprocessor is not None and preprocessor.changes):
         return None
     ((width, height),) = sides
-    path = folder / f"{width}-{cache_key(records, width)}.npy"
-    return _open(path, (len(records), width, width)) if width == height else None
+    path = folder / f"{width}-{cache_key(records, width, preprocessor)}.npy"
+    shape = shape_in(_channels(preprocessor), len(records), width, width)
+    return _open(path, shape) if width == height else None
 
 
 def _reserve(path: Path) -> None:
@@ -177,15 +185,15 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def verified_film(roots: Roots, record: ImageRecord) -> Pixels:
-    """Read an image at its own size, before any preprocessing: uint8 (H, W).
+def verified_film(roots: Roots, record: ImageRecord, *, channels: int = GREY) -> Pixels:
+    """Read an image at its own size, before any preprocessing: uint8 (H, W) or (H, W, 3).
 
     Raises:
         IntegrityError: The file is missing, or its bytes are not those that were prepared.
     """
     # Equal bytes passed the audit, and its limit of size.
-    path = roots.locate(record.path)
-    return decode_radiograph(verified_bytes(roots, record), path, max_megapixels=None).pixels
+    path, data = roots.locate(record.path), verified_bytes(roots, record)
+    return decode_radiograph(data, path, max_megapixels=None, channels=channels).as_read
 
 
 def verified_bytes(roots: Roots, record: ImageRecord) -> bytes:

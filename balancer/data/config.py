@@ -23,6 +23,9 @@ class DataConfig(ConfigSection):
     classes are it and `not` it. Null: `classes`, or each label is a class."""
     external_classes: dict[Label, Label] | None = None
     """Label to class of the index, for the archives of `evaluate` and `--external`."""
+    channels: Literal["auto", 1, 3] = "auto"
+    """Channels that images are read in: 1 (grey), 3 (sRGB), or `auto`: 3 if most of a sample of
+    them are coloured."""
     views: Literal["frontal", "all"] = "frontal"
     """Views to take from archives that name the view of an image."""
     patients: Literal["known", "ignored"] = "known"

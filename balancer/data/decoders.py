@@ -31,6 +31,8 @@ _COPIES = 2
 """An image and its upright copy."""
 _GREY, _EXAMINED = 2, 2
 """Bytes a pixel of the grey result and its way out of Pillow, and of its examination."""
+_COLOURS = 24
+"""Bytes a pixel of colours of 16 bits, their conversion to sRGB, and the upright result."""
 _DEEP, _UNBOUNDED = 8, 32
 """Bytes a pixel of scaling 16-bit samples, and of spreading those of no depth as floats."""
 _PER_FORMAT = {"JPEG": 6, "WEBP": 16, "GIF": 4, "BMP": 2}
@@ -79,7 +81,7 @@ def refuse_large(width: int, height: int, max_megapixels: float | None) -> None:
         )
 
 
-def needed_bytes(image: ImageFile.ImageFile, data: bytes) -> int:
+def needed_bytes(image: ImageFile.ImageFile, data: bytes, channels: int = 1) -> int:
     """Return the bytes that reading an image takes at most, by its header.
 
     Channels and depth count, not pixels alone; all of the reading counts, not the result alone.
@@ -87,10 +89,12 @@ def needed_bytes(image: ImageFile.ImageFile, data: bytes) -> int:
     Args:
         image: As `open_image` returns it.
         data: The whole file.
+        channels: 3 where its colours are wanted too.
     """
     kept = _STORED.get(image.mode, 4)
     deep = _UNBOUNDED if image.mode in ("I", "F") else 0
     deep += _DEEP if image.mode.startswith("I;") else 0
+    deep += _COLOURS if channels > 1 else 0
     each = _COPIES * kept + _PER_FORMAT.get(image.format or "", 0) + deep + _GREY + _EXAMINED
     width, height = image.size
     return width * height * each + _block_bytes(image) + len(data)

@@ -66,10 +66,12 @@ class DicomImage:
     Attributes:
         pixels: uint8 (H, W) grey, or (H, W, 3) RGB.
         flags: Oddities of the file, for the audit.
+        profile: ICC profile of the colours; empty where there is none.
     """
 
     pixels: NDArray[np.uint8]
     flags: tuple[str, ...]
+    profile: bytes = b""
 
 
 def is_dicom(data: bytes) -> bool:
@@ -171,7 +173,8 @@ def _decoded(data: bytes, dataset: "Dataset", max_megapixels: float | None) -> D
     else:
         pixels = _quietly(lambda: _grey(array, dataset), "its window cannot be applied")
     whole = data[MAGIC_PLACE : MAGIC_PLACE + len(MAGIC)] == MAGIC
-    return DicomImage(pixels, _flags(dataset) if whole else (*_flags(dataset), NO_PREAMBLE))
+    flags = _flags(dataset) if whole else (*_flags(dataset), NO_PREAMBLE)
+    return DicomImage(pixels, flags, bytes(dataset.get("ICCProfile") or b""))
 
 
 def _grey(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:

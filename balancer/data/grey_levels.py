@@ -21,15 +21,15 @@ _STRIP = 2**20
 SPREAD = "samples that are floats, negative or over 16 bits, spread between their percentiles"
 
 
-def grey_of_deep(samples: NDArray[Any]) -> tuple[Pixels, tuple[str, ...]]:
+def eight_bits_of(samples: NDArray[Any]) -> tuple[Pixels, tuple[str, ...]]:
     """Scale samples by the depth that they use.
 
     Args:
-        samples: Floats, or integers of more than 8 bits (H, W).
+        samples: Floats, or integers of more than 8 bits, of any shape; channels share a depth.
 
     Returns:
-        uint8 (H, W), and flags for the audit: that fewer than 16 bits are in use, as far as 99.9 %
-        of the samples show, or that they were spread because they have no depth.
+        uint8 of the same shape, and flags for the audit: that fewer than 16 bits are in use, as far
+        as 99.9 % of the samples show, or that they were spread because they have no depth.
     """
     if samples.dtype.kind == "f":
         values = np.nan_to_num(samples.astype(np.float64))

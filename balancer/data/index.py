@@ -15,7 +15,7 @@ from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.data.split import verify_splits
 from balancer.errors import ConfigurationError, IntegrityError
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import Preprocessor, preprocessor
 from balancer.manifest import (
     REAL,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Records and, in the same order, their pixels: uint8 (N, S, S)."""
+    """Records and, in the same order, their pixels: uint8 (N, S, S) or (N, S, S, 3)."""
 
     records: Sequence[ImageRecord]
     pixels: Pixels
@@ -50,7 +50,8 @@ class Index:
             one; later stages record it as their input.
         roots: Archives of the images.
         directory: Folder of the index.
-        preprocessing: Preprocessing of every image before it becomes a square.
+        preprocessing: Way from each file to its pixels: channels, and preprocessing before it
+            becomes a square.
         masks: Lung masks that the preprocessing needs; None: it needs none.
     """
 
@@ -58,7 +59,7 @@ class Index:
     index_hash: str
     roots: Roots
     directory: Path
-    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    preprocessing: ImageRecipe = field(default_factory=ImageRecipe)
     masks: "LungMasks | None" = None
 
     @property
@@ -111,7 +112,7 @@ class Index:
         return ImageSet(self.records, pixels)
 
     def pixels(self, size: int, split: str, label: str) -> Pixels:
-        """Return the images of a class in a split, in their order: uint8 (N, size, size)."""
+        """Return the images of a class in a split, in their order, as `ImageSet` has them."""
         rows = [
             row
             for row, record in enumerate(self.records)

@@ -11,7 +11,8 @@ from balancer.data.ingest.urls import resolved
 from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe, PreprocessingConfig
+from balancer.imaging.pixels import GREY
 from balancer.imaging.preprocess import from_record, recorded
 from balancer.results import StageResult, difference, read_result
 from balancer.workspace import Workspace
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 _OF_THE_COMMAND = {"skip_bad", "external_classes", "max_memory_mb"}
 """Not settings of the index: one decides whether there is one, one concerns other archives, and the
 memory is that of the machine."""
+_DECIDED = "channels"
+"""Setting whose decision is recorded with the preprocessing, which it is a part of for readers."""
 _LATER: dict[str, Any] = {"target": None, "patients": "known", "follow_links": False}
 """Settings that older versions did not know, with their defaults, which are not recorded."""
 _RECORDED = object()
@@ -44,16 +47,27 @@ def _standing_roots(standing: StageResult[PrepareMetrics]) -> Roots:
 
 
 def index_settings(config: BalancerConfig, roots: Roots) -> dict[str, Any]:
-    """Return the settings that an index depends on, JSON types."""
-    data = config.data.model_dump(mode="json", exclude=_OF_THE_COMMAND)
+    """Return the settings that an index depends on, JSON types.
+
+    Args:
+        config: Configuration, with the channels that were decided.
+        roots: Archives of the images.
+    """
+    data = config.data.model_dump(mode="json", exclude={*_OF_THE_COMMAND, _DECIDED})
     data = {key: value for key, value in data.items() if value != _LATER.get(key, _RECORDED)}
     places = roots.places
-    done = recorded(config.preprocessing)
+    done = recorded(image_recipe(config))
     return {
         "seed": config.seed,
         "data": data | {"root": places if places[1:] else places[0]},
         **({"preprocessing": done} if done else {}),
     }
+
+
+def image_recipe(config: BalancerConfig) -> ImageRecipe:
+    """Return the way from a file to its pixels; undecided channels count as one."""
+    channels = config.data.channels
+    return config.preprocessing.in_channels(GREY if channels == "auto" else channels)
 
 
 def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
@@ -72,7 +86,10 @@ def as_standing(config: BalancerConfig, workspace: Workspace) -> BalancerConfig:
         key: value if key in given else made.get(key, value)
         for key, value in config.data.model_dump(mode="json").items()
     }
-    done = _standing_preprocessing(standing).model_dump(mode="json")
+    recipe = _standing_recipe(standing)
+    if _DECIDED not in given:
+        data[_DECIDED] = recipe.channels
+    done = recipe.preprocessing.model_dump(mode="json")
     done |= config.preprocessing.model_dump(
         mode="json", include=config.preprocessing.model_fields_set
     )
@@ -97,8 +114,11 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
         return
     roots = _standing_roots(standing)
     made = _LATER | standing.settings.get("data", {})
+    recipe = _standing_recipe(standing)
     wanted = _LATER | index_settings(config, roots)["data"]
     given = {key: wanted[key] for key in wanted.keys() & config.data.model_fields_set}
+    if config.data.channels != "auto":
+        made, given = made | {_DECIDED: recipe.channels}, given | {_DECIDED: config.data.channels}
     unlike = difference({key: made.get(key) for key in given}, given)
     unlike = unlike or _other_preprocessing(config.preprocessing, standing)
     if unlike:
@@ -110,13 +130,13 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
 
 def _other_preprocessing(wanted: PreprocessingConfig, standing: StageResult[PrepareMetrics]) -> str:
     """Return how the given settings differ from those of the index; empty where none does."""
-    made = _standing_preprocessing(standing).model_dump(mode="json")
+    made = _standing_recipe(standing).model_dump(mode="json")
     given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
     return difference(
         {"preprocessing": {key: made[key] for key in given}}, {"preprocessing": given}
     )
 
 
-def _standing_preprocessing(standing: StageResult[PrepareMetrics]) -> PreprocessingConfig:
+def _standing_recipe(standing: StageResult[PrepareMetrics]) -> ImageRecipe:
     recorded_then = standing.setting("preprocessing", {})
     return from_record(recorded_then, "The index of this workspace")

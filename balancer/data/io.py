@@ -13,22 +13,28 @@ import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from balancer.data import formats, memory
+from balancer.data.colours import srgb_of, srgb_of_dicom
 from balancer.data.decoders import needed_bytes, open_image
 from balancer.data.dicom import decode_dicom
-from balancer.data.grey_levels import grey_of, grey_of_deep
+from balancer.data.grey_levels import eight_bits_of, grey_of
 from balancer.data.npz import npz_file, read_row
 from balancer.errors import NOT_OF_THE_FILE, BalancerError, DataError
+from balancer.imaging.pixels import COLOUR, GREY, for_opencv, with_channels
 from balancer.imaging.pixels import Pixels as Pixels  # the type of what is read here
 
 # One line per file with a damaged EXIF block would bury what the audit has to say.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 PIXEL_RECIPE = "grey8;depth-in-use;stretch;pillow-bicubic-antialias"
-"""Recipe of the pixels; part of every cache key: change it when this file changes pixels."""
+"""Recipe of the pixels; part of every cache key: change it when this file changes pixels. Where
+images are read in colour, the recipe of their preprocessing names the channels too."""
 
 MAX_MEGAPIXELS = 64.0
 _MAX_BYTES = 512 * 2**20
 _SYNTHETIC_KEY, _SYNTHETIC_VALUE = "Synthetic", "true"
+_COLOURED_SHARE, _TINTED = 0.05, 6.0
+"""Share of coloured pixels, and difference of the channels that a quarter of the pixels reach:
+above one of them the image itself is coloured, not a mark on it."""
 _COLOUR_STEP = 40
 """Difference of two channels, in grey levels, at or above which a pixel counts as coloured."""
 
@@ -74,13 +80,14 @@ class Radiograph:
     """A decoded file.
 
     Attributes:
-        pixels: uint8 (H, W), upright.
+        pixels: uint8 (H, W), upright, grey.
         file_format: `PNG`, `JPEG`, `DICOM` ..., by content; `PPM` for a row of an `.npz` file.
         colour: Share of the pixels that are coloured, in [0, 1]; a film has none.
         synthetic: Whether the file is marked as generated.
         chroma: Difference of the largest and the smallest channel that a quarter of the pixels
             reach, in grey levels.
         flags: Oddities of the file, for the audit.
+        colours: uint8 (H, W, 3), upright, sRGB; None where grey was asked for.
     """
 
     pixels: Pixels
@@ -89,6 +96,17 @@ class Radiograph:
     synthetic: bool
     chroma: float = 0.0
     flags: tuple[str, ...] = ()
+    colours: Pixels | None = None
+
+    @property
+    def as_read(self) -> Pixels:
+        """Pixels in the channels that were asked for."""
+        return self.pixels if self.colours is None else self.colours
+
+    @property
+    def is_coloured(self) -> bool:
+        """True if the image itself is in colour, not only a mark on it."""
+        return self.colour > _COLOURED_SHARE or self.chroma > _TINTED
 
 
 def read_radiograph(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
@@ -141,6 +159,23 @@ def read_bytes(path: Path) -> bytes:
         raise UnusableImageError(path, str(error)) from None
 
 
+def is_coloured(path: Path) -> bool:
+    """Return whether an image is in colour, not only a mark on it.
+
+    Raises:
+        UnusableImageError: See `read_bytes`; or the content is no complete image.
+        EnvironmentFault: DICOM, without the extra.
+    """
+    data = read_bytes(path)
+    if formats.format_of(data[: formats.HEAD_BYTES]) != formats.DICOM:
+        try:
+            if _is_grey(open_image(data, path, None)):
+                return False  # known by its header, without decoding
+        except Exception as error:  # as in `decode_radiograph`, which tells them apart
+            raise UnusableImageError(path, str(error)[:200]) from None
+    return decode_radiograph(data, path).is_coloured
+
+
 def file_size(path: Path) -> int:
     """Return the bytes of a file, or of a row of a MedMNIST file.
 
@@ -152,7 +187,11 @@ def file_size(path: Path) -> int:
 
 
 def decode_radiograph(
-    data: bytes, path: Path, *, max_megapixels: float | None = MAX_MEGAPIXELS
+    data: bytes,
+    path: Path,
+    *,
+    max_megapixels: float | None = MAX_MEGAPIXELS,
+    channels: int = GREY,
 ) -> Radiograph:
     """Decode the bytes of a file; see `read_radiograph` for the pixels.
 
@@ -161,6 +200,8 @@ def decode_radiograph(
         path: Path to it, for errors only.
         max_megapixels: None trusts the header, for files that passed the audit before. The memory
             of the decoders is bounded all the same: such an image waits until it is alone.
+        channels: 3 for colours beside the grey levels, see `srgb_of`; a grey file has three equal
+            channels then.
 
     Raises:
         UnusableImageError: The content is no complete image, or is too large.
@@ -168,7 +209,7 @@ def decode_radiograph(
     """
     try:
         with memory.one_image():
-            return _decoded(data, path, max_megapixels)
+            return _decoded(data, path, max_megapixels, channels)
     except BalancerError:
         raise
     except MemoryError:
@@ -187,28 +228,28 @@ def resize_square(image: Pixels, size: int) -> Pixels:
     of the lungs is lost, and no padding reveals the shape that a source has.
 
     Args:
-        image: uint8 (H, W).
+        image: uint8 (H, W) or (H, W, 3).
         size: Side of the result in pixels.
 
     Returns:
-        uint8 (size, size).
+        uint8 (size, size) or (size, size, 3).
     """
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(resized)
 
 
 def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
-    """Encode a grey PNG with text chunks and no other metadata.
+    """Encode a PNG with text chunks and no other metadata.
 
     Encoding must keep up with a generator, so it does not search for repeats.
 
     Args:
-        image: uint8 (H, W).
+        image: uint8 (H, W), grey, or (H, W, 3), sRGB.
         text: Keywords (1 to 79 Latin-1 characters) to values.
     """
-    done, encoded = cv2.imencode(".png", image, _PNG_OPTIONS)
+    done, encoded = cv2.imencode(".png", for_opencv(image), _PNG_OPTIONS)
     if not done:
-        raise ValueError(f"A PNG needs uint8 (H, W), not {image.dtype} {image.shape}.")
+        raise ValueError(f"A PNG needs an image of 8 bits, not {image.dtype} {image.shape}.")
     content = encoded.tobytes()
     buffer = io.BytesIO()
     buffer.write(content[:_PNG_HEADER])
@@ -220,45 +261,65 @@ def png_bytes(image: Pixels, text: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded(data: bytes, path: Path, max_megapixels: float | None) -> Radiograph:
+def _decoded(data: bytes, path: Path, max_megapixels: float | None, channels: int) -> Radiograph:
     if formats.format_of(data[: formats.HEAD_BYTES]) == formats.DICOM:
-        return _dicom(data, max_megapixels)
+        return _dicom(data, max_megapixels, channels)
     image = open_image(data, path, max_megapixels)
-    memory.require(needed_bytes(image, data), refuse=max_megapixels is not None)
+    needed = needed_bytes(image, data, channels)
+    memory.require(needed, refuse=max_megapixels is not None)
     image.load()
     upright = _upright(image)
     colour, chroma = _colour(image)
     pixels, flags = (
-        (grey_of(upright), ()) if not _is_deep(image) else grey_of_deep(np.asarray(upright))
+        (grey_of(upright), ()) if not _is_deep(image) else eight_bits_of(np.asarray(upright))
     )
+    pixels = _reversed(pixels) if _white_is_zero(image) else pixels
+    colours = None
+    if channels == COLOUR and _is_grey(image):
+        colours = with_channels(pixels, COLOUR)
+    elif channels == COLOUR:
+        srgb, more = srgb_of(image, data)
+        colours, flags = np.asarray(_upright(Image.fromarray(srgb), of=image)), (*flags, *more)
     return Radiograph(
-        pixels=_reversed(pixels) if _white_is_zero(image) else pixels,
+        pixels=pixels,
         file_format=image.format or "",
         colour=colour,
         synthetic=_says_synthetic(image),
         chroma=chroma,
         flags=flags,
+        colours=colours,
     )
 
 
-def _dicom(data: bytes, max_megapixels: float | None) -> Radiograph:
+def _dicom(data: bytes, max_megapixels: float | None, channels: int) -> Radiograph:
     decoded = decode_dicom(data, max_megapixels)
-    image = Image.fromarray(decoded.pixels)
+    image, flags = Image.fromarray(decoded.pixels), decoded.flags
     colour, chroma = _colour(image)
-    return Radiograph(grey_of(image), "DICOM", colour, False, chroma, decoded.flags)
+    pixels, colours = grey_of(image), None
+    if channels == COLOUR and _is_grey(image):
+        colours = with_channels(pixels, COLOUR)
+    elif channels == COLOUR:
+        colours, more = srgb_of_dicom(decoded.pixels, decoded.profile)
+        flags = (*flags, *more)
+    return Radiograph(pixels, "DICOM", colour, False, chroma, flags, colours)
 
 
 def _jpeg_fault(data: bytes) -> str:
     return formats.jpeg_coding(data) if data.startswith(b"\xff\xd8\xff") else ""
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, *, of: Image.Image | None = None) -> Image.Image:
+    """Turn an image as its file, or that of another, says."""
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
+        orientation = (image if of is None else of).getexif().get(_ORIENTATION_TAG)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
         return image  # a broken EXIF block says nothing; viewers show such files as they are
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in ("L", "LA", "1") or _is_deep(image)
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -278,7 +339,7 @@ def _reversed(pixels: Pixels) -> Pixels:
 
 def _colour(image: Image.Image) -> tuple[float, float]:
     """Return the share of coloured pixels, and how much a quarter of them all is coloured."""
-    if image.mode in ("L", "LA", "1") or _is_deep(image):
+    if _is_grey(image):
         return 0.0, 0.0
     # 256 x 256 samples are enough for an arrow or a line of text, and cheap on large scans.
     small = image.resize((256, 256), Image.Resampling.NEAREST)

@@ -8,7 +8,7 @@ from balancer.data.cache import full_recipe
 from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.errors import IntegrityError
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import from_record, preprocessor
 from balancer.manifest import fingerprint
 from balancer.results import StageResult, difference, read_result
@@ -21,7 +21,7 @@ INDEX_NAME = "index.csv"
 
 def read_preprocessing(
     result: StageResult[PrepareMetrics], index_dir: Path, roots: Roots
-) -> tuple[PreprocessingConfig, "LungMasks | None"]:
+) -> tuple[ImageRecipe, "LungMasks | None"]:
     """Read back the settings of an index and the lung masks that they need.
 
     Raises:
@@ -43,9 +43,7 @@ def read_preprocessing(
     return preprocessing, masks
 
 
-def index_fingerprint(
-    table: bytes, preprocessing: PreprocessingConfig, masks: "LungMasks | None"
-) -> str:
+def index_fingerprint(table: bytes, preprocessing: ImageRecipe, masks: "LungMasks | None") -> str:
     """Return what later stages record as their input: the records and all that decides the pixels.
 
     Args:
@@ -58,7 +56,7 @@ def index_fingerprint(
     return fingerprint(table + "\n".join(recipe).encode())
 
 
-def learnt_from(provenance: Mapping[str, Any], where: str) -> PreprocessingConfig:
+def learnt_from(provenance: Mapping[str, Any], where: str) -> ImageRecipe:
     """Return the preprocessing of the images that a checkpoint learnt from.
 
     Args:
@@ -72,7 +70,7 @@ def learnt_from(provenance: Mapping[str, Any], where: str) -> PreprocessingConfi
 
 
 def refuse_other_preprocessing(
-    provenance: Mapping[str, Any], wanted: PreprocessingConfig, where: str
+    provenance: Mapping[str, Any], wanted: ImageRecipe, where: str
 ) -> None:
     """Refuse a checkpoint that learnt from images with another preprocessing than those at hand.
 
@@ -89,7 +87,7 @@ def refuse_other_preprocessing(
         )
 
 
-def _named(config: PreprocessingConfig, keys: Sequence[str]) -> dict[str, Any]:
+def _named(config: ImageRecipe, keys: Sequence[str]) -> dict[str, Any]:
     values = config.model_dump(mode="json")
     return {"preprocessing": {key: values[key] for key in keys}}
 

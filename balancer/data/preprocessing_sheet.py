@@ -69,7 +69,7 @@ def save_sheet(rows: Sequence[SheetRow], *, about: str, path: Path) -> None:
             axes.set(xticks=[], yticks=[])
             axes.set_facecolor("#dfe4ea")
             axes.imshow(step.pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-            height, width = step.pixels.shape
+            height, width = step.pixels.shape[:2]
             note = f"; {row.note}" if row.note and step.name in _VIEWS else ""
             axes.set_xlabel(f"{width} x {height}{note}", size=7, parse_math=False)
             if row is rows[0]:
@@ -112,10 +112,12 @@ def write_preprocessing(
         UnusableImageError: A file can no longer be read.
         IntegrityError: A mask has changed since it was chosen.
     """
-    if not preprocessor.recipe:
+    if not preprocessor.changes:
         return
     rows = [_row(record, roots, preprocessor, masks) for record in _chosen(records, seed)]
-    named = ", ".join(f"{key}={value}" for key, value in preprocessor.config.settings().items())
+    named = ", ".join(
+        f"{key}={value}" for key, value in preprocessor.config.preprocessing.settings().items()
+    )
     save_sheet(rows, about=f"Films before and after: {named}", path=directory / SHEET_NAME)
     if masks is not None:
         (directory / MASKS_NAME).write_bytes(masks_bytes(masks, records))
@@ -173,7 +175,9 @@ def _row(
     record: ImageRecord, roots: Roots, preprocessor: Preprocessor, masks: LungMasks | None
 ) -> SheetRow:
     path = roots.locate(record.path)
-    film = decode_radiograph(read_bytes(path), path, max_megapixels=None).pixels
+    film = decode_radiograph(
+        read_bytes(path), path, max_megapixels=None, channels=preprocessor.channels
+    ).as_read
     mask = None if masks is None else masks.read(record.image_id)
     qualities: list[float] = []
     steps = preprocessor.watched(qualities).steps(film, mask)

@@ -19,16 +19,16 @@ def save_image_grid(images: np.ndarray, path: Path, *, columns: int = 8, gap: in
     """Tile images into one PNG, in order, on white.
 
     Args:
-        images: uint8 (N, S, S), at least one.
+        images: uint8 (N, S, S) or (N, S, S, 3), at least one.
         path: The PNG to write.
         columns: Images per row.
         gap: Pixels between images.
     """
-    n, side, _ = images.shape
+    n, side = images.shape[:2]
     columns = min(columns, n)
     rows = -(-n // columns)
     step = side + gap
-    sheet = np.full((rows * step - gap, columns * step - gap), 255, np.uint8)
+    sheet = np.full((rows * step - gap, columns * step - gap, *images.shape[3:]), 255, np.uint8)
     for number, image in enumerate(images):
         top, left = number // columns * step, number % columns * step
         sheet[top : top + side, left : left + side] = image

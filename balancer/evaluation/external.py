@@ -21,7 +21,7 @@ from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.data.split import verify_splits
 from balancer.errors import DataError, IntegrityError
 from balancer.evaluation.records import ExternalFacts
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import preprocessor
 from balancer.manifest import ImageRecord, fingerprint
 
@@ -52,7 +52,7 @@ class External:
     masks: Mapping[str, str] = field(default_factory=dict)
 
     def image_set(
-        self, directory: Path, size: int, preprocessing: PreprocessingConfig | None = None
+        self, directory: Path, size: int, preprocessing: ImageRecipe | None = None
     ) -> ImageSet:
         """Return all records with their pixels at a size, decoded once into `cache/` of a folder.
 
@@ -65,7 +65,7 @@ class External:
             IntegrityError: See `open_cache`.
             DataError: The preprocessing needs lung masks that an image lacks.
         """
-        roots, wanted = self.roots, preprocessing or PreprocessingConfig()
+        roots, wanted = self.roots, preprocessing or ImageRecipe()
         if wanted.lungs != "none" and wanted.masks == "unet":
             raise DataError(
                 f"The images of {self.roots} should be preprocessed as the training images, "

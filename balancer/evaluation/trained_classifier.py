@@ -18,7 +18,7 @@ from balancer.data.preprocessing import (
 )
 from balancer.errors import BalancerError, IntegrityError
 from balancer.evaluation.records import ClassifyMetrics, UnitMetrics
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe
 from balancer.manifest import ImageRecord, read_table
 from balancer.results import MissingStage, StageResult, read_result
 from balancer.workspace import Workspace
@@ -57,7 +57,7 @@ class TrainedClassifier:
     loaded: LoadedClassifier
     metrics: ClassifyMetrics | UnitMetrics | None
     image_size: int
-    preprocessing: PreprocessingConfig
+    preprocessing: ImageRecipe
     index_hash: str | None
     positive: int | None
     threshold: float | None
@@ -92,7 +92,7 @@ class TrainedClassifier:
             )
         self.refuse_other_preprocessing(index.preprocessing)
 
-    def refuse_other_preprocessing(self, wanted: PreprocessingConfig) -> None:
+    def refuse_other_preprocessing(self, wanted: ImageRecipe) -> None:
         """Refuse a classifier whose training images were preprocessed otherwise.
 
         Raises:

@@ -23,6 +23,7 @@ from balancer.explanation.sheets import (
     save_cam_sheet,
 )
 from classifier.explain import LayerError, activations, grad_cam, prepared_images
+from classifier.tables import pictures
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,10 @@ def refuse_missing_layer(models: Sequence[ExplainedModel], layer: str | None) ->
     """
     faults = []
     for model in models:
-        images = torch.zeros(1, 1, model.side, model.side)
+        network = model.trained.loaded.network
+        images = torch.zeros(1, network.preprocessing.channels, model.side, model.side)
         try:
-            activations(model.trained.loaded.network, images, layer, n=1)
+            activations(network, images, layer, n=1)
         except LayerError as fault:
             faults.append(fault)
         else:
@@ -111,7 +113,7 @@ def draw_activations(
         except LayerError as fault:
             missing.append((model.name, fault))
             continue
-        found.append((model.name, image[0, 0].numpy(), part))
+        found.append((model.name, pictures(image.numpy())[0], part))
     if not found:
         raise ConfigurationError(str(missing[0][1])) from missing[0][1]
     for name, error in missing:
@@ -131,6 +133,7 @@ def _column(
     predicted = model.trained.decide(probabilities)
     images = prepared_images(loaded, table)
     found = grad_cam(loaded.networks, images, target)
+    seen_as = pictures(images.numpy())
     groups = {record.group for record in index.records if record.image_id in model.seen}
     of = figure_name(index.classes[target], 22)
     cells, answers = [], []
@@ -142,7 +145,7 @@ def _column(
         words = {True: f", {RIGHT}", False: f", {WRONG}", None: ""}[right]
         cells.append(
             Cell(
-                film=images[number, 0].numpy(),
+                film=seen_as[number],
                 map=found.maps[number],
                 text=f"{of} {probability:.3f}\ndecides {figure_name(label, 18)}{words}"
                 + "\nhas seen it, training or validation" * seen,

@@ -35,7 +35,7 @@ class Case:
         split: Its split; None likewise.
         group: Its group; None likewise.
         drawn_as: `right` or `wrong`, as the first model decided, or `chosen`.
-        preprocessor: Its preprocessing; None: none, since it was generated.
+        preprocessor: Its preprocessing; of a generated image none but its channels.
         masks: Lung masks of the images of the index; None: there are none.
     """
 
@@ -46,7 +46,7 @@ class Case:
     split: str | None
     group: str | None
     drawn_as: str
-    preprocessor: Preprocessor | None
+    preprocessor: Preprocessor
     masks: LungMasks | None
 
 
@@ -113,10 +113,12 @@ def _pixels(case: Case, size: int) -> NDArray[np.uint8]:
             "it, or run prepare again with --force."
         )
     # No limit of size: these bytes were accepted before, under the limit of that time.
-    film = decode_radiograph(content, case.path, max_megapixels=None)
+    film = decode_radiograph(
+        content, case.path, max_megapixels=None, channels=case.preprocessor.channels
+    )
     known = case.masks is not None and case.image_id in case.masks.files
     mask = case.masks.read(case.image_id) if case.masks is not None and known else None
-    return cached_pixels(film.pixels, size, case.preprocessor, mask)
+    return cached_pixels(film.as_read, size, case.preprocessor, mask)
 
 
 def _case(index: Index, record: ImageRecord, drawn_as: str) -> Case:
@@ -162,6 +164,6 @@ def _chosen(index: Index, word: str) -> Case:
             f"--image {word} should be a readable PNG or JPEG radiograph, but {error.reason}."
         ) from error
     # Generators are trained on preprocessed images, so theirs need no preprocessing.
-    wanted = None if film.synthetic else index.preprocessor
+    wanted = index.preprocessor.alone if film.synthetic else index.preprocessor
     split = "synthetic" if film.synthetic else None
     return Case(path.stem, path.resolve(), image_id, None, split, None, CHOSEN, wanted, None)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from balancer.drawing.inks import figure_name
+from balancer.imaging.pixels import COLOUR, with_channels
 from classifier.explain import Activations
 
 RIGHT_INK, WRONG_INK, NOTE_INK = "#1b6e3c", "#b5305a", "#2e3440"
@@ -33,7 +34,7 @@ class Cell:
     """One model's map of one image.
 
     Attributes:
-        film: uint8 (S, S), the image as the network sees it.
+        film: uint8 (S, S) or (S, S, 3), the image as the network sees it.
         map: float32 (S, S) in [0, 1]; all zero draws the plain image.
         text: The model's answer in two or three lines.
         ink: Colour of the text.
@@ -49,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image, uint8 (H, H), with a cell per model."""
+    """One image, uint8 (H, H) or (H, H, 3), with a cell per model."""
 
     caption: str
     film: Greys
@@ -60,16 +61,16 @@ def overlay(film: Greys, values: Floats) -> Greys:
     """Colour an image by a map.
 
     Args:
-        film: uint8 (S, S), the image.
+        film: uint8 (S, S) or (S, S, 3), the image.
         values: float32 (S, S) in [0, 1], the map; where it is 0 the image is unchanged.
 
     Returns:
         uint8 (S, S, 3).
     """
-    grey = np.repeat(film[..., None] / 255.0, 3, axis=2)
+    plain = with_channels(film, COLOUR) / 255.0
     opacity = _STRONGEST * values[..., None] ** _FADING
     colour = colormaps[_COLOURS](values)[..., :3]
-    mixed = grey * (1 - opacity) + colour * opacity
+    mixed = plain * (1 - opacity) + colour * opacity
     return np.asarray(np.round(255 * mixed), np.uint8)
 
 
@@ -127,7 +128,7 @@ def save_activation_sheet(
     """Draw the image as each model sees it, beside its strongest channels, each scaled alone.
 
     Args:
-        found: Name of each model, its view of the image uint8 (S, S), and its channels.
+        found: Name of each model, its view of the image, and its channels.
         caption: Caption of the image.
         path: Path to the PNG.
     """

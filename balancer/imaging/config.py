@@ -43,6 +43,10 @@ class PreprocessingConfig(ConfigSection):
             )
         return self
 
+    def in_channels(self, channels: int) -> "ImageRecipe":
+        """Return the recipe of images that are read in a number of channels, 1 or 3."""
+        return ImageRecipe.model_validate({**self.model_dump(), "channels": channels})
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that change pixels, JSON types; empty where none does."""
         values = self.model_dump(mode="json")
@@ -58,3 +62,19 @@ class PreprocessingConfig(ConfigSection):
             *(("frame",) if self.frame != "stretch" else ()),
         ]
         return {key: values[key] for key in keys}
+
+
+class ImageRecipe(PreprocessingConfig):
+    """Way from a file to the pixels of an index: its channels and its preprocessing."""
+
+    channels: Literal[1, 3] = 1
+    """Channels that images are read in; `data.channels` as it was decided."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that change pixels, JSON types; empty where none does."""
+        return {**({"channels": self.channels} if self.channels > 1 else {}), **super().settings()}
+
+    @property
+    def preprocessing(self) -> PreprocessingConfig:
+        """Preprocessing alone."""
+        return PreprocessingConfig.model_validate(self.model_dump(exclude={"channels"}))

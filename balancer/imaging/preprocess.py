@@ -13,9 +13,19 @@ from pydantic import ValidationError
 
 from balancer.errors import DataError, IntegrityError
 from balancer.imaging.borders import find_film
-from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.config import ImageRecipe, PreprocessingConfig
 from balancer.imaging.contrast import clahe, equalize, window
-from balancer.imaging.pixels import Mask, Pixels, crop_square, fit_mask, pad_square
+from balancer.imaging.pixels import (
+    GREY,
+    Mask,
+    Pixels,
+    crop_square,
+    fit_mask,
+    on_lightness,
+    over,
+    pad_square,
+    with_channels,
+)
 
 if TYPE_CHECKING:
     from balancer.imaging.lungs.segment import LungField
@@ -34,7 +44,7 @@ class Step:
     Attributes:
         name: `film` for the original; then `border`, the view of the lungs, the kind of contrast
             and the kind of frame, as far as the settings name them.
-        pixels: uint8 (H, W).
+        pixels: uint8 (H, W) or (H, W, 3).
     """
 
     name: str
@@ -47,13 +57,28 @@ class Preprocessor:
 
     Attributes:
         config: The settings.
-        recipe: All that decides the pixels, as a part of keys; empty where nothing is changed.
+        recipe: All that decides the pixels, as a part of keys; empty for unchanged grey images.
         find_lungs: Finds the lungs of an image without a mask; None: every image needs a mask.
     """
 
-    config: PreprocessingConfig
+    config: ImageRecipe
     recipe: str
     find_lungs: FindLungs | None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that images are read in, 1 or 3."""
+        return self.config.channels
+
+    @property
+    def alone(self) -> "Preprocessor":
+        """Function for images that were made like the result of this one: it reads them alike."""
+        return preprocessor(ImageRecipe(channels=self.config.channels))
+
+    @property
+    def changes(self) -> bool:
+        """True if it changes an image after that was read."""
+        return bool(self.config.preprocessing.settings())
 
     @property
     def moves(self) -> bool:
@@ -67,14 +92,14 @@ class Preprocessor:
         """Preprocess one image.
 
         Args:
-            pixels: uint8 (H, W).
+            pixels: uint8 (H, W) or (H, W, 3).
             mask: Lung mask, bool (h, w), stretched to the image where its shape differs; None:
                 there is none. Not used without a view of the lungs.
 
         Returns:
-            uint8 (H', W'), to be resized to a square; the image itself where nothing is changed.
-            Where no lungs are known or found, `lungs-only` and `lungs-blacked-out` give a black
-            image.
+            uint8 (H', W') or (H', W', 3), to be resized to a square; the image itself where nothing
+            is changed. Where no lungs are known or found, `lungs-only` and `lungs-blacked-out` give
+            a black image.
 
         Raises:
             DataError: The view of the lungs needs a mask, and there is none.
@@ -106,7 +131,7 @@ class Preprocessor:
         """Map a region through the same geometry as `apply`.
 
         Args:
-            pixels: The image, uint8 (H, W).
+            pixels: The image, uint8 (H, W) or (H, W, 3).
             mask: As for `apply`.
             area: The region, bool (h, w), such as a lung mask; stretched to the image where its
                 shape differs.
@@ -114,7 +139,7 @@ class Preprocessor:
         Returns:
             bool (H', W').
         """
-        *_, (_, region) = self._run(pixels, mask, fit_mask(area, pixels.shape))
+        *_, (_, region) = self._run(pixels, mask, fit_mask(area, pixels.shape[:2]))
         return np.asarray(region, np.bool_)
 
     def _run(
@@ -122,13 +147,16 @@ class Preprocessor:
     ) -> Iterator[tuple[Step, Mask]]:
         """Yield each step with the region after it."""
         config = self.config
-        followed: Pixels = np.zeros_like(pixels) if area is None else area.astype(np.uint8) * 255
+        shape = pixels.shape[:2]
+        followed: Pixels = (
+            np.zeros(shape, np.uint8) if area is None else area.astype(np.uint8) * 255
+        )
         yield Step(_WHOLE, pixels), followed > 0
         lungs = None
         if config.lungs != "none" and mask is not None and config.masks != "classical":
-            lungs = fit_mask(mask, pixels.shape)
+            lungs = fit_mask(mask, shape)
         if config.border == "remove":
-            film = find_film(pixels)
+            film = find_film(with_channels(pixels, GREY))
             pixels, followed = film.of(pixels), film.of(followed)
             lungs = None if lungs is None else lungs[film.top : film.bottom, film.left : film.right]
             yield Step(_BORDER, pixels), followed > 0
@@ -136,18 +164,18 @@ class Preprocessor:
         if config.lungs != "none":
             from balancer.imaging.lungs.views import lung_view
 
-            lungs = self._lungs(pixels) if lungs is None else lungs
+            lungs = self._lungs(with_channels(pixels, GREY)) if lungs is None else lungs
             if config.lungs == "crop-to-lungs":
                 followed = lung_view(followed, lungs, config.lungs)
                 pixels = lung_view(pixels, lungs, config.lungs)
             else:
-                shown = lung_view(np.full_like(pixels, 255), lungs, config.lungs) > 0
+                shown = lung_view(np.full(lungs.shape, 255, np.uint8), lungs, config.lungs) > 0
                 # Where no lungs were found, an image without them cannot be shown.
                 shown &= lungs.any()
-                pixels = np.where(shown, pixels, np.uint8(0))
+                pixels = np.where(over(pixels, shown), pixels, np.uint8(0))
             yield Step(config.lungs, pixels), followed > 0
         if config.contrast != "none":
-            pixels = self._contrast(pixels, shown)
+            pixels = on_lightness(pixels, lambda greys: self._contrast(greys, shown))
             yield Step(config.contrast, pixels), followed > 0
         if config.frame != "stretch":
             frame = crop_square if config.frame == "crop" else pad_square
@@ -186,7 +214,8 @@ def preprocessor(config: PreprocessingConfig, find_lungs: FindLungs | None = Non
     """
     if find_lungs is None and config.masks in ("auto", "classical"):
         find_lungs = _classical
-    return Preprocessor(config, _recipe(config), find_lungs)
+    recipe = config if isinstance(config, ImageRecipe) else config.in_channels(GREY)
+    return Preprocessor(recipe, _recipe(recipe), find_lungs)
 
 
 def recorded(config: PreprocessingConfig) -> dict[str, Any]:
@@ -195,7 +224,7 @@ def recorded(config: PreprocessingConfig) -> dict[str, Any]:
     return {"version": VERSION, **settings} if settings else {}
 
 
-def from_record(record: object, where: str) -> PreprocessingConfig:
+def from_record(record: object, where: str) -> ImageRecipe:
     """Read back a record made by `recorded`.
 
     Args:
@@ -218,7 +247,7 @@ def from_record(record: object, where: str) -> PreprocessingConfig:
             "make it again with this version of the balancer."
         )
     try:
-        return PreprocessingConfig.model_validate(values)
+        return ImageRecipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

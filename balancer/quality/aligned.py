@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.imaging.pixels import luma
+
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -41,11 +43,11 @@ def nearest_aligned(images: Images, references: Images, *, same_set: bool = Fals
     The search runs at 32 px; the correlation with the reference found is computed at 64 px.
 
     Args:
-        images: uint8 (N, S, S).
-        references: uint8 (M, S, S), M >= 1; M >= 2 for the same set.
+        images: uint8 (N, S, S) or (N, S, S, 3), of which the brightness is compared.
+        references: The same, M images, M >= 1; M >= 2 for the same set.
         same_set: True if both are the same images; no image is then its own neighbour.
     """
-    fine, fine_references = _band(images), _band(references)
+    fine, fine_references = _band(luma(images)), _band(luma(references))
     coarse, coarse_references = _shrink(fine), _shrink(fine_references)
     rows = np.empty(len(images), np.int64)
     for start in range(0, len(images), _CHUNK):

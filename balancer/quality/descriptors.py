@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.imaging.pixels import luma
+
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -30,7 +32,7 @@ def edge_histograms(images: Images) -> Floats:
     Returns:
         float32 (N, 1764), of norm at most 42: 1 per number, as a kernel over d expects.
     """
-    return np.stack([_edge_histogram(image) for image in images])
+    return np.stack([_edge_histogram(image) for image in luma(images)])
 
 
 def trivial_statistics(images: Images) -> NDArray[np.float64]:
@@ -42,7 +44,7 @@ def trivial_statistics(images: Images) -> NDArray[np.float64]:
     Returns:
         float64 (N, 12), columns as named in `STATISTICS`.
     """
-    return np.array([_statistics(image) for image in images], np.float64)
+    return np.array([_statistics(image) for image in luma(images)], np.float64)
 
 
 def _edge_histogram(image: NDArray[np.uint8]) -> Floats:

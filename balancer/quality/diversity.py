@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from balancer.imaging.pixels import planes
 from balancer.quality.aligned import Images, nearest_aligned
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -17,7 +18,7 @@ def pairwise_ms_ssim(images: Images, rng: np.random.Generator, *, pairs: int) ->
     Five scales need 176 px; smaller images have as many as fit, with weights that sum to 1.
 
     Args:
-        images: uint8 (N, S, S), N >= 2, S >= 11.
+        images: uint8 (N, S, S) or (N, S, S, 3), N >= 2, S >= 11; the channels are averaged.
         rng: Random numbers that choose the pairs.
         pairs: Number of pairs; all of them if there are fewer.
 
@@ -74,4 +75,4 @@ def _pairs(n: int, pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np
 
 
 def _tensor(images: Images) -> torch.Tensor:
-    return torch.from_numpy(images.astype(np.float32))[:, None]
+    return torch.from_numpy(planes(images).astype(np.float32))

@@ -25,6 +25,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 from balancer.errors import ConfigurationError, EnvironmentFault
+from balancer.imaging.pixels import GREY
 from classifier.lite import (
     FEATURES,
     PIXEL_MEAN,
@@ -163,26 +164,39 @@ class InceptionExtractor(FeatureExtractorInceptionV3):  # type: ignore[misc]
         return features
 
 
-def load_extractor(name: str, *, inception_weights: Path | None = None) -> Extractor:
+def load_extractor(
+    name: str, *, inception_weights: Path | None = None, channels: int = GREY
+) -> Extractor:
     """Build an extractor and register it with torch-fidelity.
 
     Args:
         name: `lite0` or `inception`.
         inception_weights: Path to the Inception weights, of any hash; None: the local cache of
             torch hub, where the hash must be that of the 2015 weights.
+        channels: Channels of the images, for the recipe; the network itself takes 1 or 3.
 
     Raises:
         ConfigurationError: The name is unknown, or the given file does not exist.
         EnvironmentFault: The Inception weights are missing or damaged.
     """
     if name == "lite0":
-        return _lite0()
+        return _lite0(channels)
     if name == "inception":
-        return _inception(inception_weights)
+        return _inception(inception_weights, channels)
     raise ConfigurationError(f"quality.extractors should name inception or lite0, not {name!r}.")
 
 
-def _lite0() -> Extractor:
+def input_words(channels: int) -> str:
+    """Name the kind of the images that a network is given."""
+    return "8-bit grey" if channels == GREY else "8-bit sRGB"
+
+
+def _as_rgb(channels: int) -> str:
+    repeated = " repeated to RGB" if channels == GREY else ""
+    return input_words(channels) + repeated
+
+
+def _lite0(channels: int) -> Extractor:
     sha256 = _sha256(lite_weights_path("lite0"))
     registered = _register(f"lite0-{LITE0_SIDE}px-{sha256[:8]}", Lite0Extractor)
     return Extractor(
@@ -194,7 +208,7 @@ def _lite0() -> Extractor:
             "network": "timm tf_efficientnet_lite0, batch norm folded, pooled features",
             "weights": lite_weights_path("lite0").name,
             "weights_sha256": sha256,
-            "input": f"8-bit grey repeated to RGB, bilinear with antialias to {LITE0_SIDE} px, "
+            "input": f"{_as_rgb(channels)}, bilinear with antialias to {LITE0_SIDE} px, "
             f"(x - {PIXEL_MEAN:g}) / {PIXEL_SCALE:g}",
             **common_recipe("timm"),
         },
@@ -202,7 +216,7 @@ def _lite0() -> Extractor:
     )
 
 
-def _inception(weights: Path | None) -> Extractor:
+def _inception(weights: Path | None, channels: int) -> Extractor:
     path = _inception_path(weights)
     sha256 = _sha256(path)
     original = sha256 == INCEPTION_SHA256
@@ -216,8 +230,7 @@ def _inception(weights: Path | None) -> Extractor:
             "network": "torch-fidelity Inception-v3 (2015), layer 2048",
             "weights": path.name,
             "weights_sha256": sha256,
-            "input": "8-bit grey repeated to RGB, bilinear as in TensorFlow 1 to 299 px, "
-            "(x - 128) / 128",
+            "input": f"{_as_rgb(channels)}, bilinear as in TensorFlow 1 to 299 px, (x - 128) / 128",
             **common_recipe(),
         },
         network=InceptionExtractor(registered, ["2048"], feature_extractor_weights_path=weights),

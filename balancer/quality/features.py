@@ -10,6 +10,7 @@ import torch
 
 from balancer.errors import EnvironmentFault
 from balancer.files import replacing
+from balancer.imaging.pixels import planes
 from balancer.quality.extractors import Extractor
 
 Images = npt.NDArray[np.uint8]
@@ -24,7 +25,7 @@ def features_of(extractor: Extractor, images: Images, *, cache: Path | None = No
 
     Args:
         extractor: Extractor of `load_extractor`.
-        images: uint8 (N, H, W), grey values in 0..255.
+        images: uint8 (N, H, W), grey, or (N, H, W, 3), sRGB.
         cache: Folder of kept features; None: nothing is kept. A file's name is a hash of the
             extractor's recipe and the pixels, and a damaged file is replaced.
 
@@ -35,8 +36,10 @@ def features_of(extractor: Extractor, images: Images, *, cache: Path | None = No
         ValueError: `images` have another dtype or shape.
         EnvironmentFault: The network gives infinite or undefined features.
     """
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise ValueError(f"images should be uint8 (N, H, W), not {images.dtype} {images.shape}")
+    if images.dtype != np.uint8 or len(images.shape) < 3:
+        raise ValueError(
+            f"images should be uint8 (N, H, W) or (N, H, W, 3), not {images.dtype} {images.shape}"
+        )
     if cache is None:
         return _extract(extractor, images)
     path = cache / f"{_key(extractor, images)}.npy"
@@ -52,7 +55,7 @@ def _extract(extractor: Extractor, images: Images) -> Features:
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
             # A copy, since a memory-mapped or read-only array cannot back a tensor.
-            batch = torch.from_numpy(np.array(images[start : start + _BATCH]))[:, None]
+            batch = torch.from_numpy(planes(np.array(images[start : start + _BATCH])))
             features[start : start + _BATCH] = extractor.network(batch)[0].numpy()
     if not np.isfinite(features).all():
         raise EnvironmentFault(

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from balancer.errors import IntegrityError
 from balancer.evaluation.trained_classifier import UnreadableClassifier, load_trained
-from balancer.quality.extractors import Extractor, common_recipe
+from balancer.quality.extractors import Extractor, common_recipe, input_words
 from classifier.checkpoint import WEIGHTS, LoadedClassifier
-from classifier.tables import prepare
+from classifier.tables import pictures, planes, prepare
 
 
 def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
@@ -36,6 +36,7 @@ def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
             "trained on others; train it again with `balancer classify --force`."
         )
     loaded = trained.loaded
+    seen = loaded.network.preprocessing
     network = _Penultimate(loaded)
     return Extractor(
         suffix="[classifier]",
@@ -47,7 +48,7 @@ def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
             "before the last layer",
             "weights": WEIGHTS,
             "weights_sha256": loaded.weights_sha256,
-            "input": f"8-bit grey, {loaded.network.preprocessing.as_json()}",
+            "input": f"{input_words(seen.channels)}, {seen.as_json()}",
             **common_recipe("timm"),
         },
         network=network,
@@ -55,7 +56,7 @@ def classifier_extractor(directory: Path, index_hash: str) -> Extractor:
 
 
 class _Penultimate(nn.Module):
-    """Features before the last layer: uint8 (N, 1, H, W) to a one-tuple of (N, F)."""
+    """Features before the last layer: uint8 (N, C, H, W) to a one-tuple of (N, F)."""
 
     def __init__(self, loaded: LoadedClassifier) -> None:
         super().__init__()
@@ -67,6 +68,9 @@ class _Penultimate(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         resized = np.stack(
-            [prepare(image, self._side, self._contrast) for image in images.squeeze(1).numpy()]
+            [
+                planes(prepare(np.ascontiguousarray(image), self._side, self._contrast))
+                for image in pictures(images.numpy())
+            ]
         )
-        return (self._network.features(torch.from_numpy(resized)[:, None]).float(),)
+        return (self._network.features(torch.from_numpy(resized)).float(),)

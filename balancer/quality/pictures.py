@@ -25,7 +25,8 @@ def save_side_by_side(real: Images, synthetic: Images, path: Path) -> None:
         path: Path of the PNG to write.
     """
     side = real.shape[1]
-    sheet = np.full((_ROWS * (side + 2) - 2, 2 * _COLUMNS * (side + 2) + 14), 255, np.uint8)
+    height, width = _ROWS * (side + 2) - 2, 2 * _COLUMNS * (side + 2) + 14
+    sheet = np.full((height, width, *real.shape[3:]), 255, np.uint8)
     for images, left in ((real, 0), (synthetic, _COLUMNS * (side + 2) + 14)):
         for number, image in enumerate(images[: _ROWS * _COLUMNS]):
             top, across = divmod(number, _COLUMNS)

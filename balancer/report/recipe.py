@@ -107,7 +107,8 @@ def _sections(file: str, result: StageResult[Any]) -> Sections:
         # Left out of the settings of an index; files were set aside only if it was on.
         found["data"] = {**found["data"], "skip_bad": bool(metrics.quarantined)}
         done = from_record(settings.get("preprocessing", {}), file)
-        found["preprocessing"] = done.model_dump(mode="json")
+        found["data"]["channels"] = done.channels
+        found["preprocessing"] = done.preprocessing.model_dump(mode="json")
     if isinstance(metrics, SynthesizeMetrics):
         screen = dict(settings["screen"])
         found["synthesis"] = {"ratio": settings["ratio"], "screen": screen["reasons"]}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from balancer.data.index import Index
 from balancer.data.io import file_size
 from balancer.errors import IntegrityError
+from balancer.imaging.pixels import luma
 from balancer.shortcuts.views import central_region
 
 _COMMON = 0.02
@@ -69,7 +70,7 @@ def file_facts(index: Index, size: int) -> FileFacts:
     columns["height"] = np.log(height)
     columns["aspect"] = np.log(width / height)
     columns["file size"] = np.log([_file_size(index, record.path) for record in index.records])
-    images = index.image_set(size).pixels
+    images = luma(index.image_set(size).pixels)
     rim = ~central_region(size)
     for kind, where in (("", np.ones_like(rim)), ("rim ", rim)):
         # Sharpness depends on neighbours, so pixels beside the edge are left out.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack
 from balancer.errors import ConfigurationError, IntegrityError
+from balancer.imaging.pixels import luma
 from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of
@@ -148,7 +149,7 @@ def run_probes(
         seed=seed,
     )
     facts = file_facts(index, size)
-    finest = index.image_set(max(size, FINEST)).pixels
+    finest = luma(index.image_set(max(size, FINEST)).pixels)
     lungs = (
         find_lungs(finest, size, cache=cache)
         if masks is None

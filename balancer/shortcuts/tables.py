@@ -24,14 +24,14 @@ def quarters_and_pixels(
     Pooled over a whole image, features of a mark in its corner would be lost.
 
     Args:
-        images: uint8 (N, S, S).
-        features: Maps uint8 (N, H, W) to float32 (N, d).
+        images: uint8 (N, S, S) or (N, S, S, 3).
+        features: Maps such images to float32 (N, d).
 
     Returns:
         float32 (N, d), and float64 (d,): all features together weigh as much as all pixels.
     """
-    half = images.shape[-1] // 2
-    starts = (0, images.shape[-1] - half)
+    half = images.shape[1] // 2
+    starts = (0, images.shape[1] - half)
     blocks = [
         features(np.ascontiguousarray(images[:, top : top + half, left : left + half]))
         for top, left in product(starts, starts)
@@ -120,7 +120,7 @@ def sharpness(images: Images, hidden: NDArray[np.bool_]) -> Floats:
 
 
 def _small(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[Any]:
-    side = min(_PIXELS_SIDE, images.shape[-1])
+    side = min(_PIXELS_SIDE, images.shape[1])
     return np.stack(
         [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images]
     )

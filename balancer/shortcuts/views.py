@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.imaging.pixels import over
+
 Images = NDArray[np.uint8]
 Mask = NDArray[np.bool_] | NDArray[np.uint8]
 
@@ -44,40 +46,41 @@ def lungs_blacked_out(images: Images, masks: Mask | None = None) -> Images:
     """Set the lungs to black.
 
     Args:
-        images: uint8 (N, S, S).
+        images: uint8 (N, S, S) or (N, S, S, 3).
         masks: bool or uint8 (N, S, S), not zero inside the lungs; None: the central region of every
             image. Masks hide the inside of the lungs but not their outline.
 
     Returns:
-        uint8 (N, S, S), a copy.
+        uint8 of the same shape, a copy.
 
     Raises:
         ValueError: The masks have another shape.
     """
     if masks is None:
-        lungs: NDArray[Any] = central_region(images.shape[-1])
+        lungs: NDArray[Any] = central_region(images.shape[1])
     else:
         lungs = _fitting(images, masks)
-    return np.where(lungs, np.uint8(0), images)
+    return np.where(over(images, lungs, several=True), np.uint8(0), images)
 
 
 def lungs_only(images: Images, masks: Mask) -> Images:
     """Set all but the lungs to black.
 
     Args:
-        images: uint8 (N, S, S).
+        images: uint8 (N, S, S) or (N, S, S, 3).
         masks: bool or uint8 (N, S, S), not zero inside the lungs.
 
     Returns:
-        uint8 (N, S, S), a copy.
+        uint8 of the same shape, a copy.
 
     Raises:
         ValueError: The masks have another shape.
     """
-    return np.where(_fitting(images, masks), images, np.uint8(0))
+    lungs = _fitting(images, masks)
+    return np.where(over(images, lungs, several=True), images, np.uint8(0))
 
 
 def _fitting(images: Images, masks: Mask) -> NDArray[np.bool_]:
-    if masks.shape != images.shape:
-        raise ValueError(f"masks should have the shape {images.shape}, not {masks.shape}")
+    if masks.shape != images.shape[:3]:
+        raise ValueError(f"masks should have the shape {images.shape[:3]}, not {masks.shape}")
     return masks.astype(bool)

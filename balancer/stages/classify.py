@@ -167,7 +167,9 @@ def _train_and_test(
     made = None
     if synthetic:
         place = workspace.synthetic_dir
-        made = ImageSet(synthetic, open_cache(place, Roots.of([place]), synthetic, size))
+        read_alike = index.preprocessor.alone
+        pixels = open_cache(place, Roots.of([place]), synthetic, size, read_alike)
+        made = ImageSet(synthetic, pixels)
     train = training_table(index.image_set(size), index.classes, made)
     earlier_reads = _earlier_reads(workspace, index, arm)
     positive = index.classes.index(index.positive_class(config.evaluation.positive_class))

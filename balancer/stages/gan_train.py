@@ -17,6 +17,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.data.io import Pixels
 from balancer.errors import ConfigurationError, Diverged, IntegrityError, Interrupted
+from balancer.imaging.pixels import GREY
 from balancer.imaging.preprocess import recorded
 from balancer.quality.distances import Kernels, kid_of_all
 from balancer.quality.extractors import Extractor, load_extractor
@@ -96,6 +97,11 @@ def run(
     """
     check_accelerator(config.hardware)
     index = load_index(workspace.index_dir)
+    if "saturation" in config.gan.augment and index.preprocessing.channels == GREY:
+        raise ConfigurationError(
+            "gan.augment should name transforms of grey images, which this index has, but names "
+            "saturation; leave it out, or prepare with data.channels=3."
+        )
     labels = list(classes) or _classes_to_grow(config, index)
     unknown = sorted(set(labels) - set(index.classes))
     if unknown:

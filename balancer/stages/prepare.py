@@ -17,10 +17,11 @@ from balancer.data.audit.content import AUDIT_NAME, audit_text
 from balancer.data.audit.left_out import LOSES, percent
 from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.build import BuiltIndex, build_index
+from balancer.data.channels import decide_channels
 from balancer.data.copies.grouping import pairs_hash
 from balancer.data.details_table import DETAILS_NAME, details_bytes, details_of
 from balancer.data.index import load_index
-from balancer.data.index_settings import data_roots, index_settings
+from balancer.data.index_settings import data_roots, image_recipe, index_settings
 from balancer.data.ingest.archive_hash import hash_archives
 from balancer.data.ingest.engine import LOCAL, Engine, engine_of
 from balancer.data.ingest.passes import PassResult, pass_folder
@@ -102,6 +103,8 @@ def _run(
 ) -> StageResult[PrepareMetrics]:
     scan = reader.scan(roots, config.data)
     scan.keep_columns((*SUBGROUP_COLUMNS, *config.evaluation.subgroups))
+    decided = {"channels": decide_channels(config.data, roots, scan.images)}
+    config = config.model_copy(update={"data": config.data.model_copy(update=decided)})
     settings = index_settings(config, roots)
     masks = choose_masks(
         [image.path for image in scan.images],
@@ -204,13 +207,14 @@ def _file_reader(
     lacking = config.preprocessing.masks in (ARCHIVE, UNET) and any(
         file.method == CLASSICAL for file in masks.values()
     )
-    recipe = preprocessor(config.preprocessing)
+    recipe = preprocessor(image_recipe(config))
     return FileReader(
         roots=roots,
         config=config.data,
         sizes=() if lacking else image_sizes(config),  # `masks_of` names a missing one
-        preprocessor=recipe if recipe.recipe else None,
+        preprocessor=recipe if recipe.changes else None,
         masks=by_path,
+        channels=recipe.channels,
     )
 
 
@@ -244,7 +248,7 @@ def _prepare(
     (directory / AUDIT_NAME).write_text(audit_text(built.audit), encoding="utf-8")
     (directory / "audit.md").write_text(audit_page(built.audit), encoding="utf-8")
     (directory / "audit.html").write_text(render_audit(built.audit, pictures_of(roots)), "utf-8")
-    recipe = preprocessor(config.preprocessing)
+    recipe = preprocessor(image_recipe(config))
     lungs = masks_of(built.records, masks, config.preprocessing, roots, workspace.root)
     write_preprocessing(directory, built.records, roots, recipe, lungs, seed=config.seed)
     looked.keep_pixels(directory, built.records, recipe, lungs)

@@ -82,9 +82,9 @@ def run(
     if result is None:
 
         def work(folder: Path) -> QualityMetrics:
-            pixels = open_cache(
-                workspace.synthetic_dir, Roots.of([workspace.synthetic_dir]), records, size
-            )
+            folder_of = workspace.synthetic_dir
+            read_alike = index.preprocessor.alone
+            pixels = open_cache(folder_of, Roots.of([folder_of]), records, size, read_alike)
             classes = {}
             for label in labels:
                 images = _images(label, records, pixels, size, config, index)
@@ -143,7 +143,8 @@ def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> d
     for name in config.quality.extractors:
         if name != _OWN:
             weights = config.quality.inception_weights
-            found[name] = load_extractor(name, inception_weights=weights)
+            channels = index.preprocessing.channels
+            found[name] = load_extractor(name, inception_weights=weights, channels=channels)
         elif read_result(workspace.classify_dir("real"), ClassifyMetrics) is not None:
             directory = workspace.classify_dir("real")
             found[name] = classifier_extractor(directory, index.index_hash)

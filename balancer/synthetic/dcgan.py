@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import ValidationError
@@ -88,10 +89,12 @@ class UntrainedSource:
     Attributes:
         config: Recipe of the network.
         seed: Seed for the weights and the images.
+        channels: Number of channels of the images.
     """
 
     config: gan.GANConfig
     seed: int
+    channels: Literal[1, 3] = 1
     name: str = "untrained-dcgan"
     checkpoint: None = None
 
@@ -114,7 +117,7 @@ class UntrainedSource:
         """Draw images number `start` to `start + count - 1`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            generator = Generator(self.config)
+            generator = Generator(self.config, self.channels)
         return generate(generator, start=start, count=count, seed=self.seed, device=device)
 
 

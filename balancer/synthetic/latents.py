@@ -9,7 +9,7 @@ from torch import Tensor
 from balancer.data.io import Pixels
 from balancer.synthetic.dcgan import DcganSource
 from gan.sampling import BLOCK, block_of_latents
-from gan.transforms import to_uint8
+from gan.transforms import to_pictures, to_uint8
 
 N_DIRECTIONS = 4
 
@@ -61,7 +61,7 @@ class LatentSpace:
     def _draw(self, latents: Tensor) -> Pixels:
         with torch.inference_mode():
             images = to_uint8(self._loaded.generator(latents))
-        return np.asarray(images.squeeze(1).numpy(), np.uint8)
+        return to_pictures(images)
 
 
 def main_directions(source: DcganSource, n: int = N_DIRECTIONS) -> Tensor:

@@ -30,7 +30,7 @@ class NoiseArm(Arm):
         """Draw from a generator with its first weights."""
 
         def make(label: str, count: int) -> Pixels:
-            source = UntrainedSource(fold.config.gan, fold.seed)
+            source = UntrainedSource(fold.config.gan, fold.seed, fold.index.preprocessing.channels)
             return draw_resized(source, count, fold.config.classifier_image_size)
 
         return make
@@ -107,7 +107,8 @@ class HeldBackRealArm(Arm):
 
 def _moved(image: Pixels, rng: np.random.Generator) -> Pixels:
     down, right = rng.integers(-_COPYCAT_SHIFT, _COPYCAT_SHIFT + 1, 2)
-    padded = np.pad(image, _COPYCAT_SHIFT, mode="edge")
+    around = [(_COPYCAT_SHIFT, _COPYCAT_SHIFT)] * 2 + [(0, 0)] * len(image.shape[2:])
+    padded = np.pad(image, around, mode="edge")
     top, left = _COPYCAT_SHIFT + down, _COPYCAT_SHIFT + right
     moved = padded[top : top + image.shape[0], left : left + image.shape[1]]
     noise = rng.integers(-_COPYCAT_NOISE, _COPYCAT_NOISE + 1, image.shape)

@@ -54,7 +54,9 @@ class GanArm(Arm):
                     f"{count} images of {label} are wanted, but {folder} holds {len(rows)}; run "
                     "`balancer ablate --force`."
                 )
-            return open_cache(folder, Roots.of([folder]), records, size)[rows]
+            return open_cache(
+                folder, Roots.of([folder]), records, size, fold.index.preprocessor.alone
+            )[rows]
 
         return make
 

@@ -9,8 +9,8 @@ from balancer.data.audit.content import Audit, Finding, NearDuplicatePair
 from balancer.data.audit.left_out import LOSES, sentence_of
 from balancer.data.audit.suspects import BROKEN, INVERTED, LATERAL, TEXT_HEAVY, UPSIDE_DOWN
 from balancer.data.film.examine import (
-    COLOUR,
     COLOURED,
+    COLOURED_MARKS,
     DOUBTFUL_LUNGS,
     FEW_LEVELS,
     LOW_CONTRAST,
@@ -35,7 +35,7 @@ _TITLES = {
         "Much text",
         "Dates, names of days or captions cover 1 % of the image or more; a classifier can read.",
     ),
-    COLOUR: ("colour", "Colour", "Marks or text in colour; radiographs have none."),
+    COLOURED_MARKS: ("colour", "Colour", "Marks or text in colour; radiographs have none."),
     COLOURED: (
         "coloured",
         "Coloured images",

@@ -190,7 +190,7 @@ def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str
         total = sum(row.usable for row in audit.classes.values())
         warnings.append(
             f"COLOUR IS DROPPED: {coloured} of {total} images are coloured, and all are read as "
-            "grey; what only colour shows is lost."
+            "grey; what only colour shows is lost (data.channels=3 keeps it)."
         )
     if sentence := leakage_sentence(audit.groups):
         warnings.append(sentence)
@@ -211,7 +211,7 @@ def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str
         )
     strongest = None if audit.statistics is None else audit.statistics.strongest
     if strongest is not None and strongest.gives_class_away:
-        warnings.append(statistic_sentence(strongest))
+        warnings.append(statistic_sentence(strongest, dropped=COLOURED in audit.flags))
     warnings.extend(_of_labels_and_files(audit))
     in_classes: Counter[str] = Counter()
     for reasons in unread.values():
@@ -249,14 +249,23 @@ def _of_labels_and_files(audit: Audit) -> Iterator[str]:
         yield f"{count(unusable, 'unusable file')} set aside: quarantine.csv."
 
 
-def statistic_sentence(found: ClassStatistic) -> str:
-    """Explain a statistic that separates a class from the others."""
+def statistic_sentence(found: ClassStatistic, *, dropped: bool) -> str:
+    """Explain a statistic that separates a class from the others.
+
+    Args:
+        found: The statistic.
+        dropped: True if coloured images are read as grey.
+    """
     size = "larger" if found.larger else "smaller"
     if found.statistic == "colour":
         return (
             f"The {found.title} alone tells {found.label} from the rest with an AUROC of "
-            f"{found.strength:.2f} (it is {size} there): the classes differ in colour, which is "
-            "dropped, and grey levels may still show it."
+            f"{found.strength:.2f} (it is {size} there): the classes differ in colour, "
+            + (
+                "which is dropped, and grey levels may still show it."
+                if dropped
+                else "by the disease or by the camera; a classifier can use either."
+            )
         )
     lungs = " A disease of the lungs can change it too." if found.of_the_lungs else ""
     return (

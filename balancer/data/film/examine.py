@@ -24,16 +24,14 @@ from balancer.data.memory import one_image
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
+from balancer.imaging.pixels import GREY
 
 THUMBNAIL = SIDE
 _CONSTANT_DEVIATION = 1.0
 _FEW_LEVELS = 32
 _MARKED_SHARE = 0.001
-_COLOURED_SHARE, _TINTED = 0.05, 6.0
-"""Share of coloured pixels, and difference of the channels that a quarter of the pixels reach:
-above one of them the image itself is coloured, not a mark on it."""
 
-COLOUR = "coloured marks or text"
+COLOURED_MARKS = "coloured marks or text"
 COLOURED = "coloured, and read as grey"
 LOW_CONTRAST = f"fewer than {_FEW_LEVELS} grey levels"
 FEW_LEVELS = (
@@ -80,7 +78,7 @@ class FileResult:
     Attributes:
         digest: SHA-256 of its bytes, in hex, or why they could not be read.
         outcome: The image, or why the file is not usable.
-        pixels: Decoded pixels, uint8 (H, W); None for an unusable file.
+        pixels: Decoded pixels, in the channels that were asked for; None for an unusable file.
     """
 
     digest: str
@@ -118,22 +116,33 @@ def unusable_of(outcomes: Sequence[Examined | Unusable]) -> list[Unusable]:
 
 
 def examine_file(
-    roots: Roots, found: FoundImage, config: DataConfig, *, known: bool = False
+    roots: Roots,
+    found: FoundImage,
+    config: DataConfig,
+    *,
+    known: bool = False,
+    channels: int = GREY,
 ) -> FileResult:
-    """Read and examine one file of the archives; arguments as for `examine_images`."""
+    """Read and examine one file of the archives; arguments as for `examine_bytes`."""
     path = roots.locate(found.path)
     with one_image():
         try:
             data = read_bytes(path)
         except UnusableImageError as error:
             return FileResult(error.reason, Unusable(found.path, found.label, error.reason))
-        return examine_bytes(data, path, found, config, known=known)
+        return examine_bytes(data, path, found, config, known=known, channels=channels)
 
 
 def examine_bytes(
-    data: bytes, path: Path, found: FoundImage, config: DataConfig, *, known: bool = False
+    data: bytes,
+    path: Path,
+    found: FoundImage,
+    config: DataConfig,
+    *,
+    known: bool = False,
+    channels: int = GREY,
 ) -> FileResult:
-    """Examine one file from its bytes.
+    """Examine one file from its bytes; what is measured of it is of its grey levels.
 
     Args:
         data: Bytes of the whole file.
@@ -141,11 +150,12 @@ def examine_bytes(
         found: Path in the archive, and label.
         config: Limits for usable images.
         known: The file was within the limits before.
+        channels: Channels of the pixels of the result.
     """
     digest = hashlib.sha256(data).hexdigest()
     try:
         limit = None if known else config.max_megapixels
-        image = decode_radiograph(data, path, max_megapixels=limit)
+        image = decode_radiograph(data, path, max_megapixels=limit, channels=channels)
     except UnusableImageError as error:
         return FileResult(digest, Unusable(found.path, found.label, error.reason))
     reason = why_unusable(image.pixels, config)
@@ -167,7 +177,7 @@ def examine_bytes(
         flags=(*image.flags, *_flags(found.path, image)),
         facts=measure(image.pixels, image.colour),
     )
-    return FileResult(digest, examined, image.pixels)
+    return FileResult(digest, examined, image.as_read)
 
 
 def why_unusable(pixels: Pixels, config: DataConfig) -> str:
@@ -191,10 +201,11 @@ def why_unusable(pixels: Pixels, config: DataConfig) -> str:
 
 def _flags(path: str, image: Radiograph) -> tuple[str, ...]:
     flags, pixels = [], image.pixels
-    if image.colour > _COLOURED_SHARE or image.chroma > _TINTED:
+    dropped = image.colours is None
+    if dropped and image.is_coloured:
         flags.append(COLOURED)
-    elif image.colour > _MARKED_SHARE:
-        flags.append(COLOUR)
+    elif dropped and image.colour > _MARKED_SHARE:
+        flags.append(COLOURED_MARKS)
     if int(pixels.max()) - int(pixels.min()) < _FEW_LEVELS:
         flags.append(LOW_CONTRAST)
     elif levels_in_use(pixels) < _FEW_LEVELS:

@@ -25,6 +25,7 @@ from balancer.data.memory import limit_decoding
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
 from balancer.errors import EnvironmentFault
+from balancer.imaging.pixels import GREY, shape_in
 from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord
 
@@ -41,8 +42,8 @@ class PassResult:
     Attributes:
         digests: SHA-256 of each file, or why it could not be read.
         outcomes: Each file as a usable image, or why it is none.
-        squares: Side to pixels, uint8 (N, side, side). An image that already is such a square is
-            in the file of that side only.
+        squares: Side to pixels of all images, as in `open_cache`. An image that already is such a
+            square is in the file of that side only.
         stored: For each file, the side of `squares` that it has itself; 0: none.
         directory: Folder of the row files.
     """
@@ -112,15 +113,19 @@ class Store:
         directory: Folder of the row files.
         sizes: Sides at which pixels are kept.
         n_images: Number of files of the scan.
+        channels: Channels of the pixels.
     """
 
-    def __init__(self, directory: Path, sizes: Sequence[int], n_images: int) -> None:
+    def __init__(
+        self, directory: Path, sizes: Sequence[int], n_images: int, channels: int = GREY
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         side = THUMBNAIL
         self.thumbnails = RowFile(directory / "thumbnails.npy", n_images, (side, side))
         self.squares = {
-            size: RowFile(directory / f"{size}.npy", n_images, (size, size)) for size in sizes
+            size: RowFile(directory / f"{size}.npy", n_images, shape_in(channels, size, size))
+            for size in sizes
         }
 
     @property
@@ -172,7 +177,7 @@ def read_all(reader: FileReader, images: Sequence[FoundImage], directory: Path) 
         OSError: The disk has no room for the pixels.
     """
     limit_decoding(reader.config.max_memory_mb)
-    store = Store(directory, reader.sizes, len(images))
+    store = Store(directory, reader.sizes, len(images), reader.channels)
     if store.is_new:
         (directory / JOURNAL_NAME).unlink(missing_ok=True)
     journal = Journal(directory / JOURNAL_NAME, f"{reader.settings} {_CHUNK} {_names(images)}")

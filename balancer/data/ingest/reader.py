@@ -12,6 +12,7 @@ from balancer.data.memory import one_image
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage
 from balancer.imaging.lungs.segment import DOUBTFUL
+from balancer.imaging.pixels import GREY
 from balancer.imaging.preprocess import Preprocessor
 
 _LIMITS = ("min_side", "max_aspect", "max_megapixels", "max_memory_mb")
@@ -27,6 +28,7 @@ class FileReader:
         sizes: Sides at which pixels are kept.
         preprocessor: Preprocessing of the pixels that are kept; None: none.
         masks: Lung masks by path of the image; None: none.
+        channels: Channels that the pixels are kept in.
     """
 
     roots: Roots
@@ -34,17 +36,20 @@ class FileReader:
     sizes: tuple[int, ...] = ()
     preprocessor: Preprocessor | None = None
     masks: LungMasks | None = None
+    channels: int = GREY
 
     def read(self, found: FoundImage) -> tuple[FileResult, dict[int, Pixels]]:
         """Read and examine a file.
 
         Returns:
-            The result without its pixels, and squares, uint8 (side, side), by side: none for an
-            unusable file, and only its own for an image that already is such a square, because
-            the others can be made from it later.
+            The result without its pixels, and squares by side, as `cached_pixels` makes them: none
+            for an unusable file, and only its own for an image that already is such a square,
+            because the others can be made from it later.
         """
         with one_image():
-            return self.squares_of(examine_file(self.roots, found, self.config))
+            return self.squares_of(
+                examine_file(self.roots, found, self.config, channels=self.channels)
+            )
 
     def squares_of(self, result: FileResult) -> tuple[FileResult, dict[int, Pixels]]:
         """Return the same for a file that is examined already."""
@@ -73,7 +78,8 @@ class FileReader:
         recipe = "" if self.preprocessor is None else self.preprocessor.recipe
         masks = "" if self.masks is None else self.masks.fingerprint
         limits = self.config.model_dump_json(include={*_LIMITS})
-        return f"{self.roots} {limits} {PIXEL_RECIPE} {self.sizes} {recipe} {masks}"
+        pixels = f"{PIXEL_RECIPE} {self.channels}"
+        return f"{self.roots} {limits} {pixels} {self.sizes} {recipe} {masks}"
 
 
 def _with_doubt(result: FileResult, qualities: Sequence[float]) -> FileResult:

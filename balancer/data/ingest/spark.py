@@ -124,7 +124,7 @@ class SparkEngine:
     def read(self, reader: FileReader, images: Sequence[FoundImage], directory: Path) -> PassResult:
         """Read every file on the executors, and write the results that they send."""
         url = url_of(next(iter(reader.roots.archives.values())))
-        store = Store(directory, reader.sizes, len(images))
+        store = Store(directory, reader.sizes, len(images), reader.channels)
         results: dict[int, FileResult] = {}
         with one_sentence(url or str(reader.roots)):
             rows = self._read_url(reader, images, url) if url else self._read_paths(reader, images)
@@ -166,7 +166,9 @@ class SparkEngine:
             reader: FileReader, path: Path, content: bytes, place: int, image: FoundImage
         ) -> tuple[int, FileResult, dict[int, Pixels]]:
             with one_image():
-                result = examine_bytes(content, path, image, reader.config)
+                result = examine_bytes(
+                    content, path, image, reader.config, channels=reader.channels
+                )
                 return place, *reader.squares_of(result)
 
         def read_all(batches: Batches) -> Batches:

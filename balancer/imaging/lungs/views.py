@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.imaging.pixels import Pixels
+from balancer.imaging.pixels import Pixels, over
 
 LungView = Literal["lungs-only", "lungs-blacked-out", "crop-to-lungs"]
 
@@ -27,7 +27,7 @@ def lung_view(
     With an empty mask these are a black image, the whole image, and the whole image.
 
     Args:
-        pixels: uint8 (H, W).
+        pixels: uint8 (H, W) or (H, W, 3).
         mask: bool (H, W), true in the lungs.
         view: `lungs-only`: black outside the mask; `lungs-blacked-out`: black inside;
             `crop-to-lungs`: the box around the mask.
@@ -36,26 +36,26 @@ def lung_view(
             in a view without them.
 
     Returns:
-        uint8 (H, W), a copy; of `crop-to-lungs` a smaller one.
+        uint8 of the same shape, a copy; of `crop-to-lungs` a smaller one.
 
     Raises:
         ValueError: There is no such view, the margin is negative, or the mask is of another shape.
     """
     if view not in get_args(LungView):
         raise ValueError(f"a view should be one of {', '.join(get_args(LungView))}, not {view!r}")
-    if mask.shape != pixels.shape:
-        raise ValueError(f"a mask should have the shape {pixels.shape}, not {mask.shape}")
+    if mask.shape != pixels.shape[:2]:
+        raise ValueError(f"a mask should have the shape {pixels.shape[:2]}, not {mask.shape}")
     margin = MARGINS[view] if margin is None else margin
     if not (math.isfinite(margin) and margin >= 0):
         raise ValueError(f"a margin should be a share of the film of at least 0, not {margin}")
-    grown = round(margin * max(pixels.shape))
+    grown = round(margin * max(mask.shape))
     lungs = np.asarray(mask, np.bool_)
     if view == "crop-to-lungs":
         return _cropped(pixels, lungs, grown)
     if grown:
         lungs = _dilated(lungs, grown)
     shown = lungs if view == "lungs-only" else ~lungs
-    return np.where(shown, pixels, np.uint8(0))
+    return np.where(over(pixels, shown), pixels, np.uint8(0))
 
 
 def _cropped(pixels: Pixels, lungs: NDArray[np.bool_], grown: int) -> Pixels:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
+import numpy as np
 
 from balancer.data.audit.content import Audit, Finding, Statistics
 from balancer.data.audit.findings import count
@@ -13,6 +14,7 @@ from balancer.data.audit.record import grouping_sentence, leakage_sentence
 from balancer.data.audit.text import MOST_COLUMNS, turned
 from balancer.data.io import Pixels, UnusableImageError, decode_radiograph, read_bytes
 from balancer.data.roots import Roots
+from balancer.imaging.pixels import COLOUR, for_opencv
 from balancer.report.render.page import page_templates
 
 _SIDE = 144
@@ -24,12 +26,16 @@ Picture = Callable[[str], Pixels | None]
 
 
 def pictures_of(roots: Roots) -> Picture:
-    """Return a function that reads the image at a path, or gives None if it is unusable."""
+    """Return a function that reads the image at a path, in its colours if it has any.
+
+    It gives None if the image is unusable.
+    """
 
     def read(path: str) -> Pixels | None:
         file = roots.locate(path)
         try:
-            return decode_radiograph(read_bytes(file), file).pixels
+            image = decode_radiograph(read_bytes(file), file, channels=COLOUR)
+            return image.as_read if image.is_coloured else image.pixels
         except UnusableImageError:
             return None  # the page names the fault beside the gap
 
@@ -115,11 +121,11 @@ def _image(path: str, label: str, picture: Picture) -> dict[str, str]:
 
 
 def _uri(pixels: Pixels) -> str:
-    height, width = pixels.shape
+    height, width = pixels.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, encoded = cv2.imencode(".jpg", for_opencv(small), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
