@@ -11,6 +11,7 @@ from balancer.data.cache import open_cache
 from balancer.data.index import Index
 from balancer.data.roots import Roots
 from balancer.errors import IntegrityError
+from balancer.imaging.preprocess import Preprocessor
 from balancer.manifest import ImageRecord, fingerprint, read_table
 from balancer.results import Record, read_result
 from balancer.synthetic.gates import check_training_ids
@@ -60,6 +61,7 @@ class ImportedSource:
         folder: Folder of the images.
         image_size: Side to which they are brought, in pixels.
         lineage: What is known of their origin.
+        reader: Function that reads them in the channels of the index.
     """
 
     name: str
@@ -67,18 +69,21 @@ class ImportedSource:
     folder: Path
     image_size: int
     lineage: ClassLineage
+    reader: Preprocessor
     checkpoint: None = None
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the images, their size and their origin, hex."""
         parts = [str(self.image_size), self.lineage.model_dump_json()]
+        parts += [self.reader.recipe] if self.reader.recipe else []
         return fingerprint("\n".join([*parts, *(one.image_id for one in self.records)]).encode())
 
     def draw(self, start: int, count: int, device: torch.device | str = "cpu") -> Batches:
         """Read images number `start` to `start + count - 1`, or as many as there are."""
         records = list(self.records)
-        pixels = open_cache(self.folder, Roots.of([self.folder]), records, self.image_size)
+        roots = Roots.of([self.folder])
+        pixels = open_cache(self.folder, roots, records, self.image_size, self.reader)
         last = min(start + count, len(pixels))
         for first in range(start, last, _BATCH):
             yield first, pixels[first : min(first + _BATCH, last)]
@@ -126,4 +131,5 @@ def load_imported(
         folder=folder,
         image_size=min(result.metrics.smallest_side, config.classifier_image_size),
         lineage=known,
+        reader=index.preprocessor.alone,
     )

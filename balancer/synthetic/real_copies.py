@@ -21,6 +21,7 @@ from balancer.data.io import Pixels
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import note_search
+from balancer.imaging.pixels import luma
 from balancer.manifest import ImageRecord
 from balancer.synthetic.gates import held_out
 from balancer.synthetic.records import TrainingIds
@@ -154,8 +155,8 @@ def find_real_copies(
 def _views(index: Index) -> list[Pixels]:
     """Return all real images as squares: as in their files and, if they differ, preprocessed."""
     plain = open_cache(index.directory, index.roots, index.records, SEARCH_SIDE)
-    seen = index.image_set(SEARCH_SIDE).pixels
-    return [plain] if index.preprocessor.recipe == "" else [plain, seen]
+    seen = luma(index.image_set(SEARCH_SIDE).pixels)
+    return [plain, seen] if index.preprocessor.changes else [plain]
 
 
 def _alike(real: Pixels, images: Pixels) -> dict[int, int]:
