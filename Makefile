@@ -1,9 +1,17 @@
 # make demo: a finished with/without table on the bundled drawings.  make test: the whole check.
 # make fuzz: its random part, with many more cases.
+# make test-lowest: the tests with the lowest versions that pyproject.toml allows (needs uv).
+# make docs: the documentation site, in site/.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz clean
+# On Linux the default build of torch brings CUDA, several GB that a machine without a GPU never
+# uses. `make demo TORCH=default` takes it all the same.
+TORCH ?= $(shell test "$$(uname)" = Linux && ! test -e /proc/driver/nvidia/version && echo cpu)
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test test-lowest fuzz docs clean
 
 demo: .venv/installed
 	$(BIN)/balancer run -c demo -w demo-workspace
@@ -21,12 +29,28 @@ fuzz: .venv/installed-dev
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+ifeq ($(TORCH),cpu)
+	@$(PIP) --timeout 15 --retries 1 --index-url $(TORCH_CPU_INDEX) \
+		'torch>=2.10' 'torchvision>=0.25' 2>.venv/torch-cpu.log \
+		|| echo "PyTorch's CPU index cannot be reached (.venv/torch-cpu.log): the larger default build is installed."
+endif
+	$(PIP) -e .
 	touch $@
 
 .venv/installed-dev: pyproject.toml .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	touch $@
 
+.venv-lowest/installed: pyproject.toml
+	uv venv --quiet --clear --python $(PYTHON) .venv-lowest
+	uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[dev]'
+	touch $@
+
+test-lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n auto --dist loadfile
+
+docs: .venv/installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv demo-workspace
+	rm -rf .venv .venv-lowest site demo-workspace

@@ -53,6 +53,18 @@ def test_the_architecture_page_shows_the_levels_of_the_house_rules() -> None:
     assert ["cli", *block.split("\n")[:-1]] == [", ".join(level) for level in LEVELS]
 
 
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """`--strict`: a link, anchor or page of the menu that leads nowhere is an error."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reference = (tmp_path / "commands.html").read_text()
+    assert all(f"balancer {name}" in reference for name in main.commands)
+    for page in ROOT.glob("docs/*.md"):
+        assert (tmp_path / f"{page.stem}.html").is_file()
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 

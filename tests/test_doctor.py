@@ -78,6 +78,17 @@ def test_a_wrong_library_is_a_fault_with_its_cure(
     assert f"pip install '{library}" in line
 
 
+def test_another_package_of_the_same_name_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install gan` would overwrite half of ours."""
+    claims = {"gan": ["balancer", "other-gan"], "samples": ["balancer"]}
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: claims)
+    done = doctor(tmp_path, "--json")
+    assert done.exit_code == 5
+    assert "other-gan" in findings(done)["names"]["found"]
+
+
 def test_a_missing_extra_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "pydicom", None)
     done = doctor(tmp_path, "--json")

@@ -21,6 +21,8 @@ from balancer.requirements import extra_names, library_faults, missing_libraries
 _TRIAL = ("-P", "-m", "balancer.doctor.trial")
 """Arguments of the Python that tries torch."""
 _TRIAL_SECONDS = 300
+TOP_LEVEL_NAMES = ("balancer", "gan", "classifier", "configs", "samples")
+"""Packages of the wheel."""
 _COLOURS = {Health.OK: "green", Health.NOTE: "yellow", Health.FAULT: "bold red"}
 
 
@@ -72,6 +74,7 @@ def _findings(workspace: Path) -> Iterator[Condition]:
     found = f"{release} on Python {platform.python_version()}, {platform.system()}"
     yield Condition(name="balancer", health=Health.OK, found=f"{found} {platform.machine()}")
     yield _libraries()
+    yield _names()
     tried = list(_trial())
     yield from tried
     device = next((one for one in tried if one.name == "device"), None)
@@ -89,6 +92,21 @@ def _libraries() -> Condition:
     found = ", ".join(f"{wanted} (found {version or 'none'})" for wanted, version in faults)
     cure = pip_command(wanted for wanted, _ in faults)
     return Condition(name="libraries", health=Health.FAULT, found=found, cure=cure)
+
+
+def _names() -> Condition:
+    """Examine the top-level names of this package, which another one may have overwritten."""
+    owners = metadata.packages_distributions()
+    others = {name: sorted(set(owners.get(name, ())) - {"balancer"}) for name in TOP_LEVEL_NAMES}
+    foreign = [f"{name} of {', '.join(found)}" for name, found in others.items() if found]
+    if not foreign:
+        return Condition(name="names", health=Health.OK, found="no other package claims them")
+    return Condition(
+        name="names",
+        health=Health.FAULT,
+        found=f"another package claims {'; '.join(foreign)}",
+        cure="install balancer in an environment of its own",
+    )
 
 
 def _extra(name: str) -> Condition:
