@@ -310,6 +310,7 @@ def ablate(
     quick: bool = False,
     jobs: int = 1,
     ray: str | None = None,
+    slurm: Path | None = None,
     external: Sequence[Path] = (),
     register: bool = False,
     force: bool = False,
@@ -324,6 +325,7 @@ def ablate(
         quick: Run a study on frozen features in its place, of the arms that need no generator.
         jobs: Number of trainings at a time.
         ray: Address of a Ray cluster to train on.
+        slurm: Batch script of a Slurm cluster to train on.
         external: Other archives to test every classifier on.
         register: Write the protocol, and train nothing.
         force: Replace an existing result.
@@ -344,6 +346,7 @@ def ablate(
         quick=quick,
         jobs=jobs,
         ray=ray,
+        slurm=slurm,
         external=external,
         register=register,
     )

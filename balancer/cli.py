@@ -14,6 +14,7 @@ from balancer.command import (
     list_layouts,
     own_exit_codes,
     settle_streams,
+    write_recipe,
 )
 from balancer.options import (
     RatioParam,
@@ -271,6 +272,12 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     "--ray", metavar="ADDRESS", help="Train on the Ray cluster at this address, such as auto."
 )
 @click.option(
+    "--slurm",
+    type=click.Path(path_type=Path),
+    metavar="SCRIPT",
+    help="Train on a Slurm cluster, by this batch script; -j: jobs at a time. [default: 100]",
+)
+@click.option(
     "--external",
     multiple=True,
     type=click.Path(path_type=Path),
@@ -291,19 +298,25 @@ def ablate(
     quick: bool,
     jobs: int,
     ray: str | None,
+    slurm: Path | None,
     external: tuple[Path, ...],
     worth: bool,
 ) -> None:
     """Compare GAN images with cheaper remedies on many splits."""
     if dry_run and quick:
         raise click.UsageError("--dry-run plans a study and --quick runs one; give one of them.")
-    if quick and (ray or external):
-        raise click.UsageError("--quick trains no network; leave out --ray and --external.")
+    if quick and (ray or slurm or external):
+        raise click.UsageError(
+            "--quick trains no network; leave out --ray, --slurm and --external."
+        )
+    if ray and slurm:
+        raise click.UsageError("--ray and --slurm name two clusters; give one of them.")
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
     request.options["ablation.worth"] = _WORTH if worth else None
     asked: dict[str, Any] = {"dry_run": dry_run, "pilot": not no_pilot, "quick": quick}
     asked["register"] = register
-    call_stage("ablate", request, jobs=jobs, ray=ray, external=external, **asked)
+    asked |= {"ray": ray, "slurm": slurm}
+    call_stage("ablate", request, jobs=jobs, external=external, **asked)
 
 
 @main.command()
@@ -327,6 +340,38 @@ def serve(request: Request, no_browser: bool, **asked: Any) -> None:
 def lr_find(request: Request) -> None:
     """Plot the loss against the learning rate; suggest a rate."""
     call_stage("lr-find", request)
+
+
+@main.command()
+@plain_options
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Images, such as a folder per class. [default: asks]",
+)
+@click.option(
+    "--ratio",
+    type=RatioParam(),
+    default="2:1",
+    show_default=True,
+    help="Largest class : every other.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("balancer.yaml"),
+    show_default=True,
+    help="File to write.",
+)
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def init(request: Request, data: Path | None, ratio: str, output: Path, force: bool) -> None:
+    """Look at your images; write a first recipe with comments."""
+    try:
+        data = data or Path(click.prompt("Folder of the images, one folder per class", err=True))
+    except click.Abort:
+        raise click.UsageError("--data should name the images; nobody answered.") from None
+    write_recipe(request, data, ratio, output, force=force)
 
 
 @main.command()

@@ -63,6 +63,18 @@ def call_stage(command: str, request: Request, **extra: Any) -> None:
             stage_of(command).wait()  # outside the lock, so that other commands can write
 
 
+def write_recipe(request: Request, images: Path, ratio: str, path: Path, *, force: bool) -> None:
+    """Look at images, write a first recipe, and show what was found."""
+    with one_sentence(request):
+        from balancer.requirements import check_libraries
+
+        check_libraries("dicom", "excel", "parquet")
+        from balancer.first_recipe import page, write_first_recipe
+
+        made = write_first_recipe(images, ratio, path, force=force)
+        print_result(made, page(made), as_json=request.as_json)
+
+
 def examine_machine(request: Request) -> None:
     """Examine this machine, show what was found, and exit with 5 if a command would fail."""
     with one_sentence(request):

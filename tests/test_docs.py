@@ -15,15 +15,18 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
-def test_the_settings_page_is_what_the_models_say() -> None:
+@pytest.mark.parametrize(
+    ("script", "page"), [("settings.py", "settings.md"), ("idea.py", "idea.svg")]
+)
+def test_what_a_script_of_docs_writes_is_up_to_date(script: str, page: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "settings.py")],
+        [sys.executable, str(ROOT / "docs" / script)],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
     )
-    assert (ROOT / "docs" / "settings.md").read_text() == done.stdout
+    assert (ROOT / "docs" / page).read_text() == done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -20,7 +20,7 @@ LEVELS = [
     # A module may import from its own level and from those after it; docs/architecture.md shows
     # this very list.
     ["cli"],
-    ["command", "api", "doctor", "outside"],
+    ["command", "api", "doctor", "first_recipe", "outside"],
     ["execution"],
     ["stages"],
     ["app"],

@@ -15,7 +15,7 @@ from typing import Any
 from balancer.ablation.schedule import Executor
 from balancer.allocator import keep_freed_memory
 from balancer.errors import BalancerError, EnvironmentFault, Interrupted
-from balancer.threads import THREAD_SETTINGS, available_cores
+from balancer.threads import THREAD_SETTINGS, available_cores, choose_threads
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class RayCluster:
             ) from None
         # Ray prints events of its nodes on stdout, which is only for the result.
         self._stdout, sys.stdout = sys.stdout, sys.stderr
-        self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call_for_ray)
+        self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(answer_of)
 
     @property
     def slots(self) -> int:
@@ -212,8 +212,13 @@ def _call(work: Callable[[], Any]) -> Any:
             os._exit(128 + signal.SIGTERM)
 
 
-def _call_for_ray(work: Callable[[], Any]) -> tuple[Any, BalancerError | None]:
-    """Return a fault instead of raising it: Ray would replace its message by a traceback."""
+def begin_job() -> None:
+    """Set up the process of a cluster's job, which uses all cores that it was given."""
+    _begin(choose_threads())
+
+
+def answer_of(work: Callable[[], Any]) -> tuple[Any, BalancerError | None]:
+    """Do the work, and return a fault instead of raising it, so that another process raises it."""
     try:
         return _call(work), None
     except BalancerError as error:

@@ -30,7 +30,8 @@ from balancer.ablation.records import (
 )
 from balancer.ablation.registration import hold_to_protocol, keep_registered, registration_of
 from balancer.ablation.runs_elsewhere import read_external
-from balancer.ablation.schedule import Outcome, Task, execute
+from balancer.ablation.schedule import Executor, Outcome, Task, execute
+from balancer.ablation.slurm import JOBS_AT_A_TIME, SlurmCluster, read_script
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
 from balancer.config import BalancerConfig
@@ -59,6 +60,7 @@ def run(
     quick: bool = False,
     jobs: int = 1,
     ray: str | None = None,
+    slurm: Path | None = None,
     external: Sequence[Path] = (),
     register: bool = False,
 ) -> AnyResult:
@@ -75,6 +77,7 @@ def run(
         quick: Run the study on frozen features in its place; `quick/` is written.
         jobs: Number of classifiers trained at a time on this machine.
         ray: Address of a Ray cluster that trains them instead.
+        slurm: Batch script of a Slurm cluster that trains them instead.
         external: Folders of other data sets that the finished classifiers are tested on.
         register: Write `runs/protocol.json` and train nothing.
 
@@ -86,6 +89,7 @@ def run(
         EnvironmentFault: A worker died, or there is no such cluster.
     """
     refuse_patience(config)
+    script, jobs = _batch(slurm, jobs)
     index = load_index(workspace.index_dir)
     plan = make_plan(config, index)
     classify.check(config, workspace, beside_generated=plan.shows_generated)
@@ -128,7 +132,12 @@ def run(
         shared = Workspace(workspace.root.resolve())
         tasks = _tasks(config, shared, plan, left, force=force)
         with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
-            outcome = _execute(tasks, left, workspace, seconds, progress, jobs, ray)
+            executor = (
+                executor_for(jobs, ray, apart=progress.is_live)
+                if script is None
+                else SlurmCluster(script, shared.root / "runs" / "slurm", jobs)
+            )
+            outcome = _execute(tasks, left, workspace, seconds, progress, executor)
     _warn_of_failures(outcome, left, plan)
     held = hold_to_protocol(replace(study, failures=outcome.failures), protocol)
     result = publish(held, force=force)
@@ -271,14 +280,20 @@ def _images_key(fold: str) -> str:
     return f"images:{fold}"
 
 
+def _batch(slurm: Path | None, jobs: int) -> tuple[str | None, int]:
+    """Return the batch script, and the number of trainings at a time."""
+    if slurm is None:
+        return None, jobs
+    return read_script(slurm), jobs if jobs > 1 else JOBS_AT_A_TIME
+
+
 def _execute(
     tasks: Sequence[Task],
     left: Sequence[Unit],
     workspace: Workspace,
     seconds: Mapping[str, float],
     progress: Progress,
-    jobs: int,
-    ray: str | None,
+    executor: Executor,
 ) -> Outcome:
     units = {unit.name: unit for unit in left}
 
@@ -292,7 +307,7 @@ def _execute(
             progress.show(f"{key.replace(':', ' of ')} {failure or 'ready'}")
 
     try:
-        return execute(tasks, executor_for(jobs, ray, apart=progress.is_live), note)
+        return execute(tasks, executor, note)
     except BrokenProcessPool as error:
         raise EnvironmentFault(
             "A worker process died, perhaps for lack of memory; finished runs are kept, and the "
