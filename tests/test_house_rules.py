@@ -33,7 +33,7 @@ LEVELS = [
     ["resources"],
     ["config"],
     ["workspace", "results", "manifest"],
-    ["drawing", "statistics"],
+    ["drawing", "statistics", "domains"],
     [
         "ratio",
         "errors",
@@ -362,3 +362,20 @@ def test_few_modules_know_about_channels() -> None:
             reordering.add(name)
     assert asking - _HOMES == _ASK
     assert reordering - _HOMES == _REORDERED
+
+
+def test_what_a_domain_is_like_is_asked_of_its_table() -> None:
+    """No module compares the name of a domain with a string, or branches on one."""
+    home = ROOT / "balancer" / "domains"
+    names = {path.stem for path in home.glob("*.toml")}
+    assert {"chest", "skin", "general"} < names
+    for path in SOURCES:
+        if home in path.parents:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                words = {side.value for side in sides if isinstance(side, ast.Constant)}
+                named = {getattr(side, "id", "") for side in sides} & {"CHEST", "GENERAL"}
+                assert not words & names, f"{path}:{node.lineno}"
+                assert not named, f"{path}:{node.lineno}"

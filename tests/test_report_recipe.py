@@ -38,6 +38,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "data": {
         "layout": "class-folders", "classes": {"COVID": "0", "Normal": "Normal"}, "views": "all",
         "channels": 3,
+        "domain": "skin",
         "split": [0.6, 0.2, 0.2], "skip_bad": True, "duplicate_correlation": 0.9,
         "same_film": "/home/somebody/pairs.csv", "min_images": 4, "min_side": 16,
         "max_aspect": 3.5, "max_megapixels": 12.5, "max_memory_mb": 2000,

@@ -119,7 +119,7 @@ class Familiarity:
         found = self.of(film.pixels)
         if found.is_far:
             raise RefusedFilmError(
-                "The page needs an upright radiograph like the training images, but this image is "
+                "The page needs an image like the training images, and as upright, but this one is "
                 f"too far from them for a meaningful answer ({found.shares_text()} of the limit); "
                 "choose another file, or a classifier that was trained on such images."
             )

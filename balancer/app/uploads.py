@@ -91,7 +91,8 @@ def _why_no_film(pixels: Pixels, colour: float, limits: DataConfig) -> str:
 
 def _refused(reason: str) -> RefusedFilmError:
     return RefusedFilmError(
-        f"The page needs a chest radiograph as PNG or JPEG, but {reason}; choose another file."
+        f"The page needs an image like the training images, as PNG or JPEG, but {reason}; choose "
+        "another file."
     )
 
 

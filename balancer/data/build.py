@@ -23,6 +23,7 @@ from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.patients import refuse_one_patient_per_class
 from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
+from balancer.domains.domain import CHEST, domain_of
 from balancer.manifest import HELD_BACK, REAL, SPLITS, ImageRecord
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def build_index(
         near=near,
         groups=[group_of[image.path] for image in kept],
         splits=split_table(records, scan.labels),
+        domain=domain_of(CHEST if config.domain == "auto" else config.domain),
         mask_methods=[masks[image.path].method for image in kept] if masks else (),
     )
     return BuiltIndex(records, unusable, audit)

@@ -1,17 +1,16 @@
-"""Decide whether the images of archives are read as grey or in colour.
-
-Small because it is one decision, taken once, before the pass over all files.
-"""
+"""Decide what the images of archives are: grey or in colour, and of which domain."""
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from balancer.data.config import DataConfig
 from balancer.data.ingest.urls import url_of
 from balancer.data.io import UnusableImageError, is_coloured
 from balancer.data.roots import Roots
-from balancer.data.scan import FoundImage
+from balancer.data.scan import FoundImage, Scan
 from balancer.data.threads import map_threaded
+from balancer.domains.domain import propose_domain
 from balancer.imaging.pixels import COLOUR, GREY
 
 log = logging.getLogger(__name__)
@@ -54,3 +53,25 @@ def decide_channels(config: DataConfig, roots: Roots, images: Sequence[FoundImag
         len(seen),
     )
     return channels
+
+
+def decide_domain(config: DataConfig, roots: Roots, scan: Scan, channels: int) -> str:
+    """Return the domain of the images, and say what was proposed and what is usual there.
+
+    Args:
+        config: `domain` is used.
+        roots: Archives of the images.
+        scan: Their content.
+        channels: Channels that images are read in.
+    """
+    if config.domain != "auto":
+        return config.domain
+    words = [*scan.labels, *(Path(place).name for place in roots.places)]
+    domain = propose_domain(words, in_colour=channels == COLOUR)
+    if not domain.lungs:
+        log.info(
+            "Domain: %s (%s), by the names of folders and classes; data.domain names another.",
+            domain.name,
+            domain.title,
+        )
+    return domain.name

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from balancer.domains.domain import domain_names
 from balancer.section import ConfigSection, Label, Share
 
 
@@ -26,6 +27,9 @@ class DataConfig(ConfigSection):
     channels: Literal["auto", 1, 3] = "auto"
     """Channels that images are read in: 1 (grey), 3 (sRGB), or `auto`: 3 if most of a sample of
     them are coloured."""
+    domain: str = "auto"
+    """Kind of the images, for words, checks and probes: `chest`, `skin`, `blood`, `fundus`,
+    `histology`, `ultrasound`, `general`, or `auto`: proposed by names of folders and classes."""
     views: Literal["frontal", "all"] = "frontal"
     """Views to take from archives that name the view of an image."""
     patients: Literal["known", "ignored"] = "known"
@@ -52,6 +56,14 @@ class DataConfig(ConfigSection):
     """Memory in MiB for all images that are being read, by all workers together. They wait for each
     other; one that needs more is refused from its header. The default is enough for 64 megapixels
     of any format and depth."""
+
+    @field_validator("domain")
+    @classmethod
+    def _is_known(cls, domain: str) -> str:
+        known = ["auto", *domain_names()]
+        if domain not in known:
+            raise ValueError(f"should be one of {', '.join(known)}")
+        return domain
 
     @field_validator("split")
     @classmethod

@@ -14,6 +14,7 @@ from balancer.data.preprocessing import INDEX_NAME, index_fingerprint, read_prep
 from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
 from balancer.data.split import verify_splits
+from balancer.domains.domain import CHEST, Domain, domain_of
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import Preprocessor, preprocessor
@@ -53,6 +54,7 @@ class Index:
         preprocessing: Way from each file to its pixels: channels, and preprocessing before it
             becomes a square.
         masks: Lung masks that the preprocessing needs; None: it needs none.
+        domain: Kind of the images.
     """
 
     records: Sequence[ImageRecord]
@@ -61,6 +63,7 @@ class Index:
     directory: Path
     preprocessing: ImageRecipe = field(default_factory=ImageRecipe)
     masks: "LungMasks | None" = None
+    domain: Domain = field(default_factory=lambda: domain_of(CHEST))
 
     @property
     def preprocessor(self) -> Preprocessor:
@@ -156,7 +159,8 @@ def load_index(index_dir: Path) -> Index:
     roots = _roots(result, path)
     preprocessing, masks = read_preprocessing(result, index_dir, roots)
     index_hash = index_fingerprint(table, preprocessing, masks)
-    return Index(records, index_hash, roots, index_dir, preprocessing, masks)
+    domain = domain_of(result.setting("data.domain", CHEST))
+    return Index(records, index_hash, roots, index_dir, preprocessing, masks, domain)
 
 
 def _roots(result: StageResult[PrepareMetrics], path: Path) -> Roots:

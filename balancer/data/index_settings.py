@@ -10,6 +10,7 @@ from balancer.data.config import DataConfig
 from balancer.data.ingest.urls import resolved
 from balancer.data.records import PrepareMetrics
 from balancer.data.roots import Roots
+from balancer.domains.domain import CHEST
 from balancer.errors import ConfigurationError
 from balancer.imaging.config import ImageRecipe, PreprocessingConfig
 from balancer.imaging.pixels import GREY
@@ -24,7 +25,12 @@ _OF_THE_COMMAND = {"skip_bad", "external_classes", "max_memory_mb"}
 memory is that of the machine."""
 _DECIDED = "channels"
 """Setting whose decision is recorded with the preprocessing, which it is a part of for readers."""
-_LATER: dict[str, Any] = {"target": None, "patients": "known", "follow_links": False}
+_LATER: dict[str, Any] = {
+    "target": None,
+    "patients": "known",
+    "follow_links": False,
+    "domain": CHEST,
+}
 """Settings that older versions did not know, with their defaults, which are not recorded."""
 _RECORDED = object()
 
@@ -119,6 +125,8 @@ def refuse_other_settings(config: BalancerConfig, workspace: Workspace) -> None:
     given = {key: wanted[key] for key in wanted.keys() & config.data.model_fields_set}
     if config.data.channels != "auto":
         made, given = made | {_DECIDED: recipe.channels}, given | {_DECIDED: config.data.channels}
+    if config.data.domain == "auto":
+        given.pop("domain", None)
     unlike = difference({key: made.get(key) for key in given}, given)
     unlike = unlike or _other_preprocessing(config.preprocessing, standing)
     if unlike:

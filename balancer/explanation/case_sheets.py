@@ -55,6 +55,7 @@ def draw_maps(
         about=f"Below each map: the model's probability of {figure_name(index.classes[target])}, "
         "and what it decides",
         path=path,
+        image=index.domain.image,
     )
     return [
         ShownCase(

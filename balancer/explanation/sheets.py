@@ -75,7 +75,13 @@ def overlay(film: Greys, values: Floats) -> Greys:
 
 
 def save_cam_sheet(
-    rows: Sequence[Row], models: Sequence[str], *, target: str, about: str, path: Path
+    rows: Sequence[Row],
+    models: Sequence[str],
+    *,
+    target: str,
+    about: str,
+    path: Path,
+    image: str = "image",
 ) -> None:
     """Draw one row per image: the image, then the map of each model over it.
 
@@ -85,6 +91,7 @@ def save_cam_sheet(
         target: Class whose evidence the maps show.
         about: Line below the title.
         path: Path to the PNG.
+        image: Title of the column of images.
     """
     columns = 1 + len(models)
     figure = Figure(
@@ -107,7 +114,7 @@ def save_cam_sheet(
                 box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2}
                 where = {"ha": "center", "va": "center", "transform": axes.transAxes}
                 axes.text(0.5, 0.5, cell.note, size=8, color=NOTE_INK, bbox=box, **where)
-    for title, axes in zip(["film", *models], grid[0], strict=True):
+    for title, axes in zip([image, *models], grid[0], strict=True):
         axes.set_title(title, size=9)
     bar = figure.colorbar(
         ScalarMappable(cmap=_COLOURS),

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from balancer.data.index import Index
 from balancer.data.masks.read import MaskStack
+from balancer.domains.domain import Domain
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.imaging.pixels import luma
 from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of
 from balancer.shortcuts.file_facts import FileFacts, file_facts
-from balancer.shortcuts.lungs import FINEST, LungsOfSet, find_lungs, given_lungs
+from balancer.shortcuts.lungs import FINEST, find_lungs, given_lungs
 from balancer.shortcuts.records import ProbeResult, ProbeScores
 from balancer.shortcuts.scoring import (
     FoldRows,
@@ -76,6 +77,13 @@ _DESCRIBES = {
 }
 
 
+_WITHOUT_LUNGS = {
+    BORDER: "The class from the rim of the image, its middle 88 % by 88 % blacked out.",
+    METADATA: "The class from facts about the file and its grey values, without a look at "
+    "{subject}; {disease} can change some of them.",
+    FILE: "The class from size and type of the file, the view, and the grey values of the rim.",
+}
+"""Words for domains without lungs."""
 _OF_LUNGS = ("without_mask", "left_out", "masks")
 _FOUND = " The built-in segmentation finds the lungs; images with doubtful lungs are left out."
 _COMMON = (
@@ -149,20 +157,15 @@ def run_probes(
         seed=seed,
     )
     facts = file_facts(index, size)
-    finest = luma(index.image_set(max(size, FINEST)).pixels)
-    lungs = (
-        find_lungs(finest, size, cache=cache)
-        if masks is None
-        else given_lungs(masks, finest.shape[-1])
-    )
-    return [
+    results = [
         _result(WHOLE, _from_features(bench, bench.target, bench.whole)),
         _result(BORDER, _from_images(bench, lungs_blacked_out(bench.pixels))),
         _from_facts(METADATA, bench, facts),
         _from_facts(FILE, bench, facts.without_lungs()),
-        *_without_lungs(bench, lungs, finest),
+        *_without_lungs(bench, index, masks, size=size, cache=cache),
         _result(SOURCE, _source(bench, index)),
     ]
+    return results if index.domain.lungs else [_elsewhere(one, index.domain) for one in results]
 
 
 def _verify(index: Index, splits: Sequence[tuple[str, Mapping[str, str]]]) -> None:
@@ -226,8 +229,30 @@ def _from_facts(name: str, bench: _Bench, facts: FileFacts) -> ProbeResult:
     return _result(name, found, facts=facts.names)
 
 
-def _without_lungs(bench: _Bench, lungs: LungsOfSet, finest: Images) -> Iterator[ProbeResult]:
-    """Probe what is left without the lungs, the lungs alone, and the difference they make."""
+def _elsewhere(result: ProbeResult, domain: Domain) -> ProbeResult:
+    """Describe a probe in the words of a domain without lungs."""
+    usual = f" Usual there: {', '.join(domain.look_for)}." if result.shortcut else ""
+    words = domain.say(
+        _WITHOUT_LUNGS.get(result.probe, result.describes).replace("films", "{images}")
+    )
+    return result.model_copy(update={"describes": words + usual})
+
+
+def _without_lungs(
+    bench: _Bench, index: Index, masks: MaskStack | None, *, size: int, cache: Path | None
+) -> Iterator[ProbeResult]:
+    """Probe what is left without the lungs, the lungs alone, and the difference they make.
+
+    There are none in a domain without lungs.
+    """
+    if not index.domain.lungs:
+        return
+    finest = luma(index.image_set(max(size, FINEST)).pixels)
+    lungs = (
+        find_lungs(finest, size, cache=cache)
+        if masks is None
+        else given_lungs(masks, finest.shape[-1])
+    )
     rows = np.flatnonzero(lungs.present)
     more: dict[str, Any] = {
         "without_mask": len(bench.pixels) - len(rows),

@@ -32,6 +32,7 @@ from balancer.data.audit.text import refuse_findings
 from balancer.data.copies.grouping import PAIR_COLUMNS
 from balancer.data.index import Index, load_index
 from balancer.data.records import AuditMetrics, PrepareMetrics
+from balancer.domains.domain import Domain
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import features_of
@@ -198,7 +199,7 @@ def _extended(
     label_of = {record.path: record.label for record in index.records}
     return audit.model_copy(
         update={
-            "findings": [*audit.findings, _finding(pairs)],
+            "findings": [*audit.findings, _finding(pairs, audit.kind)],
             "labels": {**audit.labels, **{path: label_of[path] for path in sorted(shown)}},
             "look_alikes": pairs,
         }
@@ -217,11 +218,11 @@ def _pair(index: Index, pair: LookAlike) -> LookAlikePair:
     )
 
 
-def _finding(pairs: Sequence[LookAlikePair]) -> Finding:
+def _finding(pairs: Sequence[LookAlikePair], domain: Domain) -> Finding:
     apart = sum(pair.across_splits for pair in pairs)
     splits = (
-        f"; {apart} of them in different splits. Where they are one film or one patient, keep "
-        f"their lines in {PAIRS_NAME} and pass it to balancer prepare --force --set "
+        f"; {apart} of them in different splits. Where they are one {domain.image} or one patient, "
+        f"keep their lines in {PAIRS_NAME} and pass it to balancer prepare --force --set "
         "data.same_film=FILE"
         if apart
         else ", each within one split"
@@ -230,8 +231,9 @@ def _finding(pairs: Sequence[LookAlikePair]) -> Finding:
         name="look-alikes",
         title="Alike in feature space",
         sentence=(
-            f"{count(len(pairs), 'pair')} that a network takes for nearly the same film{splits}. "
-            "An edited copy or another film of the same patient, as a rule; it is for you to tell."
+            f"{count(len(pairs), 'pair')} that a network takes for nearly the same {domain.image}"
+            f"{splits}. An edited copy or another {domain.image} of the same patient, as a rule; "
+            "it is for you to tell."
         ),
         counts=any(pair.across_splits and pair.similarity >= _SURE for pair in pairs),
         groups=[[pair.first, pair.second] for pair in pairs],

@@ -17,7 +17,7 @@ from balancer.data.audit.content import AUDIT_NAME, audit_text
 from balancer.data.audit.left_out import LOSES, percent
 from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.build import BuiltIndex, build_index
-from balancer.data.channels import decide_channels
+from balancer.data.channels import decide_channels, decide_domain
 from balancer.data.copies.grouping import pairs_hash
 from balancer.data.details_table import DETAILS_NAME, details_bytes, details_of
 from balancer.data.index import load_index
@@ -43,6 +43,7 @@ from balancer.data.preprocessing_sheet import warn_of_lungs, write_preprocessing
 from balancer.data.records import LeftOut, PrepareMetrics
 from balancer.data.roots import Roots, base_folder
 from balancer.data.scan import Scan, Unusable
+from balancer.domains.domain import Domain, domain_of
 from balancer.errors import ConfigurationError
 from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.imaging.config import PreprocessingConfig
@@ -103,7 +104,10 @@ def _run(
 ) -> StageResult[PrepareMetrics]:
     scan = reader.scan(roots, config.data)
     scan.keep_columns((*SUBGROUP_COLUMNS, *config.evaluation.subgroups))
-    decided = {"channels": decide_channels(config.data, roots, scan.images)}
+    channels = decide_channels(config.data, roots, scan.images)
+    domain = decide_domain(config.data, roots, scan, channels)
+    _refuse_lungs(config.preprocessing, domain_of(domain))
+    decided = {"channels": channels, "domain": domain}
     config = config.model_copy(update={"data": config.data.model_copy(update=decided)})
     settings = index_settings(config, roots)
     masks = choose_masks(
@@ -141,6 +145,14 @@ def _run(
             settings=settings,
             inputs=inputs,
             work=work,
+        )
+
+
+def _refuse_lungs(config: PreprocessingConfig, domain: Domain) -> None:
+    if config.lungs != "none" and not domain.lungs:
+        raise ConfigurationError(
+            f"preprocessing.lungs={config.lungs} needs images of a domain with lungs, not "
+            f"{domain.title}; leave it out, or set data.domain."
         )
 
 

@@ -11,6 +11,7 @@ from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
 from balancer.data.records import GroupFacts, LeftOut
 from balancer.data.scan import Unusable
+from balancer.domains.domain import CHEST, Domain, domain_of
 from balancer.errors import IntegrityError
 from balancer.results import Record
 
@@ -203,6 +204,7 @@ class Audit(Record):
         notes: Sentences on how the archives were read.
         left_out: Class to its images that are left out.
         part: Part of the archives, such as `train`, by class; None where there are none.
+        domain: Name of the kind of the images; absent for chest radiographs.
     """
 
     warnings: Sequence[str]
@@ -229,6 +231,12 @@ class Audit(Record):
     notes: Sequence[str] = ()
     left_out: Mapping[str, LeftOut] = {}
     part: Association | None = None
+    domain: str = CHEST
+
+    @property
+    def kind(self) -> Domain:
+        """Kind of the images, for words."""
+        return domain_of(self.domain)
 
 
 def audit_text(audit: Audit) -> str:

@@ -23,7 +23,7 @@ _TITLES = {
         "Broken, probably",
         "A band does not fit the rest, as where a damaged file was decoded.",
     ),
-    INVERTED: ("inverted", "Negatives", "They look like the reverse of a radiograph."),
+    INVERTED: ("inverted", "Negatives", "They look like the reverse of a {kind}."),
     UPSIDE_DOWN: ("upside-down", "Upside down", "Their abdomen is where the neck should be."),
     LATERAL: (
         "lateral",
@@ -109,7 +109,7 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
     if across:
         yield Finding(
             "near-duplicates-across-classes",
-            "One film in two classes",
+            audit.kind.say("One {image} in two classes"),
             f"{count(len(across), 'pair')} of near duplicates in different classes: one label is "
             "wrong, or the classes are one (data.classes joins them). They are kept in one split, "
             "but a network still learns both.",
@@ -150,8 +150,8 @@ def _copies(audit: Audit, label_of: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "near-duplicates",
             "Near duplicates",
-            f"{count(len(inside), 'cluster')} of images that show one film; each cluster is kept "
-            "in one split.",
+            f"{count(len(inside), 'cluster')} of images that show one {audit.kind.image}; each "
+            "cluster is kept in one split.",
             True,
             inside,
             [_caption(paths, best) for paths in inside],
@@ -161,7 +161,7 @@ def _copies(audit: Audit, label_of: Mapping[str, str]) -> Iterator[Finding]:
 def _flagged(audit: Audit) -> Iterator[Finding]:
     for flag, paths in audit.flags.items():
         name, title, sentence = _TITLES.get(flag, ("flag", flag.capitalize(), ""))
-        images = count(len(paths), "image")
+        images, sentence = count(len(paths), "image"), audit.kind.say(sentence)
         yield Finding(
             name, title, f"{images}. {sentence}".strip(), True, [[path] for path in paths]
         )
@@ -195,12 +195,12 @@ def _given_away(audit: Audit) -> Iterator[Finding]:
         if len(audit.classes) == 2:
             told.add(found.statistic)
         size = "larger" if found.larger else "smaller"
-        lungs = "; a disease of the lungs can change it too" if found.of_the_lungs else ""
+        also = f"; {audit.kind.disease} can change it too" if found.of_the_lungs else ""
         yield Finding(
             "statistic-gives-class-away",
             f"The {found.title} gives {found.label} away",
             f"It is {size} in {found.label} than in the rest: AUROC {found.strength:.2f}, "
-            f"95 % interval from {found.low:.2f}{lungs}.",
+            f"95 % interval from {found.low:.2f}{also}.",
             not found.of_the_lungs,
         )
 

@@ -25,6 +25,7 @@ from balancer.data.layouts.views_and_classes import SEVERAL_FINDINGS
 from balancer.data.metadata import UNKNOWN
 from balancer.data.records import CLUSTER, PATIENT, GroupFacts
 from balancer.data.scan import Scan, Unusable
+from balancer.domains.domain import Domain
 
 
 def record_audit(
@@ -39,6 +40,7 @@ def record_audit(
     groups: Sequence[str],
     splits: Mapping[str, Mapping[str, int]],
     mask_methods: Sequence[str] = (),
+    domain: Domain,
 ) -> Audit:
     """Gather the content of `audit.json`.
 
@@ -53,6 +55,7 @@ def record_audit(
         groups: Group of each image of the index, in their order.
         splits: Split to class to number of images.
         mask_methods: Method of the lung mask of each image of the index; empty: no masks are used.
+        domain: Kind of the images.
 
     Returns:
         The content, without patient ids.
@@ -72,7 +75,7 @@ def record_audit(
         view=associate([known.view for known in of_kept], labels),
         masks=associate(mask_methods, labels) if mask_methods else None,
         patients_in_several_classes=_of_several_classes(kept, patients),
-        statistics=Statistics.model_validate(by_class(kept)),
+        statistics=Statistics.model_validate(by_class(kept, domain)),
         quarantined=len(unusable),
         unusable=list(unusable),
         same_image_in_several_classes=sorted(
@@ -82,10 +85,12 @@ def record_audit(
         copies=list(copies),
         near_duplicates=[_pair(pair, images) for pair in near],
         clusters=_clusters(near, images),
-        flags=collect_flags(kept),
+        flags=collect_flags(kept, domain),
         findings=[],
         labels={},
     )
+    if not domain.lungs:
+        audit = audit.model_copy(update={"domain": domain.name})
     audit = _with_reading(audit, scan, kept, unusable)
     label_of = {image.path: image.label for image in images}
     label_of |= {file.path: file.label for file in unusable}
@@ -157,12 +162,12 @@ def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> GroupFacts:
     )
 
 
-def leakage_sentence(groups: GroupFacts) -> str:
+def leakage_sentence(groups: GroupFacts, domain: Domain) -> str:
     """Describe what is not known about patients; empty if all are known."""
     if groups.kind == CLUSTER:
-        return (
+        return domain.say(
             "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
-            "film are kept in one split, and two films of a patient may be in different ones."
+            "{image} are kept in one split, and two {images} of a patient may be in different ones."
         )
     if groups.images_without_patient:
         return (
@@ -192,7 +197,7 @@ def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str
             f"COLOUR IS DROPPED: {coloured} of {total} images are coloured, and all are read as "
             "grey; what only colour shows is lost (data.channels=3 keeps it)."
         )
-    if sentence := leakage_sentence(audit.groups):
+    if sentence := leakage_sentence(audit.groups, audit.kind):
         warnings.append(sentence)
     warnings.extend(audit.notes)
     warnings.extend(sentence_of(label, lost) for label, lost in audit.left_out.items())
@@ -211,7 +216,7 @@ def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str
         )
     strongest = None if audit.statistics is None else audit.statistics.strongest
     if strongest is not None and strongest.gives_class_away:
-        warnings.append(statistic_sentence(strongest, dropped=COLOURED in audit.flags))
+        warnings.append(statistic_sentence(strongest, audit))
     warnings.extend(_of_labels_and_files(audit))
     in_classes: Counter[str] = Counter()
     for reasons in unread.values():
@@ -249,13 +254,8 @@ def _of_labels_and_files(audit: Audit) -> Iterator[str]:
         yield f"{count(unusable, 'unusable file')} set aside: quarantine.csv."
 
 
-def statistic_sentence(found: ClassStatistic, *, dropped: bool) -> str:
-    """Explain a statistic that separates a class from the others.
-
-    Args:
-        found: The statistic.
-        dropped: True if coloured images are read as grey.
-    """
+def statistic_sentence(found: ClassStatistic, audit: Audit) -> str:
+    """Explain a statistic that separates a class from the others."""
     size = "larger" if found.larger else "smaller"
     if found.statistic == "colour":
         return (
@@ -263,13 +263,15 @@ def statistic_sentence(found: ClassStatistic, *, dropped: bool) -> str:
             f"{found.strength:.2f} (it is {size} there): the classes differ in colour, "
             + (
                 "which is dropped, and grey levels may still show it."
-                if dropped
+                if COLOURED in audit.flags
                 else "by the disease or by the camera; a classifier can use either."
             )
         )
-    lungs = " A disease of the lungs can change it too." if found.of_the_lungs else ""
+    disease = audit.kind.disease
+    cause = f"{disease[:1].upper()}{disease[1:]}"
+    also = f" {cause} can change it too." if found.of_the_lungs else ""
     return (
         f"The {found.title} alone tells {found.label} from the rest with an AUROC of "
         f"{found.strength:.2f} (it is {size} there): a classifier can score well here without "
-        f"looking at the lungs.{lungs}"
+        f"looking at {audit.kind.subject}.{also}"
     )

@@ -1,13 +1,14 @@
 """Separation of the classes by size, exposure, borders or text alone, without the disease."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.film.examine import Examined
+from balancer.domains.domain import CHEST, Domain, domain_of
 
 GIVES_AWAY = 0.80
 """Least AUROC of a statistic that gives a class away."""
@@ -34,11 +35,11 @@ STATISTICS = (
     Statistic("width", "width in pixels"),
     Statistic("height", "height in pixels"),
     Statistic("aspect", "ratio of width to height"),
-    Statistic("sharpness", "sharpness", of_the_lungs=True),
-    Statistic("mean", "mean grey level", of_the_lungs=True),
-    Statistic("deviation", "spread of the grey levels", of_the_lungs=True),
+    Statistic("sharpness", "sharpness"),
+    Statistic("mean", "mean grey level"),
+    Statistic("deviation", "spread of the grey levels"),
     Statistic("black", "share of black pixels"),
-    Statistic("white", "share of white pixels", of_the_lungs=True),
+    Statistic("white", "share of white pixels"),
     Statistic("dark_border", "width of dark borders"),
     Statistic("bright_border", "width of bright borders"),
     Statistic("rim_mean", "grey level of the rim"),
@@ -48,8 +49,12 @@ STATISTICS = (
 )
 
 
-def by_class(images: Sequence[Examined]) -> dict[str, Any]:
+def by_class(images: Sequence[Examined], domain: Domain | None = None) -> dict[str, Any]:
     """Compute median and AUROC of every statistic for every class against the others.
+
+    Args:
+        images: The images.
+        domain: Their kind, which says what a disease can change; None: chest radiographs.
 
     Returns:
         JSON types: `table`, for each statistic its `title`, `of_the_lungs`, and by class `median`
@@ -61,7 +66,9 @@ def by_class(images: Sequence[Examined]) -> dict[str, Any]:
     classes = sorted(set(labels.tolist()))
     table: dict[str, Any] = {}
     found: list[dict[str, Any]] = []
-    for statistic in STATISTICS:
+    changed = (domain or domain_of(CHEST)).disease_changes
+    for plain in STATISTICS:
+        statistic = replace(plain, of_the_lungs=plain.name in changed)
         values = np.array([value_of(image, statistic.name) for image in images])
         by_label: dict[str, Any] = {}
         for label in classes:

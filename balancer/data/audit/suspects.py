@@ -7,6 +7,7 @@ import numpy as np
 
 from balancer.data.film.examine import Examined
 from balancer.data.film.facts import ImageFacts
+from balancer.domains.domain import CHEST, Domain, domain_of
 
 INVERTED = "looks inverted beside the others"
 UPSIDE_DOWN = "looks upside down"
@@ -24,19 +25,25 @@ _TEXT = 0.01
 _SEAM = 0.45
 
 
-def collect_flags(images: Sequence[Examined]) -> dict[str, list[str]]:
-    """Return the paths of images that a person should check, by reason."""
+def collect_flags(images: Sequence[Examined], domain: Domain | None = None) -> dict[str, list[str]]:
+    """Return the paths of images that a person should check, by reason.
+
+    Args:
+        images: The images.
+        domain: Their kind; None: chest radiographs.
+    """
+    checks = domain or domain_of(CHEST)
     flags: dict[str, list[str]] = defaultdict(list)
     for image in images:
         for flag in image.flags:
             flags[flag].append(image.path)
     posed = are_chests([image.facts for image in images])
     for image, unlike in zip(images, _reversed(images), strict=True):
-        if pose := _pose(image.facts, unlike, posed):
+        if checks.pose and (pose := _pose(image.facts, unlike, posed)):
             flags[pose].append(image.path)
         if image.facts.seam >= _SEAM:
             flags[BROKEN].append(image.path)
-        if image.facts.text >= _TEXT:
+        if checks.text and image.facts.text >= _TEXT:
             flags[TEXT_HEAVY].append(image.path)
     return dict(sorted(flags.items()))
 

@@ -28,7 +28,9 @@ def audit_page(audit: Audit) -> str:
     parts.append(grouping_sentence(audit.groups))
     parts += [_association("source", audit.source), _association("view", audit.view)]
     parts.append("" if audit.part is None else _association("part", audit.part))
-    parts.append("" if audit.statistics is None else _statistics(audit.statistics))
+    parts.append(
+        "" if audit.statistics is None else _statistics(audit.statistics, audit.kind.subject)
+    )
     ignored = [f"{number} ignored: {kind}" for kind, number in audit.ignored.items()]
     parts.append("## Files\n\n" + _bullets([f"{audit.quarantined} quarantined", *ignored]))
     parts.append("## Findings" if audit.findings else "## Findings\n\nNone.")
@@ -37,7 +39,7 @@ def audit_page(audit: Audit) -> str:
     return printable("\n\n".join(part for part in parts if part), keep="\n") + "\n"
 
 
-def _statistics(found: Statistics) -> str:
+def _statistics(found: Statistics, subject: str) -> str:
     rows = {
         row.title: {
             label: f"{cell.median:.3g}, AUROC "
@@ -46,7 +48,7 @@ def _statistics(found: Statistics) -> str:
         }
         for row in found.table.values()
     }
-    title = "## Statistics that separate the classes without the lungs\n\n"
+    title = f"## Statistics that separate the classes without {subject}\n\n"
     return title + "Median, and AUROC against the other classes.\n\n" + _table("statistic", rows)
 
 

@@ -13,8 +13,32 @@ from balancer.errors import DataError
 SEVERAL = "|"
 BESIDE = "image beside the MedMNIST file"
 _PARTS = ("train", "val", "test")
+_ORGANS = (
+    *("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver"),
+    *("lung-left", "lung-right", "pancreas", "spleen"),
+)
 _NAMES = {
     "pneumoniamnist": ("normal", "pneumonia"),
+    "pathmnist": (
+        *("adipose", "background", "debris", "lymphocytes", "mucus", "smooth-muscle"),
+        *("normal-colon-mucosa", "cancer-associated-stroma", "colorectal-adenocarcinoma"),
+    ),
+    "dermamnist": ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"),
+    "octmnist": ("choroidal-neovascularization", "diabetic-macular-edema", "drusen", "normal"),
+    "retinamnist": tuple(f"grade-{grade}" for grade in range(5)),
+    "breastmnist": ("malignant", "normal-or-benign"),
+    "bloodmnist": (
+        *("basophil", "eosinophil", "erythroblast", "immature-granulocyte", "lymphocyte"),
+        *("monocyte", "neutrophil", "platelet"),
+    ),
+    "tissuemnist": (
+        *("collecting-duct", "distal-convoluted-tubule", "glomerular-endothelial-cell"),
+        *("interstitial-endothelial-cell", "leukocyte", "podocyte", "proximal-tubule-segment"),
+        "thick-ascending-limb",
+    ),
+    "organamnist": _ORGANS,
+    "organcmnist": _ORGANS,
+    "organsmnist": _ORGANS,
     "chestmnist": (
         *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule"),
         *("pneumonia", "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis"),
@@ -130,7 +154,7 @@ def _name(names: tuple[str, ...], number: int) -> str:
 
 LAYOUT = Layout(
     name="medmnist",
-    title="MedMNIST v2 and MedMNIST+ (PneumoniaMNIST, ChestMNIST and other 2D sets)",
+    title="MedMNIST v2 and MedMNIST+ (all twelve 2D sets)",
     marks="one .npz file with train_images, train_labels and so on",
     recognise=recognise,
     read=read,

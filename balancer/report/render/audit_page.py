@@ -54,12 +54,13 @@ def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the i
         HTML; every text from the data is escaped.
     """
     environment = page_templates()
-    leakage = leakage_sentence(audit.groups)
+    leakage = leakage_sentence(audit.groups, audit.kind)
     reading = [*audit.notes, *(sentence_of(*lost) for lost in audit.left_out.items())]
     split_corner, splits = turned("split", audit.splits)
     counting = [finding for finding in audit.findings if finding.counts]
     page: str = environment.get_template("audit.html").render(
         title=title,
+        subject=audit.kind.subject,
         n_images=sum(row.usable for row in audit.classes.values()),
         classes=[f"{row.usable} {label}" for label, row in audit.classes.items()],
         labels=list(audit.classes),
