@@ -36,11 +36,15 @@ def test_rows_of_chestmnist_with_one_finding_or_none_are_read(tmp_path: Path) ->
     assert len(scan.images) == 11
 
 
-def test_other_sets_have_numbers(tmp_path: Path) -> None:
+def test_the_name_of_a_set_gives_its_classes_names_and_other_sets_have_numbers(
+    tmp_path: Path,
+) -> None:
     place = made.medmnist(tmp_path / "breastmnist_64.npz")
-    assert made.scanned(place).labels == ("class-0", "class-1")
+    assert made.scanned(place).labels == ("malignant", "normal-or-benign")
     # A folder that holds one such file will do too, and its paths name the file.
     assert "breastmnist_64.npz/val/00000" in made.labels_of(made.scanned(tmp_path))
+    other = made.medmnist(tmp_path / "other" / "own_64.npz")
+    assert made.scanned(other).labels == ("class-0", "class-1")
 
 
 def test_a_row_is_read_like_a_file(tmp_path: Path) -> None:
