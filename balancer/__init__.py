@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     )
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
+    from balancer.judgement import Judgement, judge
     from balancer.outside import export_split, import_synthetic
     from balancer.workspace import Workspace
 
 __all__ = [
     "BalancerConfig",
     "BalancerError",
+    "Judgement",
     "Workspace",
     "ablate",
     "apply_lungs",
@@ -48,6 +50,7 @@ __all__ = [
     "export_split",
     "find_learning_rate",
     "import_synthetic",
+    "judge",
     "load_config",
     "measure_quality",
     "prepare",
@@ -61,9 +64,11 @@ __all__ = [
 _HOMES = {
     "BalancerConfig": "balancer.config",
     "BalancerError": "balancer.errors",
+    "Judgement": "balancer.judgement",
     "Workspace": "balancer.workspace",
     "export_split": "balancer.outside",
     "import_synthetic": "balancer.outside",
+    "judge": "balancer.judgement",
     "load_config": "balancer.config",
 }
 

@@ -186,6 +186,7 @@ def measure_quality(
     workspace: Place = DEFAULT_WORKSPACE,
     *,
     strict: bool = False,
+    strict_release: bool = False,
     force: bool = False,
 ) -> "StageResult[QualityMetrics]":
     """Compare synthetic images with real ones, and apply the gate.
@@ -194,6 +195,7 @@ def measure_quality(
         config: All settings; None for the defaults.
         workspace: Folder that every stage writes to.
         strict: Raise `IntegrityError` if a class fails the gate, once all is written.
+        strict_release: Raise it unless the images are fit to share, likewise.
         force: Replace an existing result.
 
     Raises:
@@ -201,7 +203,8 @@ def measure_quality(
     """
     from balancer.stages import quality as stage
 
-    return execute("quality", stage.run, config, workspace, force=force, strict=strict)
+    asked = {"strict": strict, "strict_release": strict_release}
+    return execute("quality", stage.run, config, workspace, force=force, **asked)
 
 
 def classify(

@@ -20,6 +20,7 @@ from balancer.options import (
     RatioParam,
     Request,
     explain_options,
+    judge_options,
     plain_options,
     prepare_options,
     serve_options,
@@ -210,9 +211,25 @@ def synthesize(request: Request, ratio: str | None, dry_run: bool) -> None:
 @main.command()
 @shared_options
 @click.option("--strict", is_flag=True, help="Exit with 4 if a class fails the gate.")
-def quality(request: Request, strict: bool) -> None:
+@click.option(
+    "--strict-release", is_flag=True, help="Exit with 4 unless the images are fit to share."
+)
+def quality(request: Request, **asked: Any) -> None:
     """Compare synthetic images with real ones; apply the gate."""
-    call_stage("quality", request, strict=strict)
+    call_stage("quality", request, **asked)
+
+
+@main.command()
+@click.argument("real", type=click.Path(path_type=Path))
+@click.argument("synthetic", type=click.Path(path_type=Path))
+@judge_options
+def judge(request: Request, **asked: Any) -> None:
+    """Judge the images of any generator; no workspace is needed.
+
+    REAL and SYNTHETIC are folders of images, folders with a folder per class, tables of paths and
+    labels, or workspaces.
+    """
+    call_stage("judge", request, **asked)
 
 
 @main.command()

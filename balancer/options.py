@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,21 +64,23 @@ _PRINTING = [
     click.option("-q", "quiet", is_flag=True, help="Show warnings only."),
 ]
 
-_SHARED = [
+_PLACES = [
     _WORKSPACE,
-    click.option(
-        "-c",
-        "--config",
-        "source",
-        metavar="FILE|NAME",
-        help="A YAML file, or a bundled recipe such as `smoke`.",
-    ),
     click.option(
         "--data",
         multiple=True,
         type=click.Path(path_type=Path),
         help="Images, such as a folder per class; repeat to merge several archives. "
         "[default: the workspace's index, else the samples]",
+    ),
+]
+_SHARED = [
+    click.option(
+        "-c",
+        "--config",
+        "source",
+        metavar="FILE|NAME",
+        help="A YAML file, or a bundled recipe such as `smoke`.",
     ),
     click.option(
         "--set",
@@ -90,6 +92,37 @@ _SHARED = [
     click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed for everything random."),
     click.option("--force", is_flag=True, help="Replace existing results."),
     *_PRINTING,
+]
+
+_JUDGE = [
+    click.option(
+        "--holdout",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Real images that the generator did not see.",
+    ),
+    click.option(
+        "--class",
+        "classes",
+        multiple=True,
+        metavar="NAME",
+        help="Judge this class only, or the class of a plain folder; repeatable.",
+    ),
+    click.option("--strict", is_flag=True, help="Exit with 4 unless every check passes."),
+    click.option(
+        "--strict-release", is_flag=True, help="Exit with 4 unless the images are fit to share."
+    ),
+    click.option(
+        "--skip-bad", is_flag=True, default=None, help="Leave unusable files out and count them."
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("balancer-judge"),
+        show_default=True,
+        metavar="DIR",
+        help="Folder to write to; the page is in judge/ inside it.",
+    ),
 ]
 
 _TRAINER = [
@@ -190,18 +223,21 @@ _SERVE = [
 
 def shared_options(command: Command) -> Command:
     """Add the options of every command, which receives them as one `Request`."""
+    return _decorate(_with_request(command), [*_PLACES, *_SHARED])
 
+
+def _with_request(command: Command) -> Command:
     @functools.wraps(command)
     def wrapper(
-        workspace: Path,
         source: str | None,
-        data: tuple[Path, ...],
         assignments: tuple[str, ...],
         seed: int | None,
         force: bool,
         as_json: bool,
         verbose: bool,
         quiet: bool,
+        workspace: Path = Path(),
+        data: tuple[Path, ...] = (),
         **own: Any,
     ) -> None:
         command(
@@ -217,7 +253,7 @@ def shared_options(command: Command) -> Command:
             **own,
         )
 
-    return _decorate(wrapper, _SHARED)
+    return wrapper
 
 
 def plain_options(command: Command) -> Command:
@@ -278,6 +314,17 @@ def prepare_options(command: Command) -> Command:
         command(request, **own)
 
     return _decorate(wrapper, _PREPARE)
+
+
+def judge_options(command: Command) -> Command:
+    """Add the options of `judge`, which has a folder to write to in place of a workspace."""
+
+    @functools.wraps(command)
+    def wrapper(request: Request, out: Path, skip_bad: bool | None, **own: Any) -> None:
+        request.options["data.skip_bad"] = skip_bad
+        command(replace(request, workspace=out), **own)
+
+    return _decorate(_with_request(wrapper), [*_JUDGE, *_SHARED])
 
 
 def explain_options(command: Command) -> Command:

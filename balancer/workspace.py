@@ -16,7 +16,7 @@ _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
 _FOLDS = ("runs", "folds")
 _FOLDERS = (
-    *("index", "synthetic", "quality", "report", "ablation", "lr-find", "explain"),
+    *("index", "synthetic", "quality", "judge", "report", "ablation", "lr-find", "explain"),
     *("audit", "lungs", "lungs/model"),
     *("gan/*", "imported/*", "classify/*", "evaluate/*/*", "*/cache/*"),
     *("runs/units/*/*/*", "runs/registered/*/*/*", "runs/external/*/*/*/*"),
@@ -72,6 +72,11 @@ class Workspace:
     def quality_dir(self) -> Path:
         """Folder that `quality` writes."""
         return self.root / "quality"
+
+    @property
+    def judge_dir(self) -> Path:
+        """Folder that `judge` writes."""
+        return self.root / "judge"
 
     @property
     def report_dir(self) -> Path:
@@ -161,6 +166,11 @@ class Workspace:
     def feature_cache_dir(self) -> Path:
         """Cache of image features, keyed by content; safe to delete."""
         return self.root / "cache" / "features"
+
+    @property
+    def judge_cache_dir(self) -> Path:
+        """Folder of the pixels that `judge` decoded; safe to delete."""
+        return self.root / "cache" / "judge"
 
     def gan_dir(self, label: str) -> Path:
         """Return the folder of the finished generator of a class."""

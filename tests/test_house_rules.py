@@ -20,12 +20,13 @@ LEVELS = [
     # A module may import from its own level and from those after it; docs/architecture.md shows
     # this very list.
     ["cli"],
-    ["command", "api", "doctor", "first_recipe", "outside"],
+    ["command", "api", "judgement", "doctor", "first_recipe", "outside"],
     ["execution"],
     ["stages"],
     ["app"],
     ["report"],
     ["ablation"],
+    ["referee"],
     ["quality", "shortcuts", "explanation", "lungs"],
     ["evaluation", "synthetic"],
     ["data"],

@@ -10,6 +10,7 @@ from balancer.quality.figures import Distance, Diversity, Figures, Identity, Tel
 from balancer.quality.measure import measure
 from balancer.quality.memorization import Nearest
 from balancer.quality.probes import find_tell, usefulness
+from balancer.quality.release import measure_release
 from balancer.quality.sets import FEWEST, ClassFeatures, ClassImages
 
 
@@ -54,6 +55,7 @@ def assess(
             distances=checks.NEAREST_CLASS.measure(sets), judged=checks.JUDGED_CLASS.measure(sets)
         ),
         usefulness=usefulness(images.label, sets.accepted, sets.training, sets.validation),
+        release=measure_release(sets),
     )
     own = {
         check.name: None if (found := check.measure(sets)) is None else found.model_dump()

@@ -235,11 +235,11 @@ class Identity(Record):
 
     Attributes:
         distances: Feature space to the distances by class; None with too few images.
-        judged: Labels that a probe gives.
+        judged: Labels that a probe gives; None with one class.
     """
 
     distances: dict[str, dict[str, ClassDistance] | None]
-    judged: LabelsGiven
+    judged: LabelsGiven | None
 
 
 class ProbeScore(Record):
@@ -262,6 +262,46 @@ class Usefulness(Record):
     train_real_test_synthetic: ProbeScore
 
 
+class Leak(Record):
+    """How well the accepted images separate training images from held-out ones, in one space.
+
+    Attributes:
+        membership: AUROC of "has an accepted image nearby", training against held-out images; 0.5
+            gives nothing away.
+        membership_interval: Its 95 % interval (DeLong).
+        closer: Share of accepted images closer to training than to as many held-out images; 0.5 for
+            an honest generator.
+        closer_interval: Its 95 % interval, bootstrap of all three sets.
+    """
+
+    membership: float
+    membership_interval: tuple[float, float]
+    closer: float
+    closer_interval: tuple[float, float]
+
+
+class Release(Record):
+    """What the accepted images give away of real ones, and the word on sharing them.
+
+    Attributes:
+        word: `share with care`, `use at home` or `do not share`.
+        reasons: Reasons for the word.
+        n: Number of accepted images.
+        copies: Numbers of the accepted images that are near copies of a real image.
+        expected_copies: Number of near copies among as many held-out real images.
+        reproduced: Number of real images that have a near copy among the accepted ones.
+        leaks: Leak by feature space; empty where no held-out image is known to be unseen.
+    """
+
+    word: Literal["share with care", "use at home", "do not share"]
+    reasons: tuple[str, ...]
+    n: int
+    copies: tuple[int, ...]
+    expected_copies: float
+    reproduced: int
+    leaks: dict[str, Leak]
+
+
 class Figures(Record):
     """All that is measured of the synthetic images of a class.
 
@@ -273,7 +313,8 @@ class Figures(Record):
         memorization: Repeats of training images.
         tells: Separation from real images.
         identity: Class that the images look like.
-        usefulness: Value for training.
+        usefulness: Value for training; None with one class.
+        release: What the accepted images give away of real ones; None in early versions.
         own: Figures of checks without a field here, by name of the check.
     """
 
@@ -284,5 +325,6 @@ class Figures(Record):
     memorization: Memorization
     tells: Tells
     identity: Identity
-    usefulness: Usefulness
+    usefulness: Usefulness | None
+    release: Release | None = None
     own: dict[str, Any] = Field(default_factory=dict)

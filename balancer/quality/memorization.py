@@ -155,6 +155,20 @@ class CopyDetector:
         return closer_to_first(training, held_out, rng, draws=_DRAWS)
 
 
+def without_held_out(found: Memorization, is_copy: npt.NDArray[np.bool_]) -> Memorization:
+    """Return what is known of copies where no held-out image is known to be unseen.
+
+    Args:
+        found: Measured against one part of the real images, with the other part as the scale.
+        is_copy: bool (N,), near copies of an image of either part.
+    """
+    copies = found.near_copies.model_copy(
+        update={"generated": float(is_copy.mean()), "generated_at_least": _lower_bound(is_copy)}
+    )
+    # The generator may have seen both parts, so that it is closer to one of them means nothing.
+    return found.model_copy(update={"near_copies": copies, "distance": {}})
+
+
 def _to_either_side(features: Features, both: Features) -> FloatArray:
     """Return the distance to each image or its mirror image, the nearer one: float64 (N, M)."""
     between = distances(features, both)

@@ -111,7 +111,7 @@ def usefulness(
     synthetic: Features,
     training: Mapping[str, Features],
     validation: Mapping[str, Features],
-) -> Usefulness:
+) -> Usefulness | None:
     """Measure what a probe learns from synthetic images of a class, and how it labels them.
 
     Train on synthetic, test on real, and the reverse (Esteban 2017, arXiv 1706.02633); the images
@@ -122,7 +122,12 @@ def usefulness(
         synthetic: Features (N, d) of the synthetic images.
         training: Features of real training images, by class.
         validation: Features of real validation images, by class; each class has some.
+
+    Returns:
+        None with one class.
     """
+    if len(training) < 2:
+        return None
     on_real = train_probe(training)
     on_synthetic = train_probe({**training, label: synthetic})
     return Usefulness(

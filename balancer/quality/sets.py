@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import Extractor
@@ -28,6 +29,8 @@ class ClassImages:
         made: All synthetic images, rejected ones included.
         training: Real training images, by class.
         validation: Real validation images, by class.
+        unseen: Whether the source of the synthetic images is known not to have seen the validation
+            images.
     """
 
     label: str
@@ -35,6 +38,7 @@ class ClassImages:
     made: Images
     training: Mapping[str, Images]
     validation: Mapping[str, Images]
+    unseen: bool = True
 
     @property
     def own_training(self) -> Images:
@@ -109,15 +113,7 @@ class ClassFeatures:
     @cached_property
     def copies(self) -> CopyDetector:
         """The detector of near copies of training images."""
-        return CopyDetector(
-            self.images.own_training,
-            self.images.own_validation,
-            extractors=self.extractors,
-            decisive=[next(iter(self.extractors))],
-            correlation=self.gate.near_copy_correlation,
-            distance=self.gate.near_copy_distance,
-            cache=self.cache,
-        )
+        return self._detector(self.images.own_training, self.images.own_validation)
 
     @cached_property
     def nearest(self) -> Nearest:
@@ -130,6 +126,41 @@ class ClassFeatures:
         if np.array_equal(self.images.made, self.images.accepted):
             return self.nearest
         return self.copies.nearest(self.images.made, cache=self.cache)
+
+    @cached_property
+    def accepted_copies(self) -> NDArray[np.bool_]:
+        """Whether each accepted image is a near copy of a real image that may be seen."""
+        return self._copied(self.images.accepted, self.nearest)
+
+    @cached_property
+    def made_copies(self) -> NDArray[np.bool_]:
+        """The same for each image made."""
+        if np.array_equal(self.images.made, self.images.accepted):
+            return self.accepted_copies
+        return self._copied(self.images.made, self.nearest_made)
+
+    @cached_property
+    def share_of_held_out_copies(self) -> float:
+        """Share of validation images that are near copies of training images."""
+        found = self.copies.nearest(self.images.own_validation, cache=self.cache)
+        return float(found.is_copy.mean())
+
+    def _copied(self, images: Images, nearest: Nearest) -> NDArray[np.bool_]:
+        if self.images.unseen:
+            return nearest.is_copy
+        others = self._detector(self.images.own_validation, self.images.own_training)
+        return nearest.is_copy | others.nearest(images, cache=self.cache).is_copy
+
+    def _detector(self, training: Images, held_out: Images) -> CopyDetector:
+        return CopyDetector(
+            training,
+            held_out,
+            extractors=self.extractors,
+            decisive=[next(iter(self.extractors))],
+            correlation=self.gate.near_copy_correlation,
+            distance=self.gate.near_copy_distance,
+            cache=self.cache,
+        )
 
     def pairable(self, rng: np.random.Generator) -> tuple[Images, Images] | None:
         """Choose equally many accepted and real training images, to compare pairs within each.

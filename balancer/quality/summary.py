@@ -30,6 +30,8 @@ def class_summary(label: str, quality: ClassQuality) -> Iterator[RenderableType]
     yield table
     yield from _probes(label, quality)
     yield from _gate(label, quality)
+    if quality.release is not None:
+        yield Text(f"Sharing: {quality.release.word}. {' '.join(quality.release.reasons)}")
 
 
 def title_of(name: str, distance: Distance) -> str:
@@ -61,11 +63,12 @@ def _same_n(distance: Distance) -> Iterator[str]:
 
 def _probes(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
     useful = quality.usefulness
-    yield Text(
-        "Balanced accuracy on real validation images of a probe trained on real images "
-        f"{useful.train_real_test_real.balanced_accuracy:.3f}, with synthetic {label} in "
-        f"place of real {useful.train_synthetic_test_real.balanced_accuracy:.3f}."
-    )
+    if useful is not None:
+        yield Text(
+            "Balanced accuracy on real validation images of a probe trained on real images "
+            f"{useful.train_real_test_real.balanced_accuracy:.3f}, with synthetic {label} in "
+            f"place of real {useful.train_synthetic_test_real.balanced_accuracy:.3f}."
+        )
     tell = None if quality.tells.features is None else quality.tells.features.value
     membership = None if quality.membership is None else quality.membership.auroc
     closer = ", ".join(

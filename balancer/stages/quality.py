@@ -22,6 +22,7 @@ from balancer.quality.memorization import Nearest
 from balancer.quality.own_classifier import classifier_extractor
 from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
 from balancer.quality.records import ClassQuality, QualityMetrics
+from balancer.quality.release import refuse_release
 from balancer.quality.sets import ClassImages
 from balancer.quality.summary import NOT_ASKED, class_summary
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
@@ -38,7 +39,12 @@ _WALKS, _STEPS = 6, 9
 
 
 def run(
-    config: BalancerConfig, workspace: Workspace, *, force: bool = False, strict: bool = False
+    config: BalancerConfig,
+    workspace: Workspace,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    strict_release: bool = False,
 ) -> StageResult[QualityMetrics]:
     """Measure the synthetic images of each class against real training and validation images.
 
@@ -48,13 +54,15 @@ def run(
             writes `quality/`.
         force: Replace an existing result.
         strict: Refuse images that fail the gate, after everything is written.
+        strict_release: Refuse images that should not be shared, likewise.
 
     Raises:
         MissingStage: There is no index, there are no synthetic images, or the only extractor wanted
             is a classifier that is not trained.
         DataError: A class has no validation images to measure against.
         EnvironmentFault: The weights of a configured extractor are not on this machine.
-        IntegrityError: A class fails the gate, with `strict`.
+        IntegrityError: A class fails the gate, with `strict`, or is not fit to share, with
+            `strict_release`.
     """
     index = load_index(workspace.index_dir)
     records = load_with_rejects(workspace, index)
@@ -102,6 +110,8 @@ def run(
             "quality", workspace, directory, settings=settings, inputs=inputs, work=work
         )
     _refuse_failures(result, strict)
+    if strict_release:
+        refuse_release({n: one.release for n, one in result.metrics.classes.items()})
     return result
 
 

@@ -22,6 +22,13 @@ def blurred(images: Images, sigma: float = 1.5) -> Images:
     return np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in images])
 
 
+def averaged(images: Images, n: int) -> Images:
+    """Means of random pairs: no image is a copy, and all lean towards what was seen."""
+    rng = np.random.default_rng(2)
+    first, second = (images[rng.integers(len(images), size=n)].astype(np.uint16) for _ in range(2))
+    return ((first + second) // 2).astype(np.uint8)
+
+
 def planted(
     own: Images, held_out: Images, other: Images, n: int = 120
 ) -> Mapping[str, Callable[[], Images]]:

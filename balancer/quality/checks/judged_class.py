@@ -18,16 +18,19 @@ class JudgedClassCheck(Check[LabelsGiven]):
 
     name = "judged class"
 
-    def measure(self, images: ClassFeatures) -> LabelsGiven:
+    def measure(self, images: ClassFeatures) -> LabelsGiven | None:
         """Label all images made, since the screen chose the accepted ones by such a probe."""
+        if len(images.images.training) < 2:
+            return None
         probe = train_blind_probe(
             images.images.training, extractor=images.main, seed=images.seed, cache=images.cache
         )
         return labels_given(images.label, probe, images.made, images.validation[images.label])
 
     def read(self, figures: Figures) -> Mapping[str, LabelsGiven | None]:
-        """Return the one figure."""
-        return {self.name: figures.identity.judged}
+        """Return the one figure; none with one class, which leaves nothing to ask."""
+        judged = figures.identity.judged
+        return {} if judged is None else {self.name: judged}
 
     def limit(self, label: str, figure: LabelsGiven, gate: GateConfig) -> float:
         """Ask for `gate.min_own_class` of the share of held-out images."""

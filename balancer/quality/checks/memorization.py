@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from balancer.quality.checks.check import Check
 from balancer.quality.config import GateConfig
 from balancer.quality.figures import Figures, Memorization
+from balancer.quality.memorization import without_held_out
 from balancer.quality.sets import ClassFeatures
 
 
@@ -17,8 +18,9 @@ class MemorizationCheck(Check[Memorization]):
     name = "memorization"
 
     def measure(self, images: ClassFeatures) -> Memorization:
-        """Compare all images made with the training images."""
-        return images.copies.measure(images.nearest_made, images.rng(2))
+        """Compare all images made with the training images, and with others that may be seen."""
+        found = images.copies.measure(images.nearest_made, images.rng(2))
+        return found if images.images.unseen else without_held_out(found, images.made_copies)
 
     def read(self, figures: Figures) -> Mapping[str, Memorization | None]:
         """Return the one figure."""

@@ -58,10 +58,11 @@ class NearestClassCheck(Check[tuple[str, Distances]]):
         }
 
     def read(self, figures: Figures) -> Mapping[str, tuple[str, Distances] | None]:
-        """Return the distances of each space."""
+        """Return the distances of each space; with one class there is nothing to ask."""
         return {
             f"{self.name} [{space}]": None if found is None else (space, found)
             for space, found in figures.identity.distances.items()
+            if found is None or len(found) > 1
         }
 
     def limit(self, label: str, figure: tuple[str, Distances], gate: GateConfig) -> float:

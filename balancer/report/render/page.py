@@ -33,12 +33,13 @@ def _shown(value: object) -> object:
     return value
 
 
-def render_page(report: Report, pictures: Path) -> str:
+def render_page(report: Report, pictures: Path, *, name: str = "report") -> str:
     """Fill the templates.
 
     Args:
         report: The content.
         pictures: Folder of PNGs; those that the content names are embedded in the page.
+        name: Name of the Markdown and of the JSON with the same content, without suffix.
 
     Returns:
         HTML; every text from the data is escaped.
@@ -54,6 +55,7 @@ def render_page(report: Report, pictures: Path) -> str:
     }
     page = environment.get_template("report.html").render(
         report=report,
+        name=name,
         images={name: _image(pictures / f"{name}.png") for name in sorted(names)},
     )
     return re.sub(r"(\d) %", r"\1&nbsp;%", page)  # a line should not begin with the sign

@@ -154,12 +154,13 @@ def _figures(label: str, quality: ClassQuality) -> Iterator[list[str]]:
         yield ["training images separated from validation images by the discriminator, AUROC "
                "(private: 0.5)", number(quality.membership.auroc), "-"]  # fmt: skip
     useful = quality.usefulness
-    yield [
-        f"probe trained on real, or with synthetic {label} in its place; balanced accuracy on real "
-        "validation images",
-        number(useful.train_synthetic_test_real.balanced_accuracy),
-        number(useful.train_real_test_real.balanced_accuracy),
-    ]
+    if useful is not None:
+        yield [
+            f"probe trained on real, or with synthetic {label} in its place; balanced accuracy on "
+            "real validation images",
+            number(useful.train_synthetic_test_real.balanced_accuracy),
+            number(useful.train_real_test_real.balanced_accuracy),
+        ]
 
 
 def _folds(folds: Mapping[str, Mapping[str, FoldGate]]) -> Table:

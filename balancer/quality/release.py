@@ -1,0 +1,176 @@
+"""What a set of synthetic images gives away of real ones, and a word on sharing it.
+
+Two attacks that need nothing but the images: find the near copies of real images, and tell by the
+distance to the nearest synthetic image which real images the generator saw (membership inference,
+GAN-Leaks, Chen 2020, arXiv 1909.03935). The share of synthetic images that are closer to seen than
+to unseen images is the distance to the closest record of the literature on tabular data.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from balancer.errors import IntegrityError
+from balancer.quality.descriptors import edge_histograms
+from balancer.quality.figures import Leak, Release
+from balancer.quality.memorization import EDGES
+from balancer.quality.neighbors import closer_to_first, distances
+from balancer.quality.sets import FEWEST, ClassFeatures
+from balancer.statistics.delong import auroc_covariance
+
+FloatArray = npt.NDArray[np.float64]
+
+SHARE: Final = "share with care"
+HOME: Final = "use at home"
+NEVER: Final = "do not share"
+_MOST_MEMBERSHIP = 0.60
+"""Membership AUROC that has to be excluded before images are shared."""
+RULE = (
+    f"{NEVER}: more near copies of real images than held-out images explain, or images that the "
+    "generator saw can be told from others (the interval of an AUROC or of a share is above 0.5). "
+    f"{HOME}: nothing of this was found, but it could not be excluded, for want of held-out images "
+    f"or of enough of them. {SHARE}: all was asked and excluded, up to a membership AUROC of "
+    f"{_MOST_MEMBERSHIP:.2f}. No word is a proof of privacy."
+)
+_LEVEL, _Z = 0.05, 1.96
+_RESAMPLES, _DRAWS = 200, 20
+
+
+def measure_release(sets: ClassFeatures) -> Release | None:
+    """Measure what the accepted images give away; None with too few images.
+
+    Args:
+        sets: The images. Validation images count as held out only where they are known to be
+            unseen.
+    """
+    images = sets.images
+    if min(len(images.accepted), len(images.own_validation), len(images.own_training)) < FEWEST:
+        return None
+    copied, share = sets.accepted_copies, sets.share_of_held_out_copies
+    found = Release(
+        word=SHARE,
+        reasons=(),
+        n=len(copied),
+        copies=tuple(int(row) for row in np.flatnonzero(copied)),
+        expected_copies=share * len(copied),
+        reproduced=len(np.unique(sets.nearest.rows[sets.nearest.is_copy])),
+        leaks=_leaks(sets),
+    )
+    return _with_word(found, share)
+
+
+def refuse_release(found: Mapping[str, Release | None]) -> None:
+    """Stop at images that are not fit to share.
+
+    Args:
+        found: What the images of each class give away; None where it was not measured.
+
+    Raises:
+        IntegrityError: A class has another word than `share with care`.
+    """
+    words = {label: "not measured" if one is None else one.word for label, one in found.items()}
+    if set(words.values()) != {SHARE}:
+        listed = "; ".join(f"{label}: {word}" for label, word in words.items())
+        raise IntegrityError(
+            f"The synthetic images should be fit to share, but are not ({listed}); the result "
+            "gives the reasons, see it without --strict-release."
+        )
+
+
+def _leaks(sets: ClassFeatures) -> dict[str, Leak]:
+    images = sets.images
+    if not images.unseen:
+        return {}
+    raw = (images.own_training, images.own_validation, images.accepted)
+    return {
+        space: _leak(*(describe(some) for some in raw), rng=sets.rng(6))
+        for space, describe in ((sets.main.name, sets.features), (EDGES, edge_histograms))
+    }
+
+
+def _leak(
+    training: npt.NDArray[np.float32],
+    held_out: npt.NDArray[np.float32],
+    accepted: npt.NDArray[np.float32],
+    *,
+    rng: np.random.Generator,
+) -> Leak:
+    to_training, to_held_out = distances(accepted, training), distances(accepted, held_out)
+    scores = -np.concatenate((to_training.min(axis=0), to_held_out.min(axis=0)))
+    auroc, variance = auroc_covariance(scores[None], np.arange(len(scores)) < len(training))
+    reach = _Z * float(np.sqrt(max(variance.item(), 0.0)))
+    shares = list(_resampled_shares(to_training, to_held_out, rng))
+    low, high = np.quantile(shares, [_LEVEL / 2, 1 - _LEVEL / 2])
+    return Leak(
+        membership=auroc.item(),
+        membership_interval=(max(0.0, auroc.item() - reach), min(1.0, auroc.item() + reach)),
+        closer=closer_to_first(to_training, to_held_out, rng, draws=_DRAWS),
+        closer_interval=(float(low), float(high)),
+    )
+
+
+def _resampled_shares(
+    to_training: FloatArray, to_held_out: FloatArray, rng: np.random.Generator
+) -> Iterator[float]:
+    """Resample all three sets; both references have the same number of images."""
+    n = min(to_training.shape[1], to_held_out.shape[1])
+    for _ in range(_RESAMPLES):
+        rows = rng.integers(len(to_training), size=len(to_training))
+        first, second = (
+            table[rows][:, rng.integers(table.shape[1], size=n)].min(axis=1)
+            for table in (to_training, to_held_out)
+        )
+        yield float((first < second).mean())
+
+
+def _with_word(found: Release, share: float) -> Release:
+    leaking = [*_copying(found, share), *_telling(found)]
+    unsure = [*_unknown(found)]
+    clear = [
+        f"No more near copies than held-out images explain ({len(found.copies)} of {found.n}), and "
+        f"membership AUROC below {_MOST_MEMBERSHIP:.2f} in every space."
+    ]
+    word = NEVER if leaking else HOME if unsure else SHARE
+    return found.model_copy(update={"word": word, "reasons": tuple(leaking or unsure or clear)})
+
+
+def _copying(found: Release, share: float) -> Iterator[str]:
+    copies = len(found.copies)
+    # Without a near copy among held-out images, each one needs another reason than chance.
+    if copies and binomtest(copies, found.n, share, alternative="greater").pvalue < _LEVEL:
+        yield (
+            f"{copies} of {found.n} images are near copies of real ones, where held-out images "
+            f"explain {found.expected_copies:.1f}; {found.reproduced} real images are reproduced."
+        )
+
+
+def _telling(found: Release) -> Iterator[str]:
+    for space, leak in found.leaks.items():
+        for what, value, (low, high) in (
+            ("membership AUROC", leak.membership, leak.membership_interval),
+            ("share closer to seen than to unseen images", leak.closer, leak.closer_interval),
+        ):
+            if low > 0.5:
+                yield (
+                    f"The {what} in {space} is {value:.2f} ({low:.2f} to {high:.2f}), and 0.5 "
+                    "gives nothing away."
+                )
+
+
+def _unknown(found: Release) -> Iterator[str]:
+    if not found.leaks:
+        yield (
+            "No real images are known to be unseen by the generator, so membership cannot be "
+            "asked; give such images (--holdout)."
+        )
+    wide = {space: leak.membership_interval for space, leak in found.leaks.items()}
+    for space, (low, high) in wide.items():
+        if high > _MOST_MEMBERSHIP:
+            yield (
+                f"The membership AUROC in {space} may be as large as {high:.2f} ({low:.2f} to "
+                f"{high:.2f}; at most {_MOST_MEMBERSHIP:.2f} is asked): more held-out images are "
+                "needed."
+            )

@@ -1,0 +1,1 @@
+"""A verdict on the images of any generator, from folders alone."""

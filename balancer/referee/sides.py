@@ -1,0 +1,318 @@
+"""The sides of a judgement: real images, unseen real images, and synthetic images, by class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from balancer.data.collection import Collection, read_collection
+from balancer.data.config import DataConfig
+from balancer.data.copies.duplicates import find_near_duplicates
+from balancer.data.copies.grouping import group_images
+from balancer.data.film.examine import Examined, examine_images
+from balancer.data.index import Index, load_index
+from balancer.data.scan import FoundImage
+from balancer.errors import ConfigurationError, DataError, IntegrityError
+from balancer.imaging.config import PreprocessingConfig
+from balancer.workspace import Workspace
+
+ByClass = Mapping[str, Collection]
+Source = Path | Collection
+"""A folder, table or archive, the root of a workspace, or images that are read already."""
+
+FEWEST_UNSEEN = 2
+FEWEST_REAL = 8
+"""Number of real images of a class below which no floor can be measured."""
+_ASIDE = 0.25
+_LARGEST = 256
+"""Largest side at which images are compared; no measurement sees more than this."""
+_LIKE_AN_INDEX = {"min_side": 1, "max_aspect": 1e9}
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is compared; every image has a class, also where a folder has none.
+
+    Attributes:
+        real: Real images that the generator may have seen, by class.
+        held_out: Real images of the same classes: unseen ones, or a part of the real ones.
+        synthetic: The images to judge, by class.
+        unseen: Whether the generator has not seen the held-out images, by the user's word.
+        size: Side in pixels at which all are compared.
+        notes: What was done to bring the sides together.
+    """
+
+    real: ByClass
+    held_out: ByClass
+    synthetic: ByClass
+    unseen: bool
+    size: int
+    notes: tuple[str, ...]
+
+
+def open_sides(
+    real: Source,
+    synthetic: Source,
+    *,
+    holdout: Source | None,
+    classes: Sequence[str],
+    data: DataConfig,
+    seed: int,
+) -> Sides:
+    """Read both sides and match their classes.
+
+    Args:
+        real: Real images; of a workspace, those of its training split.
+        synthetic: Synthetic images; of a workspace, the accepted ones of `synthesize`.
+        holdout: Real images that the generator did not see; None: those of the validation split
+            of a workspace, else a quarter of each class of the real ones.
+        classes: Classes to judge; none: all that have synthetic images.
+        data: Layout and limits of a usable image.
+        seed: Seed for the quarter.
+
+    Raises:
+        ConfigurationError: A place does not exist, or the class of the images cannot be told.
+        DataError: A side cannot be read, or has too few images of a class.
+        IntegrityError: A real image is marked as synthetic.
+    """
+    notes: list[str] = []
+    known, validation = _real(real, data, notes)
+    made = _synthetic(synthetic, data)
+    unseen = validation if holdout is None else _opened(holdout, data)
+    for side in (known, *([] if unseen is None else [unseen])):
+        _refuse_marked(side)
+    known, made = _same_classes(known, made, classes)
+    known = _without_copies(known, notes)
+    _refuse_few(known, made)
+    size = _common_size(known, made, notes)
+    if unseen is None:
+        n_real = len(known.images)
+        known, aside = _set_aside(known, data, seed)
+        notes.append(
+            f"No images are known to be unseen by the generator, so {len(aside.images)} of "
+            f"{n_real} real images were set aside as the floor. "
+            "Copies of any real image are found, but whether the generator leans towards what it "
+            "saw cannot be known."
+        )
+        return Sides(_split_up(known), _split_up(aside), _split_up(made), False, size, (*notes,))
+    held_out = _unknown_images(_like(unseen, known), known, data, notes)
+    for label in made.labels:
+        if (n := len(held_out.of(label).images)) < FEWEST_UNSEEN:
+            raise DataError(
+                f"--holdout should have {FEWEST_UNSEEN} or more images of {label!r} that the real "
+                f"side lacks, but has {n}; add some, or leave out --holdout."
+            )
+    sorted_known, sorted_held_out = _by_class(known, held_out, data, seed, notes)
+    return Sides(sorted_known, sorted_held_out, _split_up(made), True, size, tuple(notes))
+
+
+def _split_up(side: Collection) -> ByClass:
+    return {label: side.of(label) for label in side.labels}
+
+
+def _real(
+    source: Source, data: DataConfig, notes: list[str]
+) -> tuple[Collection, Collection | None]:
+    if isinstance(source, Path) and (index_dir := Workspace(source).index_dir).is_dir():
+        index = load_index(index_dir)
+        if index.preprocessing != PreprocessingConfig():
+            raise ConfigurationError(
+                f"{source} should hold images as they are in their files, but its index is "
+                "preprocessed; use `balancer quality` there."
+            )
+        notes.append(
+            f"{source.name} is a workspace: its training images are the real ones, and its "
+            "validation images are unseen; no test image was read."
+        )
+        return _split(index, "train", source.name), _split(index, "val", source.name)
+    return _opened(source, data), None
+
+
+def _split(index: Index, split: str, name: str) -> Collection:
+    found = [FoundImage(one.path, one.label) for one in index.records if one.split == split]
+    limits = DataConfig(**_LIKE_AN_INDEX)  # type: ignore[arg-type]  # numbers of two kinds
+    images, unusable = examine_images(index.roots, found, limits, known=True)
+    known = {record.path: record.image_id for record in index.records}
+    changed = [file.path for file in unusable]
+    changed += [image.path for image in images if image.image_id != known[image.path]]
+    if changed:
+        raise IntegrityError(
+            f"{index.roots.locate(changed[0])} should be the file that was prepared, but has "
+            "changed; restore it, or run prepare again with --force."
+        )
+    return Collection(f"{name} ({split})", index.roots, tuple(images))
+
+
+def _synthetic(source: Source, data: DataConfig) -> Collection:
+    if isinstance(source, Path) and Workspace(source).index_dir.is_dir():
+        made = _opened(Workspace(source).synthetic_dir, data)
+        return replace(made, name=f"{source.name} (synthetic)")
+    return _opened(source, data)
+
+
+def _opened(source: Source, data: DataConfig) -> Collection:
+    return source if isinstance(source, Collection) else read_collection(source, data)
+
+
+def _refuse_marked(side: Collection) -> None:
+    marked = [image.path for image in side.images if image.synthetic]
+    if marked:
+        raise IntegrityError(
+            f"{side.name!r} should hold real images only, but {len(marked)} are marked as "
+            f"synthetic, first {marked[0]!r}; remove them."
+        )
+
+
+def _same_classes(
+    known: Collection, made: Collection, classes: Sequence[str]
+) -> tuple[Collection, Collection]:
+    """Give every image a class of the real side, and keep the synthetic ones to judge."""
+    if known.labels == ("",):
+        if len(classes) > 1:
+            raise ConfigurationError(
+                f"{known.name!r} should have a folder for each of {', '.join(classes)}, but has no "
+                "classes; give one --class, or the folder above the class folders."
+            )
+        known = known.labelled(classes[0] if classes else known.name)
+    unknown = [name for name in classes if name not in known.labels]
+    if unknown:
+        raise ConfigurationError(
+            f"--class should name a class of {known.name!r}, but {unknown[0]!r} is none of "
+            f"{', '.join(known.labels)}."
+        )
+    if set(made.labels) <= set(known.labels):
+        wanted = classes or made.labels
+        made = made.keep([image.label in wanted for image in made.images])
+        if absent := [name for name in classes if name not in made.labels]:
+            raise DataError(f"There should be synthetic images of {absent[0]!r}, but there are "
+                            "none; leave out this --class.")  # fmt: skip
+        return known, made
+    only = classes or (known.labels if len(known.labels) == 1 else ())
+    if len(only) != 1:
+        found = ", ".join(filter(None, made.labels)) or "none"
+        raise ConfigurationError(
+            f"The synthetic images should be in folders named as the real classes "
+            f"({', '.join(known.labels)}), but are in {found}; say "
+            "which class they are of (--class), or rename the folders."
+        )
+    return known, made.labelled(only[0])
+
+
+def _like(unseen: Collection, known: Collection) -> Collection:
+    """Give unseen images classes of the real side; images of other classes are left out."""
+    if unseen.labels == ("",):
+        if len(known.labels) > 1:
+            raise ConfigurationError(
+                f"--holdout should have a folder per class ({', '.join(known.labels)}), but has "
+                "none; sort its images."
+            )
+        return unseen.labelled(known.labels[0])
+    kept = unseen.keep([image.label in known.labels for image in unseen.images])
+    if not kept.images and len(known.labels) == len(unseen.labels) == 1:
+        return unseen.labelled(known.labels[0])
+    if not kept.images:
+        raise ConfigurationError(
+            f"--holdout should have folders named as the real classes ({', '.join(known.labels)}), "
+            f"but has {', '.join(unseen.labels)}; rename them."
+        )
+    return kept
+
+
+def _without_copies(side: Collection, notes: list[str]) -> Collection:
+    first_of: dict[str, str] = {}
+    first = [first_of.setdefault(one.pixel_hash, one.path) == one.path for one in side.images]
+    if dropped := first.count(False):
+        notes.append(f"{dropped} real images with the pixels of another one were left out.")
+    return side.keep(first)
+
+
+def _refuse_few(known: Collection, made: Collection) -> None:
+    for label in made.labels:
+        if (n := len(known.of(label).images)) < FEWEST_REAL:
+            raise DataError(
+                f"{known.name!r} should have {FEWEST_REAL} or more different images of {label!r}, "
+                f"but has {n}; add real images."
+            )
+
+
+def _common_size(known: Collection, made: Collection, notes: list[str]) -> int:
+    sides = {}
+    for word, side in (("real", known), ("synthetic", made)):
+        shortest = [min(image.width, image.height) for image in side.images]
+        sides[word] = int(np.median(shortest))
+    size = min(*sides.values(), _LARGEST)
+    if {size} != {*sides.values()} or _has_other_sizes(known, size) or _has_other_sizes(made, size):
+        notes.append(
+            f"Real images have a median short side of {sides['real']} px and synthetic ones of "
+            f"{sides['synthetic']} px; all were brought to {size} x {size} px by one function "
+            "(bicubic with antialias)."
+        )
+    return size
+
+
+def _has_other_sizes(side: Collection, size: int) -> bool:
+    return any((image.width, image.height) != (size, size) for image in side.images)
+
+
+def _set_aside(known: Collection, data: DataConfig, seed: int) -> tuple[Collection, Collection]:
+    """Take whole groups of images, of one patient or one film, for a quarter of each class."""
+    groups = _groups(known, data)
+    aside: set[str] = set()
+    for number, label in enumerate(known.labels):
+        own = {group for image, group in zip(known.images, groups, strict=True)
+               if image.label == label}  # fmt: skip
+        sizes = {group: groups.count(group) for group in own}
+        wanted = max(2, round(_ASIDE * sum(sizes.values())))
+        taken = 0
+        order = sorted(own)
+        for place in np.random.default_rng([seed, number]).permutation(len(order)):
+            if taken < wanted and taken + sizes[order[place]] <= 2 * wanted:
+                aside.add(order[place])
+                taken += sizes[order[place]]
+    is_aside = [group in aside for group in groups]
+    return known.keep([not one for one in is_aside]), known.keep(is_aside)
+
+
+def _groups(side: Collection, data: DataConfig) -> list[str]:
+    links = [
+        (pair.first, pair.second)
+        for pair in find_near_duplicates(side.images, data.duplicate_correlation)
+    ]
+    return group_images([image.image_id for image in side.images], side.patients, links)
+
+
+def _unknown_images(
+    unseen: Collection, known: Collection, data: DataConfig, notes: list[str]
+) -> Collection:
+    """Leave out held-out images that show a real image of the other side, or repeat one."""
+    pixels = {image.pixel_hash for image in known.images}
+    fresh = _without_copies(
+        unseen.keep([image.pixel_hash not in pixels for image in unseen.images]), []
+    )
+    pool: list[Examined] = [*known.images, *fresh.images]
+    shown = {
+        pair.second - len(known.images)
+        for pair in find_near_duplicates(pool, data.duplicate_correlation)
+        if pair.first < len(known.images) <= pair.second
+    }
+    kept = fresh.keep([place not in shown for place in range(len(fresh.images))])
+    if dropped := len(unseen.images) - len(kept.images):
+        notes.append(f"{dropped} held-out images show an image of the real ones or repeat another, "
+                     "and were left out.")  # fmt: skip
+    return kept
+
+
+def _by_class(
+    known: Collection, held_out: Collection, data: DataConfig, seed: int, notes: list[str]
+) -> tuple[ByClass, ByClass]:
+    """Sort both by class; of a class without held-out images, set a part of the real ones aside."""
+    short = [name for name in known.labels if len(held_out.of(name).images) < FEWEST_UNSEEN]
+    real = {name: known.of(name) for name in known.labels}
+    unseen = {name: held_out.of(name) for name in known.labels}
+    for name in short:
+        real[name], unseen[name] = _set_aside(real[name], data, seed)
+    if short:
+        notes.append(f"A quarter was set aside of classes without held-out images: "
+                     f"{', '.join(short)}.")  # fmt: skip
+    return real, unseen

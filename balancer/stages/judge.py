@@ -1,0 +1,190 @@
+"""`balancer judge`: a verdict on the images of any generator, with no index and no split."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from balancer.config import BalancerConfig
+from balancer.data.collection import Collection
+from balancer.data.roots import base_folder
+from balancer.errors import IntegrityError
+from balancer.manifest import fingerprint
+from balancer.quality.extractors import Extractor, load_extractor
+from balancer.quality.features import features_of
+from balancer.quality.memorization import Nearest
+from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
+from balancer.quality.release import refuse_release
+from balancer.quality.sets import ClassImages
+from balancer.quality.summary import class_summary
+from balancer.referee.judge import judge_class, verdict_sentence
+from balancer.referee.records import JudgeMetrics
+from balancer.referee.sides import Sides, Source, open_sides
+from balancer.report.render.markdown import render_markdown
+from balancer.report.render.page import render_page
+from balancer.report.sections.judgement import judgement_page
+from balancer.results import StageResult, perform, standing_result
+from balancer.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+PAGE = "judge.html"
+_OWN = "classifier"
+"""The extractor of a workspace's own classifier, which folders do not have."""
+
+
+def run(
+    config: BalancerConfig,
+    workspace: Workspace,
+    *,
+    real: Source,
+    synthetic: Source,
+    holdout: Source | None = None,
+    classes: Sequence[str] = (),
+    strict: bool = False,
+    strict_release: bool = False,
+    force: bool = False,
+) -> StageResult[JudgeMetrics]:
+    """Compare synthetic images with real ones, and decide whether they pass the gate.
+
+    Args:
+        config: Sections `data`, `quality`, `gate` and `seed` are used.
+        workspace: Writes `judge/`.
+        real: Real images that the generator may have seen.
+        synthetic: Images of any generator.
+        holdout: Real images that it did not see.
+        classes: Classes to judge; none: all that have synthetic images.
+        strict: Refuse images that do not pass, after everything is written.
+        strict_release: Refuse images that should not be shared, likewise.
+        force: Judge again even if the result is up to date.
+
+    Raises:
+        ConfigurationError: A place does not exist, or the class of the images cannot be told.
+        DataError: A side cannot be read, or has too few images.
+        IntegrityError: A real image is synthetic; or images do not pass, with `strict`.
+        EnvironmentFault: The weights of a configured extractor are not on this machine.
+    """
+    for place in (real, synthetic, holdout):
+        if isinstance(place, Path):
+            workspace.refuse_overlap(base_folder(place))
+    extractors = _extractors(config)
+    sides = open_sides(
+        real, synthetic, holdout=holdout, classes=classes, data=config.data, seed=config.seed
+    )
+    settings = {
+        "seed": config.seed,
+        "size": sides.size,
+        "unseen": sides.unseen,
+        "quality": config.quality.model_dump(mode="json"),
+        "gate": config.gate.model_dump(mode="json"),
+    }
+    inputs = {
+        "real": _fingerprint(sides.real.values()),
+        "held_out": _fingerprint(sides.held_out.values()),
+        "synthetic": _fingerprint(sides.synthetic.values()),
+        "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
+    }
+    directory = workspace.judge_dir
+    result = standing_result(
+        directory, JudgeMetrics, settings=settings, inputs=inputs, force=force, files=[PAGE]
+    )
+    if result is None:
+        result = perform(
+            "judge",
+            workspace,
+            directory,
+            settings=settings,
+            inputs=inputs,
+            work=lambda folder: _judge(sides, extractors, config, workspace, folder),
+        )
+    log.info("Open %s in a browser.", directory / PAGE)
+    _refuse(result.metrics, strict=strict, strict_release=strict_release)
+    return result
+
+
+def summary(result: StageResult[JudgeMetrics]) -> list[RenderableType]:
+    """Lay out a result for the terminal."""
+    metrics = result.metrics
+    parts: list[RenderableType] = [
+        part for label, one in metrics.classes.items() for part in class_summary(label, one.quality)
+    ]
+    return [*(Text(f"- {note}") for note in metrics.notes), *parts, Text(metrics.sentence)]
+
+
+def _extractors(config: BalancerConfig) -> dict[str, Extractor]:
+    names = [name for name in config.quality.extractors if name != _OWN] or ["lite0"]
+    weights = config.quality.inception_weights
+    return {name: load_extractor(name, inception_weights=weights) for name in names}
+
+
+def _fingerprint(sides: Iterable[Collection]) -> str:
+    lines = [f"{one.label}\0{one.image_id}" for side in sides for one in side.images]
+    return fingerprint("\n".join(lines).encode())
+
+
+def _judge(
+    sides: Sides,
+    extractors: dict[str, Extractor],
+    config: BalancerConfig,
+    workspace: Workspace,
+    folder: Path,
+) -> JudgeMetrics:
+    classes = {}
+    for label in sides.synthetic:
+        log.info("Judging %d images of %s.", len(sides.synthetic[label].images), label)
+        classes[label], images, nearest = judge_class(
+            label,
+            sides,
+            extractors=extractors,
+            quality=config.quality,
+            gate=config.gate,
+            seed=config.seed,
+            directory=workspace.judge_cache_dir,
+            cache=workspace.feature_cache_dir,
+        )
+        _draw(images, nearest, extractors, workspace, folder)
+    metrics = JudgeMetrics(
+        unseen=sides.unseen,
+        size=sides.size,
+        notes=sides.notes,
+        classes=classes,
+        sentence=verdict_sentence(classes, unseen=sides.unseen),
+    )
+    page = judgement_page(metrics, folder)
+    (folder / PAGE).write_text(render_page(page, folder, name="judge"), encoding="utf-8")
+    (folder / "judge.md").write_text(render_markdown(page), encoding="utf-8")
+    text = json.dumps(metrics.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (folder / "judge.json").write_text(text + "\n", encoding="utf-8")
+    return metrics
+
+
+def _draw(
+    images: ClassImages,
+    nearest: Nearest,
+    extractors: dict[str, Extractor],
+    workspace: Workspace,
+    folder: Path,
+) -> None:
+    label, made, real = images.label, images.accepted, images.own_training
+    save_side_by_side(real, made, folder / f"beside-{label}.png")
+    save_closest_pairs(
+        made, real, nearest.rows, nearest.correlations, folder / f"closest-{label}.png"
+    )
+    for name, extractor in extractors.items():
+        sets = (
+            features_of(extractor, some, cache=workspace.feature_cache_dir)
+            for some in (real, images.own_validation, made)
+        )
+        save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")
+
+
+def _refuse(metrics: JudgeMetrics, *, strict: bool, strict_release: bool) -> None:
+    if strict and metrics.passed is not True:
+        raise IntegrityError(
+            f"The images should pass every check, but: {metrics.sentence} The page says why."
+        )
+    if strict_release:
+        refuse_release({n: one.quality.release for n, one in metrics.classes.items()})
