@@ -24,6 +24,8 @@ from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.errors import ConfigurationError, DataError
+from balancer.imaging.config import ImageRecipe
+from balancer.imaging.preprocess import preprocessor
 
 REJECTED = "rejected by the screen"
 """Reason to leave out the rows of a `manifest.csv` of ours that did not pass."""
@@ -77,21 +79,23 @@ class Collection:
         """Return the path of the file of each image."""
         return [self.roots.locate(image.path) for image in self.images]
 
-    def pixels(self, size: int, directory: Path) -> Pixels:
+    def pixels(self, size: int, directory: Path, *, channels: int = 1) -> Pixels:
         """Decode all images at one size, by the path that every other image takes.
 
         Args:
             size: Side in pixels.
             directory: Folder that keeps the decoded pixels, in `cache/` inside it.
+            channels: 1 for grey, 3 for sRGB.
 
         Returns:
-            uint8 (N, size, size), memory-mapped, in the order of the images.
+            uint8 (N, size, size) or (N, size, size, 3), memory-mapped, in the order of the images.
 
         Raises:
             IntegrityError: A file has changed since it was read.
         """
         records = [real_record(image, "", self.metadata, _NO_SPLIT) for image in self.images]
-        return open_cache(directory, self.roots, records, size)
+        recipe = preprocessor(ImageRecipe.model_validate({"channels": channels}))
+        return open_cache(directory, self.roots, records, size, recipe)
 
 
 def read_collection(place: Path, config: DataConfig) -> Collection:

@@ -35,7 +35,7 @@ def file_facts(real: Collection, synthetic: Collection) -> tuple[FileFact, ...]:
 
 
 def alike(images: Images) -> Images:
-    """Return images that have all been through one JPEG of half the size: uint8 (N, S, S).
+    """Return images after one JPEG of half the size: uint8 (N, S, S) or (N, S, S, 3).
 
     What is left of a tell afterwards does not come from the format, from compression or from the
     finest detail that one size has and another lacks.

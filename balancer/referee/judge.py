@@ -46,9 +46,12 @@ def judge_class(
         The verdict, the pixels it is of, and the real image nearest to each synthetic one.
     """
     judged = _first(sides.synthetic[label], quality.max_images)
-    made = judged.pixels(sides.size, directory / "synthetic" / label)
+    made = judged.pixels(sides.size, directory / "synthetic" / label, channels=sides.channels)
     real, held_out = (
-        {name: side.pixels(sides.size, directory / word / name) for name, side in by_class.items()}
+        {
+            name: side.pixels(sides.size, directory / word / name, channels=sides.channels)
+            for name, side in by_class.items()
+        }
         for word, by_class in (("real", sides.real), ("held-out", sides.held_out))
     )
     images = ClassImages(label, made, made, real, held_out, sides.unseen)

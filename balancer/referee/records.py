@@ -67,6 +67,7 @@ class JudgeMetrics(Record):
     Attributes:
         unseen: Whether the held-out images are known to be unseen by the generator.
         size: Side in pixels at which images were compared.
+        channels: 1: as grey; 3: in colour.
         notes: What was done to bring both sides together.
         classes: A verdict per class.
         sentence: The verdict in one sentence.
@@ -74,6 +75,7 @@ class JudgeMetrics(Record):
 
     unseen: bool
     size: int
+    channels: int
     notes: tuple[str, ...]
     classes: dict[str, ClassJudgement]
     sentence: str

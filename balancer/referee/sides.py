@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from balancer.data.channels import decide_channels
 from balancer.data.collection import Collection, read_collection
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
@@ -40,6 +41,7 @@ class Sides:
         synthetic: The images to judge, by class.
         unseen: Whether the generator has not seen the held-out images, by the user's word.
         size: Side in pixels at which all are compared.
+        channels: 1 where all are compared as grey, 3 in colour: as the real images are.
         notes: What was done to bring the sides together.
     """
 
@@ -48,6 +50,7 @@ class Sides:
     synthetic: ByClass
     unseen: bool
     size: int
+    channels: int
     notes: tuple[str, ...]
 
 
@@ -86,6 +89,8 @@ def open_sides(
     known = _without_copies(known, notes)
     _refuse_few(known, made)
     size = _common_size(known, made, notes)
+    found = [FoundImage(image.path, image.label) for image in known.images]
+    kind = (size, decide_channels(data, known.roots, found))
     if unseen is None:
         n_real = len(known.images)
         known, aside = _set_aside(known, data, seed)
@@ -95,7 +100,7 @@ def open_sides(
             "Copies of any real image are found, but whether the generator leans towards what it "
             "saw cannot be known."
         )
-        return Sides(_split_up(known), _split_up(aside), _split_up(made), False, size, (*notes,))
+        return Sides(_split_up(known), _split_up(aside), _split_up(made), False, *kind, (*notes,))
     held_out = _unknown_images(_like(unseen, known), known, data, notes)
     for label in made.labels:
         if (n := len(held_out.of(label).images)) < FEWEST_UNSEEN:
@@ -104,7 +109,7 @@ def open_sides(
                 f"side lacks, but has {n}; add some, or leave out --holdout."
             )
     sorted_known, sorted_held_out = _by_class(known, held_out, data, seed, notes)
-    return Sides(sorted_known, sorted_held_out, _split_up(made), True, size, tuple(notes))
+    return Sides(sorted_known, sorted_held_out, _split_up(made), True, *kind, tuple(notes))
 
 
 def _split_up(side: Collection) -> ByClass:
@@ -116,7 +121,7 @@ def _real(
 ) -> tuple[Collection, Collection | None]:
     if isinstance(source, Path) and (index_dir := Workspace(source).index_dir).is_dir():
         index = load_index(index_dir)
-        if index.preprocessing != PreprocessingConfig():
+        if index.preprocessing.preprocessing != PreprocessingConfig():
             raise ConfigurationError(
                 f"{source} should hold images as they are in their files, but its index is "
                 "preprocessed; use `balancer quality` there."

@@ -70,13 +70,14 @@ def run(
     for place in (real, synthetic, holdout):
         if isinstance(place, Path):
             workspace.refuse_overlap(base_folder(place))
-    extractors = _extractors(config)
     sides = open_sides(
         real, synthetic, holdout=holdout, classes=classes, data=config.data, seed=config.seed
     )
+    extractors = _extractors(config, sides.channels)
     settings = {
         "seed": config.seed,
         "size": sides.size,
+        "channels": sides.channels,
         "unseen": sides.unseen,
         "quality": config.quality.model_dump(mode="json"),
         "gate": config.gate.model_dump(mode="json"),
@@ -114,10 +115,12 @@ def summary(result: StageResult[JudgeMetrics]) -> list[RenderableType]:
     return [*(Text(f"- {note}") for note in metrics.notes), *parts, Text(metrics.sentence)]
 
 
-def _extractors(config: BalancerConfig) -> dict[str, Extractor]:
+def _extractors(config: BalancerConfig, channels: int) -> dict[str, Extractor]:
     names = [name for name in config.quality.extractors if name != _OWN] or ["lite0"]
     weights = config.quality.inception_weights
-    return {name: load_extractor(name, inception_weights=weights) for name in names}
+    return {
+        name: load_extractor(name, inception_weights=weights, channels=channels) for name in names
+    }
 
 
 def _fingerprint(sides: Iterable[Collection]) -> str:
@@ -149,6 +152,7 @@ def _judge(
     metrics = JudgeMetrics(
         unseen=sides.unseen,
         size=sides.size,
+        channels=sides.channels,
         notes=sides.notes,
         classes=classes,
         sentence=verdict_sentence(classes, unseen=sides.unseen),

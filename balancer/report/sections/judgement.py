@@ -130,10 +130,9 @@ def _files(metrics: JudgeMetrics) -> Iterator[Block]:
         ["class", "real", "held out", "synthetic", "unusable", "not read"],
         [_counts(label, one) for label, one in metrics.classes.items()],
     )
-    yield Bullets(
-        [*metrics.notes, f"All images were compared as {metrics.size} x {metrics.size} px, 8 bits, "
-         "grey."]
-    )  # fmt: skip
+    kind = "in colour" if metrics.channels > 1 else "as grey"
+    compared = f"All images were compared {kind}, at {metrics.size} x {metrics.size} px of 8 bits."
+    yield Bullets([*metrics.notes, compared])
     for label, one in metrics.classes.items():
         yield Table(
             f"{label}: the files",
