@@ -1,5 +1,6 @@
 """What the files of two sides give away before a pixel is looked at, and pixels without it."""
 
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,12 +43,14 @@ def alike(images: Images) -> Images:
     """
     side = images.shape[1]
     small = (max(side // _HALF, 8),) * 2
-    options = (cv2.IMWRITE_JPEG_QUALITY, _ALIKE_QUALITY)
 
     def encode(image: Images) -> Images:
         halved = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-        encoded = cv2.imencode(".jpg", halved, options)[1]
-        decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
+        compressed = io.BytesIO()
+        Image.fromarray(np.asarray(halved, np.uint8)).save(
+            compressed, "JPEG", quality=_ALIKE_QUALITY
+        )
+        decoded = np.asarray(Image.open(compressed))
         enlarged = cv2.resize(decoded, (side, side), interpolation=cv2.INTER_LINEAR)
         return np.asarray(enlarged, np.uint8)
 
