@@ -34,11 +34,15 @@ if TYPE_CHECKING:
     from balancer.errors import BalancerError
     from balancer.judgement import Judgement, judge
     from balancer.outside import export_split, import_synthetic
+    from balancer.synthetic.gan_sampler import GANSampler
     from balancer.workspace import Workspace
+    from classifier.samplers import BalancedBatchSampler
 
 __all__ = [
+    "BalancedBatchSampler",
     "BalancerConfig",
     "BalancerError",
+    "GANSampler",
     "Judgement",
     "Workspace",
     "ablate",
@@ -62,10 +66,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BalancedBatchSampler": "classifier.samplers",
     "BalancerConfig": "balancer.config",
     "BalancerError": "balancer.errors",
     "Judgement": "balancer.judgement",
     "Workspace": "balancer.workspace",
+    "GANSampler": "balancer.synthetic.gan_sampler",
     "export_split": "balancer.outside",
     "import_synthetic": "balancer.outside",
     "judge": "balancer.judgement",

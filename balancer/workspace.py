@@ -132,6 +132,15 @@ class Workspace:
         """Return the workspace of one fold of an ablation, with its own index, GANs and images."""
         return Workspace(self.root.joinpath(*_FOLDS, name))
 
+    def outside(self, arm: str) -> "Workspace":
+        """Return the workspace of an arm from outside in this fold, with a lock of its own."""
+        return Workspace(self.root / "outside" / arm)
+
+    @property
+    def outside_images_dir(self) -> Path:
+        """Folder of the images of an arm from outside, a folder per class."""
+        return self.root / "images"
+
     @property
     def main(self) -> "Workspace":
         """The workspace that this fold belongs to; this workspace itself if it is no fold."""

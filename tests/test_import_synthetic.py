@@ -245,3 +245,24 @@ def test_a_changed_image_or_split_is_refused(
     path.write_text(text)
     assert call("prepare", "--force", "--seed", "5").exit_code == 0
     assert call("synthesize", "--force", "--seed", "5").exit_code == 4
+
+
+def test_the_lineage_stands_beside_the_name_in_later_results(
+    call: Callable[..., Result], work: Workspace, made: Path
+) -> None:
+    assert call("import-synthetic", made, "--class", "COVID").exit_code == 0
+    expected = {"COVID": {"name": "sd15", "lineage": "unknown"}}
+    for words, folder in (
+        (("quality",), work.quality_dir),
+        (("classify", "--with-synthetic"), work.classify_dir("real+synthetic")),
+    ):
+        done = call(*words)
+        assert done.exit_code == 0, done.output
+        assert metrics_of(folder)["outside"] == expected
+        assert "sd15 (lineage unknown)" in done.output
+    assert call("classify").exit_code == 0
+    page = call("report")
+    assert page.exit_code == 0, page.output
+    text = (work.report_dir / "report.md").read_text()
+    assert "Unverified" in text
+    assert "sd15 (lineage unknown)" in text

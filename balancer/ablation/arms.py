@@ -1,6 +1,7 @@
 """The arms of an ablation: one line of configuration each, such as `gan ratio=1:1`."""
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def read_arms(lines: Sequence[str], *, ratio: str) -> list[Arm]:
             missing.append(_read(line, ratio))
     arms = sorted([*missing, *arms], key=lambda arm: arm.name != REAL)
     for arm in arms:
-        twins = [other for other in arms if arm.equals(other)]
+        twins = [other for other in arms if arm.equals(other) or arm.name == other.name]
         if len(twins) > 1:
             raise ConfigurationError(
                 f"ablation.arms should name every arm once, but {twins[1].name!r} is the same as "
@@ -42,7 +43,12 @@ def read_arms(lines: Sequence[str], *, ratio: str) -> list[Arm]:
 
 
 def _read(line: str, ratio: str) -> Arm:
-    words = line.split()
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The arm {line!r} should be words with closed quotes, but: {error}; correct it."
+        ) from None
     if not words or words[0] not in FAMILIES:
         near = difflib.get_close_matches(words[0] if words else "", FAMILIES, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(sorted(FAMILIES))}."
@@ -51,7 +57,7 @@ def _read(line: str, ratio: str) -> Arm:
     family = FAMILIES[name]
     readers = {option.name: option.read for option in family.takes}
     given: dict[str, Any] = {}
-    for assignment in assignments:
+    for assignment in family.assignments(assignments):
         key, _, text = assignment.partition("=")
         if key not in readers:
             known = ", ".join(readers) or "none"
@@ -70,7 +76,7 @@ def _read(line: str, ratio: str) -> Arm:
         raise ConfigurationError(
             f"The options of the arm {line!r} exclude each other: {error}; leave out ratio."
         ) from None
-    return family(" ".join([name, *(f"{k}={_text(v)}" for k, v in given.items())]), options)
+    return family(family.title({key: _text(value) for key, value in given.items()}), options)
 
 
 def _text(value: Any) -> str:

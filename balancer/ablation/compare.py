@@ -232,6 +232,7 @@ def _evidence(
             },
             is_control=arm.facts.kind == "control",
             ceiling=ceiling_of(pairs[name][REAL], primary),
+            unverified=arm.facts.lineage == "unknown",
             room=room,
         )
         for name, arm in arms.items()

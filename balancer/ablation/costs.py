@@ -10,6 +10,8 @@ from pathlib import Path
 
 from balancer.ablation.families.arm import Arm, Needs
 from balancer.ablation.families.generated import largest_class
+from balancer.ablation.families.outside import OutsideArm
+from balancer.ablation.outside_folds import OutsideImages
 from balancer.data.index import load_index
 from balancer.results import read_result
 from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
@@ -25,6 +27,9 @@ def seconds_of_images(place: Workspace, arm: Arm) -> float:
         place: Workspace of the fold.
         arm: The arm.
     """
+    if isinstance(arm, OutsideArm):
+        brought = read_result(arm.folder(place).outside_images_dir, OutsideImages)
+        return 0.0 if brought is None else brought.seconds
     if not arm.trains_generator:
         return 0.0
     results = [read_result(folder, GeneratorMetrics) for folder in _generators(place, arm)]

@@ -9,7 +9,14 @@ from balancer.ablation.records import AskedQuestion, ControlResult, Headline
 from balancer.ablation.run_scores import LOSSES, TITLES
 from balancer.ablation.runs import REAL, ArmFacts
 from balancer.drawing.numbers import HasReason
-from balancer.statistics.verdict import CONFOUNDED, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE
+from balancer.statistics.verdict import (
+    CONFOUNDED,
+    EQUIVALENT,
+    HELPS,
+    HURTS,
+    INCONCLUSIVE,
+    UNVERIFIED,
+)
 
 Arms = Mapping[str, ArmResult]
 
@@ -140,6 +147,7 @@ _GAN = {
     EQUIVALENT: "GAN images made no difference that matters.",
     INCONCLUSIVE: "Whether GAN images help could not be shown.",
     CONFOUNDED: "These data cannot show whether GAN images help.",
+    UNVERIFIED: "Nobody says what their generator was trained on, so GAN images cannot be judged.",
 }
 _ANY = {
     HELPS: "Something helped.",
@@ -147,6 +155,7 @@ _ANY = {
     EQUIVALENT: "No arm made a difference that matters.",
     INCONCLUSIVE: "Whether any arm helps could not be shown.",
     CONFOUNDED: "These data cannot show whether any arm helps.",
+    UNVERIFIED: "Nobody says what the generators were trained on, so no arm can be judged.",
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.ablation.config import AblationConfig
+from balancer.ablation.families.outside import OutsideArm
 from balancer.ablation.plan import Plan
 from balancer.ablation.protocol import (
     Inquiry,
@@ -82,6 +83,8 @@ def inquiry_of(
             masks=masks_hash(config, index),
             verdict_on=ablation.verdict_on,
             **_verdict_images(ablation.verdict_on, external, index),
+            outside={arm.name: arm.recipe_text for arm in plan.arms if isinstance(arm, OutsideArm)}
+            or None,
         ),
         data=StudiedData(index=index.index_hash, content=content_hash(index), images=counts),
         settings=settings,

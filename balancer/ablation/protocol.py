@@ -65,6 +65,7 @@ class RegisteredQuestion(Record):
         verdict_on: Name of the data set whose images carry the verdict; None: the test splits.
         verdict_images: Fingerprint of its images; None without such a set.
         verdict_labels: Fingerprint of their classes and groups; None without such a set.
+        outside: Arm from outside to its folder or command; None without such an arm.
     """
 
     primary: str
@@ -92,6 +93,7 @@ class RegisteredQuestion(Record):
     verdict_on: str | None = None
     verdict_images: str | None = None
     verdict_labels: str | None = None
+    outside: Mapping[str, str] | None = None
 
 
 class StudiedData(Record):

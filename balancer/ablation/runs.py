@@ -76,6 +76,8 @@ class ArmFacts:
         images: Its images in words, such as `images of noise`; empty: named by the arm.
         beyond_duplicates: Whether it helps only if it beats repeated real images too, as images of
             a generator must.
+        lineage: What is known of the images that a generator from outside was trained on; empty
+            for all other arms.
     """
 
     name: str
@@ -85,6 +87,7 @@ class ArmFacts:
     holds_back: bool = False
     images: str = ""
     beyond_duplicates: bool = False
+    lineage: str = ""
 
     @property
     def must_not_help(self) -> bool:

@@ -164,7 +164,7 @@ def unit_settings(config: BalancerConfig, unit: Unit) -> dict[str, Any]:
         "image_size": config.classifier_image_size,
         "positive_class": unit.positive,
         "classifier": config.classifier.model_dump(mode="json"),
-        "gan": config.gan.model_dump(mode="json") if unit.arm.shows_generated else None,
+        "gan": config.gan.model_dump(mode="json") if unit.arm.uses_gan else None,
         "screen": screen if unit.arm.is_screened else None,
         "precision": config.hardware.precision,
     }

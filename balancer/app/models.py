@@ -54,11 +54,12 @@ class ServedModel:
         metrics = self.trained.metrics
         if isinstance(metrics, ClassifyMetrics):
             n_real, n_made = metrics.training_images.real, metrics.training_images.synthetic
-            return f"{n_real} real{f' and {n_made} generated' if n_made else ''} images"
-        made = self.trained.n_synthetic
-        if made is None:
+            made = f" and {n_made} generated" if n_made else ""
+            return f"{n_real} real{made} images{metrics.outside_words}"
+        n_synthetic = self.trained.n_synthetic
+        if n_synthetic is None:
             return "unknown images"
-        return f"real and {made} generated images" if made else "real images alone"
+        return f"real and {n_synthetic} generated images" if n_synthetic else "real images alone"
 
     @property
     def test(self) -> str:

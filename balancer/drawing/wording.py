@@ -25,6 +25,7 @@ WORDS = {
     "equivalent": "the difference lies within the margin, either way",
     "inconclusive": "too few cases or runs to tell",
     "confounded": "something else gives the class away, so no claim is made",
+    "unverified": "the generator may have seen test images, so no claim is made",
     "exploratory": "asked after test images were read, so no claim is made",
     "reference": "what the others are compared with",
 }

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from balancer.drawing.numbers import METRICS, titles_of
 from balancer.results import Record
+from balancer.synthetic.records import OutsideSource, bracketed
 
 
 class Interval(Record):
@@ -125,6 +126,7 @@ class ClassifyMetrics(Record):
         predictions: SHA-256 of `predictions.csv`.
         test: Metrics on the test images.
         test_reads: Number of classifiers of this arm tested on these images so far.
+        outside: Sources from outside of its synthetic images, by class.
     """
 
     arm: str
@@ -136,6 +138,12 @@ class ClassifyMetrics(Record):
     predictions: str
     test: Performance
     test_reads: int | None = None
+    outside: dict[str, OutsideSource] = Field(default_factory=dict)
+
+    @property
+    def outside_words(self) -> str:
+        """These sources with their lineage, in brackets after a blank; empty without any."""
+        return bracketed(self.outside)
 
 
 class ImagesOfClass(Record):

@@ -1,8 +1,10 @@
 """Records of `quality`: the figures of each class, the answers of the gate and its verdict."""
 
+from pydantic import Field
+
 from balancer.quality.figures import Figures
 from balancer.results import Record
-from balancer.synthetic.records import Membership
+from balancer.synthetic.records import Membership, OutsideSource
 
 
 class CheckResult(Record):
@@ -64,6 +66,12 @@ class ClassQuality(Figures):
 
 
 class QualityMetrics(Record):
-    """The result of `balancer quality`, by class."""
+    """The result of `balancer quality`.
+
+    Attributes:
+        classes: Figures and verdict by class.
+        outside: Sources from outside of the images, by class.
+    """
 
     classes: dict[str, ClassQuality]
+    outside: dict[str, OutsideSource] = Field(default_factory=dict)

@@ -137,7 +137,7 @@ def compare_arms(
     ]
     return Comparison(
         rows=rows,
-        sentence=_sentence(rows) + _gate_sentence(quality),
+        sentence=_lineage_sentence(synthetic.metrics) + _sentence(rows) + _gate_sentence(quality),
         n=len(a.labels),
         n_positive=int((a.labels == positive).sum()),
         positive=a.class_names[positive],
@@ -173,6 +173,19 @@ def _sentence(rows: Sequence[ComparisonRow]) -> str:
         "intervals speak of the test images alone, not of other splits or seeds."
     )
     return f"{openings[_direction(first)]}: {change}.{also} {scope}"
+
+
+def _lineage_sentence(metrics: ClassifyMetrics) -> str:
+    """Name generators from outside; say first what an unknown lineage does to the answer."""
+    if not metrics.outside:
+        return ""
+    named = f"Synthetic images{metrics.outside_words}. "
+    if all(source.lineage != "unknown" for source in metrics.outside.values()):
+        return named
+    return (
+        f"Unverified: nobody says which images the generator was trained on, so it may have seen "
+        f"test images. {named}"
+    )
 
 
 def _gate_sentence(quality: StageResult[QualityMetrics] | None) -> str:

@@ -15,8 +15,10 @@ from rich.console import Console, RenderableType
 from balancer.ablation.design import EndedStudy
 from balancer.ablation.estimate import measure_rates
 from balancer.ablation.executors import executor_for
+from balancer.ablation.families.outside import OutsideArm
 from balancer.ablation.findings import publish
 from balancer.ablation.inquiry import inquiry_of
+from balancer.ablation.outside_folds import bring_outside_images
 from balancer.ablation.pilot import run_pilot
 from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
 from balancer.ablation.progress import Progress
@@ -261,19 +263,37 @@ def _tasks(
         for fold in plan.all_folds
         if fold.name in needing
     ]
-    units = [
-        Task(
-            unit.name,
-            partial(_train, config, workspace, unit, force=force),
-            (_images_key(unit.fold),) if unit.arm.trains_generator else (),
+    outside = {
+        _outside_key(unit): Task(
+            _outside_key(unit),
+            partial(
+                bring_outside_images, config, workspace, unit.fold, unit.number, unit.arm,
+                force=force,
+            ),
         )
         for unit in left
+        if isinstance(unit.arm, OutsideArm)
+    }  # fmt: skip
+    units = [
+        Task(unit.name, partial(_train, config, workspace, unit, force=force), _needs(unit))
+        for unit in left
     ]
-    return images + units
+    return [*images, *outside.values(), *units]
+
+
+def _needs(unit: Unit) -> tuple[str, ...]:
+    """Return the keys of the tasks that make the images of a unit."""
+    if isinstance(unit.arm, OutsideArm):
+        return (_outside_key(unit),)
+    return (_images_key(unit.fold),) if unit.arm.trains_generator else ()
 
 
 def _train(config: BalancerConfig, workspace: Workspace, unit: Unit, *, force: bool) -> float:
     return train_unit(config, workspace, unit, force=force).seconds
+
+
+def _outside_key(unit: Unit) -> str:
+    return f"images:{unit.arm.name}, {unit.fold}"
 
 
 def _images_key(fold: str) -> str:

@@ -22,7 +22,7 @@ from balancer.evaluation.trained_classifier import REAL_ARM, SYNTHETIC_ARM, load
 from balancer.manifest import SyntheticRecord, fingerprint
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, perform, read_result, standing_result
-from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
+from balancer.synthetic.gates import load_synthetic, outside_sources, synthetic_fingerprint
 from balancer.workspace import Workspace
 from classifier.checkpoint import CARD, WEIGHTS
 
@@ -149,8 +149,8 @@ def summary(result: StageResult[ClassifyMetrics]) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
     metrics = result.metrics
     title = (
-        f"Trained on {metrics.arm}, tested once on {metrics.test.n} real images; "
-        f"positive class {metrics.positive_class}"
+        f"Trained on {metrics.arm}{metrics.outside_words}, tested once on {metrics.test.n} "
+        f"real images; positive class {metrics.positive_class}"
     )
     return ["\n".join([title, *metric_lines(metrics.test)])]
 
@@ -164,7 +164,7 @@ def _train_and_test(
     folder: Path,
 ) -> ClassifyMetrics:
     size = config.classifier_image_size
-    made = None
+    made, outside = None, outside_sources(workspace) if synthetic else {}
     if synthetic:
         place = workspace.synthetic_dir
         read_alike = index.preprocessor.alone
@@ -209,6 +209,7 @@ def _train_and_test(
         predictions=fingerprint((folder / PREDICTIONS).read_bytes()),
         test=test,
         test_reads=earlier_reads + 1,
+        **({"outside": outside} if outside else {}),
     )
 
 

@@ -1,10 +1,12 @@
 """`balancer quality`: measure the synthetic images, and decide whether they pass the gate."""
 
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from balancer.config import BalancerConfig
 from balancer.data.cache import open_cache
@@ -27,8 +29,8 @@ from balancer.quality.sets import ClassImages
 from balancer.quality.summary import NOT_ASKED, class_summary
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.synthetic.dcgan import checkpoint_hash, load_dcgan
-from balancer.synthetic.gates import load_with_rejects, synthetic_fingerprint
-from balancer.synthetic.records import GeneratorMetrics, Membership
+from balancer.synthetic.gates import load_with_rejects, outside_sources, synthetic_fingerprint
+from balancer.synthetic.records import GeneratorMetrics, Membership, bracketed
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -104,7 +106,8 @@ def run(
                 if is_todays:
                     walks = load_dcgan(label, workspace, index).walks(_WALKS, _STEPS)
                     save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)
-            return QualityMetrics(classes=classes)
+            outside = outside_sources(workspace)
+            return QualityMetrics(classes=classes, **({"outside": outside} if outside else {}))
 
         result = perform(
             "quality", workspace, directory, settings=settings, inputs=inputs, work=work
@@ -128,11 +131,10 @@ def check(config: BalancerConfig) -> None:
 
 def summary(result: StageResult[QualityMetrics]) -> list[RenderableType]:
     """Lay out a result for the terminal."""
-    return [
-        part
-        for label, quality in result.metrics.classes.items()
-        for part in class_summary(label, quality)
-    ]
+    found = result.metrics
+    named = [Text(f"Images of {bracketed(found.outside)[2:-1]}.")] if found.outside else []
+    parts = (class_summary(label, quality) for label, quality in found.classes.items())
+    return [*named, *itertools.chain.from_iterable(parts)]
 
 
 def _refuse_failures(result: StageResult[QualityMetrics], strict: bool) -> None:

@@ -22,7 +22,7 @@ from balancer.resources import inference_device, require_free_space
 from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.synthetic.catalog import open_source
 from balancer.synthetic.gates import MANIFEST_NAME, load_synthetic, write_lineage
-from balancer.synthetic.records import PlanRow, ScreeningCounts, SynthesizeMetrics
+from balancer.synthetic.records import PlanRow, ScreeningCounts, SynthesizeMetrics, bracketed
 from balancer.synthetic.source import SyntheticSource
 from balancer.synthetic.write import FindReasons, write_images
 from balancer.workspace import Workspace
@@ -123,7 +123,8 @@ def summary(result: StageResult[SynthesizeMetrics]) -> list[RenderableType]:
         cells = (row.label, row.real, row.target, row.to_make, row.total)
         table.add_row(*(Text(str(cell)) for cell in cells))
     meaning = f"{metrics.ratio} is the largest class : every other class, in the training split."
-    return [table, meaning, *(_counts(*entry) for entry in metrics.screening.items())]
+    outside = [Text(f"Images of {words}.") for words in [bracketed(metrics.outside)[2:-1]] if words]
+    return [table, meaning, *outside, *(_counts(*entry) for entry in metrics.screening.items())]
 
 
 def _counts(label: str, counts: ScreeningCounts) -> Text:

@@ -21,12 +21,16 @@ from balancer.statistics.looks import PlannedLook
 from balancer.statistics.power import POWER, detectable
 from balancer.statistics.resampled_t import ResampledT
 
-Word = Literal["helps", "hurts", "equivalent", "inconclusive", "confounded", "exploratory"]
+Word = Literal[
+    "helps", "hurts", "equivalent", "inconclusive", "confounded", "unverified", "exploratory"
+]
 HELPS: Final = "helps"
 HURTS: Final = "hurts"
 EQUIVALENT: Final = "equivalent"
 INCONCLUSIVE: Final = "inconclusive"
 CONFOUNDED: Final = "confounded"
+UNVERIFIED: Final = "unverified"
+"""A claim from images whose generator may have seen test images, for all that anybody says."""
 EXPLORATORY: Final = "exploratory"
 """A claim to a question that was fixed after test images had been read; `judge` never says it."""
 REFERENCE: Final = "reference"
@@ -48,6 +52,8 @@ class Evidence:
             no run of both defines the metric.
         is_control: Whether its result should be known beforehand.
         ceiling: Set where the arm and `real` score 1 on every split.
+        unverified: Whether nobody says which images its generator was trained on, so that what it
+            gains may come from test images.
         room: Upper limit of what any arm could gain on `real`: 1 minus the lower end of its
             interval; None of metrics without a maximum of 1.
     """
@@ -58,6 +64,7 @@ class Evidence:
     to_controls: Mapping[str, ResampledT | None] = field(default_factory=dict)
     is_control: bool = False
     ceiling: Ceiling | None = None
+    unverified: bool = False
     room: float | None = None
 
     @property
@@ -81,7 +88,7 @@ class Verdict:
     """Verdict on one arm.
 
     Attributes:
-        word: One of the five words.
+        word: One of the words above.
         uncapped: The word without regard to confounding.
         role: `main` for the main question, or for all arms without one; `after` for arms tested
             after a main arm that helps; `exploratory` after one that does not; `control`.
@@ -170,12 +177,19 @@ def judge(
         but_for_controls = helps_but_for_controls[number]
         claims_more = but_for_controls is not None and but_for_controls <= alpha
         capped = bool(caps) and (word != INCONCLUSIVE or claims_more)
+        # What a leak can fake is a gain; harm would be harm all the more without it.
+        unverified = arm.unverified and word in (HELPS, EQUIVALENT) and not capped
+        if unverified:
+            sentence = (
+                "Unverified: nobody says which images the generator was trained on, so it may have "
+                f"seen test images. But for that: {sentence}"
+            )
         if capped:
             reasons = "; ".join(cap.rstrip(".") for cap in caps)
             sentence = f"Confounded: {reasons}. But for that: {sentence}"
         verdicts.append(
             Verdict(
-                word=CONFOUNDED if capped else word,
+                word=CONFOUNDED if capped else UNVERIFIED if unverified else word,
                 uncapped=word,
                 role=roles[number],
                 p_holm=claims[word] if word in (HELPS, HURTS) else None,

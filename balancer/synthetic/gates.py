@@ -17,7 +17,7 @@ from balancer.manifest import (
     read_table,
 )
 from balancer.results import MissingStage, read_result
-from balancer.synthetic.records import LINEAGE, ClassLineage, SynthesizeMetrics
+from balancer.synthetic.records import LINEAGE, ClassLineage, OutsideSource, SynthesizeMetrics
 from balancer.workspace import Workspace
 
 REJECTS = "rejected"
@@ -78,6 +78,12 @@ def load_with_rejects(workspace: Workspace, index: Index) -> list[SyntheticRecor
     _check_lineage(directory, index, {record.label for record in records})
     _check_files(directory, records)
     return records
+
+
+def outside_sources(workspace: Workspace) -> dict[str, OutsideSource]:
+    """Return the sources from outside of the images in `synthetic/`, by class."""
+    result = read_result(workspace.synthetic_dir, SynthesizeMetrics)
+    return {} if result is None else result.metrics.outside
 
 
 def synthetic_fingerprint(records: Sequence[SyntheticRecord]) -> str:

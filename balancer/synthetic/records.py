@@ -1,5 +1,6 @@
 """Records of `gan-train` and `synthesize`: the metrics of their results, and the lineage."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -161,6 +162,12 @@ class OutsideSource(Record):
     def words(self) -> str:
         """The name with its lineage, for people."""
         return f"{self.name} (lineage {self.lineage})"
+
+
+def bracketed(sources: Mapping[str, OutsideSource]) -> str:
+    """Return sources by class in brackets, after a blank; empty where there are none."""
+    named = [f"{label} by {source.words}" for label, source in sources.items()]
+    return f" [{'; '.join(named)}]" if named else ""
 
 
 class SynthesizeMetrics(Record):

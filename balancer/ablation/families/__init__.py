@@ -3,6 +3,6 @@
 Importing the package fills `balancer.ablation.families.arm.FAMILIES`.
 """
 
-from balancer.ablation.families import controls, generated, remedies
+from balancer.ablation.families import controls, generated, outside, remedies
 
-__all__ = ["controls", "generated", "remedies"]
+__all__ = ["controls", "generated", "outside", "remedies"]

@@ -49,6 +49,7 @@ class Needs(Enum):
     LARGEST_GENERATOR = "a generator of the largest class"
     UNTRAINED_GENERATOR = "an untrained generator"
     HELD_BACK = "images that no other arm gets"
+    OUTSIDE = "images of a generator that is not ours"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,16 @@ class Arm:
         }
         return defaults | dict(given)
 
+    @classmethod
+    def assignments(cls, words: Sequence[str]) -> list[str]:
+        """Return the words of a line after its family as `option=value`."""
+        return list(words)
+
+    @classmethod
+    def title(cls, given: Mapping[str, str]) -> str:
+        """Return the canonical text of the options that a line gives."""
+        return " ".join([cls.family, *(f"{key}={text}" for key, text in given.items())])
+
     @property
     def ratio(self) -> TargetRatio:
         """Largest class : every other class; only of arms that add or leave out images."""
@@ -151,9 +162,14 @@ class Arm:
         return self.needs in (Needs.RARE_GENERATOR, Needs.LARGEST_GENERATOR)
 
     @property
-    def shows_generated(self) -> bool:
-        """Return whether it trains on images of a generator, trained or not."""
+    def uses_gan(self) -> bool:
+        """Return whether it trains on images of our generator, trained or not."""
         return self.trains_generator or self.needs is Needs.UNTRAINED_GENERATOR
+
+    @property
+    def shows_generated(self) -> bool:
+        """Return whether it trains on images of any generator."""
+        return self.uses_gan or self.needs is Needs.OUTSIDE
 
     @property
     def adds_images(self) -> bool:
