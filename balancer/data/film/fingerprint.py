@@ -26,6 +26,7 @@ FLIPS = ("", "mirrored", "upside down", "turned by half")
 _LOCAL_MEAN, _LOCAL_CONTRAST, _FLAT = 4.0, 6.0, 3.0
 _NOISE = 0.1
 _PRIOR_FILMS = 200
+_FILMS = 4096
 
 
 def thumbnail_of(pixels: Pixels) -> Pixels:
@@ -153,11 +154,14 @@ class Space:
         The prior is that amplitudes fall with the frequency, as in nearly all pictures.
         """
         mean = coefficients.mean(axis=0)
-        around = (coefficients - mean).astype(np.float64)
+        scatter = np.zeros((coefficients.shape[1],) * 2)
+        for start in range(0, len(coefficients), _FILMS):  # in parts, which need less memory
+            around = (coefficients[start : start + _FILMS] - mean).astype(np.float64)
+            scatter += around.T @ around
         prior = 1 / np.square(band.cycles())
-        power = float(np.square(around).sum()) / len(around) / float(prior.sum())
-        covariance = around.T @ around + np.diag(_PRIOR_FILMS * max(power, 1e-6) * prior)
-        values, vectors = np.linalg.eigh(covariance / (len(around) + _PRIOR_FILMS))
+        power = float(np.trace(scatter)) / len(coefficients) / float(prior.sum())
+        covariance = scatter + np.diag(_PRIOR_FILMS * max(power, 1e-6) * prior)
+        values, vectors = np.linalg.eigh(covariance / (len(coefficients) + _PRIOR_FILMS))
         whitening = vectors / np.sqrt(values + _NOISE * values.mean())
         return cls(mean.astype(np.float32), whitening.astype(np.float32))
 
