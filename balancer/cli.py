@@ -25,7 +25,9 @@ from balancer.options import (
     prepare_options,
     serve_options,
     shared_options,
+    study_options,
     trainer_options,
+    travel_options,
 )
 
 _WORTH = [0.125, 0.25, 0.5]
@@ -283,9 +285,6 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     help="A study in minutes, on frozen features: of the arms that need no generator.",
 )
 @click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), default=1, help="Number of trainings at a time."
-)
-@click.option(
     "--ray", metavar="ADDRESS", help="Train on the Ray cluster at this address, such as auto."
 )
 @click.option(
@@ -295,16 +294,11 @@ def explain(request: Request, masks: Path | None, **asked: Any) -> None:
     help="Train on a Slurm cluster, by this batch script; -j: jobs at a time. [default: 100]",
 )
 @click.option(
-    "--external",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Also test on these images, an archive such as a folder per class; repeatable.",
-)
-@click.option(
     "--worth",
     is_flag=True,
     help="Also train on fewer real images, for every arm's worth in real ones.",
 )
+@study_options
 def ablate(
     request: Request,
     ratio: str | None,
@@ -322,10 +316,8 @@ def ablate(
     """Compare GAN images with cheaper remedies on many splits."""
     if dry_run and quick:
         raise click.UsageError("--dry-run plans a study and --quick runs one; give one of them.")
-    if quick and (ray or slurm or external):
-        raise click.UsageError(
-            "--quick trains no network; leave out --ray, --slurm and --external."
-        )
+    if quick and (ray or slurm):
+        raise click.UsageError("--quick trains no network; leave out --ray and --slurm.")
     if ray and slurm:
         raise click.UsageError("--ray and --slurm name two clusters; give one of them.")
     request.options |= {"synthesis.ratio": ratio, "ablation.arms": arms or None}
@@ -334,6 +326,16 @@ def ablate(
     asked["register"] = register
     asked |= {"ray": ray, "slurm": slurm}
     call_stage("ablate", request, jobs=jobs, external=external, **asked)
+
+
+@main.command()
+@shared_options
+@trainer_options
+@travel_options
+def travel(request: Request, views: tuple[str, ...], **asked: Any) -> None:
+    """Ask which view of the films works at another hospital."""
+    request.options["travel.views"] = views or None
+    call_stage("travel", request, **asked)
 
 
 @main.command()

@@ -43,7 +43,7 @@ _ECHO_SECONDS = 5.0
 """Time within which further signals are the same stop: a terminal that closes tells a process more
 than once, which must not end the removal of unfinished files."""
 
-_TRAINING = ("ablate", "classify", "gan-train", "lr-find", "lungs", "run")
+_TRAINING = ("ablate", "classify", "gan-train", "lr-find", "lungs", "run", "travel")
 """Commands whose time is that of a network on all threads."""
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from balancer.ablation.config import AblationConfig
+from balancer.ablation.config import AblationConfig, TravelConfig
 from balancer.data.config import DataConfig
 from balancer.errors import ConfigurationError
 from balancer.evaluation.config import EvaluationConfig
@@ -69,6 +69,7 @@ class BalancerConfig(ConfigSection):
     classifier: ClassifierConfig = ClassifierConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     ablation: AblationConfig = AblationConfig()
+    travel: TravelConfig = TravelConfig()
     hardware: HardwareConfig = HardwareConfig()
 
     @property

@@ -327,6 +327,39 @@ def judge_options(command: Command) -> Command:
     return _decorate(_with_request(wrapper), [*_JUDGE, *_SHARED])
 
 
+_STUDY = (
+    click.option(
+        "--external",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Also test on these images, an archive such as a folder per class; repeatable.",
+    ),
+    click.option(
+        "-j", "--jobs", type=click.IntRange(min=1), default=1, help="Number of trainings at a time."
+    ),
+)
+_TRAVEL = (
+    click.option(
+        "--view",
+        "views",
+        multiple=True,
+        metavar="LINE",
+        help="A view, such as 'view lungs=lungs-only' or no-lungs; repeatable.",
+    ),
+    click.option("--trained", is_flag=True, help="Train the network, for hours, not minutes."),
+)
+
+
+def study_options(command: Command) -> Command:
+    """Add the options that `ablate` and `travel` share."""
+    return _decorate(command, _STUDY)
+
+
+def travel_options(command: Command) -> Command:
+    """Add the options of `travel`."""
+    return _decorate(command, [*_TRAVEL, *_STUDY])
+
+
 def explain_options(command: Command) -> Command:
     """Add the options of `explain`."""
     return _decorate(command, _EXPLAIN)

@@ -15,6 +15,7 @@ _PARTIAL = ".partial"
 _OLD = ".old" + _PARTIAL
 _LOCK = ".lock"
 _FOLDS = ("runs", "folds")
+_TRAVEL = "travel"
 _FOLDERS = (
     *("index", "synthetic", "quality", "judge", "report", "ablation", "lr-find", "explain"),
     *("audit", "lungs", "lungs/model"),
@@ -114,6 +115,15 @@ class Workspace:
         return self.root / "quick"
 
     @property
+    def travel(self) -> "TravelWorkspace":
+        """The place of the study of travel, a study of its own on the images of this workspace."""
+        return TravelWorkspace(self.root / _TRAVEL)
+
+    def resolved(self) -> "Workspace":
+        """Return the same place by its absolute path."""
+        return type(self)(self.root.resolve())
+
+    @property
     def ledger_dir(self) -> Path:
         """Folder with one file per read of test images; none is ever removed."""
         return self.root / "runs" / "ledger"
@@ -145,7 +155,11 @@ class Workspace:
     def main(self) -> "Workspace":
         """The workspace that this fold belongs to; this workspace itself if it is no fold."""
         root = self.root.resolve()
-        return Workspace(root.parents[2]) if root.parts[-3:-1] == _FOLDS else self
+        place = root.parents[2] if root.parts[-3:-1] == _FOLDS else root
+        is_travel = place.name == _TRAVEL and not (place / "index").is_dir()
+        if is_travel and (place.parent / "index").is_dir():
+            place = place.parent
+        return self if place == root else Workspace(place)
 
     def folds(self) -> list["Workspace"]:
         """The workspaces of all folds of the ablation, by name."""
@@ -297,6 +311,25 @@ class Workspace:
 
     def _left_behind(self, suffix: str) -> list[Path]:
         return [path for folder in _FOLDERS for path in self.root.glob(folder + suffix)]
+
+
+class TravelWorkspace(Workspace):
+    """A study in `travel/` of a workspace: its own protocol, ledger and runs, the same index."""
+
+    @property
+    def above(self) -> Workspace:
+        """The workspace whose images are studied."""
+        return Workspace(self.root.parent)
+
+    @property
+    def index_dir(self) -> Path:
+        """Folder that `prepare` wrote."""
+        return self.above.index_dir
+
+    @property
+    def feature_cache_dir(self) -> Path:
+        """Cache that both share."""
+        return self.above.feature_cache_dir
 
 
 def _remove(directory: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_plan_alone_trains_no_head(copied: Workspace, data: Path) -> None:
     assert tree(copied.root) == before
 
 
-@pytest.mark.parametrize("other", [("--dry-run",), ("--ray", "auto"), ("--external", "there")])
+@pytest.mark.parametrize("other", [("--dry-run",), ("--ray", "auto")])
 def test_what_a_quick_study_cannot_do_is_refused(
     other: tuple[str, ...], tmp_path: Path, data: Path
 ) -> None:

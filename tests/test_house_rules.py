@@ -48,7 +48,8 @@ LEVELS = [
     ],
 ]
 _CONFIG = LEVELS.index(["config"])  # `ROOM/config.py` is a part of it that lies beside its room
-_CHAINS = {"run.py", "ablate.py", "fold_images.py", "import_synthetic.py"}  # may import stages
+_CHAINS = {"run.py", "ablate.py", "travel.py", "fold_images.py", "import_synthetic.py"}
+"""Stages that may import stages."""
 _HEAVY = {"torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas", "PIL", "numpy", "timm"}
 
 

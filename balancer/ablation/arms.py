@@ -74,7 +74,7 @@ def _read(line: str, ratio: str) -> Arm:
         options = family.complete(given, ratio)
     except ValueError as error:
         raise ConfigurationError(
-            f"The options of the arm {line!r} exclude each other: {error}; leave out ratio."
+            f"The options of the arm {line!r} do not fit together: {error}."
         ) from None
     return family(family.title({key: _text(value) for key, value in given.items()}), options)
 

@@ -122,3 +122,19 @@ class AblationConfig(ConfigSection):
         if looks and repeats is not None and repeats not in looks:
             raise ValueError(f"ablation.repeats must be one of them, but is {repeats}")
         return looks
+
+
+class TravelConfig(ConfigSection):
+    """Views of the films that `balancer travel` compares, at home and elsewhere."""
+
+    views: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "view lungs=crop-to-lungs",
+        "view lungs=lungs-only",
+        "view border=remove",
+        "view contrast=equalize",
+        "view border=remove lungs=lungs-only contrast=equalize",
+        "no-lungs",
+    )
+    """One line per view; the whole film as it was prepared is always among them."""
+    largest_fall: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Falls of the primary metric from home to elsewhere up to this size count as none."""

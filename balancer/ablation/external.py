@@ -144,7 +144,7 @@ def run_elsewhere(
             )
 
         perform("ablate", workspace, directory, settings=settings, inputs=inputs, work=work)
-    return _tested_elsewhere(run, read_predictions_elsewhere(directory))
+    return tested_elsewhere(run, read_predictions_elsewhere(directory))
 
 
 def read_predictions_elsewhere(directory: Path) -> Predictions:
@@ -187,7 +187,7 @@ def first_run_elsewhere(study: EndedStudy, unit: Unit, question: RegisteredQuest
     if result is None or result.inputs != _origin(study, unit, question):
         return None
     run = read_run(study.workspace, unit, registered=True)
-    return _tested_elsewhere(run, read_predictions_elsewhere(directory))
+    return tested_elsewhere(run, read_predictions_elsewhere(directory))
 
 
 def units_elsewhere(study: EndedStudy) -> list[Unit]:
@@ -247,5 +247,6 @@ def _origin(study: EndedStudy, unit: Unit, question: RegisteredQuestion) -> dict
     }
 
 
-def _tested_elsewhere(run: Run, predictions: Predictions) -> Run:
+def tested_elsewhere(run: Run, predictions: Predictions) -> Run:
+    """Return a run with predictions for images that are in no split, as its test."""
     return replace(run, test=predictions, n_test=len(run.test.labels))

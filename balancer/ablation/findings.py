@@ -12,11 +12,11 @@ from balancer.ablation.arm_records import ArmResult, Difference, Level
 from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
+from balancer.ablation.elsewhere import elsewhere_results, travel_fields
 from balancer.ablation.inquiry import deployment_prior, masks_hash
 from balancer.ablation.records import (
     AblateMetrics,
     Exploration,
-    ExternalResult,
     FailedRun,
     SameImagesArm,
 )
@@ -24,7 +24,6 @@ from balancer.ablation.registration import HeldStudy
 from balancer.ablation.run_scores import CO_PRIMARY
 from balancer.ablation.runs import REAL, ArmFacts, Question, Run
 from balancer.ablation.runs_elsewhere import has_registered_images, runs_of_verdict, runs_on
-from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.subgroups import subgroup_columns
 from balancer.ablation.trained_worth import trained_worth
 from balancer.ablation.unit import read_run
@@ -80,6 +79,8 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
         "classifier": config.classifier.model_dump(mode="json"),
         "gan": config.gan.model_dump(mode="json"),
     }
+    if study.plan.compares_views:
+        settings["travel"] = config.travel.model_dump(mode="json")
     inputs = {
         "index": study.index.index_hash,
         "protocol": held.protocol.newest.hash,
@@ -163,12 +164,6 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
         columns=subgroup_columns(study.index, config.evaluation.subgroups) if at_home else None,
     )
     metrics = held.without_false_claims(metrics)
-    external = {
-        name: ExternalResult(
-            **dict(study.external[name].facts()), arms=compare_on_same_images(found, question)
-        )
-        for name, found in elsewhere.items()
-    }
     worth = trained_worth(study, [*main, *points], question, design.test_to_train)
     asked = study if held.explored is None else held.explored
     if worth is None and asked.config.ablation.worth:
@@ -180,12 +175,6 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
     reads = read_ledger(workspace.ledger_dir)
     (folder / "ledger.csv").write_text(ledger_table(reads), encoding="utf-8")
     _write_runs(metrics.arms, folder / "runs.csv")
-    sources = compare_sources(
-        runs,
-        question,
-        {source: fold.name for source, fold in plan.source_folds.items()},
-        plan.without_source,
-    )
     failed = tuple(
         FailedRun(
             arm=unit.arm.name, fold=unit.fold, seed=unit.seed, reason=study.failures[unit.name]
@@ -193,14 +182,13 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
         for unit in plan.units
         if unit.name in study.failures
     )
-    return metrics.model_copy(
+    metrics = metrics.model_copy(
         update={
             "design": design,
             "failed": failed,
             "ledger": ledger_summary(reads),
             "probes": tuple(probes),
-            "sources": sources,
-            "external": external,
+            **elsewhere_results(study.external, elsewhere, runs, plan, question),
             "quality": {} if held.images_replaced else gates_of_folds(study),
             "registration": held.registration,
             **({} if worth is None else {"worth": worth}),
@@ -208,6 +196,10 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
             **({} if explored is None else {"exploratory": explored}),
         }
     )
+    if held.missing:
+        return metrics
+    more = travel_fields(metrics, study, plan.arms, question, main, elsewhere)
+    return metrics.model_copy(update=more) if more else metrics
 
 
 def _runs(study: EndedStudy) -> tuple[list[Run], list[Run], list[Run]]:

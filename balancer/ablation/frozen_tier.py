@@ -22,6 +22,7 @@ What the tier reads:
   its test images is in the ledger as `quick:` before it happens.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from balancer.ablation.frozen_head import Head, fit_head, one_thread
 from balancer.config import BalancerConfig
 from balancer.data.index import ImageSet, Index
 from balancer.errors import DataError
+from balancer.imaging.config import ImageRecipe
+from balancer.manifest import ImageRecord
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import Features, features_of
 from balancer.ratio import TargetRatio, plan_synthesis
@@ -62,6 +65,17 @@ class FrozenImages:
     features: Features
     labels: NDArray[np.int64]
 
+    def of(self, records: Sequence[ImageRecord]) -> "FrozenImages":
+        """Return some of the images, with the splits of their records."""
+        row_of = {record.image_id: row for row, record in enumerate(self.index.records)}
+        rows = [row_of[record.image_id] for record in records]
+        return FrozenImages(
+            replace(self.index, records=records),
+            ImageSet(records, self.images.pixels[rows]),
+            self.features[rows],
+            self.labels[rows],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FrozenFold:
@@ -78,6 +92,10 @@ class FrozenFold:
     data: FoldData
     all: FrozenImages
     positive: int
+
+    def seen_in(self, images: FrozenImages) -> "FrozenFold":
+        """Return the split with other views of the same images, in the same order."""
+        return replace(self, all=images, data=replace(self.data, real=images.images))
 
     def rows(self, split: str) -> Rows:
         """Return the rows of a split, in the order of the index."""
@@ -112,13 +130,34 @@ def frozen_images(config: BalancerConfig, workspace: Workspace, index: Index) ->
     return FrozenImages(index, images, features, labels)
 
 
+def frozen_views(
+    config: BalancerConfig, workspace: Workspace, index: Index, arms: Sequence[Arm]
+) -> dict[str, FrozenImages]:
+    """Return arm to the features of all images as the arm sees them; arms that see alike share."""
+    of_view: dict[ImageRecipe, FrozenImages] = {}
+    found = {}
+    for arm in arms:
+        view = arm.preprocessing(index.preprocessing)
+        if view not in of_view:
+            of_view[view] = frozen_images(config, workspace, arm.seen(index))
+        found[arm.name] = of_view[view]
+    return found
+
+
 def frozen_folds(
-    config: BalancerConfig, workspace: Workspace, images: FrozenImages, positive: str, *, seed: int
+    config: BalancerConfig,
+    workspace: Workspace,
+    images: FrozenImages,
+    positive: str,
+    *,
+    seed: int,
+    aside: bool = True,
 ) -> list[FrozenFold]:
     """Split the images `ablation.frozen_splits` times, and set rare images aside in each split.
 
     Images are set aside of the positive class alone, so that the curve over its number is known
-    beyond what every arm has. With the seed of the study, its own splits come first.
+    beyond what every arm has. With the seed of the study, its own splits come first. Without
+    `aside`, every arm trains on all training images.
 
     Raises:
         DataError: A class has too few groups.
@@ -134,17 +173,41 @@ def frozen_folds(
     )
     found = []
     for fold in folds[: max(ablation.frozen_splits, 1)]:
-        kept = _set_aside(fold, positive, config, seed)
-        own = replace(index, records=kept.records)
-        data = FoldData(
-            place=workspace,
-            index=own,
-            real=images.images,
-            config=config,
-            seed=derived_seed(seed, fold.number, 0, 2),
-        )
-        found.append(FrozenFold(fold.name, data, images, index.classes.index(positive)))
+        kept = _set_aside(fold, positive, config, seed) if aside else fold
+        found.append(_frozen_fold(config, workspace, images, kept, positive, seed))
     return found
+
+
+def frozen_source_folds(
+    config: BalancerConfig,
+    workspace: Workspace,
+    images: FrozenImages,
+    positive: str,
+    folds: Iterable[Fold],
+) -> list[FrozenFold]:
+    """Return splits that leave a source out; they hold a part of the images."""
+    return [
+        _frozen_fold(config, workspace, images.of(fold.records), fold, positive, config.seed)
+        for fold in folds
+    ]
+
+
+def _frozen_fold(
+    config: BalancerConfig,
+    workspace: Workspace,
+    images: FrozenImages,
+    fold: Fold,
+    positive: str,
+    seed: int,
+) -> FrozenFold:
+    data = FoldData(
+        place=workspace,
+        index=replace(images.index, records=fold.records),
+        real=images.images,
+        config=config,
+        seed=derived_seed(seed, fold.number, 0, 2),
+    )
+    return FrozenFold(fold.name, data, images, images.index.classes.index(positive))
 
 
 def _repeated(ablation: AblationConfig) -> AblationConfig:

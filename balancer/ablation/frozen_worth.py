@@ -22,9 +22,12 @@ _FEWEST_IMAGES = 4
 def arms_of_tier(
     arms: Sequence[Arm], folds: Sequence[FrozenFold], config: BalancerConfig
 ) -> list[Arm]:
-    """Return the arms that the tier can train, with the positive control where it is missing."""
+    """Return the arms that the tier can train, with the positive control where it is missing.
+
+    A study of views asks what travels, not what more images would bring: it gets none.
+    """
     found = [arm for arm in arms if arm.suits_frozen]
-    if not any(arm.needs is Needs.HELD_BACK for arm in found):
+    if not any(arm.needs is Needs.HELD_BACK or arm.is_view for arm in found):
         lines = [family.family for family in FAMILIES.values() if family.needs is Needs.HELD_BACK]
         added = read_arms(lines, ratio=config.synthesis.ratio)
         found += [arm for arm in added if arm.needs is Needs.HELD_BACK]

@@ -22,6 +22,8 @@ from balancer.imaging.preprocess import recorded
 from balancer.manifest import fingerprint
 
 _SECTIONS = ("synthesis", "quality", "gate", "classifier", "gan", "evaluation", "ablation")
+_TRAVEL = "travel"
+"""Section of a study of views alone."""
 _APART = {"keep_models", "masks", "worth"}
 """Settings of the ablation that its question does not depend on."""
 _RECIPE = ("synthesis", "gate", "classifier", "gan", "image_size", "precision")
@@ -54,6 +56,12 @@ def inquiry_of(
             for name in _SECTIONS
         },
     }
+    if plan.compares_views:
+        settings[_TRAVEL] = {
+            "largest_fall": config.travel.largest_fall,
+            # One value, so that a data set more is a change.
+            "elsewhere": [_named_images(name, one) for name, one in sorted(external.items())],
+        }
     counts = dict.fromkeys(index.classes, 0)
     for record in index.records:
         counts[record.label] += 1
@@ -118,11 +126,19 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
     parts["ablation"] = ablation.model_copy(update=kept)
     positive = {"positive_class": inquiry.question.positive_class}
     parts["evaluation"] = parts["evaluation"].model_copy(update=positive)
+    if _TRAVEL in inquiry.settings:
+        largest = {"largest_fall": inquiry.settings[_TRAVEL]["largest_fall"]}
+        parts[_TRAVEL] = config.travel.model_copy(update=largest)
     parts["seed"] = inquiry.question.seed
     parts["data"] = config.data.model_copy(update={"split": inquiry.question.split})
     precision = {"precision": inquiry.settings["precision"]}
     parts["hardware"] = config.hardware.model_copy(update=precision)
     return config.model_copy(update=parts)
+
+
+def _named_images(name: str, external: External) -> str:
+    images = fingerprint_of_images(record.image_id for record in external.records)
+    return f"{name} {images[:12]} {fingerprint_of_labels(external.records)[:12]}"
 
 
 def _verdict_images(

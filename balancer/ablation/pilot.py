@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from balancer.ablation.frozen_head import RANKING, Head, ranking_score
 from balancer.ablation.frozen_records import PilotArm, PilotResult
-from balancer.ablation.frozen_tier import TIER, FrozenFold, frozen_folds, frozen_images, train_arm
+from balancer.ablation.frozen_tier import (
+    TIER,
+    FrozenFold,
+    frozen_folds,
+    frozen_images,
+    frozen_views,
+    train_arm,
+)
 from balancer.ablation.frozen_worth import arms_of_tier, worth_of
 from balancer.ablation.pilot_sentences import pilot_sentences
 from balancer.ablation.plan import Plan
@@ -63,9 +70,11 @@ def run_pilot(
     images = frozen_images(config, workspace, index)
     folds = frozen_folds(config, workspace, images, plan.positive, seed=config.seed)
     arms = arms_of_tier(plan.arms, folds, config)
-    scores = {
-        arm.name: np.array([score(train_arm(arm, fold), fold) for fold in folds]) for arm in arms
-    }
+    views = frozen_views(config, workspace, index, arms)
+    scores = {}
+    for arm in arms:
+        seen = [fold.seen_in(views[arm.name]) for fold in folds]
+        scores[arm.name] = np.array([score(train_arm(arm, fold), fold) for fold in seen])
     ratio = _mean(folds, "val") / _mean(folds, *_OUTSIDE)
     worth = worth_of(
         folds, scores, score, arms, config, real=REAL, ratio=ratio, title=METRICS[primary]

@@ -65,6 +65,11 @@ class Plan:
         """Return whether an arm trains on images of a generator, trained or not."""
         return any(arm.shows_generated for arm in self.arms)
 
+    @property
+    def compares_views(self) -> bool:
+        """Return whether an arm sees its images in a way of its own: a study of what travels."""
+        return any(arm.is_view for arm in self.arms)
+
     def arms_of(self, fold: Fold) -> list[Arm]:
         """Return the arms that are trained on a fold."""
         names = {unit.arm.name for unit in self.units_of([fold])}
@@ -104,7 +109,7 @@ def make_plan(config: BalancerConfig, index: Index) -> Plan:
         for fold in (*folds, *source_folds.values())
         for seed in range(config.ablation.seeds)
         for arm in (*arms, *curve)
-        if fold in folds or (arm.kind != "control" and arm not in curve)
+        if fold in folds or ((arm.kind != "control" or arm.is_view) and arm not in curve)
     ]
     return Plan(
         tuple(arms),

@@ -6,9 +6,8 @@ happens.
 """
 
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,27 +15,39 @@ from numpy.typing import NDArray
 
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy
+from balancer.ablation.elsewhere import elsewhere_results, travel_fields
 from balancer.ablation.families.arm import Arm
 from balancer.ablation.findings import find_caps, question_of
 from balancer.ablation.folds import Fold, derived_seed
-from balancer.ablation.frozen_head import Head
+from balancer.ablation.frozen_bench import FrozenBench, other_films
 from balancer.ablation.frozen_tier import (
     TIER,
     FrozenFold,
+    FrozenImages,
+    can_train,
     frozen_folds,
     frozen_images,
+    frozen_source_folds,
+    frozen_views,
     n_shown,
-    train_arm,
 )
 from balancer.ablation.frozen_worth import arms_of_tier, worth_of
 from balancer.ablation.plan import Plan
-from balancer.ablation.records import AblateMetrics, Design, Headline, MeanImages
+from balancer.ablation.protocol import Protocol, changes_between, sentence_of_changes
+from balancer.ablation.records import AblateMetrics, Design, Headline, MeanImages, Registration
+from balancer.ablation.registration import registration_record, when_registered
 from balancer.ablation.run_scores import TITLES, score_run
 from balancer.ablation.runs import REAL, Question, Run
 from balancer.config import BalancerConfig
-from balancer.data.index import ImageSet, Index, evaluation_table
-from balancer.evaluation.fit_and_test import Reader, choose_and_test
-from balancer.evaluation.ledger import QUICK, ledger_summary, read_ledger
+from balancer.data.index import Index
+from balancer.evaluation.external import External, fingerprint_of_labels
+from balancer.evaluation.ledger import (
+    QUICK,
+    Read,
+    fingerprint_of_images,
+    ledger_summary,
+    read_ledger,
+)
 from balancer.manifest import HELD_BACK
 from balancer.quality.extractors import LITE0_SIDE
 from balancer.workspace import Workspace
@@ -46,60 +57,14 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 _SEED = 20_000
 """Part of the seed of its splits; the seeds of a study's splits end below."""
-_CURVE = "learning curve"
 
 
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """A quick study while it runs."""
-
-    workspace: Workspace
-    question: Question
-
-    def test(self, name: str, head: Head, fold: FrozenFold, seconds: float = 0.0) -> Run:
-        """Choose the threshold on a split's validation images, then test the head once."""
-        images = ImageSet(fold.data.index.records, fold.data.real.pixels)
-        validation, test = (
-            evaluation_table(images, fold.all.index.classes, split) for split in ("val", "test")
-        )
-        threshold, chosen, tested = choose_and_test(
-            lambda table: head.probabilities(fold.all.features[table.places[:, 1]]),
-            validation,
-            test,
-            fold.positive,
-            Reader(self.workspace.ledger_dir, fold.name, 0, name),
-            what=f"{QUICK}frozen features",
-        )
-        return Run(
-            arm=name,
-            fold=fold.name,
-            seed=0,
-            positive=fold.positive,
-            threshold=threshold,
-            training_prior=head.prior,
-            n_outside=len(fold.all.labels) - len(tested.labels),
-            seconds=seconds,
-            test=tested,
-            validation=chosen,
-        )
-
-    def train(self, arm: Arm, fold: FrozenFold) -> Run:
-        """Train an arm on a split and test it."""
-        started = time.monotonic()
-        head = train_arm(arm, fold)
-        return self.test(arm.name, head, fold, time.monotonic() - started)
-
-    def score(self, head: Head, fold: FrozenFold) -> float:
-        """Return the primary metric of a head of the curve on the test images of a split."""
-        found = score_run(self.test(_CURVE, head, fold), self.question)
-        return found.values[self.question.primary]
-
-
-def quick_settings(config: BalancerConfig) -> dict[str, Any]:
+def quick_settings(config: BalancerConfig, plan: Plan) -> dict[str, Any]:
     """Return the settings that a quick study depends on."""
     apart = {"keep_models", "seeds", "worth", "verdict_on"}
     ablation = config.ablation.model_dump(mode="json", exclude=apart)
-    return {
+    views = {"travel": config.travel.model_dump(mode="json")} if plan.compares_views else {}
+    return views | {
         "seed": config.seed,
         "ablation": ablation,
         "evaluation": config.evaluation.model_dump(mode="json"),
@@ -109,36 +74,90 @@ def quick_settings(config: BalancerConfig) -> dict[str, Any]:
     }
 
 
+def quick_inputs(
+    index: Index, external: Mapping[str, External], protocol: Protocol | None
+) -> dict[str, Any]:
+    """Return the fingerprints of what a quick study reads."""
+    inputs: dict[str, Any] = {"index": index.index_hash}
+    if external:
+        inputs["external"] = {
+            name: [
+                fingerprint_of_images(record.image_id for record in one.records),
+                fingerprint_of_labels(one.records),
+            ]
+            for name, one in external.items()
+        }
+    if protocol is not None:
+        inputs["protocol"] = protocol.newest.hash
+    return inputs
+
+
 def run_quick(
-    config: BalancerConfig, workspace: Workspace, index: Index, plan: Plan
+    config: BalancerConfig,
+    workspace: Workspace,
+    index: Index,
+    plan: Plan,
+    external: Mapping[str, External],
+    protocol: Protocol | None = None,
 ) -> AblateMetrics:
-    """Train, test and compare the arms of the tier, and measure their worth in real images.
+    """Train, test and compare the arms of the tier, here and elsewhere.
+
+    A study of views says what travels; any other one measures the worth of its arms in real images.
 
     Args:
         config: Configuration of the study.
         workspace: Workspace; the ledger and the cache of features are written.
         index: The main index.
-        plan: Plan of the study; its arms and its positive class are used.
+        plan: Plan of the study; its arms, sources and positive class are used.
+        external: Other data sets by name.
+        protocol: Protocol of a registered study; its newest entry is of this one.
 
     Raises:
         DataError: A class has too few groups for the splits.
     """
     images = frozen_images(config, workspace, index)
     seed = derived_seed(config.seed, _SEED)
-    folds = frozen_folds(config, workspace, images, plan.positive, seed=seed)
+    folds = frozen_folds(
+        config, workspace, images, plan.positive, seed=seed, aside=not plan.compares_views
+    )
     arms = arms_of_tier(plan.arms, folds, config)
     left_out = [arm.name for arm in plan.arms if arm not in arms]
     if left_out:
         log.warning("Not in a quick study, which trains no network: %s", ", ".join(left_out))
-    study = _study(config, workspace, index, plan, folds, arms)
-    # It has test splits of its own, whichever images carry the verdict of the study.
-    bench = _Bench(workspace, replace(question_of(study), verdict_on=None))
+    study = _study(config, workspace, index, plan, folds, arms, external)
+    bench = FrozenBench(
+        workspace,
+        # It has test splits of its own, whichever images carry the verdict of the study.
+        replace(question_of(study), verdict_on=None),
+        frozen_views(config, workspace, index, arms),
+        other_films(config, workspace, index, arms, external),
+        "" if protocol is None else protocol.newest.hash,
+    )
     log.info("Training %d heads on %d splits", len(arms) * len(folds), len(folds))
-    runs = [bench.train(arm, fold) for fold in folds for arm in arms]
+    tested = [bench.train(arm, fold) for fold in folds for arm in arms]
+    runs = [home for home, _ in tested]
+    elsewhere = {name: [there[name] for _, there in tested] for name in external}
+    of_sources = _without_sources(config, workspace, plan, images, bench, arms)
     probes, caps = find_caps(study)
     facts = [arm.facts(arms) for arm in arms]
     n_held_back = _mean(folds, HELD_BACK)
     metrics = compare(runs, facts, bench.question, caps=caps, n_held_back=n_held_back or None)
+    headline = Headline(word=metrics.verdict.word, sentence=f"{TIER}: {metrics.verdict.sentence}")
+    update: dict[str, Any] = {
+        "verdict": headline,
+        "design": _design(config, folds, arms, metrics.question.test_to_train),
+        "ledger": ledger_summary(read_ledger(workspace.ledger_dir)),
+        "probes": tuple(probes),
+        "tier": TIER,
+        "left_out": tuple(left_out),
+        **elsewhere_results(external, elsewhere, of_sources, plan, bench.question),
+    }
+    if protocol is not None:
+        update["registration"] = registration_of_tier(protocol, read_ledger(workspace.ledger_dir))
+    metrics = metrics.model_copy(update=update)
+    if plan.compares_views:
+        more = travel_fields(metrics, study, arms, bench.question, runs, elsewhere)
+        return metrics.model_copy(update=more)
     worth = worth_of(
         folds,
         _scores(runs, bench.question),
@@ -149,16 +168,45 @@ def run_quick(
         ratio=metrics.question.test_to_train,
         title=TITLES[bench.question.primary],
     )
-    headline = Headline(word=metrics.verdict.word, sentence=f"{TIER}: {metrics.verdict.sentence}")
-    update: dict[str, Any] = {
-        "verdict": headline,
-        "design": _design(config, folds, arms, metrics.question.test_to_train),
-        "ledger": ledger_summary(read_ledger(workspace.ledger_dir)),
-        "probes": tuple(probes),
-        "tier": TIER,
-        "left_out": tuple(left_out),
-    }
-    return metrics.model_copy(update=update | ({} if worth is None else {"worth": worth}))
+    return metrics if worth is None else metrics.model_copy(update={"worth": worth})
+
+
+def _without_sources(
+    config: BalancerConfig,
+    workspace: Workspace,
+    plan: Plan,
+    images: FrozenImages,
+    bench: FrozenBench,
+    arms: Sequence[Arm],
+) -> list[Run]:
+    """Test on each source that can be left out, after training without it."""
+    folds = plan.source_folds.values()
+    apart = frozen_source_folds(config, workspace, images, plan.positive, folds)
+    at_home = replace(bench, others={})
+    return [at_home.train(arm, fold)[0] for fold in apart for arm in arms if can_train(arm, fold)]
+
+
+def registration_of_tier(protocol: Protocol, reads: Sequence[Read]) -> Registration:
+    """Return the place of a quick study in its protocol.
+
+    Args:
+        protocol: The protocol; its newest entry is of this study.
+        reads: The ledger; the quick study's own reads name the entry that they were under.
+    """
+    own = [read for read in reads if read.what.startswith(QUICK) and read.protocol]
+    before = [read for read in own if read.protocol != protocol.newest.hash]
+    if not before:
+        sentence = (
+            f"confirmatory: as registered on {when_registered(protocol.newest)}, before any look"
+        )
+        return registration_record(protocol, "confirmatory", f"{sentence}.", "")
+    first = next(entry for entry in protocol.entries if entry.hash == before[0].protocol)
+    changes = sentence_of_changes(changes_between(first, protocol.newest))
+    sentence = (
+        f"Another question was registered on {when_registered(first)}, before the first look."
+    )
+    label = f"EXPLORATORY: {changes or 'registered again'} after {len(before)} looks"
+    return registration_record(protocol, "exploratory", sentence, label)
 
 
 def _study(
@@ -168,6 +216,7 @@ def _study(
     plan: Plan,
     folds: Sequence[FrozenFold],
     arms: Sequence[Arm],
+    external: Mapping[str, External],
 ) -> EndedStudy:
     """Return the study as the rules of the others see it, on as many splits as was planned."""
     own = tuple(
@@ -176,7 +225,12 @@ def _study(
     )
     planned = replace(plan, arms=tuple(arms), folds=own, source_folds={}, units=())
     return EndedStudy(
-        config=config, workspace=workspace, index=index, plan=planned, failures={}, external={}
+        config=config,
+        workspace=workspace,
+        index=index,
+        plan=planned,
+        failures={},
+        external=external,
     )
 
 

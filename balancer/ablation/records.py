@@ -10,6 +10,7 @@ from pydantic import Field
 
 from balancer.ablation.arm_records import ArmResult
 from balancer.ablation.frozen_records import PilotResult, Worth
+from balancer.ablation.travel_records import Travel
 from balancer.evaluation.ledger import LedgerSummary
 from balancer.evaluation.records import ExternalFacts, Scalar
 from balancer.results import Record
@@ -320,6 +321,7 @@ class AblateMetrics(Record):
         home: Results on the test splits, where another data set carries the verdict.
         page: Path to the report's page; not in the file, since a workspace can be moved.
         subgroups: Results in each subgroup that `metadata.csv` names.
+        travel: What a study of views says of other places; None of other studies.
     """
 
     question: AskedQuestion
@@ -342,6 +344,7 @@ class AblateMetrics(Record):
     home: Mapping[str, SameImagesArm] = Field(default_factory=dict)
     page: str = ""
     subgroups: tuple[Subgroup, ...] = ()
+    travel: Travel | None = None
 
 
 class RegisterMetrics(Record):

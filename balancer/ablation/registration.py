@@ -95,7 +95,7 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
         what += [f"{sentence_of_changes(changes)} after {_looks(newest.reads)}"] if changes else []
         label = f"EXPLORATORY: {'; '.join(what)}"
         sentence = "Not registered: no question was fixed before the first look at test images."
-        found = _registration(protocol, "not registered", sentence, label)
+        found = registration_record(protocol, "not registered", sentence, label)
         return HeldStudy(main=study, explored=None, protocol=protocol, registration=found)
     changes = changes_between(registered, newest)
     label = f"EXPLORATORY: {sentence_of_changes(changes)} after {_looks(newest.reads)}"
@@ -104,22 +104,22 @@ def hold_to_protocol(study: EndedStudy, protocol: Protocol) -> HeldStudy:
         planned, missing = _registered_study(study, registered)
     if planned is None or not _has_reference(planned):
         sentence = (
-            f"The question registered on {_when(registered)}, before any look, has no answer here: "
-            "its images or its runs are not those on disk."
+            f"The question registered on {when_registered(registered)}, before any look, has no "
+            "answer here: its images or its runs are not those on disk."
         )
-        found = _registration(protocol, "exploratory", sentence, label)
+        found = registration_record(protocol, "exploratory", sentence, label)
         return HeldStudy(main=study, explored=None, protocol=protocol, registration=found)
     again = [] if changes else [unit for unit in study.finished if is_replaced(study, unit)]
     if again:
         label = f"EXPLORATORY: {len(again)} runs trained again after {_looks(newest.reads)}"
     changed = bool(changes or again)
     if changed:
-        when = _when(registered)
+        when = when_registered(registered)
         sentence = f"The headline is of the question as registered on {when}, before any look."
-        found = _registration(protocol, "exploratory", sentence, label, kept=True)
+        found = registration_record(protocol, "exploratory", sentence, label, kept=True)
     else:
         sentence = _confirmatory(registered, planned, newest)
-        found = _registration(protocol, "confirmatory", sentence, "", kept=True)
+        found = registration_record(protocol, "confirmatory", sentence, "", kept=True)
     roots = {change.key.partition(".")[0] for change in changes}
     return HeldStudy(
         main=planned,
@@ -136,14 +136,16 @@ def registration_of(protocol: Protocol) -> Registration:
     registered = protocol.registered
     if registered is None:
         sentence = "Not registered: no question was fixed before the first look at test images."
-        return _registration(protocol, "not registered", sentence, "EXPLORATORY: not registered")
-    sentence = f"Registered on {_when(registered)}, before any look."
+        return registration_record(
+            protocol, "not registered", sentence, "EXPLORATORY: not registered"
+        )
+    sentence = f"Registered on {when_registered(registered)}, before any look."
     changes = changes_between(registered, protocol.newest)
     if not changes:
-        return _registration(protocol, "confirmatory", sentence, "")
+        return registration_record(protocol, "confirmatory", sentence, "")
     after = f"after {_looks(protocol.newest.reads)}"
     label = f"EXPLORATORY: {sentence_of_changes(changes)} {after}"
-    return _registration(protocol, "exploratory", sentence, label)
+    return registration_record(protocol, "exploratory", sentence, label)
 
 
 def keep_first_predictions(
@@ -296,7 +298,7 @@ def _has_reference(study: EndedStudy) -> bool:
 
 
 def _confirmatory(registered: ProtocolEntry, planned: EndedStudy, newest: ProtocolEntry) -> str:
-    sentence = f"confirmatory: as registered on {_when(registered)}, before any look"
+    sentence = f"confirmatory: as registered on {when_registered(registered)}, before any look"
     looks = registered.question.looks
     if looks:
         place = looks.index(planned.config.ablation.repeats) + 1
@@ -313,9 +315,10 @@ def _confirmatory(registered: ProtocolEntry, planned: EndedStudy, newest: Protoc
     return f"{sentence}."
 
 
-def _registration(
+def registration_record(
     protocol: Protocol, status: Status, sentence: str, label: str, *, kept: bool = False
 ) -> Registration:
+    """Return the record of a status, with all entries of the protocol."""
     registered = protocol.registered
     return Registration(
         status=status,
@@ -377,7 +380,8 @@ def _unfinished(metrics: AblateMetrics, missing: int, total: int) -> AblateMetri
     return metrics.model_copy(update={"arms": arms, "verdict": headline})
 
 
-def _when(entry: ProtocolEntry) -> str:
+def when_registered(entry: ProtocolEntry) -> str:
+    """Return the time of an entry for readers."""
     return f"{datetime.fromisoformat(entry.time):%Y-%m-%d %H:%M} UTC"
 
 

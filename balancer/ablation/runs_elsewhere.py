@@ -1,5 +1,6 @@
 """The runs of a study on other data sets, and on the one that carries the verdict."""
 
+import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from balancer.ablation.registration import HeldStudy, is_replaced
 from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit
 from balancer.config import BalancerConfig
-from balancer.data.index import Index
+from balancer.data.index import Index, RadiographTable
 from balancer.errors import ConfigurationError
 from balancer.evaluation.external import External, load_external
+from balancer.imaging.config import ImageRecipe
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +76,17 @@ def runs_on(study: EndedStudy, name: str, units: Sequence[Unit] | None = None) -
     """Test finished units, by default those of all arms, on another data set."""
     external, workspace = study.external[name], study.workspace
     log.info("Testing on %d images of %s", len(external.records), name)
-    table = external_table(
-        external,
-        study.index.classes,
-        workspace.root / "runs" / "external" / name,
-        study.config.classifier_image_size,
-        study.index.preprocessing,
-    )
+
+    @functools.cache
+    def table_as(preprocessing: ImageRecipe) -> RadiographTable:
+        return external_table(
+            external,
+            study.index.classes,
+            workspace.root / "runs" / "external" / name,
+            study.config.classifier_image_size,
+            preprocessing,
+        )
+
     if units is None:
         # The weights on disk are those of the newest training.
         units = [
@@ -88,6 +94,8 @@ def runs_on(study: EndedStudy, name: str, units: Sequence[Unit] | None = None) -
             for unit in units_elsewhere(study)
             if not (study.registered and is_replaced(study, unit))
         ]
+    seen = [unit.arm.preprocessing(study.index.preprocessing) for unit in units]
     return [
-        run_elsewhere(workspace, unit, name, table, study.index.preprocessing) for unit in units
+        run_elsewhere(workspace, unit, name, table_as(preprocessing), preprocessing)
+        for unit, preprocessing in zip(units, seen, strict=True)
     ]

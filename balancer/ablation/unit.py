@@ -72,7 +72,7 @@ def train_unit(
         EnvironmentFault: Training diverged.
     """
     place = workspace.fold(unit.fold)
-    index = load_index(place.index_dir)
+    index = unit.arm.seen(load_index(place.index_dir))
     directory = workspace.unit_dir(unit.fold, unit.seed, unit.arm.slug)
     settings = unit_settings(config, unit)
     inputs = {"index": index.index_hash, "images": unit.arm.images_hash(place, index)}

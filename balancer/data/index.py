@@ -1,7 +1,7 @@
 """The index as later stages read it, and the gate that keeps its splits apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from balancer.manifest import (
     read_table,
 )
 from balancer.results import MissingStage, StageResult, read_result
+from balancer.workspace import Workspace
 from classifier.tables import ArrayTable
 
 if TYPE_CHECKING:
@@ -106,6 +107,41 @@ class Index:
     def details(self) -> list[ImageDetails]:
         """Read the views and masks, in the order of the records; see `read_details`."""
         return read_details(self.directory, self.records)
+
+    def prepared_as(self, preprocessing: ImageRecipe) -> "Index":
+        """Return the same images and splits with another preprocessing.
+
+        Args:
+            preprocessing: The preprocessing; lungs are those of the archive's masks where it has
+                them, else as `preprocessing.masks` says.
+
+        Raises:
+            DataError: It needs lung masks that an image lacks.
+        """
+        if preprocessing == self.preprocessing:
+            return self
+        # Imported here alone: an index without a view of the lungs needs no code for masks.
+        from balancer.data.masks.of_index import choose_masks, masks_of
+
+        paths = [record.path for record in self.records]
+        place = Workspace(self.directory.parent).main.root
+        archive = {} if preprocessing.lungs == "none" else self._archive_masks()
+        chosen = choose_masks(paths, preprocessing, self.roots, archive, place)
+        masks = masks_of(self.records, chosen, preprocessing, self.roots, place)
+        table = (self.directory / INDEX_NAME).read_bytes()
+        return replace(
+            self,
+            preprocessing=preprocessing,
+            masks=masks,
+            index_hash=index_fingerprint(table, preprocessing, masks),
+        )
+
+    def _archive_masks(self) -> dict[str, str]:
+        return {
+            record.path: one.mask
+            for record, one in zip(self.records, self.details(), strict=True)
+            if one.mask
+        }
 
     def image_set(self, size: int) -> ImageSet:
         """Return all records with their pixels at a size; see `open_cache` for the errors."""

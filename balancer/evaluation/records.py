@@ -127,6 +127,7 @@ class ClassifyMetrics(Record):
         test: Metrics on the test images.
         test_reads: Number of classifiers of this arm tested on these images so far.
         outside: Sources from outside of its synthetic images, by class.
+        elsewhere: What is known of other hospitals; not in the file, since it is of later tests.
     """
 
     arm: str
@@ -139,6 +140,7 @@ class ClassifyMetrics(Record):
     test: Performance
     test_reads: int | None = None
     outside: dict[str, OutsideSource] = Field(default_factory=dict)
+    elsewhere: str = ""
 
     @property
     def outside_words(self) -> str:

@@ -16,6 +16,7 @@ from balancer.report.plots.arms import (
     save_variance,
 )
 from balancer.report.plots.decisions import save_decisions
+from balancer.report.plots.travel import save_travel
 from balancer.report.plots.worth import save_worth
 from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.sections.answer import answer, registration
@@ -28,6 +29,7 @@ from balancer.report.sections.images import images_section
 from balancer.report.sections.protocol import protocol_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.spread import balance_section, variance_section
+from balancer.report.sections.travel import travel_section
 from balancer.report.sections.two_arms import comparison_section
 from balancer.report.sections.worth import worth_section
 
@@ -68,6 +70,7 @@ def _study_sections(
     records: ReportRecords, study: Study, curves: StudyCurves | None
 ) -> list[Section]:
     return [
+        *_kept(travel_section(study)),
         arms_section(study),
         *_kept(worth_section(records, study)),
         *_kept(control_section(study)),
@@ -106,7 +109,10 @@ def _draw(records: ReportRecords, study: Study) -> None:
     if worth is not None:
         kinds = {name: arms[name].kind for name in worth.arms}
         save_worth(worth, kinds, folder / "worth.png")
-    if study.design is not None and study.design.before:
+    travel = study.metrics.travel
+    if travel is not None and travel.places:
+        save_travel(travel, folder / "travel.png")
+    if study.design is not None and study.design.before and travel is None:
         save_balance(study.design.before, study.design.after, folder / "balance.png")
 
 

@@ -35,7 +35,7 @@ ABLATION, QUALITY, SYNTHETIC = (
     "synthetic/result.json",
 )
 EXPLAIN, LUNGS, LUNG_MODEL = "explain/result.json", "lungs/result.json", "lungs/model/result.json"
-LEDGER, REPORT = "runs/ledger", "report/report.json"
+LEDGER, REPORT, TRAVEL = "runs/ledger", "report/report.json", "travel"
 _MOST_CURVES = 6
 
 
@@ -63,6 +63,7 @@ class ReportRecords:
         explain: `result.json` of `explain` for the images of this index, if it has run.
         external: Folder in the workspace to `result.json` of `evaluate`, of the classifiers in
             `arms`.
+        travel: The study of travel of these images; None if there is none, and of its own page.
         ledger: Facts of the ledger of test reads; None where it is empty.
         seed: Seed for the resampling.
         folder: Path to the pictures.
@@ -85,6 +86,7 @@ class ReportRecords:
     lung_model: StageResult[LungTrainMetrics] | None
     explain: StageResult[ExplainMetrics] | None
     external: Mapping[str, StageResult[EvaluateMetrics]]
+    travel: AblateMetrics | None = None
     ledger: LedgerSummary | None
     seed: int
     folder: Path
@@ -122,6 +124,7 @@ class ReportRecords:
             **{f"gan/{label}/generator.json": card for label, card in self.generators.items()},
             AUDIT: self.audit,
             LEDGER: self.ledger,
+            TRAVEL: self.travel,
         }
         return {
             **self.results,

@@ -59,6 +59,7 @@ class ReportMetrics(Record):
         n: Number of test images.
         n_positive: Number of these in the positive class.
         positive: Name of the positive class.
+        elsewhere: What is known of other hospitals.
         page: Path to the page today; not in the file, since a workspace may be moved.
     """
 
@@ -68,6 +69,7 @@ class ReportMetrics(Record):
     n: int = 0
     n_positive: int = 0
     positive: str = ""
+    elsewhere: str = ""
     page: str = ""
 
 

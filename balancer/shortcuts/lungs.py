@@ -94,6 +94,16 @@ def find_lungs(images: Images, size: int, *, cache: Path | None) -> LungsOfSet:
     return LungsOfSet(shown, _fit_all(hidden, size), hidden, near, present, "found")
 
 
+def doubtful_rows(images: Images, cache: Path | None) -> NDArray[np.bool_]:
+    """Return whether the lungs of each image are found with doubt: bool (N,).
+
+    Args:
+        images: uint8 (N, L, L), at the finest side.
+        cache: As for `find_lungs`, which shares what is kept.
+    """
+    return np.asarray(_kept(images, cache)[1] < DOUBTFUL)
+
+
 def _fit_all(masks: Stack, side: int) -> Stack:
     return np.stack([fit_mask(mask, (side, side)) for mask in masks])
 

@@ -23,7 +23,7 @@ from balancer.ablation.pilot import run_pilot
 from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
 from balancer.ablation.progress import Progress
 from balancer.ablation.protocol import Protocol, amend, read_protocol
-from balancer.ablation.quick import quick_settings, run_quick
+from balancer.ablation.quick import quick_inputs, quick_settings, run_quick
 from balancer.ablation.records import (
     AblateMetrics,
     DryRunMetrics,
@@ -41,12 +41,14 @@ from balancer.data.index import Index, load_index
 from balancer.drawing.terminal import Shown
 from balancer.errors import EnvironmentFault
 from balancer.evaluation.classifier_recipe import complete_recipe, refuse_patience
+from balancer.evaluation.external import External
+from balancer.report.elsewhere import known_elsewhere
 from balancer.report.records import Study
 from balancer.report.summary import ReportMetrics, summarize
 from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.stages import classify, report
 from balancer.stages.fold_images import make_fold_images
-from balancer.workspace import Workspace
+from balancer.workspace import TravelWorkspace, Workspace
 
 log = logging.getLogger(__name__)
 AnyResult = StageResult[AblateMetrics] | StageResult[DryRunMetrics] | StageResult[RegisterMetrics]
@@ -99,7 +101,7 @@ def run(
     protocol = read_protocol(workspace)
     others = read_external(external, config, index)
     if quick:
-        return _quick(config, workspace, index, plan, force=force)
+        return _quick(config, workspace, index, plan, others, protocol, force=force)
     inquiry = inquiry_of(config, index, plan, others)
     if register:
         return _register(workspace, amend(workspace, protocol, inquiry))
@@ -119,10 +121,7 @@ def run(
         external=others,
     )
     keep_registered(study, protocol)
-    for size in {config.gan.image_size, config.classifier_image_size}:
-        index.image_set(size)  # decoded once, here, for all folds
-    for fold in plan.all_folds:
-        write_fold(workspace, index, fold, force=force)
+    _write_folds(config, workspace, index, plan, force=force)
     for unit in plan.units:
         if unit not in left:
             train_unit(config, workspace, unit)  # refuses other settings before anything is trained
@@ -131,7 +130,7 @@ def run(
     outcome = Outcome()
     if left:
         # Absolute, since workers on other machines start in other folders.
-        shared = Workspace(workspace.root.resolve())
+        shared = workspace.resolved()
         tasks = _tasks(config, shared, plan, left, force=force)
         with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
             executor = (
@@ -146,6 +145,18 @@ def run(
     page = report.run(config, workspace).metrics.page
     metrics = result.metrics.model_copy(update={"page": page})
     return result.model_copy(update={"metrics": metrics})
+
+
+def _write_folds(
+    config: BalancerConfig, workspace: Workspace, index: Index, plan: Plan, *, force: bool
+) -> None:
+    """Write the index of every split; images are decoded once, here, for all of them."""
+    for size in {config.gan.image_size, config.classifier_image_size}:
+        index.image_set(size)
+    for arm in plan.arms:
+        arm.seen(index).image_set(config.classifier_image_size)
+    for fold in plan.all_folds:
+        write_fold(workspace, index, fold, force=force)
 
 
 def _warn_of_failures(outcome: Outcome, left: Sequence[Unit], plan: Plan) -> None:
@@ -171,13 +182,16 @@ def summary(result: AnyResult) -> list[RenderableType]:
     if isinstance(metrics, DryRunMetrics):
         return [] if metrics.pilot is None else list(metrics.pilot.sentences)
     answer = summarize(Study(metrics))
-    shown = report.summary_of(ReportMetrics(ablation=answer, page=metrics.page))
+    elsewhere = known_elsewhere(metrics, {}, None)
+    shown = report.summary_of(
+        ReportMetrics(ablation=answer, elsewhere=elsewhere, page=metrics.page)
+    )
     worth = metrics.worth
     if worth is None:
         return shown
     arms = [f"{name}: {arm.sentence}." for name, arm in worth.arms.items()]
     known = [] if worth.self_test is None else [worth.self_test]
-    return [*shown[:-1], worth.sentence, *arms, *known, *shown[-1:]]
+    return [*shown[:-2], worth.sentence, *arms, *known, *shown[-2:]]
 
 
 def _planned(
@@ -199,10 +213,21 @@ def _planned(
 
 
 def _quick(
-    config: BalancerConfig, workspace: Workspace, index: Index, plan: Plan, *, force: bool
+    config: BalancerConfig,
+    workspace: Workspace,
+    index: Index,
+    plan: Plan,
+    external: Mapping[str, External],
+    protocol: Protocol | None,
+    *,
+    force: bool,
 ) -> StageResult[AblateMetrics]:
-    """Run the study on frozen features, unless it is up to date."""
-    settings, inputs = quick_settings(config), {"index": index.index_hash}
+    """Run the study on frozen features, unless it is up to date; one of views is registered."""
+    if plan.compares_views:
+        protocol = amend(workspace, protocol, inquiry_of(config, index, plan, external))
+    else:
+        protocol = None
+    settings, inputs = quick_settings(config, plan), quick_inputs(index, external, protocol)
     result = standing_result(
         workspace.quick_dir,
         AblateMetrics,
@@ -213,15 +238,16 @@ def _quick(
     )
 
     def work(folder: Path) -> AblateMetrics:
-        metrics = run_quick(config, workspace, index, plan)
+        metrics = run_quick(config, workspace, index, plan, external, protocol)
         report.write_quick(config, workspace, index, new_result(
             "ablate", settings=settings, inputs=inputs, seconds=0, metrics=metrics
         ), folder)  # fmt: skip
         return metrics
 
     if result is None:
+        stage = "travel" if isinstance(workspace, TravelWorkspace) else "ablate"
         result = perform(
-            "ablate", workspace, workspace.quick_dir, settings=settings, inputs=inputs, work=work
+            stage, workspace, workspace.quick_dir, settings=settings, inputs=inputs, work=work
         )
     page = {"page": str(workspace.quick_dir / report.PAGE)}
     return result.model_copy(update={"metrics": result.metrics.model_copy(update=page)})

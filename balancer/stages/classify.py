@@ -20,6 +20,7 @@ from balancer.evaluation.performance import PREDICTIONS, metric_lines, write_per
 from balancer.evaluation.records import ClassifyMetrics, TrainingImages
 from balancer.evaluation.trained_classifier import REAL_ARM, SYNTHETIC_ARM, load_trained
 from balancer.manifest import SyntheticRecord, fingerprint
+from balancer.report.elsewhere import evaluations, known_elsewhere, travel_study
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, perform, read_result, standing_result
 from balancer.synthetic.gates import load_synthetic, outside_sources, synthetic_fingerprint
@@ -84,12 +85,27 @@ def run(
     )
     if standing is not None:
         load_trained(directory)  # refuses a classifier that was damaged since
-        return standing
+        return _beside_elsewhere(standing, workspace, index)
 
     def work(folder: Path) -> ClassifyMetrics:
         return _train_and_test(config, workspace, index, synthetic, arm, folder)
 
-    return perform("classify", workspace, directory, settings=settings, inputs=inputs, work=work)
+    result = perform("classify", workspace, directory, settings=settings, inputs=inputs, work=work)
+    return _beside_elsewhere(result, workspace, index)
+
+
+def _beside_elsewhere(
+    result: StageResult[ClassifyMetrics], workspace: Workspace, index: Index
+) -> StageResult[ClassifyMetrics]:
+    """Return a result with what is known of other hospitals today, which is not in its file."""
+    arm = result.metrics.arm
+    mine = {
+        place: one for place, one in evaluations(workspace).items() if place.endswith(f"/{arm}")
+    }
+    known = known_elsewhere(None, mine, travel_study(workspace, index.index_hash))
+    return result.model_copy(
+        update={"metrics": result.metrics.model_copy(update={"elsewhere": known})}
+    )
 
 
 def check(config: BalancerConfig, workspace: Workspace, *, beside_generated: bool) -> None:
@@ -152,7 +168,7 @@ def summary(result: StageResult[ClassifyMetrics]) -> list[RenderableType]:
         f"Trained on {metrics.arm}{metrics.outside_words}, tested once on {metrics.test.n} "
         f"real images; positive class {metrics.positive_class}"
     )
-    return ["\n".join([title, *metric_lines(metrics.test)])]
+    return ["\n".join([title, *metric_lines(metrics.test)]), metrics.elsewhere]
 
 
 def _train_and_test(

@@ -21,13 +21,14 @@ from balancer.data.index import Index, load_index
 from balancer.data.records import PrepareMetrics
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import ledger_summary, read_ledger
-from balancer.evaluation.records import Comparison, EvaluateMetrics, UnitMetrics
+from balancer.evaluation.records import Comparison, UnitMetrics
 from balancer.evaluation.trained_classifier import ARMS
 from balancer.explanation.records import ExplainMetrics
 from balancer.lungs.records import LungApplyMetrics, LungTrainMetrics
 from balancer.manifest import fingerprint
 from balancer.quality.records import QualityMetrics
 from balancer.report.content import compose
+from balancer.report.elsewhere import evaluations, known_elsewhere, travel_study
 from balancer.report.metric_files import write_metric_files
 from balancer.report.recipe import RECIPE_NAME, recipe_text
 from balancer.report.records import ReportRecords, Study, file_content
@@ -48,7 +49,6 @@ from balancer.report.two_arms import (
 from balancer.results import (
     MissingStage,
     StageResult,
-    fingerprint_of_result,
     perform,
     read_result,
     standing_result,
@@ -56,7 +56,7 @@ from balancer.results import (
 from balancer.synthetic.dcgan import read_cards
 from balancer.synthetic.gates import load_synthetic, synthetic_fingerprint
 from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
-from balancer.workspace import Workspace
+from balancer.workspace import TravelWorkspace, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +158,7 @@ def summary_of(metrics: ReportMetrics) -> list[RenderableType]:
     if metrics.rows:
         title = f"Test split: {metrics.n} real images, {metrics.n_positive} {metrics.positive}"
         parts += [comparison_table(metrics.rows, title, columns=columns), metrics.sentence]
+    parts += [metrics.elsewhere] if metrics.elsewhere else []
     if metrics.page:
         parts.append(f"The page: {metrics.page}")
     return parts
@@ -228,7 +229,14 @@ def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> Rep
         lungs=read_result(workspace.lungs_dir, LungApplyMetrics),
         lung_model=read_result(workspace.lungs_dir / "model", LungTrainMetrics),
         explain=_explained(workspace, found.index),
-        external=_external(workspace, found.arms),
+        external={
+            place: result
+            for place, result in evaluations(workspace).items()
+            if place.rpartition("/")[2] in found.arms
+        },
+        travel=None
+        if isinstance(workspace, TravelWorkspace)
+        else travel_study(workspace, found.index.index_hash),
         ledger=ledger if ledger.reads or ledger.explained else None,
         seed=config.seed,
         folder=workspace.report_dir,
@@ -249,20 +257,6 @@ def _explained(workspace: Workspace, index: Index) -> StageResult[ExplainMetrics
     return result if of_index else None
 
 
-def _external(workspace: Workspace, arms: Arms) -> dict[str, StageResult[EvaluateMetrics]]:
-    """Return the results of `evaluate` for these classifiers, by folder in the workspace."""
-    found = {}
-    for path in sorted(workspace.root.glob("evaluate/*/*/result.json")):
-        result, arm = read_result(path.parent, EvaluateMetrics), path.parent.name
-        if result is None or arm not in arms:
-            continue
-        folder = workspace.classify_dir(arm)
-        today = (fingerprint_of_result(folder), fingerprint_of_result(folder, with_time=True))
-        if result.inputs.get("classifier") in today:
-            found[path.parent.relative_to(workspace.root).as_posix()] = result
-    return found
-
-
 def _write(
     config: BalancerConfig, workspace: Workspace, found: _Found, records: ReportRecords
 ) -> ReportMetrics:
@@ -278,7 +272,9 @@ def _write(
     write_metric_files(records)
     answer = None if found.ablation is None else summarize(Study(found.ablation.metrics))
     compared = {} if comparison is None else comparison.model_dump(exclude_unset=True)
-    return ReportMetrics(ablation=answer, **compared)
+    study = None if found.ablation is None else found.ablation.metrics
+    elsewhere = known_elsewhere(study, records.external, records.travel)
+    return ReportMetrics(ablation=answer, **compared, elsewhere=elsewhere)
 
 
 def write_quick(

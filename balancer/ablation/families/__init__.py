@@ -3,6 +3,6 @@
 Importing the package fills `balancer.ablation.families.arm.FAMILIES`.
 """
 
-from balancer.ablation.families import controls, generated, outside, remedies
+from balancer.ablation.families import controls, generated, outside, remedies, views
 
-__all__ = ["controls", "generated", "outside", "remedies"]
+__all__ = ["controls", "generated", "outside", "remedies", "views"]

@@ -17,6 +17,7 @@ from balancer.ablation.runs import OVERSAMPLE, ArmFacts, Kind
 from balancer.config import BalancerConfig
 from balancer.data.index import ImageSet, Index
 from balancer.data.io import Pixels
+from balancer.imaging.config import ImageRecipe
 from balancer.manifest import HELD_BACK
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.workspace import Workspace
@@ -104,6 +105,7 @@ class Arm:
             images unaltered, and its settings are weights or offsets of the loss.
         images: Images of a negative control, in words.
         beyond_duplicates: See `ArmFacts`.
+        is_view: Whether it sees its images, those of the tests included, in a way of its own.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Arm:
     suits_frozen: ClassVar[bool] = False
     images: ClassVar[str] = ""
     beyond_duplicates: ClassVar[bool] = False
+    is_view: ClassVar[bool] = False
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], ratio: str) -> dict[str, Any]:
@@ -189,6 +192,14 @@ class Arm:
     def recipe(self, shared: ClassifierConfig) -> ClassifierConfig:
         """Return the classifier settings that all arms share, with its own ones."""
         return ClassifierConfig.model_validate(shared.model_dump() | dict(self.classifier_settings))
+
+    def preprocessing(self, shared: ImageRecipe) -> ImageRecipe:
+        """Return the preprocessing of its images: that of the index, if not overridden."""
+        return shared
+
+    def seen(self, index: Index) -> Index:
+        """Return an index as the arm sees its images."""
+        return index.prepared_as(self.preprocessing(index.preprocessing))
 
     def images_wanted(self, index: Index) -> dict[str, int]:
         """Return the number of images it adds to each class that is below its ratio."""

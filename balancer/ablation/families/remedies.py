@@ -148,7 +148,9 @@ class ClassicAugmentationArm(Arm):
         options = super().complete(given, ratio)
         if options["of"] == "all":
             if "ratio" in given:
-                raise ValueError("with of=all images are augmented and none is added")
+                raise ValueError(
+                    "with of=all images are augmented and none is added; leave out ratio"
+                )
             del options["ratio"]
         return options
 

@@ -1,11 +1,9 @@
-"""The arms of an ablation as the terminal shows them.
-
-Small because each rendering of the report is a file.
-"""
+"""The arms of an ablation, and what travels, as the terminal shows them."""
 
 from rich.table import Table
 from rich.text import Text
 
+from balancer.ablation.travel_records import Travel
 from balancer.drawing.wording import printable, scalar
 from balancer.report.summary import AblationSummary
 
@@ -42,5 +40,28 @@ def arms_table(summary: AblationSummary, *, columns: int) -> Table:
             scalar(row.value).replace(" (", gap),
             *("-" if d is None else scalar(d, sign=True).replace(" (", gap) for d in differences),
             row.word,
+        )
+    return table
+
+
+def travel_table(found: Travel) -> Table:
+    """Return a row per view: its score at home, and elsewhere with what is shown there."""
+    table = Table(title=Text(f"{found.primary_title} at home and elsewhere (95 % interval)"))
+    table.add_column("view", overflow="fold", ratio=2)
+    table.add_column("at home", justify="right", ratio=1)
+    for place in found.places:
+        table.add_column(Text(printable(place)), justify="right", overflow="fold", ratio=1)
+    table.add_column("answer", no_wrap=True)
+    for name, view in found.views.items():
+        table.add_row(
+            Text(printable(name), overflow="fold"),
+            scalar(view.home).replace(" (", "\n("),
+            *(
+                scalar(view.elsewhere[place].score).replace(" (", "\n(")
+                if place in view.elsewhere
+                else "-"
+                for place in found.places
+            ),
+            "control" if name == found.control else view.word if found.places else "-",
         )
     return table

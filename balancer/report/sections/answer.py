@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
+from balancer.report.elsewhere import UNKNOWN_ELSEWHERE, known_elsewhere
 from balancer.report.records import ReportRecords, Study
 from balancer.report.sections.protocol import exploration_in_words, unregistered
-
-RESEARCH_ONLY = "For research only; not for diagnosis."
+from balancer.report.sections.travel import RESEARCH_ONLY, travel_answer
 
 
 def answer(records: ReportRecords) -> Answer:
@@ -15,14 +15,22 @@ def answer(records: ReportRecords) -> Answer:
     study = records.study
     if study is None:
         return _two_arms(records)
+    if study.metrics.travel is not None:
+        return travel_answer(records, study, study.metrics.travel)
     verdict, control = study.metrics.verdict, study.metrics.control
-    blocks: list[Block] = list(registration(study))
+    blocks: list[Block] = [_elsewhere(records), *registration(study)]
     if records.has_picture("forest"):
         blocks.append(_forest(records, study))
     if control is not None:
         blocks.append(Paragraph(control.sentence, "strong"))
     return Answer(_question(study), verdict.word, verdict.sentence, blocks,
                   list(_limits(records, study)))  # fmt: skip
+
+
+def _elsewhere(records: ReportRecords) -> Paragraph:
+    study = None if records.study is None else records.study.metrics
+    sentence = known_elsewhere(study, records.external, records.travel)
+    return Paragraph(sentence, "warning" if sentence == UNKNOWN_ELSEWHERE else "strong")
 
 
 def registration(study: Study) -> Iterator[Paragraph]:
@@ -162,5 +170,6 @@ def _two_arms(records: ReportRecords) -> Answer:
         "below has the same numbers.",
         "Real + synthetic minus real: bootstrap over the test groups.",
     )
-    blocks: list[Block] = [figure] if records.has_picture("differences") else []
+    blocks: list[Block] = [_elsewhere(records)]
+    blocks += [figure] if records.has_picture("differences") else []
     return Answer("Did synthetic images help?", None, sentence, blocks, limits)
