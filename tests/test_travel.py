@@ -21,6 +21,7 @@ from balancer.evaluation.records import Scalar
 from balancer.results import read_result
 from balancer.workspace import Workspace
 from support.planted_hospitals import Pixels, as_it_is, blurred, framed, marked, write_hospital
+from support.radiograph_folders import class_folders
 
 SETTINGS = ("frozen_splits=4", "repeats=1")
 EACH = 40
@@ -175,6 +176,23 @@ def test_every_page_says_what_is_known_elsewhere(
     assert study is not None
     assert "on away" in known_elsewhere(None, {}, study)
     assert travel_study(workspace, "another index") is None
+
+
+@pytest.mark.parametrize(("sources", "proposed"), [(("a", "b"), True), (("a", "a"), False)])
+def test_prepare_proposes_it_where_the_source_gives_the_class_away(
+    sources: tuple[str, str], proposed: bool, tmp_path: Path
+) -> None:
+    data = class_folders(tmp_path / "films", {"COVID": 8, "Normal": 8})
+    rows = [
+        f"{label}/{number:03}.png,{source if number else 'a'}"
+        for label, source in zip(("COVID", "Normal"), sources, strict=True)
+        for number in range(8)
+    ]
+    (data / "metadata.csv").write_text("\n".join(["path,source", *rows]) + "\n")
+    words = ["prepare", "--data", str(data), "-w", str(tmp_path / "work")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert ("balancer travel" in done.output) == proposed
 
 
 @pytest.mark.parametrize("view", ["view", "view lungs=none-such", "view depth=2"])

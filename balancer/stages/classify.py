@@ -215,6 +215,7 @@ def _train_and_test(
         n_bootstrap=config.evaluation.bootstrap_samples,
         seed=config.seed,
     )
+    more: dict[str, Any] = {"outside": outside} if outside else {}
     return ClassifyMetrics(
         arm=arm,
         positive_class=index.classes[positive],
@@ -225,7 +226,7 @@ def _train_and_test(
         predictions=fingerprint((folder / PREDICTIONS).read_bytes()),
         test=test,
         test_reads=earlier_reads + 1,
-        **({"outside": outside} if outside else {}),
+        **more,
     )
 
 

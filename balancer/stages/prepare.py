@@ -13,7 +13,7 @@ from rich.text import Text
 
 from balancer.config import BalancerConfig
 from balancer.data.audit.augmentation import with_augmentation
-from balancer.data.audit.content import AUDIT_NAME, audit_text
+from balancer.data.audit.content import AUDIT_NAME, audit_text, read_audit
 from balancer.data.audit.left_out import LOSES, percent
 from balancer.data.audit.text import audit_page, refuse_findings
 from balancer.data.build import BuiltIndex, build_index
@@ -94,9 +94,23 @@ def run(
             workspace.refuse_overlap(base_folder(archive))
     with engine_of(engine, master) as reader:
         result = _run(reader, roots, config, workspace, force=force)
+    _propose_travel(workspace.index_dir)
     if strict:
         refuse_findings(workspace.index_dir)
     return result
+
+
+def _propose_travel(index_dir: Path) -> None:
+    """Propose a study of travel where sources give the classes away, or are not known."""
+    source = read_audit(index_dir).source
+    if source is not None and not source.gives_label_away:
+        return
+    found = "is not known" if source is None else "gives its class away"
+    log.info(
+        "The source of an image %s, so that a score here may be one at recognising hospitals: "
+        "`balancer travel --external DIR` asks what works at another one.",
+        found,
+    )
 
 
 def _run(
