@@ -57,4 +57,6 @@ def test_a_worker_that_saves_ends_beside_an_idle_one(
     pool.close()
     assert time.monotonic() - started < 15
     assert (tmp_path / "saved").exists()
+    for worker in workers:
+        worker.join(5)  # it has left the work, and may not have left the system yet
     assert not any(worker.is_alive() for worker in workers)

@@ -14,7 +14,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.data.io import Pixels
 from balancer.synthetic import catalog
-from balancer.synthetic.dcgan import NAME
+from balancer.synthetic.records import ClassLineage
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, draw_folder
 
@@ -32,7 +32,8 @@ class NoiseSource:
     def __init__(
         self, label: str, config: BalancerConfig, workspace: Workspace, index: Index
     ) -> None:
-        self.training_ids = tuple(one.image_id for one in index.select("train", label))
+        seen = tuple(one.image_id for one in index.select("train", label))
+        self.lineage = ClassLineage(checkpoint=None, training_ids=seen)
 
     def draw(self, start: int, count: int, device: object = "cpu") -> Iterator[tuple[int, Pixels]]:
         for number in range(start, start + count):
@@ -65,7 +66,7 @@ def test_a_generator_of_noise_never_helps(
     blank_pictures: None,
 ) -> None:
     """Row 32: the pipeline ends, and says of noise by the name of the rare class what it is."""
-    monkeypatch.setattr(catalog, "SOURCES", {NAME: NoiseSource})
+    monkeypatch.setattr(catalog, "SOURCES", (NoiseSource,))
     words = _words_of_study("run", data, tmp_path / "work", "gan")
     manifest = (tmp_path / "work" / "synthetic" / "manifest.csv").read_text()
     assert ",noise," in manifest  # the source was used

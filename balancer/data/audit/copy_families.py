@@ -156,10 +156,10 @@ def next_command(standing: StageResult[PrepareMetrics], workspace: Workspace) ->
     made = standing.setting("data", {})
     given = {key: value for key, value in made.items() if key not in _NOT_REPEATED}
     words += _assignments("data", given, default.data.model_dump(mode="json"))
-    preprocessing = from_record(standing.setting("preprocessing", {}), "The index")
+    recipe = from_record(standing.setting("preprocessing", {}), "The index")
     words += _assignments(
         "preprocessing",
-        preprocessing.model_dump(mode="json"),
+        recipe.preprocessing.model_dump(mode="json"),
         default.preprocessing.model_dump(mode="json"),
     )
     return shlex.join([*words, "--set", f"data.same_film={table}"])
