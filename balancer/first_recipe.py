@@ -20,7 +20,7 @@ from balancer.results import Record
 
 
 class FirstRecipe(Record):
-    """What `balancer init` found and wrote.
+    """Findings of `balancer init`, and the recipe that it wrote.
 
     Attributes:
         path: File of the recipe.

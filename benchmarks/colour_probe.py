@@ -1,4 +1,4 @@
-"""What colours tell: the same frozen features of images read in colour and as grey.
+"""Information in colours: the same frozen features of images read in colour and as grey.
 
 Usage: python benchmarks/colour_probe.py DIR... [--splits 10]
 

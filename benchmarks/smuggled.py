@@ -1,4 +1,4 @@
-"""How many held-out images are found among images from outside, however they were disguised.
+"""Share of held-out images that are found among images from outside, however they were disguised.
 
 python benchmarks/smuggled.py DATA [--images FOLDER]
 

@@ -69,9 +69,9 @@ class Reversing:
         self.most = 0
         self._open: list[tuple[Future[Any], Callable[[], Any]]] = []
 
-    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+    def submit(self, task: Task) -> "Future[Any]":
         future: Future[Any] = Future()
-        self._open.append((future, work))
+        self._open.append((future, task.work))
         self.most = max(self.most, len(self._open))
         if len(self._open) == self.slots:
             while self._open:

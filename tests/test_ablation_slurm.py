@@ -1,6 +1,5 @@
 """`ablate --slurm`, against an `sbatch` that runs each job on this machine."""
 
-import functools
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,8 @@ from balancer.ablation.schedule import Task, execute
 from balancer.ablation.slurm import SlurmCluster
 from balancer.cli import main
 from balancer.errors import EnvironmentFault
-from support.slurm_work import add, die, fail
+from support import slurm_work
+from support.tiny_pipeline import arguments, draw_folder
 
 SBATCH = """#!/bin/sh
 echo $$
@@ -33,32 +33,52 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def cluster_of(tmp_path: Path, slots: int = 1) -> SlurmCluster:
+    study = {"numbers": [2, 3]}
+    return SlurmCluster(SCRIPT, slurm_work.__name__, study, tmp_path / "slurm", slots)
+
+
+def task(key: str, *needs: str) -> Task:
+    return Task(key, lambda: None, needs)  # a job finds the work by its name
+
+
 @pytest.mark.usefixtures("sbatch")
 def test_jobs_return_what_their_work_does_and_a_fault_fails_alone(tmp_path: Path) -> None:
-    cluster = SlurmCluster(SCRIPT, tmp_path / "slurm", slots=3)
-    tasks = [
-        Task("sum", functools.partial(add, 2, 3)),
-        Task("fault", functools.partial(fail, "too few images")),
-        Task("after", functools.partial(add, 1, 1), needs=("sum",)),
-    ]
-    outcome = execute(tasks, cluster)
-    assert outcome.results == {"sum": 5, "after": 2}
+    outcome = execute([task("sum"), task("fault"), task("after", "fault")], cluster_of(tmp_path, 3))
+    assert outcome.results == {"sum": 5}
     assert "too few images" in outcome.failures["fault"]
+    assert "too few images" in outcome.failures["after"]
 
 
 @pytest.mark.usefixtures("sbatch")
 def test_a_job_that_dies_is_a_fault_of_the_machine_and_leaves_its_log(tmp_path: Path) -> None:
-    cluster = SlurmCluster(SCRIPT, tmp_path / "slurm", slots=1)
     with pytest.raises(EnvironmentFault, match=r"\.log"):
-        execute([Task("dies", die)], cluster)
+        execute([task("dies")], cluster_of(tmp_path))
     assert list((tmp_path / "slurm").glob("*/*.log"))
 
 
 @pytest.mark.usefixtures("sbatch")
 def test_a_finished_study_leaves_no_file_of_a_task(tmp_path: Path) -> None:
-    cluster = SlurmCluster(SCRIPT, tmp_path / "slurm", slots=1)
-    execute([Task("sum", functools.partial(add, 2, 3))], cluster)
+    execute([task("sum")], cluster_of(tmp_path))
     assert list((tmp_path / "slurm").iterdir()) == []
+
+
+@pytest.mark.usefixtures("sbatch")
+def test_a_study_is_trained_by_jobs(tmp_path: Path) -> None:
+    """Each job finds its unit by its name; what it leaves is what one process leaves."""
+    data = draw_folder(tmp_path / "films")
+    (tmp_path / "job.sh").write_text(SCRIPT)
+    words = ["ablation.repeats=1", "ablation.arms=[real, oversample]"]
+    predictions = {}
+    for name, more in (("jobs", ["--slurm", str(tmp_path / "job.sh")]), ("here", [])):
+        place = tmp_path / name
+        done = CliRunner().invoke(main, ["ablate", *arguments(data, place, *words), *more])
+        assert done.exit_code == 0, done.stderr
+        units = place / "runs" / "units"
+        found = sorted(units.rglob("test.csv"))
+        predictions[name] = {one.relative_to(units): one.read_bytes() for one in found}
+    assert len(predictions["jobs"]) > 1
+    assert predictions["jobs"] == predictions["here"]
 
 
 @pytest.mark.parametrize("text", [None, "#!/bin/sh\necho nothing\n"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from balancer.ablation.executors import Processes
+from balancer.ablation.schedule import Task
 from support.tiny_pipeline import arguments
 
 pty = pytest.importorskip("pty", reason="only POSIX has terminals of this kind")
@@ -95,11 +96,12 @@ def test_a_training_under_nohup_goes_on(data: Path, tmp_path: Path) -> None:
 DRIVER = """
 import functools, os, pathlib, sys, time
 from balancer.ablation.executors import Processes
+from balancer.ablation.schedule import Task
 from test_hangup import unit
 if __name__ == "__main__":
     pool = Processes(1)
     for number in range(3):
-        pool.submit(functools.partial(unit, sys.argv[1], number))
+        pool.submit(Task(str(number), functools.partial(unit, sys.argv[1], number)))
     time.sleep(1000)
 """
 
@@ -142,7 +144,7 @@ def test_a_worker_ends_with_its_driver_and_takes_no_further_unit(tmp_path: Path)
 def test_a_closing_terminal_leaves_workers_to_their_driver() -> None:
     pool = Processes(1)
     try:
-        assert pool.submit(_handler_of_sighup).result(120) is signal.SIG_IGN
+        assert pool.submit(Task("handler", _handler_of_sighup)).result(120) is signal.SIG_IGN
     finally:
         pool.close()
 

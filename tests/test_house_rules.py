@@ -48,7 +48,10 @@ LEVELS = [
     ],
 ]
 _CONFIG = LEVELS.index(["config"])  # `ROOM/config.py` is a part of it that lies beside its room
-_CHAINS = {"run.py", "ablate.py", "travel.py", "fold_images.py", "import_synthetic.py"}
+_CHAINS = {
+    *("run.py", "ablate.py", "ablation_tasks.py", "travel.py", "fold_images.py"),
+    "import_synthetic.py",
+}
 """Stages that may import stages."""
 _HEAVY = {"torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas", "PIL", "numpy", "timm"}
 

@@ -1,4 +1,4 @@
-"""What the runs of a study score elsewhere: on other data sets, and on sources left out."""
+"""Scores of the runs of a study elsewhere: on other data sets, and on sources left out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

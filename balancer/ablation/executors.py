@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from types import FrameType
 from typing import Any
 
-from balancer.ablation.schedule import Executor
+from balancer.ablation.schedule import Executor, Task
 from balancer.allocator import keep_freed_memory
 from balancer.errors import BalancerError, EnvironmentFault, Interrupted
 from balancer.threads import THREAD_SETTINGS, available_cores, choose_threads
@@ -45,11 +45,11 @@ class InThisProcess:
 
     slots = 1
 
-    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+    def submit(self, task: Task) -> "Future[Any]":
         """Do the work at once."""
         future: Future[Any] = Future()
         try:
-            future.set_result(work())
+            future.set_result(task.work())
         except BalancerError as error:
             future.set_exception(error)
         return future
@@ -77,9 +77,9 @@ class Processes:
             initargs=(threads,),
         )
 
-    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+    def submit(self, task: Task) -> "Future[Any]":
         """Hand the work to the next free process."""
-        return self._pool.submit(_call, work)
+        return self._pool.submit(_call, task.work)
 
     def stop(self) -> None:
         """Ask the processes to end; GAN trainings leave a checkpoint first."""
@@ -134,9 +134,9 @@ class RayCluster:
         resources: dict[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]
         return max(1, int(resources.get("CPU", 1)))
 
-    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+    def submit(self, task: Task) -> "Future[Any]":
         """Hand the work to the cluster."""
-        return _unwrapped(self._call.remote(work).future())
+        return _unwrapped(self._call.remote(task.work).future())
 
     def stop(self) -> None:
         """Do nothing: leaving the cluster cancels the tasks of this driver."""

@@ -38,7 +38,7 @@ class Executor(Protocol):
         """Number of tasks that it takes at a time."""
         ...
 
-    def submit(self, work: Callable[[], Any]) -> "Future[Any]":
+    def submit(self, task: Task) -> "Future[Any]":
         """Start a task."""
         ...
 
@@ -86,7 +86,7 @@ def execute(
         while waiting or running:
             for task in _startable(waiting, outcome, executor.slots - len(running)):
                 waiting.remove(task)
-                running[executor.submit(task.work)] = task.key
+                running[executor.submit(task)] = task.key
             _fail_dependents(waiting, outcome, on_end)
             ended = wait(running, return_when=FIRST_COMPLETED).done if running else set()
             for future in ended:

@@ -1,4 +1,4 @@
-"""What travels: each view's score at home beside its score on films from elsewhere.
+"""Study of travel: each view's score at home beside its score on films from elsewhere.
 
 A fall is the score at home minus the score elsewhere. The two are of different films, so the ends
 of its interval follow from those of the two by the method of square-and-add (Newcombe 1998; Zou and

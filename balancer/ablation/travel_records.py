@@ -79,7 +79,7 @@ class DoubtfulLungs(Record):
 
 
 class Travel(Record):
-    """What a study says of other places.
+    """Result of a study in other places.
 
     Attributes:
         primary_title: Name of the primary metric.

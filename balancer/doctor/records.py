@@ -47,5 +47,5 @@ class Examination(Record):
 
     @property
     def faults(self) -> list[Condition]:
-        """What makes a command fail."""
+        """Findings that make a command fail."""
         return [one for one in self.findings if one.health is Health.FAULT]

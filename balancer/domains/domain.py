@@ -14,7 +14,7 @@ _WORD = re.compile(r"[a-z]+(?:\d+)?")
 
 
 class Domain(BaseModel):
-    """What is usual in images of one kind.
+    """Table of one kind of images: its words, and what is usual in it.
 
     Attributes:
         name: Name in `data.domain`.

@@ -263,7 +263,7 @@ class Usefulness(Record):
 
 
 class Leak(Record):
-    """How well the accepted images separate training images from held-out ones, in one space.
+    """Separation of training images from held-out ones by the accepted images, in one space.
 
     Attributes:
         membership: AUROC of "has an accepted image nearby", training against held-out images; 0.5
@@ -281,7 +281,7 @@ class Leak(Record):
 
 
 class Release(Record):
-    """What the accepted images give away of real ones, and the word on sharing them.
+    """Leaks of the accepted images about real ones, and the word on sharing them.
 
     Attributes:
         word: `share with care`, `use at home` or `do not share`.

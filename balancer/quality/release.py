@@ -1,4 +1,4 @@
-"""What a set of synthetic images gives away of real ones, and a word on sharing it.
+"""Leaks of a set of synthetic images about real ones, and a word on sharing it.
 
 Two attacks that need nothing but the images: find the near copies of real images, and tell by the
 distance to the nearest synthetic image which real images the generator saw (membership inference,

@@ -129,7 +129,7 @@ class ClassFeatures:
 
     @cached_property
     def accepted_copies(self) -> NDArray[np.bool_]:
-        """Whether each accepted image is a near copy of a real image that may be seen."""
+        """Return whether each accepted image is a near copy of a real image that may be seen."""
         return self._copied(self.images.accepted, self.nearest)
 
     @cached_property

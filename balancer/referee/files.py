@@ -1,4 +1,4 @@
-"""What the files of two sides give away before a pixel is looked at, and pixels without it."""
+"""Differences between the files of two sides, and pixels without these differences."""
 
 import io
 from collections import Counter

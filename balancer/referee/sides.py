@@ -33,7 +33,7 @@ _LIKE_AN_INDEX = {"min_side": 1, "max_aspect": 1e9}
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is compared; every image has a class, also where a folder has none.
+    """The images that are compared; each has a class, also where a folder has none.
 
     Attributes:
         real: Real images that the generator may have seen, by class.

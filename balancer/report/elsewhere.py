@@ -1,4 +1,4 @@
-"""What is known of a classifier at other hospitals, in one sentence beside every score at home."""
+"""One sentence on a classifier at other hospitals, beside every score at home."""
 
 from collections.abc import Iterator, Mapping
 

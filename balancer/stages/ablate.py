@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,8 @@ from rich.console import Console, RenderableType
 from balancer.ablation.design import EndedStudy
 from balancer.ablation.estimate import measure_rates
 from balancer.ablation.executors import executor_for
-from balancer.ablation.families.outside import OutsideArm
 from balancer.ablation.findings import publish
 from balancer.ablation.inquiry import inquiry_of
-from balancer.ablation.outside_folds import bring_outside_images
 from balancer.ablation.pilot import run_pilot
 from balancer.ablation.plan import Plan, estimated_seconds, make_plan, plan_table, planned_work
 from balancer.ablation.progress import Progress
@@ -46,8 +43,8 @@ from balancer.report.elsewhere import known_elsewhere
 from balancer.report.records import Study
 from balancer.report.summary import ReportMetrics, summarize
 from balancer.results import StageResult, new_result, perform, standing_result
-from balancer.stages import classify, report
-from balancer.stages.fold_images import make_fold_images
+from balancer.stages import ablation_tasks, classify, report
+from balancer.stages.ablation_tasks import images_key, study_of, tasks_of
 from balancer.workspace import TravelWorkspace, Workspace
 
 log = logging.getLogger(__name__)
@@ -131,12 +128,18 @@ def run(
     if left:
         # Absolute, since workers on other machines start in other folders.
         shared = workspace.resolved()
-        tasks = _tasks(config, shared, plan, left, force=force)
+        tasks = tasks_of(config, shared, plan, left, force=force)
         with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
             executor = (
                 executor_for(jobs, ray, apart=progress.is_live)
                 if script is None
-                else SlurmCluster(script, shared.root / "runs" / "slurm", jobs)
+                else SlurmCluster(
+                    script,
+                    ablation_tasks.__name__,
+                    study_of(config, shared, force=force),
+                    shared.root / "runs" / "slurm",
+                    jobs,
+                )
             )
             outcome = _execute(tasks, left, workspace, seconds, progress, executor)
     _warn_of_failures(outcome, left, plan)
@@ -263,69 +266,6 @@ def _register(workspace: Workspace, protocol: Protocol) -> StageResult[RegisterM
     return new_result("ablate", settings={}, inputs={}, seconds=0, metrics=registered)
 
 
-def _tasks(
-    config: BalancerConfig,
-    workspace: Workspace,
-    plan: Plan,
-    left: Sequence[Unit],
-    *,
-    force: bool,
-) -> list[Task]:
-    """List the tasks, generators first, since many units need them."""
-    needing = {unit.fold for unit in left if unit.arm.trains_generator}
-    images = [
-        Task(
-            _images_key(fold.name),
-            partial(
-                make_fold_images,
-                config,
-                workspace,
-                fold.name,
-                fold.number,
-                plan.arms_of(fold),
-                force=force,
-            ),
-        )
-        for fold in plan.all_folds
-        if fold.name in needing
-    ]
-    outside = {
-        _outside_key(unit): Task(
-            _outside_key(unit),
-            partial(
-                bring_outside_images, config, workspace, unit.fold, unit.number, unit.arm,
-                force=force,
-            ),
-        )
-        for unit in left
-        if isinstance(unit.arm, OutsideArm)
-    }  # fmt: skip
-    units = [
-        Task(unit.name, partial(_train, config, workspace, unit, force=force), _needs(unit))
-        for unit in left
-    ]
-    return [*images, *outside.values(), *units]
-
-
-def _needs(unit: Unit) -> tuple[str, ...]:
-    """Return the keys of the tasks that make the images of a unit."""
-    if isinstance(unit.arm, OutsideArm):
-        return (_outside_key(unit),)
-    return (_images_key(unit.fold),) if unit.arm.trains_generator else ()
-
-
-def _train(config: BalancerConfig, workspace: Workspace, unit: Unit, *, force: bool) -> float:
-    return train_unit(config, workspace, unit, force=force).seconds
-
-
-def _outside_key(unit: Unit) -> str:
-    return f"images:{unit.arm.name}, {unit.fold}"
-
-
-def _images_key(fold: str) -> str:
-    return f"images:{fold}"
-
-
 def _batch(slurm: Path | None, jobs: int) -> tuple[str | None, int]:
     """Return the batch script, and the number of trainings at a time."""
     if slurm is None:
@@ -373,10 +313,10 @@ def _estimate(
             spent.setdefault(unit.arm.name, []).append(record.seconds)
     done = {arm: float(np.mean(values)) for arm, values in spent.items()}
     wanted = {unit.name for unit in left}
-    wanted |= {_images_key(unit.fold) for unit in left if unit.arm.trains_generator}
+    wanted |= {images_key(unit.fold) for unit in left if unit.arm.trains_generator}
     expected = estimated_seconds(config, plan, measure_rates(config), done)
     standing = {
-        _images_key(fold.name)
+        images_key(fold.name)
         for fold in plan.all_folds
         if any(workspace.fold(fold.name).gan_dir(label).is_dir() for label in plan.rare)
     }

@@ -210,7 +210,7 @@ class ClassLineage(Record):
 
     @property
     def state(self) -> Lineage:
-        """What is known of the images that the source was made from."""
+        """Knowledge of the images that the source was made from."""
         if self.training_ids != "unknown":
             return "known"
         return "declared" if self.declared else "unknown"

@@ -43,7 +43,7 @@ class SyntheticSource(Protocol):
 
     @property
     def lineage(self) -> ClassLineage:
-        """Where its images come from, and the real images that it was made from."""
+        """Origin of its images, and the real images that it was made from."""
 
     def draw(self, start: int, count: int, device: torch.device | str = "cpu") -> Batches:
         """Draw images number `start` to `start + count - 1`, in this order.

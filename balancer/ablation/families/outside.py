@@ -69,7 +69,7 @@ class OutsideArm(Arm):
 
     @property
     def lineage(self) -> str:
-        """What is known of the images that its generator was trained on."""
+        """Knowledge of the images that its generator was trained on."""
         return "declared"
 
     def folder(self, place: Workspace) -> Workspace:
