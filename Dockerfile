@@ -5,7 +5,7 @@ FROM python:3.11-slim
 ARG TORCH=cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib
 
-RUN pip install --index-url https://download.pytorch.org/whl/${TORCH} 'torch>=2.10' 'torchvision>=0.25'
+RUN pip install uv && uv pip install --system --torch-backend ${TORCH} 'torch>=2.10' 'torchvision>=0.25'
 COPY pyproject.toml README.md LICENSE /src/
 COPY balancer /src/balancer
 COPY gan /src/gan

@@ -9,7 +9,6 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # On Linux the default build of torch brings CUDA, several GB that a machine without a GPU never
 # uses. `make demo TORCH=default` takes it all the same.
 TORCH ?= $(shell test "$$(uname)" = Linux && ! test -e /proc/driver/nvidia/version && echo cpu)
-TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: demo test test-lowest fuzz docs clean
 
@@ -30,8 +29,9 @@ fuzz: .venv/installed-dev
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 ifeq ($(TORCH),cpu)
-	@$(PIP) --timeout 15 --retries 1 --index-url $(TORCH_CPU_INDEX) \
-		'torch>=2.10' 'torchvision>=0.25' 2>.venv/torch-cpu.log \
+	@$(PIP) uv
+	@UV_HTTP_TIMEOUT=15 UV_HTTP_RETRIES=1 $(BIN)/python -m uv pip install --quiet \
+		--python .venv --torch-backend cpu 'torch>=2.10' 'torchvision>=0.25' 2>.venv/torch-cpu.log \
 		|| echo "PyTorch's CPU index cannot be reached (.venv/torch-cpu.log): the larger default build is installed."
 endif
 	$(PIP) -e .
