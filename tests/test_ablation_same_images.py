@@ -45,14 +45,7 @@ def test_images_of_one_class_leave_auroc_undefined(runs: list[Run]) -> None:
     alone = []
     for run in runs:
         rows = np.flatnonzero(run.test.labels == 0)
-        test = replace(
-            run.test,
-            image_ids=[run.test.image_ids[row] for row in rows],
-            groups=[run.test.groups[row] for row in rows],
-            labels=run.test.labels[rows],
-            probabilities=run.test.probabilities[rows],
-        )
-        alone.append(replace(run, test=test))
+        alone.append(replace(run, test=run.test.take([int(row) for row in rows])))
     metrics = compare_on_same_images(alone, QUESTION)["real"].metrics
     assert metrics["auroc"].value is None
     assert metrics["auroc"].reason

@@ -80,14 +80,7 @@ def count_and_leave_out(
 
 def _without(run: Run, left_out: frozenset[str]) -> Run:
     rows = [row for row, one in enumerate(run.test.image_ids) if one not in left_out]
-    test = replace(
-        run.test,
-        image_ids=[run.test.image_ids[row] for row in rows],
-        groups=[run.test.groups[row] for row in rows],
-        labels=run.test.labels[rows],
-        probabilities=run.test.probabilities[rows],
-    )
-    return replace(run, test=test)
+    return replace(run, test=run.test.take(rows))
 
 
 def _means(runs: Sequence[Run], question: Question) -> dict[str, Scalar]:

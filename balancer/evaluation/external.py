@@ -11,7 +11,7 @@ from balancer.data.cache import open_cache
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
 from balancer.data.copies.grouping import group_images
-from balancer.data.film.examine import Examined, examine_images
+from balancer.data.film.examine import Examined, examine_images, examine_prepared
 from balancer.data.index import ImageSet, Index
 from balancer.data.layouts.archives import read_archives
 from balancer.data.masks.of_index import choose_masks, masks_of
@@ -19,7 +19,7 @@ from balancer.data.metadata import UNKNOWN, ImageMetadata
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.data.split import verify_splits
-from balancer.errors import DataError, IntegrityError
+from balancer.errors import DataError
 from balancer.evaluation.records import ExternalFacts
 from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import preprocessor
@@ -27,7 +27,6 @@ from balancer.manifest import ImageRecord, fingerprint
 
 BYTES, PIXELS, FILM = "same bytes", "same pixels", "near duplicate"
 GROUP = "same patient or film as one of these"
-_ANY_IMAGE = DataConfig(min_side=1, max_aspect=1e9)
 """Accepts every image: those of an index were checked when it was made."""
 
 
@@ -119,7 +118,9 @@ def load_external(root: Path, index: Index, config: DataConfig) -> External:
     label_of = _match_classes(root, scan.labels, index.classes)
     metadata = scan.metadata
     images, unusable = _examined(roots, scan, label_of, config)
-    group_of, seen = _compare(images, _films_of(index), metadata, config.duplicate_correlation)
+    group_of, seen = _compare(
+        images, examine_prepared(index.roots, index.records), metadata, config.duplicate_correlation
+    )
     kept, copies = drop_copies(images)
     dropped = Counter(seen[image.path] for image in kept if image.path in seen)
     records = [
@@ -167,20 +168,6 @@ def _examined(
     if not config.skip_bad:
         refuse_unusable(unusable, len(scan.images) + len(scan.refused))
     return images, unusable
-
-
-def _films_of(index: Index) -> list[Examined]:
-    found = [FoundImage(record.path, record.label) for record in index.records]
-    films, damaged = examine_images(index.roots, found, _ANY_IMAGE, known=True)
-    id_of = {record.path: record.image_id for record in index.records}
-    changed = [file.path for file in damaged]
-    changed += [film.path for film in films if film.image_id != id_of[film.path]]
-    if changed:
-        raise IntegrityError(
-            f"{str(index.roots.locate(changed[0]))!r} should be the file that was prepared, but "
-            "has changed; restore it, or run prepare again with --force."
-        )
-    return films
 
 
 def _compare(

@@ -97,7 +97,14 @@ def note_read(
     Raises:
         OSError: The entry cannot be written; the images must not be read then.
     """
-    _note(directory, what, fold, seed, arm, images, images_sha256, protocol)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    read = asdict(Read(now, what, fold, seed, arm, images, images_sha256, protocol))
+    if not protocol:
+        del read["protocol"]
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{now.replace(':', '')}-{uuid.uuid4().hex[:12]}.json"
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(read) + "\n", encoding="utf-8")
 
 
 def note_search(
@@ -115,28 +122,16 @@ def note_search(
     Raises:
         OSError: The entry cannot be written; the images must not be searched then.
     """
-    ids = fingerprint_of_images(image_ids)
-    _note(directory, f"{COPIES}{source}", fold, seed, arm, len(image_ids), ids, protocol)
-
-
-def _note(
-    directory: Path,
-    what: str,
-    fold: str,
-    seed: int,
-    arm: str,
-    images: int,
-    images_sha256: str,
-    protocol: str,
-) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    read = asdict(Read(now, what, fold, seed, arm, images, images_sha256, protocol))
-    if not protocol:
-        del read["protocol"]
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{now.replace(':', '')}-{uuid.uuid4().hex[:12]}.json"
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(read) + "\n", encoding="utf-8")
+    note_read(
+        directory,
+        what=f"{COPIES}{source}",
+        fold=fold,
+        seed=seed,
+        arm=arm,
+        images=len(image_ids),
+        images_sha256=fingerprint_of_images(image_ids),
+        protocol=protocol,
+    )
 
 
 def read_ledger(directory: Path) -> list[Read]:

@@ -1,6 +1,7 @@
 """Predictions of one classifier for one table of images, and the file that holds them."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,16 @@ class Predictions:
     labels: np.ndarray
     probabilities: np.ndarray
     class_names: list[str]
+
+    def take(self, rows: Sequence[int]) -> "Predictions":
+        """Return those of some images, in the given order."""
+        return Predictions(
+            image_ids=[self.image_ids[row] for row in rows],
+            groups=[self.groups[row] for row in rows],
+            labels=self.labels[rows],
+            probabilities=self.probabilities[rows],
+            class_names=self.class_names,
+        )
 
 
 def predictions_for(table: RadiographTable, probabilities: np.ndarray) -> Predictions:

@@ -1,5 +1,6 @@
 """Pictures of the synthetic images of a class beside real ones, as PNG."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,46 @@ from PIL import Image
 
 from balancer.drawing.plots import plain_text
 from balancer.quality.aligned import Images
-from balancer.quality.features import Features
+from balancer.quality.extractors import Extractor
+from balancer.quality.features import Features, features_of
+from balancer.quality.memorization import Nearest
+from balancer.quality.sets import ClassImages
 
 _ROWS, _COLUMNS = 8, 8
 _PAIRS = 12
 _INK = {"real, training": "#4c566a", "real, validation": "#2f7f9d", "synthetic": "#bf3f5f"}
+
+
+def save_pictures(
+    images: ClassImages,
+    nearest: Nearest,
+    extractors: Mapping[str, Extractor],
+    folder: Path,
+    *,
+    cache: Path,
+) -> None:
+    """Draw the accepted images of a class beside real ones.
+
+    Writes `beside-`, `closest-` and `map-EXTRACTOR-`, with the name of the class.
+
+    Args:
+        images: The images.
+        nearest: The training image closest to each accepted one.
+        extractors: Name of a space to its extractor, a map each.
+        folder: Folder to write to.
+        cache: Folder of kept features.
+    """
+    label, made, training = images.label, images.accepted, images.own_training
+    save_side_by_side(training, made, folder / f"beside-{label}.png")
+    save_closest_pairs(
+        made, training, nearest.rows, nearest.correlations, folder / f"closest-{label}.png"
+    )
+    for name, extractor in extractors.items():
+        sets = (
+            features_of(extractor, some, cache=cache)
+            for some in (training, images.own_validation, made)
+        )
+        save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")
 
 
 def save_side_by_side(real: Images, synthetic: Images, path: Path) -> None:

@@ -11,7 +11,7 @@ from balancer.data.collection import Collection, read_collection
 from balancer.data.config import DataConfig
 from balancer.data.copies.duplicates import find_near_duplicates
 from balancer.data.copies.grouping import group_images
-from balancer.data.film.examine import Examined, examine_images
+from balancer.data.film.examine import Examined, examine_prepared
 from balancer.data.index import Index, load_index
 from balancer.data.scan import FoundImage
 from balancer.errors import ConfigurationError, DataError, IntegrityError
@@ -28,7 +28,6 @@ FEWEST_REAL = 8
 _ASIDE = 0.25
 _LARGEST = 256
 """Largest side at which images are compared; no measurement sees more than this."""
-_LIKE_AN_INDEX = {"min_side": 1, "max_aspect": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +134,8 @@ def _real(
 
 
 def _split(index: Index, split: str, name: str) -> Collection:
-    found = [FoundImage(one.path, one.label) for one in index.records if one.split == split]
-    limits = DataConfig(**_LIKE_AN_INDEX)  # type: ignore[arg-type]  # numbers of two kinds
-    images, unusable = examine_images(index.roots, found, limits, known=True)
-    known = {record.path: record.image_id for record in index.records}
-    changed = [file.path for file in unusable]
-    changed += [image.path for image in images if image.image_id != known[image.path]]
-    if changed:
-        raise IntegrityError(
-            f"{index.roots.locate(changed[0])} should be the file that was prepared, but has "
-            "changed; restore it, or run prepare again with --force."
-        )
+    records = [record for record in index.records if record.split == split]
+    images = examine_prepared(index.roots, records)
     return Collection(f"{name} ({split})", index.roots, tuple(images))
 
 

@@ -14,11 +14,8 @@ from balancer.data.roots import base_folder
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
 from balancer.quality.extractors import Extractor, load_extractor
-from balancer.quality.features import features_of
-from balancer.quality.memorization import Nearest
-from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
+from balancer.quality.pictures import save_pictures
 from balancer.quality.release import refuse_release
-from balancer.quality.sets import ClassImages
 from balancer.quality.summary import class_summary
 from balancer.referee.judge import judge_class, verdict_sentence
 from balancer.referee.records import JudgeMetrics
@@ -148,7 +145,7 @@ def _judge(
             directory=workspace.judge_cache_dir,
             cache=workspace.feature_cache_dir,
         )
-        _draw(images, nearest, extractors, workspace, folder)
+        save_pictures(images, nearest, extractors, folder, cache=workspace.feature_cache_dir)
     metrics = JudgeMetrics(
         unseen=sides.unseen,
         size=sides.size,
@@ -163,26 +160,6 @@ def _judge(
     text = json.dumps(metrics.model_dump(mode="json"), indent=1, ensure_ascii=False)
     (folder / "judge.json").write_text(text + "\n", encoding="utf-8")
     return metrics
-
-
-def _draw(
-    images: ClassImages,
-    nearest: Nearest,
-    extractors: dict[str, Extractor],
-    workspace: Workspace,
-    folder: Path,
-) -> None:
-    label, made, real = images.label, images.accepted, images.own_training
-    save_side_by_side(real, made, folder / f"beside-{label}.png")
-    save_closest_pairs(
-        made, real, nearest.rows, nearest.correlations, folder / f"closest-{label}.png"
-    )
-    for name, extractor in extractors.items():
-        sets = (
-            features_of(extractor, some, cache=workspace.feature_cache_dir)
-            for some in (real, images.own_validation, made)
-        )
-        save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")
 
 
 def _refuse(metrics: JudgeMetrics, *, strict: bool, strict_release: bool) -> None:

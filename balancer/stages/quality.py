@@ -19,10 +19,9 @@ from balancer.manifest import SyntheticRecord
 from balancer.quality.assess import assess
 from balancer.quality.checks import ask_all
 from balancer.quality.extractors import Extractor, load_extractor
-from balancer.quality.features import Images, features_of
-from balancer.quality.memorization import Nearest
+from balancer.quality.features import Images
 from balancer.quality.own_classifier import classifier_extractor
-from balancer.quality.pictures import save_closest_pairs, save_feature_map, save_side_by_side
+from balancer.quality.pictures import save_pictures
 from balancer.quality.records import ClassQuality, QualityMetrics
 from balancer.quality.release import refuse_release
 from balancer.quality.sets import ClassImages
@@ -217,7 +216,9 @@ def _measure(
         seed=config.seed,
         cache=workspace.feature_cache_dir,
     )
-    _draw(images, nearest, extractors, workspace, folder)
+    save_image_grid(images.accepted[:_GRID], folder / f"generated-{images.label}.png")
+    save_image_grid(images.own_training[:_GRID], folder / f"real-{images.label}.png")
+    save_pictures(images, nearest, extractors, folder, cache=workspace.feature_cache_dir)
     gate = ask_all(label, figures, config.gate)
     return ClassQuality.of(figures, membership=membership, gate=gate)
 
@@ -226,26 +227,3 @@ def _membership(label: str, workspace: Workspace) -> Membership | None:
     """Read what gan-train recorded of the generator's privacy."""
     trained = read_result(workspace.gan_dir(label), GeneratorMetrics)
     return None if trained is None else trained.metrics.membership
-
-
-def _draw(
-    images: ClassImages,
-    nearest: Nearest,
-    extractors: Mapping[str, Extractor],
-    workspace: Workspace,
-    folder: Path,
-) -> None:
-    label, made = images.label, images.accepted
-    training, validation = images.own_training, images.own_validation
-    save_image_grid(made[:_GRID], folder / f"generated-{label}.png")
-    save_image_grid(training[:_GRID], folder / f"real-{label}.png")
-    save_side_by_side(training, made, folder / f"beside-{label}.png")
-    save_closest_pairs(
-        made, training, nearest.rows, nearest.correlations, folder / f"closest-{label}.png"
-    )
-    for name, extractor in extractors.items():
-        sets = (
-            features_of(extractor, some, cache=workspace.feature_cache_dir)
-            for some in (training, validation, made)
-        )
-        save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")

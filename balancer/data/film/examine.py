@@ -24,9 +24,12 @@ from balancer.data.memory import one_image
 from balancer.data.roots import Roots
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
+from balancer.errors import IntegrityError
 from balancer.imaging.pixels import GREY
+from balancer.manifest import ImageRecord
 
 THUMBNAIL = SIDE
+_ANY_IMAGE = DataConfig(min_side=1, max_aspect=1e9)
 _CONSTANT_DEVIATION = 1.0
 _FEW_LEVELS = 32
 _MARKED_SHARE = 0.001
@@ -103,6 +106,25 @@ def examine_images(
 
     outcomes = map_threaded(outcome_of, images, task=f"Reading {len(images)} images")
     return usable_of(outcomes), unusable_of(outcomes)
+
+
+def examine_prepared(roots: Roots, records: Sequence[ImageRecord]) -> list[Examined]:
+    """Decode images of an index once more, in the given order.
+
+    Raises:
+        IntegrityError: A file is not the one that was prepared.
+    """
+    found = [FoundImage(record.path, record.label) for record in records]
+    images, damaged = examine_images(roots, found, _ANY_IMAGE, known=True)
+    id_of = {record.path: record.image_id for record in records}
+    changed = [file.path for file in damaged]
+    changed += [image.path for image in images if image.image_id != id_of[image.path]]
+    if changed:
+        raise IntegrityError(
+            f"{str(roots.locate(changed[0]))!r} should be the file that was prepared, but has "
+            "changed; restore it, or run prepare again with --force."
+        )
+    return images
 
 
 def usable_of(outcomes: Sequence[Examined | Unusable]) -> list[Examined]:
