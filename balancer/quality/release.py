@@ -86,18 +86,26 @@ def _leaks(sets: ClassFeatures) -> dict[str, Leak]:
         return {}
     raw = (images.own_training, images.own_validation, images.accepted)
     return {
-        space: _leak(*(describe(some) for some in raw), rng=sets.rng(6))
+        space: measure_leak(*(describe(some) for some in raw), rng=sets.rng(6))
         for space, describe in ((sets.main.name, sets.features), (EDGES, edge_histograms))
     }
 
 
-def _leak(
+def measure_leak(
     training: npt.NDArray[np.float32],
     held_out: npt.NDArray[np.float32],
     accepted: npt.NDArray[np.float32],
     *,
     rng: np.random.Generator,
 ) -> Leak:
+    """Measure how well the accepted images tell training from held-out images.
+
+    Args:
+        training: Features of the images that the generator may have seen, float32 (N, F).
+        held_out: Features of images that it did not see, float32 (M, F).
+        accepted: Features of the synthetic images, float32 (K, F).
+        rng: Random numbers of the resamples.
+    """
     to_training, to_held_out = distances(accepted, training), distances(accepted, held_out)
     scores = -np.concatenate((to_training.min(axis=0), to_held_out.min(axis=0)))
     auroc, variance = auroc_covariance(scores[None], np.arange(len(scores)) < len(training))
@@ -115,12 +123,16 @@ def _leak(
 def _resampled_shares(
     to_training: FloatArray, to_held_out: FloatArray, rng: np.random.Generator
 ) -> Iterator[float]:
-    """Resample all three sets; both references have the same number of images."""
+    """Resample all three sets; both references have the same number of images.
+
+    As many of the larger set are chosen as the smaller one has, and then resampled: to resample a
+    larger set directly would leave more different images of it, of which one is nearer by chance.
+    """
     n = min(to_training.shape[1], to_held_out.shape[1])
     for _ in range(_RESAMPLES):
         rows = rng.integers(len(to_training), size=len(to_training))
         first, second = (
-            table[rows][:, rng.integers(table.shape[1], size=n)].min(axis=1)
+            table[rows][:, rng.permutation(table.shape[1])[:n][rng.integers(n, size=n)]].min(axis=1)
             for table in (to_training, to_held_out)
         )
         yield float((first < second).mean())
