@@ -24,6 +24,11 @@ class RatioParam(click.ParamType):  # type: ignore[type-arg]  # generic from cli
             self.fail(f"{error}.", param, ctx)
 
 
+ratio_option = click.option(
+    "--ratio", type=RatioParam(), help="Largest class : every other. [default: 2:1]"
+)
+
+
 @dataclass(kw_only=True)
 class Request:
     """Values of the options that all commands share.

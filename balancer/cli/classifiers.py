@@ -1,0 +1,65 @@
+"""Commands that train a classifier, test it and look into it, and those that report and show."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from balancer.command import call_stage
+from balancer.options import (
+    Request,
+    explain_options,
+    serve_options,
+    shared_options,
+    trainer_options,
+)
+
+
+@click.command()
+@shared_options
+@trainer_options
+@click.option("--with-synthetic", is_flag=True, help="Train on real and synthetic images.")
+def classify(request: Request, with_synthetic: bool) -> None:
+    """Train a classifier and test it once on real images."""
+    call_stage("classify", request, with_synthetic=with_synthetic)
+
+
+@click.command()
+@click.argument("images", type=click.Path(path_type=Path), metavar="ARCHIVE")
+@shared_options
+@click.option("--with-synthetic", is_flag=True, help="Test the one trained with synthetic images.")
+def evaluate(request: Request, images: Path, with_synthetic: bool) -> None:
+    """Test a trained classifier on images of another archive."""
+    call_stage("evaluate", request, images=images, with_synthetic=with_synthetic)
+
+
+@click.command()
+@shared_options
+@explain_options
+def explain(request: Request, masks: Path | None, **asked: Any) -> None:
+    """Show where a classifier finds its evidence (Grad-CAM)."""
+    request.options["ablation.masks"] = masks
+    call_stage("explain", request, **asked)
+
+
+@click.command()
+@shared_options
+@trainer_options
+def lr_find(request: Request) -> None:
+    """Plot the loss against the learning rate; suggest a rate."""
+    call_stage("lr-find", request)
+
+
+@click.command()
+@shared_options
+def report(request: Request) -> None:
+    """Write the report: a page, Markdown and JSON."""
+    call_stage("report", request)
+
+
+@click.command()
+@shared_options
+@serve_options
+def serve(request: Request, no_browser: bool, **asked: Any) -> None:
+    """Serve a local page to try classifiers and generators."""
+    call_stage("serve", request, browser=not no_browser, **asked)
