@@ -215,6 +215,9 @@ def test_folders_per_split_become_an_arm_of_a_study(
     assert metrics["arms"]["imported sd15"]["n_runs"] == 1
     assert "unknown" in metrics["arms"]["imported sd15"]["describes"]
     assert metrics["ledger"]["copies"] == {"sd15": 1}
+    assert metrics["question"]["main_images"] == "images of sd15"
+    assert "images of sd15" in metrics["verdict"]["sentence"]
+    assert "GAN images" not in metrics["verdict"]["sentence"]
     other = call("--arm", f"imported sd15={tmp_path}/{{split}}-other", "--register")
     assert "EXPLORATORY" in other.output  # other files under a registered name
 

@@ -30,7 +30,7 @@ from balancer.ablation.run_scores import (
     compared_keys,
     score_run,
 )
-from balancer.ablation.runs import REAL, ArmFacts, Question, Run
+from balancer.ablation.runs import GAN_IMAGES, REAL, ArmFacts, Question, Run
 from balancer.ablation.subgroups import subgroups
 from balancer.errors import ConfigurationError, IntegrityError
 from balancer.evaluation.records import Scalar
@@ -102,7 +102,8 @@ def compare(
         for name, arm in by_name.items()
     }
     main = next((facts.name for facts in arms if facts.kind == "gan"), None)
-    asked = _asked(runs[0], question, ratio, main)
+    images = next((facts.images for facts in arms if facts.name == main), "")
+    asked = _asked(runs[0], question, ratio, main, images)
     as_good: list[str] = []
     if main is not None:
         as_good = as_good_as_gan(
@@ -124,7 +125,7 @@ def compare(
             asked,
             caps,
             as_good=as_good,
-            blind=positive_control(results, arms, n_held_back),
+            blind=positive_control(results, arms, n_held_back, images or GAN_IMAGES),
         ),
         control=control(results, asked, arms, n_held_back),
     )
@@ -175,7 +176,9 @@ def _check(runs: Sequence[Run], arms: Sequence[ArmFacts], question: Question) ->
         )
 
 
-def _asked(run: Run, question: Question, ratio: float, main: str | None) -> AskedQuestion:
+def _asked(
+    run: Run, question: Question, ratio: float, main: str | None, images: str
+) -> AskedQuestion:
     names = run.test.class_names
     shares = map(float, question.deployment_prior.tolist())
     asked = AskedQuestion(
@@ -201,6 +204,8 @@ def _asked(run: Run, question: Question, ratio: float, main: str | None) -> Aske
         more |= {"verdict_on": question.verdict_on, "verdict_images": len(run.test.labels)}
     if question.rare_images is not None:
         more |= {"rare_images": question.rare_images}
+    if images:
+        more |= {"main_images": images}
     return asked.model_copy(update=more)
 
 

@@ -7,7 +7,7 @@ from balancer.ablation.arm_records import ArmResult, ArmVerdict, Harm, Reference
 from balancer.ablation.caps import short
 from balancer.ablation.records import AskedQuestion, ControlResult, Headline
 from balancer.ablation.run_scores import LOSSES, TITLES
-from balancer.ablation.runs import REAL, ArmFacts
+from balancer.ablation.runs import GAN_IMAGES, REAL, ArmFacts
 from balancer.drawing.numbers import HasReason
 from balancer.statistics.verdict import (
     CONFOUNDED,
@@ -29,7 +29,7 @@ def headline(
     as_good: Sequence[str] = (),
     blind: str | None = None,
 ) -> Headline:
-    """Answer "did GAN images help?"; without a GAN arm, "did anything help?".
+    """Answer "did the generator's images help?"; without such an arm, "did anything help?".
 
     Args:
         arms: Results of the arms.
@@ -47,7 +47,9 @@ def headline(
         sentences += [_differences(arms, name, question) for name in others[:1] if len(others) == 1]
     else:
         word = arms[gan].verdict.word
-        sentences = [_GAN[word], *([blind] if blind else []), _differences(arms, gan, question)]
+        answer = _GENERATED[word].format(images=question.main_images or GAN_IMAGES)
+        sentences = [answer[:1].upper() + answer[1:], *([blind] if blind else [])]
+        sentences.append(_differences(arms, gan, question))
         sentences += [*_harms(arms[gan]), *as_good]
     sentences += _named(arms, others)
     sentences += _harmed(arms, [name for name in others if name != gan])
@@ -71,7 +73,7 @@ def no_claim(reasons: Sequence[str]) -> str:
 
 
 def positive_control(
-    arms: Arms, facts: Sequence[ArmFacts], n_held_back: float | None
+    arms: Arms, facts: Sequence[ArmFacts], n_held_back: float | None, images: str = GAN_IMAGES
 ) -> str | None:
     """Say that the study could not have seen a good generator, if its control was not seen.
 
@@ -79,6 +81,7 @@ def positive_control(
         arms: Results of the arms.
         facts: Facts of the arms.
         n_held_back: Number of different held-back images, mean over the splits.
+        images: Images of the main arm, in words.
 
     Returns:
         None where held-back real images helped, or no arm has them.
@@ -91,7 +94,7 @@ def positive_control(
     if gan is None:
         return f"{start}: this study could not have seen what good images of a generator bring."
     if arms[gan].verdict.uncapped == HELPS:
-        return f"Yet {start[:1].lower()}{start[1:]}: a gain from GAN images alone needs a repeat."
+        return f"Yet {start[:1].lower()}{start[1:]}: a gain from {images} alone needs a repeat."
     return f"{start} either: this study could not have seen a good generator."
 
 
@@ -141,13 +144,13 @@ def _leading_gan(arms: Arms) -> str | None:
     return next((name for name, arm in arms.items() if arm.kind == "gan"), None)
 
 
-_GAN = {
-    HELPS: "GAN images helped.",
-    HURTS: "GAN images hurt.",
-    EQUIVALENT: "GAN images made no difference that matters.",
-    INCONCLUSIVE: "Whether GAN images help could not be shown.",
-    CONFOUNDED: "These data cannot show whether GAN images help.",
-    UNVERIFIED: "Nobody says what their generator was trained on, so GAN images cannot be judged.",
+_GENERATED = {
+    HELPS: "{images} helped.",
+    HURTS: "{images} hurt.",
+    EQUIVALENT: "{images} made no difference that matters.",
+    INCONCLUSIVE: "Whether {images} help could not be shown.",
+    CONFOUNDED: "These data cannot show whether {images} help.",
+    UNVERIFIED: "Nobody says what their generator was trained on, so {images} cannot be judged.",
 }
 _ANY = {
     HELPS: "Something helped.",

@@ -42,6 +42,7 @@ class AskedQuestion(Record):
         verdict_on: Name of the data set that carries the verdict; None: the test splits.
         verdict_images: Number of its images.
         rare_images: Number of training images of the positive class that were used; None: all.
+        main_images: Images of the main arm in words, where their generator is not ours.
     """
 
     primary: str
@@ -63,6 +64,7 @@ class AskedQuestion(Record):
     verdict_on: str | None = None
     verdict_images: int | None = None
     rare_images: int | None = None
+    main_images: str = ""
 
 
 class Headline(Record):

@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 Kind = Literal["reference", "cheap", "gan", "control"]
 REAL, OVERSAMPLE = "real", "oversample"
 """Names of the arms that others are compared with."""
+GAN_IMAGES = "GAN images"
+"""Images of our own generator, in words; those of others have the name of theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from balancer.ablation.runs import GAN_IMAGES
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
 from balancer.report.elsewhere import UNKNOWN_ELSEWHERE, known_elsewhere
@@ -52,7 +53,8 @@ def _question(study: Study) -> str:
         tier = study.metrics.tier[:1].upper() + study.metrics.tier[1:]
         return f"{tier}: does balancing the classes help to find {positive}?"
     if study.of_kind("gan"):
-        return f"Do GAN images help a classifier to find {positive}, or would something cheaper do?"
+        images = study.question.main_images or GAN_IMAGES
+        return f"Do {images} help a classifier to find {positive}, or would something cheaper do?"
     return f"Does balancing the classes help a classifier to find {positive}?"
 
 
@@ -113,15 +115,15 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
     )
     if study.of_kind("gan"):
         pixels = "" if study.design is None else f" of {study.design.image_size} px"
-        yield f"It speaks of these generators and their images{pixels}, not of every GAN."
+        yield f"It speaks of these generators and their images{pixels}, not of every generator."
     if study.design is not None and study.design.held_back:
         held = listing([f"{n:g} of {label}" for label, n in study.design.held_back.items()])
         takers = [name for name in study.arms if name.startswith("held-back-real")]
         others = "all other arms" if takers else "all arms"
         yield (
             f"{'Only held-back-real' if takers else 'No arm'} trained on the images that were held "
-            f"back ({held}, mean over the splits): {others}, the GAN included, did without them, "
-            "so nothing is said of classifiers and generators that have them."
+            f"back ({held}, mean over the splits): {others}, the generators included, did without "
+            "them, so nothing is said of classifiers and generators that have them."
         )
     yield (
         "The arms tune nothing, but the default recipes were chosen with results in sight: that of "

@@ -68,7 +68,7 @@ def control_section(study: Study) -> Section | None:
     columns = ["arm", "what was added", f"difference in {study.title} to real"]
     return Section("control", "What real images would have added", [
         Paragraph(control.sentence, "strong"),
-        Table("The positive control beside the GAN", columns, rows, text_columns=(1,), note=note),
+        Table("The positive control beside the generator", columns, rows, text_columns=(1,), note=note),
         Paragraph(
             "If even real images bring no measurable gain, no generator could have been shown to "
             "help with this many cases and runs.", "note",
@@ -197,7 +197,7 @@ def _verdicts(study: Study) -> Table:
     return Table(
         f"Verdicts on {study.title}", columns, rows,
         text_columns=(1, 2, len(columns) - 1) if capped else (1, len(columns) - 1), word_column=1,
-        note="“Could have shown”: the smallest difference to real (of GAN images: to real and to "
+        note="“Could have shown”: the smallest difference to real (of generated images: to real and to "
         "repeated real images at once) that this many cases and splits find with 80 % power, and "
         "its 95 % interval, since few splits say little of their own spread. The p of a claim is "
         "one-sided. Better, within, worse: probability of each for the true difference to real "
