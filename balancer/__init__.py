@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         train_lungs,
         write_report,
     )
+    from balancer.comparison import Comparison, compare
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
     from balancer.judgement import Judgement, judge
@@ -42,6 +43,7 @@ __all__ = [
     "BalancedBatchSampler",
     "BalancerConfig",
     "BalancerError",
+    "Comparison",
     "GANSampler",
     "Judgement",
     "Workspace",
@@ -49,6 +51,7 @@ __all__ = [
     "apply_lungs",
     "audit",
     "classify",
+    "compare",
     "evaluate",
     "explain",
     "export_split",
@@ -69,9 +72,11 @@ _HOMES = {
     "BalancedBatchSampler": "classifier.samplers",
     "BalancerConfig": "balancer.config",
     "BalancerError": "balancer.errors",
+    "Comparison": "balancer.comparison",
     "Judgement": "balancer.judgement",
     "Workspace": "balancer.workspace",
     "GANSampler": "balancer.synthetic.gan_sampler",
+    "compare": "balancer.comparison",
     "export_split": "balancer.outside",
     "import_synthetic": "balancer.outside",
     "judge": "balancer.judgement",

@@ -20,7 +20,7 @@ LEVELS = [
     # A module may import from its own level and from those after it; docs/architecture.md shows
     # this very list.
     ["cli"],
-    ["command", "api", "judgement", "doctor", "first_recipe", "outside"],
+    ["command", "api", "judgement", "comparison", "doctor", "first_recipe", "outside"],
     ["execution"],
     ["stages"],
     ["app"],
@@ -45,6 +45,8 @@ LEVELS = [
         "allocator",
         "threads",
         "requirements",
+        "given_images",
+        "shown_page",
     ],
 ]
 _CONFIG = LEVELS.index(["config"])  # `ROOM/config.py` is a part of it that lies beside its room

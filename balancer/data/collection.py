@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from balancer.data.audit.admission import refuse_unusable
-from balancer.data.build import real_record
+from balancer.data.build import build_index, real_record
 from balancer.data.cache import open_cache
+from balancer.data.channels import decide_channels
 from balancer.data.config import DataConfig
 from balancer.data.entries import entries, is_folder, links_followed
 from balancer.data.film.examine import Examined, examine_images
 from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES, is_image
+from balancer.data.index import Index
 from balancer.data.io import Pixels
 from balancer.data.layouts.archives import read_archives
 from balancer.data.layouts.files import ArchiveFiles
@@ -26,6 +28,7 @@ from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.errors import ConfigurationError, DataError
 from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import preprocessor
+from balancer.manifest import ImageRecord, fingerprint, table_bytes
 
 REJECTED = "rejected by the screen"
 """Reason to leave out the rows of a `manifest.csv` of ours that did not pass."""
@@ -79,6 +82,36 @@ class Collection:
         """Return the path of the file of each image."""
         return [self.roots.locate(image.path) for image in self.images]
 
+    def as_scan(self) -> Scan:
+        """Return the files as a scan, to build an index or an audit from."""
+        scan = Scan(labels=self.labels)
+        scan.images = [FoundImage(image.path, image.label) for image in self.images]
+        scan.metadata = dict(self.metadata)
+        scan.ignored = Counter(self.left_out)
+        return scan
+
+    def as_index(self, config: DataConfig, directory: Path) -> Index:
+        """Return an index in memory, with groups; its splits are not to be used.
+
+        Args:
+            config: Limits; `channels` decides how pixels are read.
+            directory: Folder for decoded pixels.
+
+        Raises:
+            DataError: A class has too few images or groups.
+            IntegrityError: An image is synthetic, or is in two classes.
+        """
+        scan = self.as_scan()
+        built = build_index(scan, self.images, self.unusable, config, seed=0)
+        recipe = {"channels": decide_channels(config, self.roots, scan.images)}
+        return Index(
+            built.records,
+            fingerprint(table_bytes(built.records, ImageRecord)),
+            self.roots,
+            directory,
+            ImageRecipe.model_validate(recipe),
+        )
+
     def pixels(self, size: int, directory: Path, *, channels: int = 1) -> Pixels:
         """Decode all images at one size, by the path that every other image takes.
 
@@ -131,7 +164,12 @@ def read_collection(place: Path, config: DataConfig) -> Collection:
 
 
 def collection_of(
-    files: Sequence[Path], config: DataConfig, *, name: str, labels: Sequence[str] | None = None
+    files: Sequence[Path],
+    config: DataConfig,
+    *,
+    name: str,
+    labels: Sequence[str] | None = None,
+    patients: Sequence[str] | None = None,
 ) -> Collection:
     """Read images by the paths of their files.
 
@@ -140,6 +178,7 @@ def collection_of(
         config: Limits of a usable image.
         name: Name of the collection.
         labels: Class of each file; None: they have none.
+        patients: Patient of each file, empty where unknown; None: none is known.
 
     Raises:
         ConfigurationError: A file is given twice.
@@ -154,10 +193,15 @@ def collection_of(
         )
     words = [""] * len(paths) if labels is None else labels
     scan = Scan(labels=tuple(sorted({*words})))
-    found = (
+    found = [
         FoundImage(path.relative_to(path.anchor).as_posix(), word)
         for path, word in zip(paths, words, strict=True)
-    )
+    ]
+    if patients is not None:
+        scan.metadata = {
+            image.path: ImageMetadata(patient_id=patient)
+            for image, patient in zip(found, patients, strict=True)
+        }
     scan.images = sorted(found, key=lambda image: image.path)
     anchor = Path(paths[0].anchor) if paths else Path("/")
     return _examined(name, Roots.of([anchor]), scan, config)

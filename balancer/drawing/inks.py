@@ -8,7 +8,7 @@ from balancer.drawing.wording import printable, shortened
 KINDS = {
     "reference": ("#2e3440", "o", "reference"),
     "cheap": ("#0072b2", "s", "cheap remedy"),
-    "gan": ("#b5305a", "D", "GAN"),
+    "gan": ("#b5305a", "D", "generator"),
     "control": ("#a87900", "^", "control"),
 }
 """Ink, marker and name of each kind of arm; the inks differ in lightness as well as in hue."""

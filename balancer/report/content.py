@@ -1,6 +1,7 @@
 """The content of a report: its sections in order, and the raw numbers."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from balancer.ablation.arm_records import Difference
@@ -46,7 +47,8 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
     study = records.study
     curves: StudyCurves | None = None
     if study is not None:
-        _draw(records, study)
+        draw_arms(records.folder, study)
+        _draw_measures(records.folder, study)
         curves = draw_curves(records, study)
     rows = checklist(records)
     sections = [
@@ -62,7 +64,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         recipe_section(records),
     ]
     report = Report(answer(records), sections)
-    cleaned: Report = _clean(report)
+    cleaned: Report = clean_texts(report)
     return cleaned, without_machine_paths(_json(records, cleaned, curves, rows))
 
 
@@ -91,14 +93,22 @@ def _kept(section: Section | None) -> list[Section]:
     return [] if section is None else [section]
 
 
-def _draw(records: ReportRecords, study: Study) -> None:
-    folder, arms = records.folder, study.arms
+def draw_arms(folder: Path, study: Study) -> None:
+    """Draw differences, runs and class balance of the arms into a folder."""
+    arms = study.arms
     panels = _panels(study)
     if panels:
         margin = study.question.margin
         save_forest(arms, panels, margin=margin, path=folder / "forest.png")
         save_forest(arms, panels, margin=margin, path=folder / "forest-narrow.png", narrow=True)
     save_variance(arms, primary=study.primary, title=study.title, path=folder / "variance.png")
+    design = study.design
+    if design is not None and design.before and study.metrics.travel is None:
+        save_balance(design.before, design.after, folder / "balance.png")
+
+
+def _draw_measures(folder: Path, study: Study) -> None:
+    arms = study.arms
     save_calibration(arms, folder / "calibration.png")
     shown = {name: arms[name] for name in study.with_curves() if arms[name].decision}
     if shown:
@@ -112,8 +122,6 @@ def _draw(records: ReportRecords, study: Study) -> None:
     travel = study.metrics.travel
     if travel is not None and travel.places:
         save_travel(travel, folder / "travel.png")
-    if study.design is not None and study.design.before and travel is None:
-        save_balance(study.design.before, study.design.after, folder / "balance.png")
 
 
 def _panels(study: Study) -> list[Panel]:
@@ -167,8 +175,8 @@ def _json(
     }  # fmt: skip
 
 
-def _clean(value: Any) -> Any:
-    """Return the content with printable texts, without folders of this machine."""
+def clean_texts(value: Any) -> Any:
+    """Return content with printable texts, without folders of this machine."""
     if isinstance(value, Code):
         lines = value.text.splitlines()
         return Code("\n".join(printable(without_machine_paths(line)) for line in lines))
@@ -176,7 +184,7 @@ def _clean(value: Any) -> Any:
         return dataclasses.replace(
             value,
             **{
-                field.name: _clean(getattr(value, field.name))
+                field.name: clean_texts(getattr(value, field.name))
                 for field in dataclasses.fields(value)
                 # File names stay as they are, since they are not shown.
                 if field.name not in ("name", "narrow")
@@ -185,5 +193,5 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return printable(without_machine_paths(value))
     if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
+        return [clean_texts(item) for item in value]
     return value

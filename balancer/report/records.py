@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -37,6 +37,28 @@ ABLATION, QUALITY, SYNTHETIC = (
 EXPLAIN, LUNGS, LUNG_MODEL = "explain/result.json", "lungs/result.json", "lungs/model/result.json"
 LEDGER, REPORT, TRAVEL = "runs/ledger", "report/report.json", "travel"
 _MOST_CURVES = 6
+
+
+class Pictures(Protocol):
+    """The pictures of a page."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the pictures."""
+
+    def has_picture(self, name: str) -> bool:
+        """Return whether a picture exists in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder:
+    """A folder of pictures."""
+
+    folder: Path
+
+    def has_picture(self, name: str) -> bool:
+        """Return whether a picture exists in the folder."""
+        return (self.folder / f"{name}.png").is_file()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +115,7 @@ class ReportRecords:
 
     def has_picture(self, name: str) -> bool:
         """Return whether a picture exists in the folder."""
-        return (self.folder / f"{name}.png").is_file()
+        return PictureFolder(self.folder).has_picture(name)
 
     @property
     def study(self) -> "Study | None":

@@ -6,7 +6,7 @@ from balancer.ablation.runs import GAN_IMAGES
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
 from balancer.report.elsewhere import UNKNOWN_ELSEWHERE, known_elsewhere
-from balancer.report.records import ReportRecords, Study
+from balancer.report.records import Pictures, ReportRecords, Study
 from balancer.report.sections.protocol import exploration_in_words, unregistered
 from balancer.report.sections.travel import RESEARCH_ONLY, travel_answer
 
@@ -21,10 +21,10 @@ def answer(records: ReportRecords) -> Answer:
     verdict, control = study.metrics.verdict, study.metrics.control
     blocks: list[Block] = [_elsewhere(records), *registration(study)]
     if records.has_picture("forest"):
-        blocks.append(_forest(records, study))
+        blocks.append(forest_figure(records, study))
     if control is not None:
         blocks.append(Paragraph(control.sentence, "strong"))
-    return Answer(_question(study), verdict.word, verdict.sentence, blocks,
+    return Answer(question_of_page(study), verdict.word, verdict.sentence, blocks,
                   list(_limits(records, study)))  # fmt: skip
 
 
@@ -47,7 +47,8 @@ def registration(study: Study) -> Iterator[Paragraph]:
         yield Paragraph(f"{found.label}.", "warning")
 
 
-def _question(study: Study) -> str:
+def question_of_page(study: Study) -> str:
+    """Return the question of a study, the title of its page."""
     positive = study.question.positive_class
     if study.metrics.tier:
         tier = study.metrics.tier[:1].upper() + study.metrics.tier[1:]
@@ -58,7 +59,8 @@ def _question(study: Study) -> str:
     return f"Does balancing the classes help a classifier to find {positive}?"
 
 
-def _forest(records: ReportRecords, study: Study) -> Figure:
+def forest_figure(pictures: Pictures, study: Study) -> Figure:
+    """Show the differences of all arms; the picture has to be in the folder."""
     sentences = []
     for name, arm in study.arms.items():
         against = [
@@ -75,7 +77,7 @@ def _forest(records: ReportRecords, study: Study) -> Figure:
         f"Difference in {study.title} of each arm to real images alone, and to as many repeated "
         "real images: mean over the runs and 95 % interval. Shaded: differences up to "
         f"{margin:g}, which count as none.",
-        narrow="forest-narrow" if records.has_picture("forest-narrow") else None,
+        narrow="forest-narrow" if pictures.has_picture("forest-narrow") else None,
         kind="wide",
     )
 

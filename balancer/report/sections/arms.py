@@ -68,7 +68,8 @@ def control_section(study: Study) -> Section | None:
     columns = ["arm", "what was added", f"difference in {study.title} to real"]
     return Section("control", "What real images would have added", [
         Paragraph(control.sentence, "strong"),
-        Table("The positive control beside the generator", columns, rows, text_columns=(1,), note=note),
+        Table("The positive control beside the generator", columns, rows, text_columns=(1,),
+              note=note),
         Paragraph(
             "If even real images bring no measurable gain, no generator could have been shown to "
             "help with this many cases and runs.", "note",
@@ -197,11 +198,11 @@ def _verdicts(study: Study) -> Table:
     return Table(
         f"Verdicts on {study.title}", columns, rows,
         text_columns=(1, 2, len(columns) - 1) if capped else (1, len(columns) - 1), word_column=1,
-        note="“Could have shown”: the smallest difference to real (of generated images: to real and to "
-        "repeated real images at once) that this many cases and splits find with 80 % power, and "
-        "its 95 % interval, since few splits say little of their own spread. The p of a claim is "
-        "one-sided. Better, within, worse: probability of each for the true difference to real "
-        "(Bayesian correlated t, Benavoli 2017). The first GAN arm is tested first and alone.",
+        note="“Could have shown”: the smallest difference to real (of generated images: to real "
+        "and to repeated real images at once) that this many cases and splits find with 80 % "
+        "power, and its 95 % interval, since few splits say little of their own spread. The p of a "
+        "claim is one-sided. Better, within, worse: probability of each for the true difference to "
+        "real (Bayesian correlated t, Benavoli 2017). The first generator is tested first, alone.",
     )  # fmt: skip
 
 
@@ -226,7 +227,7 @@ def _shares(verdict: ArmVerdict | ReferenceVerdict) -> list[str]:
 
 
 def _negative_controls(study: Study) -> Iterator[Block]:
-    """Compare each GAN arm with the controls that must not help; nothing without any."""
+    """Compare each generator with the controls that must not help; nothing without any."""
     rows = [
         [name, control, scalar(difference, sign=True)]
         for name, arm in study.arms.items()
@@ -235,9 +236,9 @@ def _negative_controls(study: Study) -> Iterator[Block]:
     ]
     if rows:
         yield Table(
-            f"GAN arms against the controls that must not help, difference in {study.title}",
+            f"Generators against the controls that must not help, difference in {study.title}",
             ["arm", "control", "arm minus control"], rows, text_columns=(1,),
-            note="A GAN arm helps only if it beats each of them, by the same one-sided test.",
+            note="Images of a generator help only if they beat each of them, by the same test.",
         )  # fmt: skip
 
 

@@ -6,13 +6,13 @@ from balancer.ablation.arm_records import DeLongOfRuns, McNemarOfRuns, RunScores
 from balancer.ablation.records import MeanImages
 from balancer.drawing.wording import cell, number, probability, scalar
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
-from balancer.report.records import ReportRecords, Study
+from balancer.report.records import Pictures, Study
 
 
-def variance_section(records: ReportRecords, study: Study) -> Section:
+def variance_section(pictures: Pictures, study: Study) -> Section:
     """Show the spread of runs and of test cases, DeLong, McNemar, and a row per run."""
     blocks: list[Block] = [Paragraph(_how_often(study))]
-    if records.has_picture("variance"):
+    if pictures.has_picture("variance"):
         blocks.append(Figure(
             "variance",
             f"{study.title} of every run of every arm; lines join the runs of one split and seed. "
@@ -33,7 +33,7 @@ def variance_section(records: ReportRecords, study: Study) -> Section:
     return Section("variance", "Two sources of variance", blocks)
 
 
-def balance_section(records: ReportRecords, study: Study) -> Section | None:
+def balance_section(pictures: Pictures, study: Study) -> Section | None:
     """Show training images before and after, per arm; None where they were not recorded."""
     design = study.design
     if design is None or not design.before:
@@ -47,7 +47,7 @@ def balance_section(records: ReportRecords, study: Study) -> Section | None:
         if counts
     ]
     blocks: list[Block] = []
-    if records.has_picture("balance"):
+    if pictures.has_picture("balance"):
         counts_of_rows = "; ".join(f"{row[0]}: {', '.join(row[1:-1])}" for row in rows)
         blocks.append(Figure(
             "balance", f"Training images of {', '.join(labels)}. {counts_of_rows}.",

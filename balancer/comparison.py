@@ -1,0 +1,304 @@
+"""`balancer.compare`: does adding images help a classifier of your own?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balancer.config import BalancerConfig, load_config
+from balancer.errors import ConfigurationError, DataError
+from balancer.given_images import given_files
+from balancer.ratio import TargetRatio
+from balancer.shown_page import ShownPage, folder_or_none
+from balancer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from balancer.ablation.given_study import GivenImages
+    from balancer.ablation.records import AblateMetrics
+    from balancer.data.collection import Collection
+    from balancer.data.index import Index
+
+_SMALLEST = 8
+"""Smallest side in pixels of an image that is given from Python."""
+
+
+class Comparison(ShownPage):
+    """The answer of a study; a notebook shows its first screen.
+
+    Attributes:
+        metrics: Typed result: question, arms, verdicts, design, registration.
+        page: The page as HTML, which loads no other file.
+    """
+
+    def __init__(self, metrics: "AblateMetrics", page: str) -> None:
+        super().__init__(page)
+        self.metrics = metrics
+
+    @property
+    def word(self) -> str:
+        """`helps`, `hurts`, `equivalent`, `inconclusive`, `confounded` or `unverified`."""
+        return self.metrics.verdict.word
+
+    @property
+    def sentence(self) -> str:
+        """The answer with its numbers."""
+        return self.metrics.verdict.sentence
+
+    @property
+    def figures(self) -> "pd.DataFrame":
+        """A row per arm: its word, the metric, and the differences with 95 % intervals."""
+        import pandas as pd
+
+        key = self.metrics.question.primary
+        rows = []
+        for name, arm in self.metrics.arms.items():
+            level = arm.metrics[key]
+            row: dict[str, Any] = {
+                "arm": name, "word": arm.verdict.word,
+                key: level.value, "low": level.low, "high": level.high,
+            }  # fmt: skip
+            for reference in ("real", "oversample"):
+                tests = arm.against.get(reference)
+                found = None if tests is None else tests.metrics[key]
+                row |= {
+                    f"minus {reference}": None if found is None else found.value,
+                    f"minus {reference}, low": None if found is None else found.low,
+                    f"minus {reference}, high": None if found is None else found.high,
+                }
+            row |= {"p (Holm)": arm.verdict.p_holm, "could have shown": arm.verdict.detectable}
+            rows.append(row)
+        return pd.DataFrame(rows).set_index("arm")
+
+
+def compare(
+    images: Any,
+    labels: Sequence[Any] | None = None,
+    *,
+    classifier: Any,
+    synthetic: Mapping[str, Any] | None = None,
+    declared: Sequence[str] = (),
+    groups: Sequence[Any] | None = None,
+    positive: Any = None,
+    ratio: str = "1:1",
+    metric: str = "auroc",
+    margin: float = 0.01,
+    splits: int = 10,
+    seeds: int = 1,
+    seed: int = 0,
+    size: int = 64,
+    rows: bool = True,
+    epochs: int = 10,
+    batch_size: int = 32,
+    out: Path | str | None = None,
+) -> Comparison:
+    """Compare training with and without added images, with a classifier of your own.
+
+    The arms are `real` (your images alone), `oversample` (repeated ones) and each set of synthetic
+    images; `noise` is added as a control that must not help. All are trained on the same splits and
+    tested on real images alone, which no generator may have seen. The statistics and the words are
+    those of `balancer ablate`; the first set is the main question.
+
+    Args:
+        images: An array uint8 (N, H, W) or (N, H, W, 3), or float in [0, 1]; a list of paths; or
+            the path to a folder with a folder per class, which has the labels.
+        labels: Class of each image, (N,); None where the folder, a data set or a dictionary has
+            them.
+        classifier: An object with `fit` and `predict_proba`, a LightningModule whose batches are
+            (float32 (N, C, S, S) in [0, 1], int64 (N,)) and whose `forward` returns logits, or a
+            function without arguments that returns one of these. Each training is of a fresh copy.
+        synthetic: Name to images of a generator: as `images`, of the one class that lacks some, or
+            a dictionary of class to these; or a function of (training images of a class, uint8 (N,
+            S, S) or (N, S, S, 3); number of images; seed) that returns images, which is called once
+            per split and class.
+        declared: Names of the sets of fixed images of which you say that their generator saw none
+            of `images`; without it a gain is `unverified`, since it may come from test images.
+        groups: Patient of each image, (N,); images of one are kept in one split. Copies always are.
+        positive: The class that the metric is about; None: the rarest.
+        ratio: Largest class : every other class, which all arms but `real` reach.
+        metric: Metric that the words are about; see `ablation.primary`.
+        margin: Differences up to this size count as none.
+        splits: Number of random splits into training, validation and test images.
+        seeds: Number of trainings of each arm on each split.
+        seed: Seed for everything drawn.
+        size: Side in pixels at which all images are read.
+        rows: Whether `fit` takes rows, float32 (N, pixels) in [0, 1], as scikit-learn's own
+            classifiers do; else it takes images, uint8 (N, S, S) or (N, S, S, 3).
+        epochs: Passes of a LightningModule over the real training images; all arms take as many
+            optimizer steps.
+        batch_size: Number of images of its steps.
+        out: Folder that keeps the question, the ledger of looks, the page and `result.json`; it
+            takes one question only. None: nothing is kept.
+
+    Raises:
+        ConfigurationError: An argument does not fit the images or the others.
+        DataError: Images cannot be used, or there are too few.
+        IntegrityError: A synthetic image copies a real one that it must not know, or one image has
+            two classes.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> found = balancer.compare(
+        ...     images, labels, classifier=LogisticRegression(), synthetic={"sd15": made}
+        ... )  # doctest: +SKIP
+        >>> found.word, found.figures  # doctest: +SKIP
+    """
+    from balancer.ablation.given_classifier import GivenClassifier
+    from balancer.ablation.given_runs import run_given_study
+    from balancer.ablation.given_study import GivenStudy
+    from balancer.report.given_page import write_given_page
+
+    config = load_config(
+        options={
+            "ablation.primary": metric,
+            "ablation.margin": margin,
+            "ablation.repeats": splits,
+            "ablation.seeds": seeds,
+            "seed": seed,
+            "data.min_side": _SMALLEST,
+        }
+    )
+    with folder_or_none(out) as place:
+        drawn = place / "images"
+        index = _index(images, labels, groups, config, drawn)
+        study = GivenStudy(
+            config=config,
+            index=index,
+            classifier=GivenClassifier(classifier, rows, epochs, batch_size),
+            synthetic=_sources(synthetic or {}, declared, index, config, drawn),
+            ratio=_ratio(ratio),
+            positive=_positive(positive, index),
+            size=size,
+            workspace=Workspace(place),
+        )
+        metrics = run_given_study(study)
+        page = write_given_page(metrics, place)
+    return Comparison(metrics, page)
+
+
+def _index(
+    images: Any,
+    labels: Sequence[Any] | None,
+    groups: Sequence[Any] | None,
+    config: BalancerConfig,
+    folder: Path,
+) -> "Index":
+    """Read real images and group them, without a split of their own."""
+    from balancer.data.collection import collection_of, read_collection
+
+    if isinstance(images, Path | str):
+        for name, given in (("labels", labels), ("groups", groups)):
+            if given is not None:
+                raise ConfigurationError(
+                    f"A folder has its own {name}, but {name} are given too; give a list of paths, "
+                    "or leave them out."
+                )
+        return read_collection(Path(images), config.data).as_index(config.data, folder)
+    files, own = given_files(images, folder / "real")
+    words = own if labels is None else [str(label) for label in labels]
+    patients = None if groups is None else [str(group) for group in groups]
+    for name, given in (("label", words), ("group", patients)):
+        if given is not None and len(given) != len(files):
+            raise DataError(
+                f"Every image needs a {name}, but there are {len(files)} images and {len(given)} "
+                f"{name}s; give as many of both."
+            )
+    side = collection_of(files, config.data, name="images", labels=words, patients=patients)
+    return side.as_index(config.data, folder)
+
+
+def _sources(
+    synthetic: Mapping[str, Any],
+    declared: Sequence[str],
+    index: "Index",
+    config: BalancerConfig,
+    folder: Path,
+) -> "list[GivenImages]":
+    from balancer.ablation.given_study import OWN_ARMS, GivenImages
+    from balancer.synthetic.lineage import source_name
+
+    strange = [name for name in declared if name not in synthetic or callable(synthetic[name])]
+    if strange:
+        raise ConfigurationError(
+            f"declared should name sets of fixed images, but {strange[0]!r} is none; leave it out."
+        )
+    found = []
+    for name, images in synthetic.items():
+        if name in OWN_ARMS:
+            raise ConfigurationError(
+                f"A set of synthetic images should have a name of its own, but {name!r} is an arm "
+                "of every study; choose another."
+            )
+        place = folder / source_name(name)
+        if callable(images):
+            make = _maker(images, config, place, name)
+            found.append(GivenImages(name, "declared", {}, make))
+        else:
+            lineage = "declared" if name in declared else "unknown"
+            fixed = _fixed(images, index, config, place, name)
+            found.append(GivenImages(name, lineage, fixed))
+    return found
+
+
+def _maker(
+    make: Callable[..., Any], config: BalancerConfig, folder: Path, name: str
+) -> "Callable[[Any, int, int], Collection]":
+    def made(training: Any, count: int, seed: int) -> "Collection":
+        from balancer.data.collection import collection_of
+
+        images = make(training, count, seed)
+        if isinstance(images, Path | str):
+            images = [*sorted(Path(images).iterdir())]
+        files, _ = given_files(images, folder / str(seed))
+        return collection_of(files, config.data, name=name)
+
+    return made
+
+
+def _fixed(
+    images: Any, index: "Index", config: BalancerConfig, folder: Path, name: str
+) -> "dict[str, Collection]":
+    from balancer.data.collection import collection_of, read_collection
+
+    if isinstance(images, Path | str):
+        side = read_collection(Path(images), config.data)
+    else:
+        files, own = given_files(images, folder)
+        side = collection_of(files, config.data, name=name, labels=own)
+    if side.labels == ("",):
+        counts = dict.fromkeys(index.classes, 0)
+        for record in index.records:
+            counts[record.label] += 1
+        lacking = [label for label in counts if counts[label] < max(counts.values())]
+        if len(lacking) != 1:
+            raise ConfigurationError(
+                f"The class of the images of {name} should be clear, but {len(lacking)} classes "
+                f"lack images ({', '.join(lacking)}); give a dictionary of class to images."
+            )
+        side = side.labelled(lacking[0])
+    unknown = set(side.labels) - set(index.classes)
+    if unknown:
+        raise ConfigurationError(
+            f"The images of {name} should be of {', '.join(index.classes)}, but some are of "
+            f"{', '.join(sorted(unknown))}; correct the classes."
+        )
+    return {label: side.of(label) for label in side.labels}
+
+
+def _ratio(text: str) -> TargetRatio:
+    try:
+        return TargetRatio.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"The ratio cannot be used: {error}.") from None
+
+
+def _positive(wanted: Any, index: "Index") -> str:
+    counts: dict[str, int] = {}
+    for record in index.records:
+        counts[record.label] = counts.get(record.label, 0) + 1
+    if wanted is not None and str(wanted) not in counts:
+        raise ConfigurationError(
+            f"positive should be one of {', '.join(counts)}, but is {str(wanted)!r}; name one."
+        )
+    rarest = min(counts, key=lambda label: (counts[label], label))
+    return rarest if wanted is None else str(wanted)
