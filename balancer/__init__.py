@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         train_lungs,
         write_report,
     )
-    from balancer.comparison import Comparison, compare
+    from balancer.comparison import ArmComparison, compare
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
     from balancer.judgement import Judgement, judge
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from classifier.samplers import BalancedBatchSampler
 
 __all__ = [
+    "ArmComparison",
     "BalancedBatchSampler",
     "BalancerConfig",
     "BalancerError",
-    "Comparison",
     "GANSampler",
     "Judgement",
     "Workspace",
@@ -69,10 +69,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArmComparison": "balancer.comparison",
     "BalancedBatchSampler": "classifier.samplers",
     "BalancerConfig": "balancer.config",
     "BalancerError": "balancer.errors",
-    "Comparison": "balancer.comparison",
     "Judgement": "balancer.judgement",
     "Workspace": "balancer.workspace",
     "GANSampler": "balancer.synthetic.gan_sampler",

@@ -23,7 +23,7 @@ _SMALLEST = 8
 """Smallest side in pixels of an image that is given from Python."""
 
 
-class Comparison(ShownPage):
+class ArmComparison(ShownPage):
     """The answer of a study; a notebook shows its first screen.
 
     Attributes:
@@ -91,7 +91,7 @@ def compare(
     epochs: int = 10,
     batch_size: int = 32,
     out: Path | str | None = None,
-) -> Comparison:
+) -> ArmComparison:
     """Compare training with and without added images, with a classifier of your own.
 
     The arms are `real` (your images alone), `oversample` (repeated ones) and each set of synthetic
@@ -173,7 +173,7 @@ def compare(
         )
         metrics = run_given_study(study)
         page = write_given_page(metrics, place)
-    return Comparison(metrics, page)
+    return ArmComparison(metrics, page)
 
 
 def _index(

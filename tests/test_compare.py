@@ -56,20 +56,20 @@ class Witness:
         return np.stack([1 - normal, normal], axis=1)
 
 
-def ask(**more: Any) -> balancer.Comparison:
+def ask(**more: Any) -> balancer.ArmComparison:
     given = {"classifier": Witness(), "synthetic": {"oracle": MADE}, "declared": ["oracle"]}
     return balancer.compare(IMAGES, LABELS, **{**given, **FEW, **more})
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[balancer.Comparison, Path]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[balancer.ArmComparison, Path]:
     Witness.trainings.clear()
     folder = tmp_path_factory.mktemp("compare") / "study"
     return ask(groups=[n // 3 for n in range(len(IMAGES))], out=folder), folder
 
 
 def test_images_that_inform_help_and_noise_does_not(
-    kept: tuple[balancer.Comparison, Path],
+    kept: tuple[balancer.ArmComparison, Path],
 ) -> None:
     found, _ = kept
     assert found.word == "helps"
@@ -86,7 +86,7 @@ def test_images_that_inform_help_and_noise_does_not(
 
 
 def test_no_group_is_on_both_sides_and_all_arms_see_the_same_splits(
-    kept: tuple[balancer.Comparison, Path],
+    kept: tuple[balancer.ArmComparison, Path],
 ) -> None:
     found, _ = kept
     assert len(Witness.trainings) == 2 * 4 * FEW["splits"]  # validation, then test, of each arm
@@ -100,7 +100,7 @@ def test_no_group_is_on_both_sides_and_all_arms_see_the_same_splits(
     assert found.metrics.design.n_runs == FEW["splits"]
 
 
-def test_the_question_is_fixed_and_kept(kept: tuple[balancer.Comparison, Path]) -> None:
+def test_the_question_is_fixed_and_kept(kept: tuple[balancer.ArmComparison, Path]) -> None:
     found, folder = kept
     asked = json.loads((folder / "question.json").read_text())
     assert (asked["metric"], asked["margin"]) == ("auroc", 0.01)
