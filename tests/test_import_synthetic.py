@@ -16,6 +16,7 @@ from balancer.data.index import Index, load_index
 from balancer.data.io import Pixels, read_radiograph
 from balancer.evaluation.ledger import COPIES, read_ledger
 from balancer.manifest import fingerprint
+from balancer.quality.release import NEVER
 from balancer.stages import prepare
 from balancer.synthetic.gates import load_synthetic
 from balancer.workspace import Workspace
@@ -266,3 +267,22 @@ def test_the_lineage_stands_beside_the_name_in_later_results(
     text = (work.report_dir / "report.md").read_text()
     assert "Unverified" in text
     assert "sd15 (lineage unknown)" in text
+    assert "Sharing what was made" in text
+    assert metrics_of(work.quality_dir)["classes"]["COVID"]["release"]["word"] in text
+
+
+def test_a_leaky_generator_is_not_released(
+    call: Callable[..., Result], work: Workspace, tmp_path: Path
+) -> None:
+    """Noisy copies of training images: allowed to train on, but not to be given away."""
+    rng = np.random.default_rng(0)
+    leaky = [
+        np.clip(film + rng.normal(0, 4, film.shape), 0, 255).astype(np.uint8)
+        for film in films_of(load_index(work.index_dir), "train")
+    ]
+    images = save(tmp_path / "leaky", leaky)
+    assert call("import-synthetic", images, "--class", "COVID").exit_code == 0
+    assert call("quality", "--strict-release").exit_code == 4
+    release = metrics_of(work.quality_dir)["classes"]["COVID"]["release"]
+    assert release["word"] == NEVER
+    assert release["tests"]["near copies"] < 0.05

@@ -184,7 +184,9 @@ def test_two_classifiers_alone_make_a_page_too(finished: Workspace) -> None:
     page = (finished.report_dir / "report.html").read_text(encoding="utf-8")
     found = read_json(finished.report_dir / "report.json")
     assert found["ablation"] is None
-    assert sections(found) == ["comparison", "images", "audit", "ledger", "checklist", "recipes"]
+    assert sections(found) == [
+        "comparison", "images", "sharing", "audit", "ledger", "checklist", "recipes",
+    ]  # fmt: skip
     assert found["question"] in page
     assert any("balancer ablate" in limit for limit in found["limits"])
 

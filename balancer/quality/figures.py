@@ -272,12 +272,16 @@ class Leak(Record):
         closer: Share of accepted images closer to training than to as many held-out images; 0.5 for
             an honest generator.
         closer_interval: Its 95 % interval, bootstrap of all three sets.
+        membership_p: One-sided p of a membership AUROC above 0.5; None in early versions, as below.
+        closer_p: One-sided p of a share above 0.5.
     """
 
     membership: float
     membership_interval: tuple[float, float]
     closer: float
     closer_interval: tuple[float, float]
+    membership_p: float | None = None
+    closer_p: float | None = None
 
 
 class Release(Record):
@@ -291,6 +295,8 @@ class Release(Record):
         expected_copies: Number of near copies among as many held-out real images.
         reproduced: Number of real images that have a near copy among the accepted ones.
         leaks: Leak by feature space; empty where no held-out image is known to be unseen.
+        tests: Attack to its one-sided p after Holm, which the word rests on; empty in early
+            versions.
     """
 
     word: Literal["share with care", "use at home", "do not share"]
@@ -300,6 +306,7 @@ class Release(Record):
     expected_copies: float
     reproduced: int
     leaks: dict[str, Leak]
+    tests: dict[str, float] = Field(default_factory=dict)
 
 
 class Figures(Record):

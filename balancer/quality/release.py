@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.stats import betabinom, norm
 
 from balancer.errors import IntegrityError
 from balancer.quality.descriptors import edge_histograms
@@ -20,6 +20,7 @@ from balancer.quality.memorization import EDGES
 from balancer.quality.neighbors import closer_to_first, distances
 from balancer.quality.sets import FEWEST, ClassFeatures
 from balancer.statistics.delong import auroc_covariance
+from balancer.statistics.holm import holm
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,11 +31,13 @@ _MOST_MEMBERSHIP = 0.60
 """Membership AUROC that has to be excluded before images are shared."""
 RULE = (
     f"{NEVER}: more near copies of real images than held-out images explain, or images that the "
-    "generator saw can be told from others (the interval of an AUROC or of a share is above 0.5). "
+    "generator saw can be told from others (an AUROC or a share above 0.5): five one-sided tests, "
+    "corrected by Holm, so that independent images get this word in at most 5 of 100 sets. "
     f"{HOME}: nothing of this was found, but it could not be excluded, for want of held-out images "
     f"or of enough of them. {SHARE}: all was asked and excluded, up to a membership AUROC of "
     f"{_MOST_MEMBERSHIP:.2f}. No word is a proof of privacy."
 )
+COPIES = "near copies"
 _LEVEL, _Z = 0.05, 1.96
 _RESAMPLES, _DRAWS = 200, 20
 
@@ -49,17 +52,20 @@ def measure_release(sets: ClassFeatures) -> Release | None:
     images = sets.images
     if min(len(images.accepted), len(images.own_validation), len(images.own_training)) < FEWEST:
         return None
-    copied, share = sets.accepted_copies, sets.share_of_held_out_copies
-    found = Release(
-        word=SHARE,
-        reasons=(),
-        n=len(copied),
-        copies=tuple(int(row) for row in np.flatnonzero(copied)),
-        expected_copies=share * len(copied),
-        reproduced=len(np.unique(sets.nearest.rows[sets.nearest.is_copy])),
-        leaks=_leaks(sets),
+    copied, held_out = sets.accepted_copies, sets.held_out_copies
+    return judged(
+        Release(
+            word=SHARE,
+            reasons=(),
+            n=len(copied),
+            copies=tuple(int(row) for row in np.flatnonzero(copied)),
+            expected_copies=float(held_out.mean()) * len(copied),
+            reproduced=len(np.unique(sets.nearest.rows[sets.nearest.is_copy])),
+            leaks=_leaks(sets),
+        ),
+        held_out_copies=int(held_out.sum()),
+        n_held_out=len(held_out),
     )
-    return _with_word(found, share)
 
 
 def refuse_release(found: Mapping[str, Release | None]) -> None:
@@ -112,12 +118,22 @@ def measure_leak(
     reach = _Z * float(np.sqrt(max(variance.item(), 0.0)))
     shares = list(_resampled_shares(to_training, to_held_out, rng))
     low, high = np.quantile(shares, [_LEVEL / 2, 1 - _LEVEL / 2])
+    closer = closer_to_first(to_training, to_held_out, rng, draws=_DRAWS)
     return Leak(
         membership=auroc.item(),
         membership_interval=(max(0.0, auroc.item() - reach), min(1.0, auroc.item() + reach)),
-        closer=closer_to_first(to_training, to_held_out, rng, draws=_DRAWS),
+        closer=closer,
         closer_interval=(float(low), float(high)),
+        membership_p=_p_above_half(auroc.item(), reach / _Z),
+        closer_p=_p_above_half(closer, float(np.std(shares, ddof=1))),
     )
+
+
+def _p_above_half(value: float, deviation: float) -> float:
+    """Return the one-sided p of a value above 0.5, by the normal distribution."""
+    if deviation == 0:  # the sets are separated without a single exception
+        return float(value <= 0.5)
+    return float(norm.sf((value - 0.5) / deviation))
 
 
 def _resampled_shares(
@@ -138,38 +154,76 @@ def _resampled_shares(
         yield float((first < second).mean())
 
 
-def _with_word(found: Release, share: float) -> Release:
-    leaking = [*_copying(found, share), *_telling(found)]
+def judged(found: Release, *, held_out_copies: int, n_held_out: int) -> Release:
+    """Test every attack, and give the word with its reasons.
+
+    The attacks are one family, so that each further one does not condemn more images that are
+    independent of the real ones.
+
+    Args:
+        found: The leaks.
+        held_out_copies: Number of near copies among the held-out images.
+        n_held_out: Number of held-out images.
+    """
+    sentences = {COPIES: _copying(found), **_telling(found)}
+    values: dict[str, float | None] = {}
+    values[COPIES] = copying_p(len(found.copies), found.n, held_out_copies, n_held_out)
+    for space, leak in found.leaks.items():
+        values |= {f"membership, {space}": leak.membership_p, f"closer, {space}": leak.closer_p}
+    adjusted = dict(zip(values, holm(list(values.values())), strict=True))
+    tests = {name: p for name, p in adjusted.items() if p is not None}
+    leaking = [sentences[name] for name, p in tests.items() if p < _LEVEL]
     unsure = [*_unknown(found)]
     clear = [
         f"No more near copies than held-out images explain ({len(found.copies)} of {found.n}), and "
         f"membership AUROC below {_MOST_MEMBERSHIP:.2f} in every space."
     ]
     word = NEVER if leaking else HOME if unsure else SHARE
-    return found.model_copy(update={"word": word, "reasons": tuple(leaking or unsure or clear)})
+    reasons = tuple(leaking or unsure or clear)
+    return found.model_copy(update={"word": word, "reasons": reasons, "tests": tests})
 
 
-def _copying(found: Release, share: float) -> Iterator[str]:
-    copies = len(found.copies)
-    # Without a near copy among held-out images, each one needs another reason than chance.
-    if copies and binomtest(copies, found.n, share, alternative="greater").pvalue < _LEVEL:
-        yield (
-            f"{copies} of {found.n} images are near copies of real ones, where held-out images "
-            f"explain {found.expected_copies:.1f}; {found.reproduced} real images are reproduced."
-        )
+def copying_p(copies: int, n: int, held_out_copies: int, n_held_out: int) -> float:
+    """Return the probability of so many near copies among images that copy as held-out ones do.
+
+    Beta-binomial, the predictive distribution after the held-out images under Jeffreys' prior:
+    that no held-out image is a near copy does not mean that none can be one by chance.
+
+    Args:
+        copies: Number of near copies.
+        n: Number of images.
+        held_out_copies: Number of near copies among held-out images.
+        n_held_out: Number of held-out images.
+    """
+    rest = n_held_out - held_out_copies
+    return float(betabinom.sf(copies - 1, n, held_out_copies + 0.5, rest + 0.5))
 
 
-def _telling(found: Release) -> Iterator[str]:
+def _copying(found: Release) -> str:
+    return (
+        f"{len(found.copies)} of {found.n} images are near copies of real ones, where held-out "
+        f"images explain {found.expected_copies:.1f}; {found.reproduced} real images are "
+        "reproduced."
+    )
+
+
+def _telling(found: Release) -> dict[str, str]:
+    sentences = {}
     for space, leak in found.leaks.items():
-        for what, value, (low, high) in (
-            ("membership AUROC", leak.membership, leak.membership_interval),
-            ("share closer to seen than to unseen images", leak.closer, leak.closer_interval),
+        for name, what, value, (low, high) in (
+            ("membership", "membership AUROC", leak.membership, leak.membership_interval),
+            (
+                "closer",
+                "share closer to seen than to unseen images",
+                leak.closer,
+                leak.closer_interval,
+            ),
         ):
-            if low > 0.5:
-                yield (
-                    f"The {what} in {space} is {value:.2f} ({low:.2f} to {high:.2f}), and 0.5 "
-                    "gives nothing away."
-                )
+            sentences[f"{name}, {space}"] = (
+                f"The {what} in {space} is {value:.2f} ({low:.2f} to {high:.2f}), and 0.5 gives "
+                "nothing away."
+            )
+    return sentences
 
 
 def _unknown(found: Release) -> Iterator[str]:

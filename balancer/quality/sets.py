@@ -140,10 +140,9 @@ class ClassFeatures:
         return self._copied(self.images.made, self.nearest_made)
 
     @cached_property
-    def share_of_held_out_copies(self) -> float:
-        """Share of validation images that are near copies of training images."""
-        found = self.copies.nearest(self.images.own_validation, cache=self.cache)
-        return float(found.is_copy.mean())
+    def held_out_copies(self) -> NDArray[np.bool_]:
+        """Return whether each validation image is a near copy of a training image."""
+        return self.copies.nearest(self.images.own_validation, cache=self.cache).is_copy
 
     def _copied(self, images: Images, nearest: Nearest) -> NDArray[np.bool_]:
         if self.images.unseen:

@@ -29,6 +29,7 @@ from balancer.report.sections.decisions import decisions_section, subgroups_sect
 from balancer.report.sections.images import images_section
 from balancer.report.sections.protocol import protocol_section
 from balancer.report.sections.recipe import recipe_section
+from balancer.report.sections.sharing import sharing_section
 from balancer.report.sections.spread import balance_section, variance_section
 from balancer.report.sections.travel import travel_section
 from balancer.report.sections.two_arms import comparison_section
@@ -55,6 +56,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         *(_study_sections(records, study, curves) if study is not None else []),
         *(() if study is not None else _alone(records)),
         images_section(records),
+        *_kept(_sharing(records)),
         *([] if study is None else [shortcuts_section(study)]),
         audit_section(records),
         *([] if study is None else [protocol_section(study)]),
@@ -87,6 +89,13 @@ def _study_sections(
 
 def _alone(records: ReportRecords) -> list[Section]:
     return _kept(comparison_section(records))
+
+
+def _sharing(records: ReportRecords) -> Section | None:
+    if records.quality is None:
+        return None
+    classes = records.quality.metrics.classes
+    return sharing_section({label: one.release for label, one in classes.items()}, {})
 
 
 def _kept(section: Section | None) -> list[Section]:

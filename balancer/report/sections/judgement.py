@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from balancer.data.audit.findings import count
 from balancer.drawing.wording import number
-from balancer.quality.figures import Release, Tell
-from balancer.quality.release import RULE
+from balancer.quality.figures import Tell
 from balancer.quality.summary import title_of
 from balancer.referee.files import GIVES_AWAY
 from balancer.referee.records import ClassJudgement, FileFact, JudgeMetrics
@@ -15,16 +13,15 @@ from balancer.report.blocks import (
     Block,
     Bullets,
     Figure,
-    Heading,
     Paragraph,
     Report,
     Section,
     Table,
 )
 from balancer.report.sections.images import class_blocks
+from balancer.report.sections.sharing import sharing_section
 
 WORDS = {True: "pass", False: "fail", None: "inconclusive"}
-_MOST_NAMES = 20
 
 
 def judgement_page(metrics: JudgeMetrics, folder: Path) -> Report:
@@ -69,7 +66,10 @@ def judgement_page(metrics: JudgeMetrics, folder: Path) -> Report:
         [
             Section("gate", "Every check and figure", every),
             Section("files", "What was compared, and what the files give away", [*_files(metrics)]),
-            Section("sharing", "May these images be given away?", [*_sharing(metrics)]),
+            sharing_section(
+                {label: one.quality.release for label, one in metrics.classes.items()},
+                {label: one.copies for label, one in metrics.classes.items()},
+            ),
         ],
     )
 
@@ -178,46 +178,3 @@ def _causes(label: str, one: ClassJudgement) -> Iterator[Block]:
             f"{one.alike.value:.3f}. The difference is what format, compression and the finest "
             "detail give away."
         )
-
-
-def _sharing(metrics: JudgeMetrics) -> Iterator[Block]:
-    found = {
-        label: one.quality.release
-        for label, one in metrics.classes.items()
-        if one.quality.release is not None
-    }
-    yield Table(
-        "One word per class",
-        ["class", "word", "reason"],
-        [[label, one.word, " ".join(one.reasons)] for label, one in found.items()],
-        text_columns=(1, 2),
-        word_column=1,
-        note=RULE,
-    )
-    for label, one in found.items():
-        yield Heading(label)
-        yield _attacks(one)
-        names = metrics.classes[label].copies
-        if names:
-            yield Paragraph(f"{count(len(names), 'near copy', 'near copies')} of real images:")
-            more = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-            yield Bullets([*names[:_MOST_NAMES], *more])
-
-
-def _attacks(found: Release) -> Table:
-    rows = [
-        ["near copies of real images", str(len(found.copies)), f"{found.expected_copies:.1f}"],
-        ["real images that are reproduced", str(found.reproduced), "0"],
-    ]
-    for space, leak in found.leaks.items():
-        rows += [
-            [f"membership AUROC, {space}",
-             _with_interval(leak.membership, leak.membership_interval), "0.5"],
-            [f"closer to seen than to unseen images, {space}",
-             _with_interval(leak.closer, leak.closer_interval), "0.5"],
-        ]  # fmt: skip
-    return Table("Attacks", ["attack", "found", "without a leak"], rows)
-
-
-def _with_interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
