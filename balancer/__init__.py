@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
     from balancer.judgement import Judgement, judge
-    from balancer.outside import export_split, import_synthetic
+    from balancer.outside import export_model, export_split, import_synthetic
     from balancer.synthetic.gan_sampler import GANSampler
     from balancer.workspace import Workspace
     from classifier.samplers import BalancedBatchSampler
@@ -54,6 +54,7 @@ __all__ = [
     "compare",
     "evaluate",
     "explain",
+    "export_model",
     "export_split",
     "find_learning_rate",
     "import_synthetic",
@@ -77,6 +78,7 @@ _HOMES = {
     "Workspace": "balancer.workspace",
     "GANSampler": "balancer.synthetic.gan_sampler",
     "compare": "balancer.comparison",
+    "export_model": "balancer.outside",
     "export_split": "balancer.outside",
     "import_synthetic": "balancer.outside",
     "judge": "balancer.judgement",

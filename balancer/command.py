@@ -208,6 +208,7 @@ def _extras(command: str, extra: Mapping[str, Any]) -> list[str]:
     asked = {
         "app": command == "serve",
         "explain": command in ("explain", "serve"),
+        "export": command == "export",
         "cluster": extra.get("ray") is not None,
         "spark": extra.get("engine") == "spark",
         # The files decide whether these are used.

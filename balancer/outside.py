@@ -1,4 +1,4 @@
-"""Images of other generators from Python: what they may be trained on, and what they drew."""
+"""What goes out and comes in, from Python: models, and images for and from other generators."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +8,39 @@ from balancer.execution import DEFAULT_WORKSPACE, Place, execute
 from balancer.results import StageResult
 
 if TYPE_CHECKING:
+    from balancer.stages.export import ModelExport
     from balancer.stages.export_split import ExportMetrics
     from balancer.synthetic.outside_images import ImportMetrics
+
+
+def export_model(
+    config: BalancerConfig | None = None,
+    workspace: Place = DEFAULT_WORKSPACE,
+    *,
+    with_synthetic: bool = False,
+    generator: str | None = None,
+    licence: str | None = None,
+    force: bool = False,
+) -> "StageResult[ModelExport]":
+    """Write a model as ONNX with its card, for other programs.
+
+    Args:
+        config: All settings; None for the defaults.
+        workspace: Folder that every stage writes to.
+        with_synthetic: Export the classifier that was trained with synthetic images.
+        generator: Export the generator of this class in place of a classifier.
+        licence: Licence of the model for its card, such as `mit`.
+        force: Write again even if the export is up to date.
+
+    Raises:
+        IntegrityError: The ONNX file does not compute what torch does.
+    """
+    from balancer.stages import export as stage
+
+    return execute(
+        "export", stage.run, config, workspace, force=force,
+        with_synthetic=with_synthetic, generator=generator, licence=licence,
+    )  # fmt: skip
 
 
 def export_split(

@@ -18,7 +18,7 @@ _FOLDS = ("runs", "folds")
 _TRAVEL = "travel"
 _FOLDERS = (
     *("index", "synthetic", "quality", "judge", "report", "ablation", "lr-find", "explain"),
-    *("audit", "lungs", "lungs/model"),
+    *("audit", "lungs", "lungs/model", "export/*/*"),
     *("gan/*", "imported/*", "classify/*", "evaluate/*/*", "*/cache/*"),
     *("runs/units/*/*/*", "runs/registered/*/*/*", "runs/external/*/*/*/*"),
 )
@@ -215,6 +215,10 @@ class Workspace:
     def classify_dir(self, arm: str) -> Path:
         """Return the folder of one arm of `classify`: `real` or `real+synthetic`."""
         return self.root / "classify" / arm
+
+    def export_dir(self, kind: str, of: str) -> Path:
+        """Return the folder of an exported model: a kind, and the arm or the class."""
+        return self.root / "export" / kind / of
 
     def refuse_overlap(self, data: Path) -> None:
         """Refuse a workspace inside or around the data folder, so that no output is read as data.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from classifier.decision import choose_threshold
     from classifier.metrics import evaluate
     from classifier.module import ClassifierDiverged
+    from classifier.onnx_export import ClassifierExportError, export_onnx
     from classifier.prediction import predict
     from classifier.samplers import BalancedBatchSampler
     from classifier.tables import ArrayTable
@@ -39,6 +40,7 @@ else:
         "ClassifierCheckpointError": "checkpoint",
         "ClassifierConfig": "config",
         "ClassifierDiverged": "module",
+        "ClassifierExportError": "onnx_export",
         "TrainingHardware": "trainer",
         "ClassifierResult": "training",
         "LoadedClassifier": "checkpoint",
@@ -48,6 +50,7 @@ else:
         "StepPlan": "config",
         "choose_threshold": "decision",
         "evaluate": "metrics",
+        "export_onnx": "onnx_export",
         "load": "checkpoint",
         "plan_steps": "config",
         "predict": "prediction",
@@ -71,6 +74,7 @@ __all__ = [
     "ClassifierCheckpointError",
     "ClassifierConfig",
     "ClassifierDiverged",
+    "ClassifierExportError",
     "ClassifierResult",
     "LoadedClassifier",
     "ModelError",
@@ -80,6 +84,7 @@ __all__ = [
     "TrainingHardware",
     "choose_threshold",
     "evaluate",
+    "export_onnx",
     "load",
     "plan_steps",
     "predict",

@@ -33,7 +33,7 @@ _ROUNDING = 1e-6
 
 
 class MissingPackage(ImportError):
-    """Error of a missing optional package, which computes the maps."""
+    """Error of a package of an extra that is not installed."""
 
 
 class LayerError(ValueError):

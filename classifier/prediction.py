@@ -20,7 +20,7 @@ from classifier.tables import ArrayTable, Image, check_table
 
 _ZOOM = 0.07
 """Share of the side that zoomed views crop or add in black, both edges together."""
-_TURN = 5.0
+TURNS = {"turn-left": 5.0, "turn-right": -5.0}
 """Degrees of the turned views; pixels from outside are black."""
 
 
@@ -81,7 +81,7 @@ def log_probabilities(
     """
     device = next(networks[0].parameters()).device
     images = EvaluationSet(table, networks[0].preprocessing.input_size, config.contrast)
-    views = [_VIEWS[name] for name in config.views]
+    views = [VIEWS[name] for name in config.views]
     found = []
     with torch.inference_mode():
         for batch, _ in evaluation_loader(images):
@@ -126,11 +126,11 @@ def _turn(images: Tensor, degrees: float) -> Tensor:
     return turned
 
 
-_VIEWS: Mapping[str, Callable[[Tensor], Tensor]] = {
+VIEWS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "plain": _plain,
     "flip": _flip,
     "zoom-in": _zoom_in,
     "zoom-out": _zoom_out,
-    "turn-left": partial(_turn, degrees=_TURN),
-    "turn-right": partial(_turn, degrees=-_TURN),
+    **{name: partial(_turn, degrees=degrees) for name, degrees in TURNS.items()},
 }
+"""View to its function of images (N, C, S, S)."""

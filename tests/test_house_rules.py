@@ -23,7 +23,7 @@ LEVELS = [
     ["command", "api", "judgement", "comparison", "doctor", "first_recipe", "outside"],
     ["execution"],
     ["stages"],
-    ["app"],
+    ["app", "sharing"],
     ["report"],
     ["ablation"],
     ["referee"],
@@ -343,7 +343,7 @@ _ASK = {
     # Words and pictures.
     *("balancer/quality/extractors.py", "balancer/stages/gan_train.py"),
     *("balancer/explanation/sheets.py", "balancer/report/render/audit_page.py"),
-    "balancer/app/uploads.py",
+    *("balancer/app/uploads.py", "balancer/sharing/recipe.py"),
 }
 _REORDER = re.compile(
     r"cvtColor|convert\(\"RGB|IMREAD|(?<!un)squeeze\(1\)"

@@ -69,6 +69,7 @@ def test_builds_and_later_versions_are_taken(version: str, monkeypatch: pytest.M
     ("extra", "library", "words"),
     [
         ("explain", "grad_cam", ("explain",)),
+        ("export", "onnxruntime", ("export",)),
         ("app", "gradio", ("serve", "--no-browser")),
         ("spark", "pyspark", ("prepare", "--engine", "spark")),
         ("cluster", "ray", ("ablate", "--ray", "auto")),

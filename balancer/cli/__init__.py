@@ -45,6 +45,7 @@ for command in (
     studies.ablate,
     studies.travel,
     classifiers.report,
+    classifiers.export,
     classifiers.serve,
     classifiers.lr_find,
     preparation.init,

@@ -1,4 +1,4 @@
-"""Commands that train a classifier, test it and look into it, and those that report and show."""
+"""Commands that train, test and look into a classifier, and that report, share and show."""
 
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,18 @@ def lr_find(request: Request) -> None:
 def report(request: Request) -> None:
     """Write the report: a page, Markdown and JSON."""
     call_stage("report", request)
+
+
+@click.command()
+@shared_options
+@click.option("--with-synthetic", is_flag=True, help="The classifier trained with them.")
+@click.option("--generator", metavar="CLASS", help="The generator of this class, no classifier.")
+@click.option("--licence", metavar="NAME", help="Licence of the model for its card, such as mit.")
+def export(request: Request, with_synthetic: bool, generator: str | None, **asked: Any) -> None:
+    """Write a model as ONNX with its card, for other programs."""
+    if with_synthetic and generator is not None:
+        raise click.UsageError("--with-synthetic exports a classifier; leave out --generator.")
+    call_stage("export", request, with_synthetic=with_synthetic, generator=generator, **asked)
 
 
 @click.command()

@@ -50,6 +50,17 @@ OF_FOLDERS = (
 """Layouts whose classes are folders, so that a class that is too small can be removed by hand."""
 
 
+def layouts_of(recorded: str | None) -> list[Layout]:
+    """Return the layouts that an index names; those that this version does not know are left out.
+
+    Args:
+        recorded: Names joined by ` + `, as in the metrics of an index.
+    """
+    known = {layout.name: layout for layout in LAYOUTS}
+    names = (recorded or "").split(" + ")
+    return [known[name] for name in dict.fromkeys(names) if name in known]
+
+
 def recognise(place: Path) -> tuple[Layout, str]:
     """Return the layout of an archive, and the evidence for it.
 

@@ -1,7 +1,7 @@
 """Answers of the checklist about the images: sources, choice, preprocessing, labels, splits."""
 
 from balancer.data.layouts.layout import Layout
-from balancer.data.layouts.recognition import LAYOUTS, OF_FOLDERS
+from balancer.data.layouts.recognition import OF_FOLDERS, layouts_of
 from balancer.drawing.wording import cell, listing
 from balancer.imaging.preprocess import from_record
 from balancer.report.records import INDEX
@@ -141,9 +141,7 @@ def availability(facts: Facts) -> Claim:
 
 
 def _layouts(facts: Facts) -> list[Layout]:
-    known = {layout.name: layout for layout in LAYOUTS}
-    names = (facts.index.get(lambda index: index.metrics.layout) or "").split(" + ")
-    return [known[name] for name in dict.fromkeys(names) if name in known]
+    return layouts_of(facts.index.get(lambda index: index.metrics.layout))
 
 
 def _chosen(facts: Facts) -> str:
