@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from classifier.cards import Library, ModelCard, ModelError
+from classifier.cards import ModelCard, ModelError
 from classifier.library_backbones import HeadlessNetwork
 
 _WORDS = ("auto", "none", "torchvision", "timm")
@@ -30,21 +30,33 @@ def find_weights(choice: str, card: ModelCard) -> Path | None:
         card: Card of the network.
 
     Raises:
-        ModelError: The library has no weights for the network, or they are not on the disk; the
-            sentence says what to download and where to put it.
+        ModelError: There is no such file; or the library has no weights for the network, or they
+            are not on the disk: the sentence says what to download and where to put it.
     """
     if choice in ("auto", "none"):
         return None
     if choice not in ("torchvision", "timm"):
-        return Path(choice).expanduser()
+        path = Path(choice).expanduser()
+        if not path.exists():
+            raise ModelError(
+                f"classifier.weights names {choice}, which does not exist; give "
+                f"{', '.join(_WORDS)} or the path of a weights file."
+            )
+        return path
     if card.library != choice:
         source = "auto, none or a file" if card.library == "own" else card.library
         raise ModelError(
             f"classifier.weights ({choice}) is for networks of {choice}, not for {card.name}; "
             f"give {source}, or change classifier.model."
         )
-    find = _torchvision_file if choice == "torchvision" else _timm_file
-    url, places = find(card)
+    find = _torchvision_places if choice == "torchvision" else timm_places
+    known = find(card.architecture)
+    if known is None:
+        raise ModelError(
+            f"{choice} has no ImageNet weights for {card.name}; set classifier.weights to none or "
+            "to a file, or change classifier.model."
+        )
+    url, places = known
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise ModelError(
@@ -92,8 +104,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         stored = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:
         raise ModelError(
-            f"classifier.weights names {path}, which cannot be read ({error.strerror or error}); "
-            f"give {', '.join(_WORDS)} or the path of a weights file."
+            f"{path} should be a file of weights but cannot be read ({error.strerror or error}); "
+            "give the path of one."
         ) from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, safetensors.SafetensorError):
         raise ModelError(
@@ -130,42 +142,41 @@ def _check_fit(network: nn.Module, weights: Mapping[str, Tensor], path: Path, na
     )
 
 
-def _torchvision_file(card: ModelCard) -> tuple[str, Sequence[Path]]:
-    weights = getattr(torchvision.models.get_model_weights(card.architecture), "DEFAULT", None)
+def _torchvision_places(architecture: str) -> tuple[str, Sequence[Path]] | None:
+    weights = getattr(torchvision.models.get_model_weights(architecture), "DEFAULT", None)
     if weights is None:
-        raise _no_weights("torchvision", card)
-    return weights.url, [_checkpoints() / weights.url.rpartition("/")[2]]
+        return None
+    return weights.url, [downloads() / weights.url.rpartition("/")[2]]
 
 
-def _timm_file(card: ModelCard) -> tuple[str, Sequence[Path]]:
-    recipe: Any = timm.get_pretrained_cfg(card.architecture)
+def timm_places(architecture: str) -> tuple[str, Sequence[Path]] | None:
+    """Return where timm fetches the weights of a network, and the places where they may be.
+
+    Args:
+        architecture: Name of the network in timm, with the tag of its weights or without.
+
+    Returns:
+        Their address and the paths, the preferred one first; None: timm has none.
+    """
+    recipe: Any = timm.get_pretrained_cfg(architecture)
     if recipe is None or not (recipe.url or recipe.hf_hub_id):
-        raise _no_weights("timm", card)
+        return None
     if recipe.hf_hub_id:
         repository = recipe.hf_hub_id
         name = recipe.hf_hub_filename or "model.safetensors"
         url = f"https://huggingface.co/{repository}/resolve/main/{name}"
-        place = _checkpoints() / f"{repository.rpartition('/')[2]}{Path(name).suffix}"
-        cached = _hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots"
-        return url, [place, *sorted(cached.glob(f"*/{name}"))]
-    return recipe.url, [_checkpoints() / recipe.url.rpartition("/")[2]]
+        place = downloads() / f"{repository.rpartition('/')[2]}{Path(name).suffix}"
+        return url, [place, *(folder / name for folder in hub_snapshots(repository))]
+    return recipe.url, [downloads() / recipe.url.rpartition("/")[2]]
 
 
-def _checkpoints() -> Path:
+def downloads() -> Path:
     """Return the folder of torch.hub's downloads; TORCH_HOME moves it."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _hub_cache() -> Path:
-    """Return the folder of huggingface_hub's downloads."""
-    if place := os.environ.get("HF_HUB_CACHE"):
-        return Path(place)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    return Path(os.environ.get("HF_HOME", cache / "huggingface")) / "hub"
-
-
-def _no_weights(library: Library, card: ModelCard) -> ModelError:
-    return ModelError(
-        f"{library} has no ImageNet weights for {card.name}; set classifier.weights to none or to "
-        "a file, or change classifier.model."
-    )
+def hub_snapshots(repository: str) -> list[Path]:
+    """Return the folders in which huggingface_hub keeps what it fetched of a repository."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface"
+    cache = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", home)) / "hub"
+    return sorted(Path(cache).glob(f"models--{repository.replace('/', '--')}/snapshots/*"))

@@ -341,7 +341,8 @@ _ASK = {
     *("classifier/models.py", "classifier/checkpoint.py"),
     *("gan/networks.py", "gan/module.py", "gan/training.py", "gan/checkpoint.py"),
     # Words and pictures.
-    *("balancer/quality/extractors.py", "balancer/stages/gan_train.py"),
+    *("balancer/quality/extractors/__init__.py", "balancer/quality/extractors/extractor.py"),
+    "balancer/stages/gan_train.py",
     *("balancer/explanation/sheets.py", "balancer/report/render/audit_page.py"),
     *("balancer/app/uploads.py", "balancer/sharing/recipe.py"),
 }

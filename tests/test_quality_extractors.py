@@ -1,5 +1,6 @@
 """Extractors: what they refuse, what torch-fidelity makes of them, what the cache keeps."""
 
+import hashlib
 import io
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch_fidelity
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 
 from balancer.errors import ConfigurationError, EnvironmentFault
-from balancer.quality import extractors, features
-from balancer.quality.extractors import INCEPTION_FILES, load_extractor
+from balancer.quality import features
+from balancer.quality.extractors import INCEPTION_FILES, Extractor, inception, load_extractor
 from balancer.quality.features import features_of
 from balancer.quality.measure import measure
 
@@ -129,7 +130,7 @@ def test_cache_is_used_and_keyed_by_pixels_and_recipe(lite0, tmp_path, monkeypat
     changed = IMAGES.copy()
     changed[0, 0, 0] ^= 1
     features_of(lite0, changed, cache=tmp_path)
-    other_weights = extractors.Extractor(
+    other_weights = Extractor(
         **{**vars(lite0), "recipe": {**lite0.recipe, "weights_sha256": "0" * 64}}
     )
     features_of(other_weights, IMAGES, cache=tmp_path)
@@ -155,7 +156,7 @@ def test_unknown_extractor():
 def test_absent_inception_says_how_to_get_it(hub):
     with pytest.raises(EnvironmentFault) as fault:
         load_extractor("inception")
-    for part in (INCEPTION_FILES[0], str(hub), "quality.inception_weights=FILE", "https://"):
+    for part in (INCEPTION_FILES[0], str(hub), "quality.weights={inception: FILE}", "https://"):
         assert part in str(fault.value)
 
 
@@ -174,14 +175,14 @@ def test_half_downloaded_cache_is_refused(hub, inception_bytes):
 
 def test_a_name_that_is_no_file(hub, tmp_path):
     with pytest.raises(ConfigurationError):
-        load_extractor("inception", inception_weights=tmp_path / "none.pth")
+        load_extractor("inception", weights={"inception": tmp_path / "none.pth"})
 
 
 def test_given_file_half_copied(hub, tmp_path, inception_bytes):
     path = tmp_path / "half.pth"
     path.write_bytes(inception_bytes[: len(inception_bytes) // 2])
     with pytest.raises(EnvironmentFault, match=r"half\.pth"):
-        load_extractor("inception", inception_weights=path)
+        load_extractor("inception", weights={"inception": path})
 
 
 @pytest.mark.parametrize("state", [{"a": torch.zeros(1)}, [1, 2]])
@@ -189,7 +190,7 @@ def test_given_file_of_another_network(hub, tmp_path, state):
     path = tmp_path / "other.pth"
     torch.save(state, path)
     with pytest.raises(EnvironmentFault):
-        load_extractor("inception", inception_weights=path)
+        load_extractor("inception", weights={"inception": path})
 
 
 class Attack:
@@ -201,13 +202,13 @@ def test_given_file_cannot_run_code(hub, tmp_path):
     path = tmp_path / "attack.pth"
     torch.save({"a": Attack()}, path)
     with pytest.raises(EnvironmentFault):
-        load_extractor("inception", inception_weights=path)
+        load_extractor("inception", weights={"inception": path})
 
 
 def test_given_weights_are_named_by_their_hash(hub, tmp_path, inception_bytes):
     path = tmp_path / "mine.pth"
     path.write_bytes(inception_bytes)
-    extractor = load_extractor("inception", inception_weights=path)
+    extractor = load_extractor("inception", weights={"inception": path})
     sha256 = extractor.weights_sha256
     assert extractor.suffix == f"[inception-{sha256[:8]}]"
     ours = measure(IMAGES, OTHERS, extractor=extractor, subsets=5)
@@ -218,8 +219,8 @@ def test_given_weights_are_named_by_their_hash(hub, tmp_path, inception_bytes):
 
 def test_right_weights_in_the_cache_give_plain_fid(hub, inception_bytes, monkeypatch):
     (hub / INCEPTION_FILES[1]).write_bytes(inception_bytes)
-    sha256 = extractors._sha256(hub / INCEPTION_FILES[1])
-    monkeypatch.setattr(extractors, "INCEPTION_SHA256", sha256)
+    sha256 = hashlib.sha256(inception_bytes).hexdigest()
+    monkeypatch.setattr(inception, "INCEPTION_SHA256", sha256)
     values = measure(IMAGES[:2], OTHERS[:2], extractor=load_extractor("inception"))
     assert list(values) == ["fid", "kid"]
 

@@ -73,7 +73,7 @@ def publish(held: HeldStudy, *, force: bool) -> StageResult[AblateMetrics]:
         ),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "synthesis": config.synthesis.model_dump(mode="json"),
-        "quality": config.quality.model_dump(mode="json"),
+        "quality": config.quality.as_record(),
         "gate": config.gate.model_dump(mode="json"),
         "image_size": config.classifier_image_size,
         "classifier": config.classifier.model_dump(mode="json"),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from balancer.ablation.config import AblationConfig
 from balancer.ablation.families.outside import OutsideArm
 from balancer.ablation.plan import Plan
 from balancer.ablation.protocol import (
@@ -24,8 +23,8 @@ from balancer.manifest import fingerprint
 _SECTIONS = ("synthesis", "quality", "gate", "classifier", "gan", "evaluation", "ablation")
 _TRAVEL = "travel"
 """Section of a study of views alone."""
-_APART = {"keep_models", "masks", "worth"}
-"""Settings of the ablation that its question does not depend on."""
+_APART = {"ablation": {"keep_models", "masks", "worth"}, "quality": {"weights"}}
+"""Settings that the question does not depend on, by section."""
 _RECIPE = ("synthesis", "gate", "classifier", "gan", "image_size", "precision")
 
 
@@ -50,9 +49,7 @@ def inquiry_of(
         "image_size": config.classifier_image_size,
         "precision": config.hardware.precision,
         **{
-            name: getattr(config, name).model_dump(
-                mode="json", exclude=_APART if name == "ablation" else None
-            )
+            name: getattr(config, name).model_dump(mode="json", exclude=_APART.get(name))
             for name in _SECTIONS
         },
     }
@@ -121,9 +118,9 @@ def config_of(inquiry: Inquiry, config: BalancerConfig) -> BalancerConfig:
             f"({' '.join(str(error).split())[:120]}); use the version that registered it, or start "
             "a study in another --workspace."
         ) from None
-    ablation: AblationConfig = parts["ablation"]
-    kept = {name: getattr(config.ablation, name) for name in _APART}
-    parts["ablation"] = ablation.model_copy(update=kept)
+    for section, names in _APART.items():
+        kept = {name: getattr(getattr(config, section), name) for name in names}
+        parts[section] = parts[section].model_copy(update=kept)
     positive = {"positive_class": inquiry.question.positive_class}
     parts["evaluation"] = parts["evaluation"].model_copy(update=positive)
     if _TRAVEL in inquiry.settings:

@@ -1,22 +1,27 @@
 """The sections `quality` and `gate` of the configuration."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from balancer.section import ConfigSection
+
+OWN = "classifier"
+"""The extractor that is the run's own classifier."""
+ExtractorName = Annotated[str, Field(pattern=r"^[\w.:-]+$")]
 
 
 class QualityConfig(ConfigSection):
     """The measurement of synthetic images."""
 
-    extractors: Annotated[
-        tuple[Literal["lite0", "inception", "classifier"], ...], Field(min_length=1)
-    ] = ("lite0", "classifier")
-    """Feature extractors; `classifier` is the run's own, trained on real images, if it exists."""
-    inception_weights: Path | None = None
-    """Path to the Inception-v3 (2015) weights; null: the local cache of torch-fidelity."""
+    extractors: Annotated[tuple[ExtractorName, ...], Field(min_length=1)] = ("lite0", OWN)
+    """Feature extractors, the one that the gate rests on first: lite0, lite2, inception, rad-dino,
+    timm:NAME, torchxrayvision:NAME, names of torch-fidelity such as dinov2-vit-b-14; `classifier`
+    is the run's own, trained on real images, if it exists."""
+    weights: dict[ExtractorName, Path] = Field(default_factory=dict)
+    """Name of an extractor to the path of its weights; others are where libraries keep downloads.
+    Nothing is downloaded."""
     kid_subsets: Annotated[int, Field(ge=2, le=10_000)] = 100
     """Number of pairs of subsets for KID."""
     kid_subset_size: Annotated[int, Field(ge=2, le=10_000)] = 100
@@ -27,6 +32,33 @@ class QualityConfig(ConfigSection):
     """Number of random pairs of images for the mean MS-SSIM of a set."""
     max_images: Annotated[int, Field(ge=4, le=20_000)] = 2_000
     """Largest number of synthetic images measured per class, the first by number."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_an_earlier_version(cls, values: Any) -> Any:
+        """Read `inception_weights`, which earlier versions recorded, as a part of `weights`."""
+        if not isinstance(values, dict) or "inception_weights" not in values:
+            return values
+        path = values["inception_weights"]
+        given = {} if path is None else {"inception": path}
+        rest = {name: value for name, value in values.items() if name != "inception_weights"}
+        return {**rest, "weights": given | (values.get("weights") or {})}
+
+    @field_validator("extractors")
+    @classmethod
+    def _is_without_repeats(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("should name each extractor once")
+        return names
+
+    def without_own(self) -> "QualityConfig":
+        """Leave out the classifier of a workspace, which images alone do not have."""
+        names = tuple(name for name in self.extractors if name != OWN)
+        return self.model_copy(update={"extractors": names or QualityConfig().extractors[:1]})
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what a result depends on: weights count by their hashes, not by their paths."""
+        return self.model_dump(mode="json", exclude={"weights"})
 
 
 class GateConfig(ConfigSection):

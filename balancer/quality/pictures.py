@@ -14,6 +14,7 @@ from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, features_of
 from balancer.quality.memorization import Nearest
 from balancer.quality.sets import ClassImages
+from balancer.quality.summary import map_name
 
 _ROWS, _COLUMNS = 8, 8
 _PAIRS = 12
@@ -49,7 +50,8 @@ def save_pictures(
             features_of(extractor, some, cache=cache)
             for some in (training, images.own_validation, made)
         )
-        save_feature_map(*sets, name=name, path=folder / f"map-{name}-{label}.png")
+        path = folder / f"{map_name(name)}-{label}.png"
+        save_feature_map(*sets, name=name, path=path)
 
 
 def save_side_by_side(real: Images, synthetic: Images, path: Path) -> None:

@@ -34,6 +34,11 @@ def class_summary(label: str, quality: ClassQuality) -> Iterator[RenderableType]
         yield Text(f"Sharing: {quality.release.word}. {' '.join(quality.release.reasons)}")
 
 
+def map_name(space: str) -> str:
+    """Return the name of the picture of a feature space, which a file can have on any system."""
+    return f"map-{space.replace(':', '-')}"
+
+
 def title_of(name: str, distance: Distance) -> str:
     """Name a metric, with an arrow in its better direction."""
     return f"{name} {'↓' if distance.better == 'lower' else '↑'}"

@@ -92,7 +92,7 @@ def _differs(config: BalancerConfig, place: Workspace) -> bool:
 def _measure(config: BalancerConfig, place: Workspace, *, force: bool) -> float:
     """Measure the images; they are measured again after a change of settings, which is fast."""
     existing = read_result(place.quality_dir, QualityMetrics)
-    wanted = {name: getattr(config, name).model_dump(mode="json") for name in ("quality", "gate")}
+    wanted = {"quality": config.quality.as_record(), "gate": config.gate.model_dump(mode="json")}
     changed = existing is not None and any(
         existing.setting(name) != value for name, value in wanted.items()
     )

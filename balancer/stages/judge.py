@@ -13,7 +13,7 @@ from balancer.data.collection import Collection
 from balancer.data.roots import base_folder
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
-from balancer.quality.extractors import Extractor, load_extractor
+from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.pictures import save_pictures
 from balancer.quality.release import refuse_release
 from balancer.quality.summary import class_summary
@@ -29,8 +29,6 @@ from balancer.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PAGE = "judge.html"
-_OWN = "classifier"
-"""The extractor of a workspace's own classifier, which folders do not have."""
 
 
 def run(
@@ -59,7 +57,8 @@ def run(
         force: Judge again even if the result is up to date.
 
     Raises:
-        ConfigurationError: A place does not exist, or the class of the images cannot be told.
+        ConfigurationError: A place or an extractor does not exist, or the class of the images
+            cannot be told.
         DataError: A side cannot be read, or has too few images.
         IntegrityError: A real image is synthetic; or images do not pass, with `strict`.
         EnvironmentFault: The weights of a configured extractor are not on this machine.
@@ -67,16 +66,18 @@ def run(
     for place in (real, synthetic, holdout):
         if isinstance(place, Path):
             workspace.refuse_overlap(base_folder(place))
+    chosen = config.quality.without_own()
+    check_names(chosen)
     sides = open_sides(
         real, synthetic, holdout=holdout, classes=classes, data=config.data, seed=config.seed
     )
-    extractors = _extractors(config, sides.channels)
+    extractors = load_configured(chosen, sides.channels)
     settings = {
         "seed": config.seed,
         "size": sides.size,
         "channels": sides.channels,
         "unseen": sides.unseen,
-        "quality": config.quality.model_dump(mode="json"),
+        "quality": config.quality.as_record(),
         "gate": config.gate.model_dump(mode="json"),
     }
     inputs = {
@@ -110,14 +111,6 @@ def summary(result: StageResult[JudgeMetrics]) -> list[RenderableType]:
         part for label, one in metrics.classes.items() for part in class_summary(label, one.quality)
     ]
     return [*(Text(f"- {note}") for note in metrics.notes), *parts, Text(metrics.sentence)]
-
-
-def _extractors(config: BalancerConfig, channels: int) -> dict[str, Extractor]:
-    names = [name for name in config.quality.extractors if name != _OWN] or ["lite0"]
-    weights = config.quality.inception_weights
-    return {
-        name: load_extractor(name, inception_weights=weights, channels=channels) for name in names
-    }
 
 
 def _fingerprint(sides: Iterable[Collection]) -> str:

@@ -18,7 +18,8 @@ from balancer.evaluation.records import ClassifyMetrics
 from balancer.manifest import SyntheticRecord
 from balancer.quality.assess import assess
 from balancer.quality.checks import ask_all
-from balancer.quality.extractors import Extractor, load_extractor
+from balancer.quality.config import OWN
+from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.features import Images
 from balancer.quality.own_classifier import classifier_extractor
 from balancer.quality.pictures import save_pictures
@@ -34,7 +35,6 @@ from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-_OWN = "classifier"
 _GRID = 64
 _WALKS, _STEPS = 6, 9
 
@@ -58,6 +58,7 @@ def run(
         strict_release: Refuse images that should not be shared, likewise.
 
     Raises:
+        ConfigurationError: There is no such extractor, or the given weights do not exist.
         MissingStage: There is no index, there are no synthetic images, or the only extractor wanted
             is a classifier that is not trained.
         DataError: A class has no validation images to measure against.
@@ -65,6 +66,7 @@ def run(
         IntegrityError: A class fails the gate, with `strict`, or is not fit to share, with
             `strict_release`.
     """
+    check_names(config.quality)
     index = load_index(workspace.index_dir)
     records = load_with_rejects(workspace, index)
     extractors = _extractors(config, workspace, index)
@@ -74,7 +76,7 @@ def run(
     settings = {
         "seed": config.seed,
         "image_size": size,
-        "quality": config.quality.model_dump(mode="json"),
+        "quality": config.quality.as_record(),
         "gate": config.gate.model_dump(mode="json"),
     }
     inputs = {
@@ -121,11 +123,10 @@ def check(config: BalancerConfig) -> None:
     """Refuse a missing extractor before anything is made for it to measure.
 
     Raises:
+        ConfigurationError: It is none.
         EnvironmentFault: Its weights are not on this machine.
     """
-    for name in config.quality.extractors:
-        if name != _OWN:
-            load_extractor(name, inception_weights=config.quality.inception_weights)
+    load_configured(config.quality)
 
 
 def summary(result: StageResult[QualityMetrics]) -> list[RenderableType]:
@@ -150,15 +151,11 @@ def _refuse_failures(result: StageResult[QualityMetrics], strict: bool) -> None:
 
 
 def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> dict[str, Extractor]:
-    found: dict[str, Extractor] = {}
-    for name in config.quality.extractors:
-        if name != _OWN:
-            weights = config.quality.inception_weights
-            channels = index.preprocessing.channels
-            found[name] = load_extractor(name, inception_weights=weights, channels=channels)
-        elif read_result(workspace.classify_dir("real"), ClassifyMetrics) is not None:
-            directory = workspace.classify_dir("real")
-            found[name] = classifier_extractor(directory, index.index_hash)
+    found = load_configured(config.quality, index.preprocessing.channels)
+    if OWN in config.quality.extractors:
+        directory = workspace.classify_dir("real")
+        if read_result(directory, ClassifyMetrics) is not None:
+            found[OWN] = classifier_extractor(directory, index.index_hash)
         else:
             log.info("Without the run's own classifier, which is not trained: `balancer classify`.")
     if not found:
@@ -168,7 +165,7 @@ def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> d
             "run `balancer classify` first.",
             cheap=False,
         )
-    return found
+    return {name: found[name] for name in config.quality.extractors if name in found}
 
 
 def _images(

@@ -6,7 +6,7 @@ from balancer.ablation.records import FoldGate
 from balancer.drawing.wording import number
 from balancer.quality.figures import Distance, SameN
 from balancer.quality.records import ClassQuality, GateResult
-from balancer.quality.summary import title_of, value_of
+from balancer.quality.summary import map_name, title_of, value_of
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords
 
@@ -82,7 +82,7 @@ def class_blocks(
         Figure(name, f"Main axes of the features ({space}) of real and synthetic images.",
                f"Features of real and synthetic images, {space}: {label}")
         for space in quality.memorization.distance
-        if has_picture(name := named(f"map-{space}"))
+        if has_picture(name := named(map_name(space)))
     ]  # fmt: skip
     if has_picture(named("interpolation")):
         folded.append(Figure(
