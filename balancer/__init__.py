@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from balancer.api import (
         ablate,
         apply_lungs,
-        audit,
+        audit_workspace,
         classify,
         evaluate,
         explain,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         train_lungs,
         write_report,
     )
+    from balancer.audited import ImageAudit, audit
     from balancer.comparison import ArmComparison, compare
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
@@ -45,11 +46,13 @@ __all__ = [
     "BalancerConfig",
     "BalancerError",
     "GANSampler",
+    "ImageAudit",
     "Judgement",
     "Workspace",
     "ablate",
     "apply_lungs",
     "audit",
+    "audit_workspace",
     "classify",
     "compare",
     "evaluate",
@@ -76,6 +79,8 @@ _HOMES = {
     "BalancerError": "balancer.errors",
     "Judgement": "balancer.judgement",
     "Workspace": "balancer.workspace",
+    "ImageAudit": "balancer.audited",
+    "audit": "balancer.audited",
     "GANSampler": "balancer.synthetic.gan_sampler",
     "compare": "balancer.comparison",
     "export_model": "balancer.outside",

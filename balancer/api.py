@@ -76,7 +76,7 @@ def prepare(
     return execute("prepare", stage.run, config, workspace, force=force, strict=strict)
 
 
-def audit(
+def audit_workspace(
     config: BalancerConfig | None = None,
     workspace: Place = DEFAULT_WORKSPACE,
     *,

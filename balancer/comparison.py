@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.config import BalancerConfig, load_config
-from balancer.errors import ConfigurationError, DataError
-from balancer.given_images import given_files
+from balancer.errors import ConfigurationError
+from balancer.given_images import given_collection, given_files
 from balancer.ratio import TargetRatio
 from balancer.shown_page import ShownPage, folder_or_none
 from balancer.workspace import Workspace
@@ -184,26 +184,7 @@ def _index(
     folder: Path,
 ) -> "Index":
     """Read real images and group them, without a split of their own."""
-    from balancer.data.collection import collection_of, read_collection
-
-    if isinstance(images, Path | str):
-        for name, given in (("labels", labels), ("groups", groups)):
-            if given is not None:
-                raise ConfigurationError(
-                    f"A folder has its own {name}, but {name} are given too; give a list of paths, "
-                    "or leave them out."
-                )
-        return read_collection(Path(images), config.data).as_index(config.data, folder)
-    files, own = given_files(images, folder / "real")
-    words = own if labels is None else [str(label) for label in labels]
-    patients = None if groups is None else [str(group) for group in groups]
-    for name, given in (("label", words), ("group", patients)):
-        if given is not None and len(given) != len(files):
-            raise DataError(
-                f"Every image needs a {name}, but there are {len(files)} images and {len(given)} "
-                f"{name}s; give as many of both."
-            )
-    side = collection_of(files, config.data, name="images", labels=words, patients=patients)
+    side, _ = given_collection(images, labels, groups, config.data, folder / "real")
     return side.as_index(config.data, folder)
 
 

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.errors import ConfigurationError
+from balancer.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from balancer.data.collection import Collection
+    from balancer.data.config import DataConfig
 
 _RANK = 2
 _CHANNELS = (1, 3)
@@ -45,6 +48,54 @@ def given_files(images: Any, folder: Path) -> tuple[list[Path], list[str]]:
             files.append(path)
             labels.append(str(label) or own)
     return files, labels
+
+
+def given_collection(
+    images: Any,
+    labels: Sequence[Any] | None,
+    groups: Sequence[Any] | None,
+    data: "DataConfig",
+    folder: Path,
+) -> "tuple[Collection, dict[str, int]]":
+    """Read images that are given with their labels.
+
+    Args:
+        images: As in `given_files`, or the path to a folder, which has the labels.
+        labels: Class of each image; None: as the images have it.
+        groups: Patient of each image; None: as the folder has it.
+        data: Limits of a usable image.
+        folder: Folder for the files of arrays.
+
+    Returns:
+        The images, and path to position in what was given; empty of a folder.
+
+    Raises:
+        ConfigurationError: Something else is given, or a folder with labels.
+        DataError: There are more images than labels, or the reverse; or none can be used.
+    """
+    from balancer.data.collection import collection_of, read_collection
+
+    if isinstance(images, Path | str):
+        for name, given in (("labels", labels), ("groups", groups)):
+            if given is not None:
+                raise ConfigurationError(
+                    f"A folder has its own {name}, but {name} are given too; give a list of paths, "
+                    "or leave them out."
+                )
+        return read_collection(Path(images), data), {}
+    files, own = given_files(images, folder)
+    words = own if labels is None else [str(label) for label in labels]
+    patients = None if groups is None else [str(group) for group in groups]
+    for name, each in (("label", words), ("group", patients)):
+        if each is not None and len(each) != len(files):
+            raise DataError(
+                f"Every image needs a {name}, but there are {len(files)} images and {len(each)} "
+                f"{name}s; give as many of both."
+            )
+    side = collection_of(files, data, name="images", labels=words, patients=patients)
+    number_of = {path.expanduser().resolve(): number for number, path in enumerate(files)}
+    read = [*side.images, *side.unusable]
+    return side, {one.path: number_of[side.roots.locate(one.path)] for one in read}
 
 
 def is_paths(images: Any) -> bool:

@@ -110,6 +110,43 @@ def build_index(
     return BuiltIndex(records, unusable, audit)
 
 
+def audit_of(
+    scan: Scan, images: Sequence[Examined], unusable: Sequence[Unusable], config: DataConfig
+) -> tuple[Audit, list[ImageRecord]]:
+    """Audit images that are in no index: nothing is split, and no class is too small.
+
+    Args:
+        scan: The files, and what is known of them.
+        images: The usable files, in the order of the scan.
+        unusable: The other files.
+        config: Limits; `domain` has to be decided.
+
+    Returns:
+        The audit without splits, and a record of each image, sorted by path; its split is empty.
+    """
+    images, conflicts = set_apart_conflicts(images)
+    unusable = sorted([*unusable, *as_unusable(conflicts)], key=lambda file: file.path)
+    kept, copies = drop_copies(images)
+    links, near = _same_films(images, config.duplicate_correlation)
+    known = [scan.metadata.get(image.path, UNKNOWN).patient_id for image in images]
+    groups = group_images([image.image_id for image in images], known, links)
+    group_of = {image.path: group for image, group in zip(images, groups, strict=True)}
+    audit = record_audit(
+        scan,
+        kept=kept,
+        unusable=unusable,
+        conflicts=conflicts,
+        copies=copies,
+        images=images,
+        near=near,
+        groups=[group_of[image.path] for image in kept],
+        splits={},
+        domain=domain_of(config.domain),
+    )
+    records = [real_record(one, group_of[one.path], scan.metadata, "") for one in kept]
+    return audit, sorted(records, key=lambda record: record.path)
+
+
 def _same_films(
     images: Sequence[Examined], correlation: float
 ) -> tuple[list[tuple[int, int]], list[NearDuplicate]]:

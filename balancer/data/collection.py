@@ -4,6 +4,7 @@ It serves images that somebody else made or keeps: real ones to compare with, or
 generator.
 """
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,7 +77,11 @@ class Collection:
 
     def labelled(self, label: str) -> "Collection":
         """Return the same images, all of one class."""
-        return replace(self, images=tuple(replace(image, label=label) for image in self.images))
+        return replace(
+            self,
+            images=tuple(replace(image, label=label) for image in self.images),
+            unusable=tuple(replace(file, label=label) for file in self.unusable),
+        )
 
     def files(self) -> list[Path]:
         """Return the path of the file of each image."""
@@ -193,8 +198,10 @@ def collection_of(
         )
     words = [""] * len(paths) if labels is None else labels
     scan = Scan(labels=tuple(sorted({*words})))
+    # Names that pages show are relative to what the files share, not to the root of this machine.
+    base = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path("/")
     found = [
-        FoundImage(path.relative_to(path.anchor).as_posix(), word)
+        FoundImage(path.relative_to(base).as_posix(), word)
         for path, word in zip(paths, words, strict=True)
     ]
     if patients is not None:
@@ -203,8 +210,7 @@ def collection_of(
             for image, patient in zip(found, patients, strict=True)
         }
     scan.images = sorted(found, key=lambda image: image.path)
-    anchor = Path(paths[0].anchor) if paths else Path("/")
-    return _examined(name, Roots.of([anchor]), scan, config)
+    return _examined(name, Roots.of([base]), scan, config)
 
 
 def _is_plain(place: Path) -> bool:

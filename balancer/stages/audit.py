@@ -29,10 +29,13 @@ from balancer.data.audit.copy_families import (
 )
 from balancer.data.audit.findings import count
 from balancer.data.audit.text import refuse_findings
+from balancer.data.build import audit_of
+from balancer.data.channels import decide_channels, decide_domain
+from balancer.data.collection import Collection
+from balancer.data.config import DataConfig
 from balancer.data.copies.grouping import PAIR_COLUMNS
 from balancer.data.index import Index, load_index
 from balancer.data.records import AuditMetrics, PrepareMetrics
-from balancer.domains.domain import Domain
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import features_of
@@ -127,6 +130,36 @@ def run(
     return result
 
 
+def examine(side: Collection, data: DataConfig, directory: Path) -> tuple[Audit, str]:
+    """Audit images that are in no workspace, with every search of the command.
+
+    Args:
+        side: The images.
+        data: Limits of a usable image, and their kind.
+        directory: Folder for decoded pixels and features.
+
+    Returns:
+        The audit, and its page.
+
+    Raises:
+        EnvironmentFault: The weights of the extractor are not on this machine.
+    """
+    scan = side.as_scan()
+    channels = decide_channels(data, side.roots, scan.images)
+    decided = data.model_copy(
+        update={"domain": decide_domain(data, side.roots, scan, channels), "channels": channels}
+    )
+    audit, records = audit_of(scan, side.images, side.unusable, decided)
+    index = Index(records, "", side.roots, directory)
+    features = features_of(
+        load_extractor(_EXTRACTOR), index.image_set(LITE0_SIDE).pixels, cache=directory / "features"
+    )
+    families = find_families(index)
+    audit = _with_families(audit, index, families, "")
+    audit = _extended(audit, index, look_alikes(features), families.families)
+    return audit, render_audit(audit, pictures_of(index.roots))
+
+
 def summary(result: StageResult[AuditMetrics]) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
     findings = result.metrics.findings
@@ -170,7 +203,7 @@ def _with_families(audit: Audit, index: Index, found: CopyFamilies, command: str
         update={
             # The whole search takes the place of the sample.
             "findings": [
-                finding_of(found, command),
+                finding_of(found, command, is_split=bool(audit.splits)),
                 *(one for one in audit.findings if one.name != "augmented-before-sharing"),
             ],
             "labels": {**audit.labels, **shown},
@@ -199,7 +232,7 @@ def _extended(
     label_of = {record.path: record.label for record in index.records}
     return audit.model_copy(
         update={
-            "findings": [*audit.findings, _finding(pairs, audit.kind)],
+            "findings": [*audit.findings, _finding(pairs, audit)],
             "labels": {**audit.labels, **{path: label_of[path] for path in sorted(shown)}},
             "look_alikes": pairs,
         }
@@ -218,7 +251,8 @@ def _pair(index: Index, pair: LookAlike) -> LookAlikePair:
     )
 
 
-def _finding(pairs: Sequence[LookAlikePair], domain: Domain) -> Finding:
+def _finding(pairs: Sequence[LookAlikePair], audit: Audit) -> Finding:
+    domain = audit.kind
     apart = sum(pair.across_splits for pair in pairs)
     splits = (
         f"; {apart} of them in different splits. Where they are one {domain.image} or one patient, "
@@ -226,6 +260,8 @@ def _finding(pairs: Sequence[LookAlikePair], domain: Domain) -> Finding:
         "data.same_film=FILE"
         if apart
         else ", each within one split"
+        if audit.splits
+        else ""
     )
     return Finding(
         name="look-alikes",
@@ -235,7 +271,9 @@ def _finding(pairs: Sequence[LookAlikePair], domain: Domain) -> Finding:
             f"{splits}. An edited copy or another {domain.image} of the same patient, as a rule; "
             "it is for you to tell."
         ),
-        counts=any(pair.across_splits and pair.similarity >= _SURE for pair in pairs),
+        counts=any(
+            (pair.across_splits or not audit.splits) and pair.similarity >= _SURE for pair in pairs
+        ),
         groups=[[pair.first, pair.second] for pair in pairs],
         captions=[
             f"similarity {pair.similarity:.2f}"

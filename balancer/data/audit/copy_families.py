@@ -102,8 +102,14 @@ def copies_among(
     return find_transformed_copies(features, groups, least_votes=least_votes)
 
 
-def finding_of(found: CopyFamilies, command: str) -> Finding:
-    """Describe the families, and name the command that keeps each in one split."""
+def finding_of(found: CopyFamilies, command: str, *, is_split: bool = True) -> Finding:
+    """Describe the families, and name the command that keeps each in one split.
+
+    Args:
+        found: The families.
+        command: The command.
+        is_split: Whether the images are split; if not, every family counts.
+    """
     apart = sum(pair.across_splits for pair in found.pairs)
     images = sum(len(paths) for paths in found.families)
     leak = (
@@ -111,6 +117,8 @@ def finding_of(found: CopyFamilies, command: str) -> Finding:
         f"Keep each family in one split: {command}"
         if apart
         else "Each family is within one split."
+        if is_split
+        else "Each family has to be kept in one split."
     )
     return Finding(
         name="transformed-copies",
@@ -119,7 +127,7 @@ def finding_of(found: CopyFamilies, command: str) -> Finding:
             f"{count(images, 'image')} in {count(len(found.families), 'family', 'families')} were "
             f"made from one another, so the set looks augmented before it was shared. {leak}"
         ),
-        counts=apart > 0,
+        counts=apart > 0 or not is_split,
         groups=found.families,
         captions=[count(len(paths), "image") for paths in found.families],
     )

@@ -76,7 +76,7 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
         yield Finding(
             "unusable",
             "Files that are no usable images",
-            f"{count(len(unusable), 'file')} set aside; quarantine.csv lists them.",
+            f"{count(len(unusable), 'file')} set aside{_listed(audit)}.",
             True,
             [[file.path] for file in unusable],
             [file.reason for file in unusable],
@@ -100,7 +100,7 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
             "same-image-in-two-classes",
             "The same image in two classes",
             f"{count(len(torn), 'image')} with equal pixels in different classes: one label is "
-            "wrong, but it is unknown which. All of them are set aside; quarantine.csv lists them.",
+            f"wrong, but it is unknown which. All of them are set aside{_listed(audit)}.",
             True,
             torn,
             [count(len(paths), "file") for paths in torn],
@@ -111,7 +111,7 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
             "near-duplicates-across-classes",
             audit.kind.say("One {image} in two classes"),
             f"{count(len(across), 'pair')} of near duplicates in different classes: one label is "
-            "wrong, or the classes are one (data.classes joins them). They are kept in one split, "
+            f"wrong, or the classes are one (data.classes joins them). {_split(audit, 'They')}, "
             "but a network still learns both.",
             True,
             [[pair.first, pair.second] for pair in across],
@@ -123,7 +123,8 @@ def _wrong(audit: Audit) -> Iterator[Finding]:
             "patients-in-several-classes",
             "Patients in several classes",
             f"{count(len(patients), 'patient')} with images in more than one class. That can be "
-            "the course of a disease, or a wrong label; all images of a patient are in one split.",
+            "the course of a disease, or a wrong label. "
+            f"{_split(audit, 'All images of a patient')}.",
             True,
             patients,
             [count(len(paths), "image") for paths in patients],
@@ -139,7 +140,7 @@ def _copies(audit: Audit, label_of: Mapping[str, str]) -> Iterator[Finding]:
             "copies",
             "Exact copies",
             f"{count(len(audit.copies), 'file')} with the bytes of another; the first of each "
-            "by name is in the index, the others are left out.",
+            f"by name {'is in the index' if audit.splits else 'counts'}, the others are left out.",
             True,
             list(copies.values()),
             [count(len(paths), "file") for paths in copies.values()],
@@ -150,8 +151,8 @@ def _copies(audit: Audit, label_of: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "near-duplicates",
             "Near duplicates",
-            f"{count(len(inside), 'cluster')} of images that show one {audit.kind.image}; each "
-            "cluster is kept in one split.",
+            f"{count(len(inside), 'cluster')} of images that show one {audit.kind.image}. "
+            f"{_split(audit, 'The images of a cluster')}.",
             True,
             inside,
             [_caption(paths, best) for paths in inside],
@@ -203,6 +204,15 @@ def _given_away(audit: Audit) -> Iterator[Finding]:
             f"95 % interval from {found.low:.2f}{also}.",
             not found.of_the_lungs,
         )
+
+
+def _listed(audit: Audit) -> str:
+    return "; quarantine.csv lists them" if audit.splits else ""
+
+
+def _split(audit: Audit, what: str) -> str:
+    """Say what keeps images together, or that nothing does before they are split."""
+    return f"{what} {'are kept' if audit.splits else 'have to be kept'} in one split"
 
 
 def how(pair: NearDuplicatePair) -> str:

@@ -197,7 +197,7 @@ def _warnings(audit: Audit, unread: Mapping[str, Mapping[str, int]]) -> list[str
             f"COLOUR IS DROPPED: {coloured} of {total} images are coloured, and all are read as "
             "grey; what only colour shows is lost (data.channels=3 keeps it)."
         )
-    if sentence := leakage_sentence(audit.groups, audit.kind):
+    if audit.splits and (sentence := leakage_sentence(audit.groups, audit.kind)):
         warnings.append(sentence)
     warnings.extend(audit.notes)
     warnings.extend(sentence_of(label, lost) for label, lost in audit.left_out.items())

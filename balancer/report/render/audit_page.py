@@ -54,7 +54,7 @@ def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the i
         HTML; every text from the data is escaped.
     """
     environment = page_templates()
-    leakage = leakage_sentence(audit.groups, audit.kind)
+    leakage = leakage_sentence(audit.groups, audit.kind) if audit.splits else ""
     reading = [*audit.notes, *(sentence_of(*lost) for lost in audit.left_out.items())]
     split_corner, splits = turned("split", audit.splits)
     counting = [finding for finding in audit.findings if finding.counts]
@@ -78,7 +78,7 @@ def render_audit(audit: Audit, picture: Picture, *, title: str = "Audit of the i
         class_table={label: row.model_dump() for label, row in audit.classes.items()},
         splits=splits,
         split_corner=split_corner,
-        groups=grouping_sentence(audit.groups),
+        groups=grouping_sentence(audit.groups) if audit.splits else "",
     )
     return page
 
