@@ -94,8 +94,8 @@ def given_collection(
             )
     side = collection_of(files, data, name="images", labels=words, patients=patients)
     number_of = {path.expanduser().resolve(): number for number, path in enumerate(files)}
-    read = [*side.images, *side.unusable]
-    return side, {one.path: number_of[side.roots.locate(one.path)] for one in read}
+    names = [*(one.path for one in side.images), *(one.path for one in side.unusable)]
+    return side, {name: number_of[side.roots.locate(name)] for name in names}
 
 
 def is_paths(images: Any) -> bool:
