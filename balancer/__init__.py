@@ -30,10 +30,10 @@ if TYPE_CHECKING:
         train_lungs,
         write_report,
     )
-    from balancer.audited import ImageAudit, audit
     from balancer.comparison import ArmComparison, compare
     from balancer.config import BalancerConfig, load_config
     from balancer.errors import BalancerError
+    from balancer.image_audit import ImageAudit, audit
     from balancer.judgement import Judgement, judge
     from balancer.outside import export_model, export_split, import_synthetic
     from balancer.synthetic.gan_sampler import GANSampler
@@ -79,8 +79,8 @@ _HOMES = {
     "BalancerError": "balancer.errors",
     "Judgement": "balancer.judgement",
     "Workspace": "balancer.workspace",
-    "ImageAudit": "balancer.audited",
-    "audit": "balancer.audited",
+    "ImageAudit": "balancer.image_audit",
+    "audit": "balancer.image_audit",
     "GANSampler": "balancer.synthetic.gan_sampler",
     "compare": "balancer.comparison",
     "export_model": "balancer.outside",

@@ -21,7 +21,7 @@ LEVELS = [
     # this very list.
     ["cli"],
     [
-        *("command", "api", "judgement", "comparison", "audited"),
+        *("command", "api", "judgement", "comparison", "image_audit"),
         *("given_images", "doctor", "first_recipe", "outside"),
     ],
     ["execution"],
