@@ -5,7 +5,16 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 View = Literal["plain", "flip", "turn-left", "turn-right", "zoom-in", "zoom-out"]
@@ -97,6 +106,13 @@ class Phase(_Settings):
     """Peak learning rate of the head; null: `classifier.learning_rate`."""
 
 
+_LATER = (
+    *("class_weights_beta", "class_weights_from", "posthoc_tau", "ldam_margin", "ldam_scale"),
+    "head_retraining",
+)
+"""Settings that earlier versions did not have; their defaults are what those versions did."""
+
+
 class ClassifierConfig(_Settings):
     """Settings of a classifier and its training: one recipe.
 
@@ -166,15 +182,30 @@ class ClassifierConfig(_Settings):
     members: Annotated[int, Field(ge=1, le=20)] | None = None
     """Number of networks trained from different seeds, whose probabilities are averaged (deep
     ensembles, Lakshminarayanan 2017, 1612.01474); null: 3, and 1 beside generated images."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """Class weights of the loss: none, or the inverse of the class frequency in the batches."""
-    loss: Literal["cross-entropy", "focal", "logit-adjusted"] = "cross-entropy"
-    """Training loss (Lin 2017, 1708.02002; Menon 2021, 2007.07314); the validation loss is always
-    plain cross-entropy."""
+    class_weights: Literal["none", "balanced", "effective"] = "none"
+    """Class weights of the loss: none, or the inverse of the class frequency in the batches, or of
+    the effective number of images (class-balanced loss, Cui 2019, 1901.05555)."""
+    class_weights_beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Overlap of images with `class_weights: effective`; 0: no weights, near 1: inverse
+    frequencies."""
+    class_weights_from: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the steps before class weights count (deferred re-weighting, Cao 2019)."""
+    loss: Literal["cross-entropy", "focal", "logit-adjusted", "balanced-softmax", "ldam"] = (
+        "cross-entropy"
+    )
+    """Training loss (Lin 2017, 1708.02002; Menon 2021, 2007.07314; Ren 2020, 2007.10740; Cao 2019,
+    1906.07413); the validation loss is always plain cross-entropy."""
     focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
     """Exponent that reduces the weight of well classified images; 0: cross-entropy."""
     logit_adjustment_tau: Annotated[float, Field(ge=0, le=10)] = 1.0
     """Power of the class shares that the adjustment removes; 1: all, 0: cross-entropy."""
+    posthoc_tau: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Power of the class shares that is removed from the probabilities after the training (Menon
+    2021, eq. 9); 0: none."""
+    ldam_margin: Annotated[float, Field(ge=0, le=2)] = 0.5
+    """Margin of the rarest class with `loss: ldam`; 0: cross-entropy of the cosine head."""
+    ldam_scale: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Factor of the cosines of the head with `loss: ldam`."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each label that is spread over all classes (Szegedy 2016, 1512.00567)."""
     batches: Literal["natural", "balanced", "rare-share"] = "natural"
@@ -182,6 +213,9 @@ class ClassifierConfig(_Settings):
     class and the others as in the table (COVID-Net)."""
     rare_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of the rarest class in every batch with `batches: rare-share`."""
+    head_retraining: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the steps, the last ones, that train a new head on balanced batches and leave the
+    backbone as it is (cRT, Kang 2020, 1910.09217); 0: none."""
     mixup_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Mixup of pairs of images, with a share from Beta(alpha, alpha) (Zhang 2018, 1710.09412);
     0: none."""
@@ -197,6 +231,24 @@ class ClassifierConfig(_Settings):
     channels_last: bool = True
     """Memory layout of the network; faster on most CPUs and GPUs."""
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        """Leave later settings at their defaults out of records, which then equal earlier ones."""
+        values = write(self)
+        if info.mode != "json":
+            return values
+        unused = {name for name in _LATER if values[name] == type(self).model_fields[name].default}
+        return {name: value for name, value in values.items() if name not in unused}
+
+    @model_validator(mode="after")
+    def _check_post_hoc(self) -> Self:
+        if self.posthoc_tau and self.loss == "ldam":
+            raise ValueError(
+                "posthoc_tau should be 0 with loss ldam, whose head has no offsets, but is "
+                f"{self.posthoc_tau:g}; change one of them."
+            )
+        return self
+
     @model_validator(mode="after")
     def _check_rates(self) -> Self:
         low = self.lowest_learning_rate
@@ -206,6 +258,12 @@ class ClassifierConfig(_Settings):
                 f"but is {low:g}; swap them."
             )
         return self
+
+    @property
+    def of_head(self) -> "ClassifierConfig":
+        """The recipe of `head_retraining`: plain cross-entropy on balanced batches."""
+        changes = {"loss": "cross-entropy", "class_weights": "none", "batches": "balanced"}
+        return self.model_copy(update={**changes, "head_retraining": 0.0})
 
     @property
     def n_epochs(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Pooling = Literal["average", "average+max"]
@@ -54,6 +55,26 @@ class PooledFeatures(nn.Module):
         return pooled.flatten(1)
 
 
+class CosineLinear(nn.Linear):
+    """Cosines of features and class vectors, times a fixed scale: the last layer of LDAM.
+
+    Source: Cao 2019 (1906.07413), after Wang 2018 (CosFace, 1801.09414).
+
+    Args:
+        n_features: Width of the input.
+        n_classes: Width of the output.
+        scale: Factor of the cosines.
+    """
+
+    def __init__(self, n_features: int, n_classes: int, scale: float) -> None:
+        super().__init__(n_features, n_classes, bias=False)
+        self.scale = scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute logits float (N, n_classes) in [-scale, scale] of features (N, n_features)."""
+        return self.scale * F.linear(F.normalize(input), F.normalize(self.weight))
+
+
 def dense_head(
     n_features: int,
     n_classes: int,
@@ -61,6 +82,7 @@ def dense_head(
     dropout: float,
     units: Sequence[int] = (),
     batch_norm: bool = False,
+    cosine_scale: float | None = None,
 ) -> nn.Sequential:
     """Build dense layers from features (N, n_features) to logits (N, n_classes).
 
@@ -70,13 +92,19 @@ def dense_head(
         dropout: Probability of dropout before each dense layer.
         units: Widths of hidden layers, first to last, each with ReLU.
         batch_norm: True adds batch norm before the first and after each hidden layer.
+        cosine_scale: Scale of a last layer of cosines; None: a dense one.
     """
     layers: list[nn.Module] = [nn.BatchNorm1d(n_features)] if batch_norm else []
     for width in units:
         layers += [nn.Dropout(dropout), nn.Linear(n_features, width), nn.ReLU(inplace=True)]
         layers += [nn.BatchNorm1d(width)] if batch_norm else []
         n_features = width
-    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(n_features, n_classes))
+    last = (
+        nn.Linear(n_features, n_classes)
+        if cosine_scale is None
+        else CosineLinear(n_features, n_classes, cosine_scale)
+    )
+    return nn.Sequential(*layers, nn.Dropout(dropout), last)
 
 
 def remove_head(network: nn.Module) -> str:

@@ -93,6 +93,7 @@ class ImageClassifier(nn.Module):
             dropout=config.dropout,
             units=config.head_units,
             batch_norm=config.head_batch_norm,
+            cosine_scale=config.ldam_scale if config.loss == "ldam" else None,
         )
         self.pretrained = pretrained
         self.preprocessing = Preprocessing(side, card.mean, card.std, config.contrast, channels)

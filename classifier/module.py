@@ -47,6 +47,7 @@ class ClassifierModule(L.LightningModule):
         mixup: Mixup of each batch; None: batches are unchanged.
         pretraining_steps: Number of first steps, on other images; no weights of theirs are kept.
         pretraining_loss: Loss of these steps; None: `loss`.
+        unweighted_steps: Number of first steps in which class weights do not count.
 
     Attributes:
         history: One record per validation.
@@ -67,6 +68,7 @@ class ClassifierModule(L.LightningModule):
         mixup: Mixup | None = None,
         pretraining_steps: int = 0,
         pretraining_loss: ClassLoss | None = None,
+        unweighted_steps: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
@@ -78,6 +80,7 @@ class ClassifierModule(L.LightningModule):
         self._loss, self._mixup = loss, mixup
         self._pretraining_steps = pretraining_steps
         self._pretraining_loss = loss if pretraining_loss is None else pretraining_loss
+        self._unweighted_steps = unweighted_steps
         self._losses: list[float] = []
         self._outputs: list[Batch] = []
 
@@ -116,7 +119,8 @@ class ClassifierModule(L.LightningModule):
         if self._mixup is not None:
             images, labels = self._mixup(images, labels, step=step)
         criterion = self._pretraining_loss if step < self._pretraining_steps else self._loss
-        loss: Tensor = criterion(self.network(images), labels)
+        weighted = step >= self._unweighted_steps
+        loss: Tensor = criterion(self.network(images), labels, weighted=weighted)
         value = loss.item()
         if not math.isfinite(value):
             raise ClassifierDiverged(self._sentence("loss", value, step + 1))

@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from classifier.checkpoint import save_classifier
 from classifier.config import ClassifierConfig, StepPlan, plan_steps
-from classifier.data import Loaders, Pretraining
+from classifier.data import Pretraining
 from classifier.decision import fit_temperature
 from classifier.history import plot_learning_curves, write_history
-from classifier.losses import ClassLoss, loss_function, remedies
-from classifier.models import build, model_card
-from classifier.module import ClassifierModule
-from classifier.phases import plan_phases
+from classifier.losses import posthoc_offsets, remedies
+from classifier.member import MemberTables, train_member
+from classifier.models import ImageClassifier, model_card
 from classifier.prediction import log_probabilities
 from classifier.tables import ArrayTable, check_table
-from classifier.trainer import TrainingHardware, run_trainer
-from classifier.transforms import Mixup
+from classifier.trainer import TrainingHardware
 
 logger = logging.getLogger(__name__)
 
@@ -125,17 +124,9 @@ def train(
     _check_arguments(config, hardware, pretrain, seed)
     names = _class_names(class_names, train_table, val_table)
     n_classes, out_dir = len(names), Path(out_dir)
-    check_table(train_table, n_classes, "training")
-    check_table(val_table, n_classes, "validation", channels=train_table.channels)
-    if pretrain is not None:
-        check_table(pretrain.table, n_classes, "pretraining", channels=train_table.channels)
-    if len(np.unique(train_table.labels)) < 2:
-        raise ValueError(
-            "The training table should hold images of two classes or more but has only class "
-            f"{train_table.labels[0]}; add images of another."
-        )
+    tables = MemberTables(train_table, val_table, n_classes, pretrain, rarest)
+    _check_tables(tables)
     plan = _plan(config, len(train_table), n_steps, steps_per_epoch)
-    losses = _losses(config, train_table, pretrain, n_classes, rarest)
     if len(remedies(config)) > 1:
         logger.warning(
             "%s each balance the classes; all but the first have no effect.",
@@ -146,20 +137,11 @@ def train(
     for number in range(config.members or 1):
         if config.members and config.members > 1:
             logger.info("Training network %d of %d", number + 1, config.members)
-        module = _train_member(
-            config,
-            train_table,
-            val_table,
-            n_classes=n_classes,
-            plan=plan,
-            seed=member_seed(seed, number),
-            hardware=hardware,
+        member = train_member(
+            config, tables, plan=plan, seed=member_seed(seed, number), hardware=hardware,
             progress=progress,
-            losses=losses,
-            pretrain=pretrain,
-            rarest=rarest,
-        )
-        members.append(module)
+        )  # fmt: skip
+        members.append(member)
     networks = [member.network for member in members]
     best = [member.best for member in members if member.best is not None]
     if len(best) < len(members):
@@ -181,6 +163,9 @@ def train(
     if config.calibration == "temperature":
         logarithms = log_probabilities(networks, config, val_table)
         temperature = fit_temperature(logarithms, val_table.labels)
+    if config.posthoc_tau:
+        counts = np.bincount(train_table.labels, minlength=n_classes)
+        _shift(networks, temperature * posthoc_offsets(config, counts, rarest=rarest))
     save_classifier(
         out_dir,
         networks,
@@ -217,6 +202,19 @@ def _check_arguments(config: object, hardware: object, pretrain: object, seed: o
         )
 
 
+def _check_tables(tables: MemberTables) -> None:
+    train_table, n_classes = tables.train, tables.n_classes
+    check_table(train_table, n_classes, "training")
+    check_table(tables.val, n_classes, "validation", channels=train_table.channels)
+    if tables.pretrain is not None:
+        check_table(tables.pretrain.table, n_classes, "pretraining", channels=train_table.channels)
+    if len(np.unique(train_table.labels)) < 2:
+        raise ValueError(
+            "The training table should hold images of two classes or more but has only class "
+            f"{train_table.labels[0]}; add images of another."
+        )
+
+
 def _class_names(given: Sequence[str] | None, *tables: ArrayTable) -> list[str]:
     if given is not None:
         return list(given)
@@ -240,22 +238,6 @@ def _plan(
     return StepPlan(n_steps, steps_per_epoch)
 
 
-def _losses(
-    config: ClassifierConfig,
-    train_table: ArrayTable,
-    pretrain: Pretraining | None,
-    n_classes: int,
-    rarest: int | None,
-) -> tuple[ClassLoss, ClassLoss | None]:
-    """Build the losses of the training and of its pretraining."""
-
-    def loss(table: ArrayTable) -> ClassLoss:
-        counts = np.bincount(table.labels, minlength=n_classes)
-        return loss_function(config, counts, rarest=rarest)
-
-    return loss(train_table), None if pretrain is None else loss(pretrain.table)
-
-
 def member_seed(seed: int, number: int) -> int:
     """Return the seed of one network of several; the first has the seed of the training."""
     if number == 0:
@@ -263,60 +245,9 @@ def member_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
-def _train_member(
-    config: ClassifierConfig,
-    train_table: ArrayTable,
-    val_table: ArrayTable,
-    *,
-    n_classes: int,
-    plan: StepPlan,
-    seed: int,
-    hardware: TrainingHardware,
-    progress: bool,
-    losses: tuple[ClassLoss, ClassLoss | None],
-    pretrain: Pretraining | None,
-    rarest: int | None,
-) -> ClassifierModule:
-    """Train one network; its module returns with the weights to keep, in eval mode."""
-    # Initial weights and dropout draw from torch's global state, which the fork restores.
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        network = build(config, n_classes, channels=train_table.channels)
-        phases = plan_phases(
-            config,
-            n_steps=plan.n_steps,
-            steps_per_epoch=plan.steps_per_epoch,
-            pretrained=network.pretrained,
-        )
-        loaders = Loaders(
-            config,
-            train_table,
-            val_table,
-            n_classes=n_classes,
-            phases=phases,
-            steps_per_epoch=plan.steps_per_epoch,
-            seed=seed,
-            pretrain=pretrain,
-            rarest=rarest,
-        )
-        if loaders.batch_size < config.batch_size:
-            logger.warning(
-                "Batches hold %d images instead of %d, because there are no more.",
-                loaders.batch_size,
-                config.batch_size,
-            )
-        module = ClassifierModule(
-            network,
-            config,
-            phases=phases,
-            steps_per_epoch=plan.steps_per_epoch,
-            loss=losses[0],
-            mixup=Mixup(config.mixup_alpha, n_classes, seed) if config.mixup_alpha else None,
-            pretraining_steps=loaders.pretraining_steps,
-            pretraining_loss=losses[1],
-        )
-        run_trainer(module, loaders, plan.n_steps, config, hardware, progress=progress)
-    if module.best_weights:
-        network.load_state_dict(module.best_weights)
-    network.eval()
-    return module
+def _shift(networks: Sequence[ImageClassifier], offsets: NDArray[np.float64]) -> None:
+    """Add numbers to the logits of networks, by the offsets of their last layer."""
+    for network in networks:
+        bias = network.head[-1].get_parameter("bias")
+        with torch.no_grad():
+            bias.add_(torch.as_tensor(offsets, dtype=bias.dtype, device=bias.device))

@@ -10,7 +10,8 @@ ALONE = [name for name, family in FAMILIES.items() if not issubclass(family, Out
 
 
 def test_every_family_reads_as_one_word() -> None:
-    lines = [f"{name} lungs=lungs-only" if name == "view" else name for name in ALONE]
+    special = {"view": "view lungs=lungs-only", "logit-adjustment": "logit-adjustment tau=0.5"}
+    lines = [special.get(name, name) for name in ALONE]
     arms = read_arms(lines, ratio="2:1")
     assert {arm.family for arm in arms} == set(ALONE)
     assert len({arm.slug for arm in arms}) == len(arms)
@@ -56,6 +57,9 @@ def test_options_reach_the_description() -> None:
         (["classic-augmentation of=all ratio=2:1"], "ratio"),
         (["gan", "gan ratio=2:1"], "gan ratio=2:1"),
         (["real", "real"], "real"),
+        (["balanced-softmax", "logit-adjustment"], "logit-adjustment"),
+        (["smote neighbors=0"], "neighbors"),
+        (["class-balanced beta=1"], "beta"),
     ],
 )
 def test_what_cannot_be_an_arm_is_refused(lines: list[str], message: str) -> None:

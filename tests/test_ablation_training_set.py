@@ -83,7 +83,10 @@ def images_of(found: TrainingSet, number: int) -> list[bytes]:
     ]
 
 
-ADDING = ("oversample", "copycat", "noise", "held-back-real", "classic-augmentation of=rare")
+ADDING = (
+    *("oversample", "copycat", "noise", "held-back-real", "classic-augmentation of=rare"),
+    *("smote", "neighbor-mixing"),
+)
 
 
 @pytest.mark.parametrize("line", ADDING)
@@ -183,6 +186,10 @@ def test_undersample_leaves_out_images_of_the_larger_class(
         ("focal gamma=1", {"loss": "focal", "focal_gamma": 1.0}),
         ("logit-adjustment tau=0.5", {"loss": "logit-adjusted", "logit_adjustment_tau": 0.5}),
         ("balanced-batches", {"batches": "balanced"}),
+        ("balanced-softmax", {"loss": "balanced-softmax"}),
+        ("post-hoc-adjustment tau=0.5", {"posthoc_tau": 0.5}),
+        ("class-balanced beta=0.9", {"class_weights": "effective", "class_weights_beta": 0.9}),
+        ("decoupled share=0.5", {"head_retraining": 0.5}),
         ("mixup alpha=0.4", {"mixup_alpha": 0.4}),
     ],
 )

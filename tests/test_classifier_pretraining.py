@@ -71,9 +71,9 @@ def test_the_loss_of_a_pretraining_counts_its_own_table(
     seen: list[torch.Tensor | None] = []
     original = ClassLoss.forward
 
-    def spy(self: ClassLoss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def spy(self: ClassLoss, *batch: torch.Tensor, weighted: bool) -> torch.Tensor:
         seen.append(self.weights)
-        return original(self, logits, labels)
+        return original(self, *batch, weighted=weighted)
 
     monkeypatch.setattr(ClassLoss, "forward", spy)
     balanced = TINY.model_copy(update={"class_weights": "balanced"})

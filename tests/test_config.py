@@ -1,4 +1,5 @@
 import importlib.resources
+import json
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,9 @@ def test_every_bundled_recipe_loads(name: str) -> None:
 
 def test_default_yaml_lists_every_key_with_its_default_and_a_comment() -> None:
     text = (importlib.resources.files("configs") / "default.yaml").read_text()
-    assert yaml.safe_load(text) == BalancerConfig().model_dump(mode="json")
+    # Records leave unused settings out; the values themselves hold every key.
+    values = json.loads(json.dumps(BalancerConfig().model_dump(), default=str))
+    assert yaml.safe_load(text) == values
     keys = [line for line in text.splitlines() if line.startswith(" ") and ":" in line]
     assert [
         line for line in keys if "#" not in line and not line.strip().startswith("augment:")

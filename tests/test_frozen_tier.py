@@ -137,6 +137,30 @@ def test_an_arm_shows_as_many_images_as_it_does_in_a_study(
             assert counts == {label: len(rows[label]) + wanted.get(label, 0) for label in training}
 
 
+@pytest.mark.parametrize("line", ["smote neighbors=1", "neighbor-mixing neighbors=1"])
+def test_partners_are_the_nearest_training_images(folds: Sequence[FrozenFold], line: str) -> None:
+    fold = folds[0]
+    arm = next(arm for arm in read_arms([line], ratio="2:1") if arm.name == line)
+    training = fold.rows("train")
+    rare = np.isin(training, fold.data.training_rows("COVID"))
+    among = training[rare if line.startswith("smote") else ~rare]
+    rows, features = np.repeat(training[rare], 2), fold.all.features.astype(np.float64)
+    blend = arm.blend(fold.data, "COVID", rows, fold.all.features, np.random.default_rng(0))
+    for row, partner in zip(rows, blend.rows, strict=True):
+        others = among[among != row]
+        distances = np.linalg.norm(features[others] - features[row], axis=1)
+        assert partner == others[distances.argmin()]
+    assert 0 <= blend.shares.min() <= blend.shares.max() <= arm.largest_share
+    poisoned = fold.all.features.copy()
+    poisoned[np.setdiff1d(np.arange(len(poisoned)), training)] = np.nan
+    again = arm.blend(fold.data, "COVID", rows, poisoned, np.random.default_rng(0))
+    assert (again.rows == blend.rows).all()
+    counts = {label: n_shown(arm, fold, label) for label in fold.data.index.classes}
+    wanted = arm.images_wanted(fold.data.index)
+    training_counts = fold.data.index.counts("train")
+    assert counts == {label: n + wanted.get(label, 0) for label, n in training_counts.items()}
+
+
 def test_subsets_are_nested_and_the_curve_meets_real(folds: Sequence[FrozenFold]) -> None:
     for fold in folds:
         order, base = fold.rare_rows()

@@ -87,8 +87,10 @@ CHANGED: dict[str, dict[str, Any]] = {
         "patience": 4, "optimizer": "adam", "learning_rate": 0.002, "lowest_learning_rate": 0.0005,
         "schedule": "step", "step_epochs": 5, "step_factor": 0.5, "weight_decay": 0.02,
         "ema_half_life": 25.0, "keep": "best", "members": 2, "class_weights": "balanced",
+        "class_weights_beta": 0.99, "class_weights_from": 0.5,
         "loss": "focal", "focal_gamma": 1.5, "logit_adjustment_tau": 0.5, "label_smoothing": 0.05,
-        "batches": "balanced", "rare_share": 0.4, "mixup_alpha": 0.2,
+        "posthoc_tau": 0.25, "ldam_margin": 0.25, "ldam_scale": 15.0,
+        "batches": "balanced", "rare_share": 0.4, "head_retraining": 0.25, "mixup_alpha": 0.2,
         "augment": {
             "warp_probability": 0.25, "rotation_degrees": 5, "shift": 0.1, "zoom": 0.05,
             "brightness": 0.2, "horizontal_flip": 0.1, "vertical_flip": 0.2, "classes": "rare",

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from balancer.quality.features import Features
 from classifier.config import ClassifierConfig
-from classifier.losses import training_prior
+from classifier.losses import adjustment, effective_weights, posthoc_offsets, training_prior
 
 STRENGTH = 0.01
 """C of the penalty per training image; a larger one separates any few images by 1,280 features."""
@@ -64,25 +64,30 @@ def fit_head(
         features: (N, d).
         labels: int64 (N,).
         weights: Number of times that each image is shown, (N,); 0: never.
-        recipe: `class_weights`, `loss` and `logit_adjustment_tau` are used.
+        recipe: `class_weights`, `posthoc_tau`, `head_retraining` and the adjustment of `loss` are
+            used. A head that is trained again on balanced batches is one with balanced weights.
         budget: Total weight of the loss; equal for all arms of a split.
     """
     rows = np.flatnonzero(weights)
     shown, own = features[rows], labels[rows]
     n_classes = int(labels.max()) + 1
-    counts = np.bincount(labels, weights, n_classes)
+    counts = np.bincount(labels, weights, n_classes).astype(np.float64)
     loss = weights[rows].astype(np.float64)
-    if recipe.class_weights == "balanced":
+    if recipe.class_weights == "balanced" or recipe.head_retraining:
         loss = loss / counts[own]
+    elif recipe.class_weights == "effective":
+        loss = loss * effective_weights(counts, recipe.class_weights_beta)[own]
     mean, scale = shown.mean(0, dtype=np.float64), shown.std(0, dtype=np.float64)
     scale[scale < 1e-8] = 1.0
     slopes, offsets = _regression(
         ((shown - mean) / scale).astype(np.float32), own, loss * (budget / loss.sum()), n_classes
     )
-    if recipe.loss == "logit-adjusted":
-        offsets = offsets - recipe.logit_adjustment_tau * np.log(counts / counts.sum())
-    prior = training_prior(recipe, np.round(counts).astype(np.int64))
-    return Head(mean, scale, slopes, offsets, prior)
+    if tau := adjustment(recipe):
+        offsets = offsets - tau * np.log(counts / counts.sum())
+    whole = np.round(counts).astype(np.int64)
+    if recipe.posthoc_tau:
+        offsets = offsets + posthoc_offsets(recipe, whole)
+    return Head(mean, scale, slopes, offsets, training_prior(recipe, whole))
 
 
 def _regression(

@@ -246,26 +246,55 @@ def can_train(arm: Arm, fold: FrozenFold) -> bool:
 def train_arm(arm: Arm, fold: FrozenFold) -> Head:
     """Train the head of an arm on a split's training images."""
     recipe = arm.recipe(fold.data.config.classifier)
-    return _fit(fold, _times_shown(arm, fold), recipe)
+    return _fit(fold, _shown(arm, fold), recipe)
 
 
 def n_shown(arm: Arm, fold: FrozenFold, label: str) -> int:
     """Return the number of images of a class that an arm trains on, repeats included."""
-    of_label = fold.all.labels == fold.data.index.classes.index(label)
-    return int(_times_shown(arm, fold)[of_label].sum())
+    shown = _shown(arm, fold)
+    return int(shown.times[shown.labels == fold.data.index.classes.index(label)].sum())
 
 
-def _times_shown(arm: Arm, fold: FrozenFold) -> Times:
-    """Return the number of times that an arm shows each image of the index: float64 (N,)."""
-    times = np.zeros(len(fold.all.labels))
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a head is fitted on: the images of the index, then blends.
+
+    Attributes:
+        features: float32 (M, d).
+        labels: int64 (M,).
+        times: Number of times that each is shown, float64 (M,).
+    """
+
+    features: Features
+    labels: NDArray[np.int64]
+    times: Times
+
+    def and_blends(self, features: NDArray[np.float64], label: int) -> "_Shown":
+        """Add features of a class, each shown once."""
+        return _Shown(
+            np.concatenate([self.features, features.astype(np.float32)]),
+            np.concatenate([self.labels, np.full(len(features), label, np.int64)]),
+            np.concatenate([self.times, np.ones(len(features))]),
+        )
+
+
+def _shown(arm: Arm, fold: FrozenFold) -> _Shown:
+    """Return what an arm trains on."""
+    shown = _Shown(fold.all.features, fold.all.labels, np.zeros(len(fold.all.labels)))
     rng = np.random.default_rng(derived_seed(fold.data.seed, 1))
-    for rows in arm.rows(fold.data, rng).values():
-        times[rows] += 1
+    for own in arm.rows(fold.data, rng).values():
+        shown.times[own] += 1
     for label, count in arm.images_wanted(fold.data.index).items():
         if arm.needs is Needs.HELD_BACK and not fold.data.held_back_rows(label):
             continue  # images are set aside of the positive class alone
-        np.add.at(times, arm.rows_to_add(fold.data, label, count, rng), 1)
-    return times
+        rows = arm.rows_to_add(fold.data, label, count, rng)
+        blend = arm.blend(fold.data, label, rows, fold.all.features, rng)
+        if blend is None:
+            np.add.at(shown.times, rows, 1)
+        else:
+            number = fold.data.index.classes.index(label)
+            shown = shown.and_blends(blend.of(fold.all.features, rows), number)
+    return shown
 
 
 def train_on(n: int, fold: FrozenFold) -> Head:
@@ -278,9 +307,11 @@ def train_on(n: int, fold: FrozenFold) -> Head:
     order, _ = fold.rare_rows()
     times[order] = 0
     times[order[:n]] = 1
-    return _fit(fold, times, fold.data.config.classifier)
+    return _fit(
+        fold, _Shown(fold.all.features, fold.all.labels, times), fold.data.config.classifier
+    )
 
 
-def _fit(fold: FrozenFold, times: Times, recipe: ClassifierConfig) -> Head:
+def _fit(fold: FrozenFold, shown: _Shown, recipe: ClassifierConfig) -> Head:
     budget = len(fold.rows("train"))
-    return fit_head(fold.all.features, fold.all.labels, times, recipe, budget=budget)
+    return fit_head(shown.features, shown.labels, shown.times, recipe, budget=budget)

@@ -3,6 +3,14 @@
 Importing the package fills `balancer.ablation.families.arm.FAMILIES`.
 """
 
-from balancer.ablation.families import controls, generated, outside, remedies, views
+from balancer.ablation.families import (
+    controls,
+    generated,
+    long_tail,
+    neighbors,
+    outside,
+    remedies,
+    views,
+)
 
-__all__ = ["controls", "generated", "outside", "remedies", "views"]
+__all__ = ["controls", "generated", "long_tail", "neighbors", "outside", "remedies", "views"]

@@ -87,6 +87,24 @@ class FoldData:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Partners of images, and how much of the blend is theirs.
+
+    Attributes:
+        rows: Rows of the partners in the index, int64 (n,).
+        shares: Shares of the partners, in [0, 1], float64 (n,).
+    """
+
+    rows: NDArray[np.int64]
+    shares: NDArray[np.float64]
+
+    def of(self, values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Blend the rows of a table (N, ...), pixels or features, with their partners."""
+        shares = self.shares.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray((1 - shares) * values[rows] + shares * values[self.rows], np.float64)
+
+
 @dataclass(frozen=True)
 class Arm:
     """One way to train.
@@ -102,7 +120,7 @@ class Arm:
         is_screened: Whether it takes only generated images that passed the screen.
         is_duplicates: Whether it repeats real images: what generated ones have to beat.
         suits_frozen: Whether a linear head on frozen features can train in its way: it takes real
-            images unaltered, and its settings are weights or offsets of the loss.
+            images unaltered or blends of them, and its settings are weights or offsets of the loss.
         images: Images of a negative control, in words.
         beyond_duplicates: See `ArmFacts`.
         is_view: Whether it sees its images, those of the tests included, in a way of its own.
@@ -239,6 +257,26 @@ class Arm:
         """Change repeated training images, uint8 (N, S, S); left as they are by default."""
         return images
 
+    def blend(
+        self,
+        fold: FoldData,
+        label: str,
+        rows: NDArray[np.int64],
+        features: NDArray[np.float32],
+        rng: np.random.Generator,
+    ) -> "Blend | None":
+        """Return the images that added ones are blended with; None: they are added as they are.
+
+        Args:
+            fold: Images and settings.
+            label: Class of the added images.
+            rows: Their rows in the index, repeats included, int64 (n,).
+            features: Features of the training images, float32 (N, d), in the order of the index;
+                other rows are not used.
+            rng: Draws partners and shares.
+        """
+        return None
+
     def images_hash(self, place: Workspace, index: Index) -> str | None:
         """Return the fingerprint of the files that its images come from; None: no such files.
 
@@ -288,6 +326,18 @@ def number(low: float, high: float) -> Callable[[str], float]:
         value = float(text)
         if not low <= value <= high:
             raise ValueError(f"a number from {low:g} to {high:g} is wanted")
+        return value
+
+    return read
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high} is wanted")
         return value
 
     return read
