@@ -43,7 +43,10 @@ class Judgement(ShownPage):
 
     @property
     def figures(self) -> "pd.DataFrame":
-        """Every distance with its floor: a row per class, metric and reference."""
+        """Every distance with its floor: a row per class, metric and reference.
+
+        `chose` is true where the extractor of the metric also chose the images.
+        """
         import pandas as pd
 
         rows = [
@@ -51,6 +54,7 @@ class Judgement(ShownPage):
                 "class": label,
                 "metric": name,
                 "reference": reference,
+                "chose": distance.chose,
                 "value": distance.value,
                 "n": None if distance.same_n is None else distance.same_n.n,
                 "synthetic": None if distance.same_n is None else distance.same_n.value,

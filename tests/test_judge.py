@@ -101,6 +101,7 @@ def test_unseen_real_films_pass_and_the_page_says_so(place: Path) -> None:
     assert done.exit_code == 0, done.output
     metrics = json.loads(done.stdout)["metrics"]
     assert metrics["unseen"] is True
+    assert found(place)["quality"]["chosen_by"] == {}  # nothing of ours chose them
     page = (place / "out" / "judge" / "judge.html").read_text()
     assert metrics["sentence"] in page
     assert 'src="data:image/png' in page

@@ -27,7 +27,7 @@ FAILS = {
     "flipping copycat": "memorization",
     "shifting, noisy copycat": "memorization",
     "collapsed": "twins",
-    "noise": "coverage[lite0]",
+    "noise": "coverage[lite2]",
     "majority class": "judged class",
     "blurred training images": "memorization",
     "blurred unseen images": "shortcut",
@@ -45,7 +45,7 @@ class Case:
     def answers(self, images: Images) -> dict[str, CheckResult]:
         entry, _ = assess(
             ClassImages("COVID", images, images, self.training, self.validation),
-            extractors={"lite0": load_extractor("lite0")},
+            extractors={"lite2": load_extractor("lite2")},
             quality=QualityConfig(ms_ssim_pairs=100),
             gate=GateConfig(),
             seed=0,

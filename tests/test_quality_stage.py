@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from balancer.cli import main
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.errors import IntegrityError
+from balancer.quality.choice import choice_sentence, chosen_by
 from balancer.quality.records import QualityMetrics
 from balancer.results import MissingStage, read_result, result_json
 from balancer.stages import quality, report
@@ -23,20 +26,79 @@ from support.tiny_pipeline import config_for, metrics_of
 ONE = "quality.extractors=[lite0]"
 
 
-def test_both_extractors_are_measured_and_never_mixed(finished: Workspace) -> None:
+def test_all_extractors_are_measured_and_never_mixed(finished: Workspace) -> None:
     result = read_result(finished.quality_dir, QualityMetrics)
     assert result is not None
     entry = result.metrics.classes["COVID"]
     names = set(entry.against["training"])
-    assert {name.partition("[")[2] for name in names} == {"lite0]", "classifier]"}
+    assert {name.partition("[")[2] for name in names} == {"lite2]", "lite0]", "classifier]"}
     assert {name.partition("[")[0] for name in names} >= {"fid", "kid"}
     for name, distance in entry.against["training"].items():
         assert name.endswith(f"[{distance.recipe['extractor']}]")
         assert len(distance.recipe["weights_sha256"]) == 64
-    assert set(entry.memorization.distance) == {"lite0", "classifier", "edges"}
-    assert set(entry.identity.distances) == {"lite0", "edges"}
+    assert set(entry.memorization.distance) == {"lite2", "lite0", "classifier", "edges"}
+    assert set(entry.identity.distances) == {"lite2", "edges"}
     assert entry.n == entry.n_made
     assert entry.gate.passed == all(check.passed is not False for check in entry.gate.checks)
+
+
+def test_the_extractor_that_chose_the_images_is_marked_and_not_asked(
+    finished: Workspace, config: BalancerConfig
+) -> None:
+    result = quality.run(config, finished)
+    entry = result.metrics.classes["COVID"]
+    assert entry.chosen_by == {"lite0": ("snapshot", "screen")}
+    for metrics in entry.against.values():
+        assert {name for name, one in metrics.items() if one.chose} == {
+            name for name in metrics if name.endswith("[lite0]")
+        }
+    asked = {answer.name for answer in entry.gate.checks}
+    assert {name for name in asked if "lite0" in name} == set()
+    assert {"coverage[lite2]", "coverage[classifier]", "nearest class [lite2]"} <= asked
+    sentence = choice_sentence(entry.chosen_by, entry.main)
+    assert sentence is not None
+    assert sentence in [str(part) for part in quality.summary(result)]
+    page = (finished.report_dir / "report.html").read_text()
+    assert "lite0 also chose these images" in page
+    assert "kid[lite0] ↓ *" in page
+    files = json.loads((finished.report_dir / "metrics" / "images-COVID.json").read_text())
+    assert files["also chose the images"] == "lite0"
+
+
+def test_an_extractor_that_is_named_first_is_asked_though_it_chose(
+    copied: Workspace, data: Path
+) -> None:
+    entry = quality.run(config_for(data, ONE), copied, force=True).metrics.classes["COVID"]
+    assert "coverage[lite0]" in {answer.name for answer in entry.gate.checks}
+    assert entry.main == "lite0"
+    assert entry.against["training"]["kid[lite0]"].chose
+
+
+def test_images_that_nobody_chose_have_no_mark(copied: Workspace) -> None:
+    assert chosen_by("COVID", copied) == {"lite0": ("snapshot", "screen")}
+    for directory, change in (
+        (copied.synthetic_dir, {"settings": {"screen": {"reasons": []}}}),
+        (copied.gan_dir("COVID"), {"metrics": {"selected": None}}),
+    ):
+        content = json.loads((directory / "result.json").read_text())
+        for part, values in change.items():
+            content[part] |= values
+        (directory / "result.json").write_text(json.dumps(content))
+    assert chosen_by("COVID", copied) == {}
+
+
+def test_the_judge_marks_images_that_a_workspace_chose(
+    finished: Workspace, data: Path, tmp_path: Path
+) -> None:
+    made = finished.synthetic_dir / "COVID"
+    words = ["--class", "COVID", "--out", str(tmp_path / "out"), "--set", ONE, "--json"]
+    done = CliRunner().invoke(main, ["judge", str(finished.root), str(made), *words])
+    assert done.exit_code == 0, done.output
+    entry = json.loads(done.stdout)["metrics"]["classes"]["COVID"]["quality"]
+    assert entry["chosen_by"] == {"lite0": ["snapshot", "screen"]}
+    assert entry["against"]["training"]["kid[lite0]"]["chose"] is True
+    page = (tmp_path / "out" / "judge" / "judge.html").read_text()
+    assert "lite0 also chose these images" in page
 
 
 def test_a_result_of_an_earlier_version_is_read_and_written_back_unchanged(
@@ -66,7 +128,7 @@ def test_pictures_can_be_opened_and_show_something(finished: Workspace) -> None:
         f"{name}-COVID"
         for name in (
             "beside", "closest", "generated", "interpolation", "map-classifier", "map-lite0",
-            "real",
+            "map-lite2", "real",
         )
     }  # fmt: skip
     for path in finished.quality_dir.glob("*.png"):
@@ -105,7 +167,7 @@ def test_without_a_classifier_the_others_are_measured_and_the_log_says_so(
     result = quality.run(config, copied)
     assert "balancer classify" in caplog.text
     names = result.metrics.classes["COVID"].against["training"]
-    assert {name.partition("[")[2] for name in names} == {"lite0]"}
+    assert {name.partition("[")[2] for name in names} == {"lite2]", "lite0]"}
     with pytest.raises(MissingStage, match="balancer classify"):
         quality.run(config_for(data, "quality.extractors=[classifier]"), copied, force=True)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from balancer.quality import checks
 from balancer.quality.config import GateConfig, QualityConfig
@@ -39,6 +40,9 @@ def assess(
     sets = ClassFeatures(
         images, extractors=extractors, quality=quality, gate=gate, seed=seed, cache=cache
     )
+    chosen: dict[str, Any] = {
+        name: images.chosen_by[name] for name in extractors if name in images.chosen_by
+    }
     figures = Figures(
         n=len(images.accepted),
         n_made=len(images.made),
@@ -56,6 +60,8 @@ def assess(
         ),
         usefulness=usefulness(images.label, sets.accepted, sets.training, sets.validation),
         release=measure_release(sets),
+        main=sets.main.name,
+        **({"chosen_by": chosen} if chosen else {}),
     )
     own = {
         check.name: None if (found := check.measure(sets)) is None else found.model_dump()
@@ -74,7 +80,7 @@ def _against(sets: ClassFeatures) -> dict[str, dict[str, Distance]]:
     }
     return {
         name: {
-            metric: distance
+            metric: _marked(distance, extractor.name in images.chosen_by)
             for extractor in sets.extractors.values()
             for metric, distance in measure(
                 images.accepted,
@@ -91,3 +97,7 @@ def _against(sets: ClassFeatures) -> dict[str, dict[str, Distance]]:
         for name, (reference, stand_in) in references.items()
         if min(len(reference), len(images.accepted)) >= FEWEST
     }
+
+
+def _marked(distance: Distance, chose: bool) -> Distance:
+    return distance.model_copy(update={"chose": True}) if chose else distance

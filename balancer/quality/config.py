@@ -15,7 +15,7 @@ ExtractorName = Annotated[str, Field(pattern=r"^[\w.:-]+$")]
 class QualityConfig(ConfigSection):
     """The measurement of synthetic images."""
 
-    extractors: Annotated[tuple[ExtractorName, ...], Field(min_length=1)] = ("lite0", OWN)
+    extractors: Annotated[tuple[ExtractorName, ...], Field(min_length=1)] = ("lite2", "lite0", OWN)
     """Feature extractors, the one that the gate rests on first: lite0, lite2, inception, rad-dino,
     timm:NAME, torchxrayvision:NAME, names of torch-fidelity such as dinov2-vit-b-14; `classifier`
     is the run's own, trained on real images, if it exists."""

@@ -41,6 +41,7 @@ class Distance(Record):
         interval: KID only: 95 % bootstrap interval of that.
         same_n: The metric and its floor at equal n; None with too few images.
         recipe: Everything that decides the value, as the extractor names it.
+        chose: Whether the extractor also chose the images, so that the value flatters them.
     """
 
     n_fake: int
@@ -53,6 +54,7 @@ class Distance(Record):
     interval: tuple[float, float] | None = None
     same_n: SameN | None
     recipe: dict[str, Any]
+    chose: bool = False
 
 
 class MsSsim(Record):
@@ -323,6 +325,8 @@ class Figures(Record):
         usefulness: Value for training; None with one class.
         release: What the accepted images give away of real ones; None in early versions.
         own: Figures of checks without a field here, by name of the check.
+        main: Name of the extractor that the gate and the probes rest on; "" in early versions.
+        chosen_by: Name of an extractor that also chose the images to what it chose.
     """
 
     n: int
@@ -335,3 +339,5 @@ class Figures(Record):
     usefulness: Usefulness | None
     release: Release | None = None
     own: dict[str, Any] = Field(default_factory=dict)
+    main: str = ""
+    chosen_by: dict[str, tuple[str, ...]] = Field(default_factory=dict)

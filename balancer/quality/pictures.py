@@ -51,7 +51,8 @@ def save_pictures(
             for some in (training, images.own_validation, made)
         )
         path = folder / f"{map_name(name)}-{label}.png"
-        save_feature_map(*sets, name=name, path=path)
+        chose = ", which also chose the synthetic images" if name in images.chosen_by else ""
+        save_feature_map(*sets, name=f"{name}{chose}", path=path)
 
 
 def save_side_by_side(real: Images, synthetic: Images, path: Path) -> None:
@@ -112,7 +113,7 @@ def save_feature_map(
         training: Features of real training images, (N, d).
         validation: Features of real validation images, (M, d).
         synthetic: Features of synthetic images, (K, d).
-        name: Name of the features.
+        name: Name of the features, for the title.
         path: Path of the PNG to write.
     """
     sets = dict(zip(_INK, (training, validation, synthetic), strict=True))

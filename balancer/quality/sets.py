@@ -1,13 +1,14 @@
 """The images that one class is measured by, and the features that several measurements share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.quality.choice import ChosenBy
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
@@ -31,6 +32,7 @@ class ClassImages:
         validation: Real validation images, by class.
         unseen: Whether the source of the synthetic images is known not to have seen the validation
             images.
+        chosen_by: Name of an extractor that chose the accepted images to what it chose.
     """
 
     label: str
@@ -39,6 +41,7 @@ class ClassImages:
     training: Mapping[str, Images]
     validation: Mapping[str, Images]
     unseen: bool = True
+    chosen_by: ChosenBy = field(default_factory=dict)
 
     @property
     def own_training(self) -> Images:

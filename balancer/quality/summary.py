@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Distance
 from balancer.quality.records import ClassQuality
 
@@ -13,21 +14,25 @@ NOT_ASKED = "too few images to ask everything"
 
 
 def class_summary(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
-    """Yield a table of distances, the probes in two sentences, and every answer of the gate.
+    """Yield tables of distances, the probes in two sentences, and every answer of the gate.
 
     Args:
         label: The class.
         quality: Its entry in the result of `balancer quality`.
     """
-    table = Table(
-        "metric", "reference", "value", "at n", "synthetic", "real", "ratio",
-        title=Text(f"{label}: synthetic images beside real ones in their place"),
-    )  # fmt: skip
     for reference, metrics in quality.against.items():
+        table = Table(
+            # A long name goes on in the next line, since it says what the metric is.
+            Column("metric", overflow="fold"),
+            "value", "at n", "synthetic", "real", "ratio",
+            title=Text(f"{label}, and real images in their place, beside {reference} images"),
+        )  # fmt: skip
         for name, distance in metrics.items():
             title = Text(title_of(name, distance))
-            table.add_row(title, reference, value_of(distance), *_same_n(distance))
-    yield table
+            table.add_row(title, value_of(distance), *_same_n(distance))
+        yield table
+    if (sentence := choice_sentence(quality.chosen_by, quality.main)) is not None:
+        yield Text(sentence)
     yield from _probes(label, quality)
     yield from _gate(label, quality)
     if quality.release is not None:
@@ -40,8 +45,8 @@ def map_name(space: str) -> str:
 
 
 def title_of(name: str, distance: Distance) -> str:
-    """Name a metric, with an arrow in its better direction."""
-    return f"{name} {'↓' if distance.better == 'lower' else '↑'}"
+    """Name a metric, with an arrow in its better direction; `*`: its extractor also chose."""
+    return f"{name} {'↓' if distance.better == 'lower' else '↑'}{' *' if distance.chose else ''}"
 
 
 def value_of(distance: Distance) -> str:
@@ -77,7 +82,7 @@ def _probes(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
     tell = None if quality.tells.features is None else quality.tells.features.value
     membership = None if quality.membership is None else quality.membership.auroc
     closer = ", ".join(
-        f"{row.closer_to_training:.2f} in {name}"
+        f"{row.closer_to_training:.2f} in {name}{'*' if name in quality.chosen_by else ''}"
         for name, row in quality.memorization.distance.items()
     )
     yield Text(

@@ -6,6 +6,7 @@ from pathlib import Path
 from balancer.data.collection import Collection
 from balancer.quality.assess import assess
 from balancer.quality.checks import SHORTCUT, ask_all
+from balancer.quality.choice import ChosenBy
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.descriptors import trivial_statistics
 from balancer.quality.extractors import Extractor
@@ -29,6 +30,7 @@ def judge_class(
     seed: int,
     directory: Path,
     cache: Path,
+    chosen: ChosenBy,
 ) -> tuple[ClassJudgement, ClassImages, Nearest]:
     """Measure the images of one class and ask every check of the gate.
 
@@ -41,6 +43,7 @@ def judge_class(
         seed: Seed for everything drawn.
         directory: Folder that keeps decoded pixels.
         cache: Folder that keeps features.
+        chosen: Name of an extractor that chose the images to what it chose.
 
     Returns:
         The verdict, the pixels it is of, and the real image nearest to each synthetic one.
@@ -54,7 +57,7 @@ def judge_class(
         }
         for word, by_class in (("real", sides.real), ("held-out", sides.held_out))
     )
-    images = ClassImages(label, made, made, real, held_out, sides.unseen)
+    images = ClassImages(label, made, made, real, held_out, sides.unseen, chosen)
     figures, nearest = assess(
         images, extractors=extractors, quality=quality, gate=gate, seed=seed, cache=cache
     )

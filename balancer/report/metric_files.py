@@ -60,7 +60,10 @@ def _defined(values: Mapping[str, float | None]) -> Figures:
 
 
 def _of_images(quality: ClassQuality) -> Figures:
-    """Return KID by every extractor, to validation images, and the verdict of the gate."""
+    """Return KID by every extractor, to validation images, and the verdict of the gate.
+
+    An extractor that also chose the images is named.
+    """
     kid: Figures = {
         name: distance.value
         for name, distance in quality.against["validation"].items()
@@ -68,4 +71,5 @@ def _of_images(quality: ClassQuality) -> Figures:
     }
     gate = quality.gate
     words = {True: "passes", False: f"fails {', '.join(gate.failures)}", None: NOT_ASKED}
-    return kid | {"gate": words[gate.passed]}
+    chose: Figures = {"also chose the images": ", ".join(quality.chosen_by)}
+    return kid | (chose if quality.chosen_by else {}) | {"gate": words[gate.passed]}

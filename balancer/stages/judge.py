@@ -13,6 +13,7 @@ from balancer.data.collection import Collection
 from balancer.data.roots import base_folder
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
+from balancer.quality.choice import chosen_by
 from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.pictures import save_pictures
 from balancer.quality.release import refuse_release
@@ -97,7 +98,9 @@ def run(
             directory,
             settings=settings,
             inputs=inputs,
-            work=lambda folder: _judge(sides, extractors, config, workspace, folder),
+            work=lambda folder: _judge(
+                sides, extractors, config, workspace, folder, _source_workspace(synthetic)
+            ),
         )
     log.info("Open %s in a browser.", directory / PAGE)
     _refuse(result.metrics, strict=strict, strict_release=strict_release)
@@ -113,6 +116,17 @@ def summary(result: StageResult[JudgeMetrics]) -> list[RenderableType]:
     return [*(Text(f"- {note}") for note in metrics.notes), *parts, Text(metrics.sentence)]
 
 
+def _source_workspace(synthetic: Source) -> Workspace | None:
+    """Return the workspace whose synthetic images are judged; None: they are from elsewhere."""
+    if not isinstance(synthetic, Path):
+        return None
+    place = synthetic.resolve()
+    found = Workspace.containing(place)
+    if found is None or not (place == found.root or place.is_relative_to(found.synthetic_dir)):
+        return None
+    return found
+
+
 def _fingerprint(sides: Iterable[Collection]) -> str:
     lines = [f"{one.label}\0{one.image_id}" for side in sides for one in side.images]
     return fingerprint("\n".join(lines).encode())
@@ -124,6 +138,7 @@ def _judge(
     config: BalancerConfig,
     workspace: Workspace,
     folder: Path,
+    source: Workspace | None,
 ) -> JudgeMetrics:
     classes = {}
     for label in sides.synthetic:
@@ -137,6 +152,7 @@ def _judge(
             seed=config.seed,
             directory=workspace.judge_cache_dir,
             cache=workspace.feature_cache_dir,
+            chosen={} if source is None else chosen_by(label, source),
         )
         save_pictures(images, nearest, extractors, folder, cache=workspace.feature_cache_dir)
     metrics = JudgeMetrics(

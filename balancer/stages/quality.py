@@ -18,6 +18,7 @@ from balancer.evaluation.records import ClassifyMetrics
 from balancer.manifest import SyntheticRecord
 from balancer.quality.assess import assess
 from balancer.quality.checks import ask_all
+from balancer.quality.choice import ChosenBy, chosen_by
 from balancer.quality.config import OWN
 from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.features import Images
@@ -98,7 +99,8 @@ def run(
             pixels = open_cache(folder_of, Roots.of([folder_of]), records, size, read_alike)
             classes = {}
             for label in labels:
-                images = _images(label, records, pixels, size, config, index)
+                chosen = chosen_by(label, workspace)
+                images = _images(label, records, pixels, size, config, index, chosen)
                 checkpoints = {record.checkpoint for record in records if record.label == label}
                 checkpoint = checkpoint_hash(label, workspace)
                 is_todays = checkpoint is not None and checkpoint in checkpoints
@@ -175,6 +177,7 @@ def _images(
     size: int,
     config: BalancerConfig,
     index: Index,
+    chosen: ChosenBy,
 ) -> ClassImages:
     most = config.quality.max_images
     own = [row for row, record in enumerate(records) if record.label == label]
@@ -192,6 +195,7 @@ def _images(
         made=pixels[own[:most]],
         training={name: index.pixels(size, "train", name) for name in index.classes},
         validation=validation,
+        chosen_by=chosen,
     )
 
 

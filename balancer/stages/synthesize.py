@@ -15,6 +15,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
 from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
+from balancer.quality.choice import CHOOSER
 from balancer.quality.extractors import load_extractor
 from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
@@ -172,7 +173,7 @@ def _screen(
         label,
         {name: index.pixels(size, "train", name) for name in index.classes},
         index.pixels(size, "val", label),
-        extractor=load_extractor("lite0"),
+        extractor=load_extractor(CHOOSER),
         gate=config.gate,
         reasons=config.synthesis.screen,
         seed=config.seed,

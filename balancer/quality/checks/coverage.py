@@ -11,16 +11,24 @@ from balancer.quality.figures import Figures, SameN
 
 
 class CoverageCheck(Check[SameN]):
-    """Coverage of training images by each extractor's features, at the n that real images have."""
+    """Coverage of training images by each extractor's features, at the n that real images have.
+
+    An extractor that also chose the images is not asked, unless it is the first.
+    """
 
     name = "coverage"
 
     def read(self, figures: Figures) -> Mapping[str, SameN | None]:
-        """Return the coverage by each extractor."""
-        found = {
-            name: distance.same_n
+        """Return the coverage by each extractor that is asked."""
+        every = [
+            (name, distance)
             for name, distance in figures.against.get("training", {}).items()
             if name.startswith(self.name)
+        ]
+        found = {
+            name: distance.same_n
+            for place, (name, distance) in enumerate(every)
+            if place == 0 or not distance.chose
         }
         return found or {self.name: None}
 

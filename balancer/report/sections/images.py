@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from balancer.ablation.records import FoldGate
 from balancer.drawing.wording import number
+from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Distance, SameN
 from balancer.quality.records import ClassQuality, GateResult
 from balancer.quality.summary import map_name, title_of, value_of
@@ -77,10 +78,13 @@ def class_blocks(
             f"The synthetic images of {label} most like a training image, each above that image.",
             f"Closest pairs of a synthetic and a training image: {label}", kind="wide",
         )  # fmt: skip
-    folded: list[Block] = [_distances(quality.against)]
+    sentence = choice_sentence(quality.chosen_by, quality.main)
+    if sentence is not None:
+        yield Paragraph(sentence, "note")
+    folded: list[Block] = [_distances(quality.against, sentence)]
     folded += [
         Figure(name, f"Main axes of the features ({space}) of real and synthetic images.",
-               f"Features of real and synthetic images, {space}: {label}")
+               f"Features of real and synthetic images, {_marked(space, quality)}: {label}")
         for space in quality.memorization.distance
         if has_picture(name := named(map_name(space)))
     ]  # fmt: skip
@@ -98,7 +102,11 @@ def _gate(gate: GateResult) -> Table:
                  word_column=1)  # fmt: skip
 
 
-def _distances(against: Mapping[str, Mapping[str, Distance]]) -> Table:
+def _marked(space: str, quality: ClassQuality) -> str:
+    return f"{space} *" if space in quality.chosen_by else space
+
+
+def _distances(against: Mapping[str, Mapping[str, Distance]], sentence: str | None) -> Table:
     rows = [
         [title_of(name, distance), reference, value_of(distance), *_same_n(distance.same_n)]
         for reference, metrics in against.items()
@@ -110,7 +118,7 @@ def _distances(against: Mapping[str, Mapping[str, Distance]]) -> Table:
         text_columns=(1,),
         note="↓ lower is closer, ↑ higher is better. Compare a value only with that of real images "
         "in place of the synthetic ones, at the same n: training images against training images, "
-        "or training against validation images.",
+        f"or training against validation images.{f' {sentence}' if sentence else ''}",
     )  # fmt: skip
 
 
@@ -134,6 +142,7 @@ def _figures(label: str, quality: ClassQuality) -> Iterator[list[str]]:
     yield ["near copies of training images (real: held-out images)",
            number(copies.generated), number(copies.held_out)]  # fmt: skip
     for space, distance in quality.memorization.distance.items():
+        space = _marked(space, quality)
         yield [f"distance to training images, {space}, over that of held-out images",
                number(distance.generated), number(distance.held_out)]  # fmt: skip
         yield [f"closer to training than to held-out images, {space} (honest: 0.5)",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from balancer.drawing.wording import number
+from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Tell
 from balancer.quality.summary import title_of
 from balancer.referee.files import GIVES_AWAY
@@ -82,6 +83,7 @@ def _floors(label: str, one: ClassJudgement) -> Table:
     ]
     copies = one.quality.memorization.near_copies
     tells = one.quality.tells
+    chosen = choice_sentence(one.quality.chosen_by, one.quality.main)
     rows.append(["near copies of real images ↓", str(one.quality.memorization.n),
                  number(copies.generated), number(copies.held_out)])  # fmt: skip
     rows += [
@@ -97,7 +99,7 @@ def _floors(label: str, one: ClassJudgement) -> Table:
         ["figure", "n", "synthetic", "real (floor)"],
         rows,
         note="↓ lower is better, ↑ higher is better. The floor is what real images reach at the "
-        "same n; no generator can be asked for more.",
+        f"same n; no generator can be asked for more.{f' {chosen}' if chosen else ''}",
     )
 
 
