@@ -359,6 +359,7 @@ def write_report(
     config: BalancerConfig | None = None,
     workspace: Place = DEFAULT_WORKSPACE,
     *,
+    pdf: bool = False,
     force: bool = False,
 ) -> "StageResult[ReportMetrics]":
     """Write the report: a page, Markdown and JSON.
@@ -366,6 +367,7 @@ def write_report(
     Args:
         config: All settings; None for the defaults.
         workspace: Folder that every stage writes to.
+        pdf: Also print the page as a PDF, by a browser.
         force: Replace an existing result.
 
     Raises:
@@ -373,7 +375,7 @@ def write_report(
     """
     from balancer.stages import report as stage
 
-    return execute("report", stage.run, config, workspace, force=force)
+    return execute("report", stage.run, config, workspace, force=force, pdf=pdf)
 
 
 def find_learning_rate(

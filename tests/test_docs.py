@@ -16,7 +16,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 @pytest.mark.parametrize(
-    ("script", "page"), [("settings.py", "settings.md"), ("idea.py", "idea.svg")]
+    ("script", "page"),
+    [("settings.py", "settings.md"), ("idea.py", "idea.svg"), ("gallery.py", "gallery.md")],
 )
 def test_what_a_script_of_docs_writes_is_up_to_date(script: str, page: str) -> None:
     done = subprocess.run(

@@ -17,7 +17,7 @@ from balancer.data.layouts.recognition import OF_FOLDERS
 from balancer.data.records import PrepareMetrics
 from balancer.evaluation.ledger import ledger_summary, note_read, read_ledger
 from balancer.report.records import EXPLAIN, INDEX, LEDGER, ReportRecords
-from balancer.report.sections.checklist import ITEMS, checklist
+from balancer.report.sections.checklist import CLAIM, OTHERS, answered, checklist_of
 from balancer.results import StageResult, read_result
 from balancer.stages import explain, prepare, report
 from balancer.workspace import Workspace
@@ -45,7 +45,7 @@ def prepared(root: Path, films: Path, *changes: str) -> Rows:
     workspace = Workspace(root / "work")
     index = prepare.run(config_for(films, "data.min_images=4", *changes), workspace)
     audit = read_audit(workspace.index_dir)
-    rows = checklist(dataclasses.replace(EMPTY, index=index, audit=audit))
+    rows = answered(dataclasses.replace(EMPTY, index=index, audit=audit))
     return {row["number"]: row for row in rows}
 
 
@@ -84,18 +84,49 @@ def field(workspace: Workspace, source: str) -> Any:
     return value
 
 
+@pytest.mark.parametrize(
+    ("name", "n_items", "n_rows"), [("stard-ai", 40, 48), ("tripod-ai", 27, 52)]
+)
+def test_other_guidelines_are_whole(name: str, n_items: int, n_rows: int, whole: Workspace) -> None:
+    """As many items and sub-items as the guidelines have, each answered once."""
+    numbers = [item.number for item in checklist_of(name).item]
+    assert (len(numbers), len(set(numbers))) == (n_rows, n_rows)
+    assert len({number.rstrip("abcdefg") for number in numbers}) == n_items
+    rows = read_json(whole.report_dir / "report.json")["checklists"][name]
+    assert [row["number"] for row in rows] == numbers
+    assert {"filled in", "in part", "not known", "for the authors"} == {r["state"] for r in rows}
+
+
+def test_the_methods_paragraph_has_the_facts_of_the_run(whole: Workspace) -> None:
+    text = (whole.report_dir / "methods.txt").read_text()
+    index = read_result(whole.index_dir, PrepareMetrics)
+    ablation = read_result(whole.ablation_dir, AblateMetrics)
+    assert index is not None
+    assert ablation is not None
+    assert f"{index.metrics.images} images" in text
+    assert f"{index.metrics.groups.number} groups" in text
+    assert all(name in text for name in ablation.metrics.arms)
+    assert ablation.metrics.question.primary_title in text
+    for word in ("None", "unknown", "not known", "Recipes", "null", "..", "  "):
+        assert word not in text, word
+    assert text.strip() in (whole.report_dir / "report.md").read_text()
+
+
 def test_every_source_is_a_field_of_a_file(whole: Workspace) -> None:
     rows = rows_of(whole)
-    assert len(rows) == len(ITEMS)
-    for row in rows.values():
+    assert len(rows) == len(checklist_of(CLAIM).item) == 44
+    others = read_json(whole.report_dir / "report.json")["checklists"]
+    assert set(others) == {*OTHERS}
+    for row in [*rows.values(), *(row for found in others.values() for row in found)]:
         if row["state"] in ("filled in", "in part"):
             assert row["source"], row
         for source in filter(None, row["source"].split("; ")):
             field(whole, source)
 
 
-def test_without_records_nothing_is_claimed() -> None:
-    rows = checklist(EMPTY)
+@pytest.mark.parametrize("name", [CLAIM, *OTHERS])
+def test_without_records_nothing_is_claimed(name: str) -> None:
+    rows = answered(EMPTY, name)
     assert {row["state"] for row in rows} == {"not known", "for the authors"}
     assert not any(row["source"] for row in rows)
 
@@ -108,7 +139,7 @@ def test_a_claim_is_withdrawn_with_its_record(whole: Workspace) -> None:
     assert ablation is not None
     unset = ablation.model_copy(update={"settings": {}})
     records = dataclasses.replace(EMPTY, index=index, ablation=unset)
-    state = {row["number"]: row["state"] for row in checklist(records)}
+    state = {row["number"]: row["state"] for row in answered(records)}
     assert {state[number] for number in ("1", "22", "24", "26", "27")} == {"not known"}
 
 

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from balancer.ablation.records import AblateMetrics
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
-from balancer.report.sections.checklist import ITEMS
+from balancer.report.sections.checklist import CLAIM, checklist_of
 from balancer.results import read_result
 from balancer.stages import ablate, report
 from balancer.workspace import Workspace
@@ -162,7 +162,9 @@ def test_the_json_holds_the_numbers_of_the_page(told: Workspace) -> None:
     assert found["ablation"]["metrics"]["arms"] == metrics["arms"]
     assert found["verdict"]["sentence"] == metrics["verdict"]["sentence"]
     assert set(found["curves"]["roc"]) == {"real", "oversample", "gan ratio=2:1", "gan-filtered"}
-    assert [row["asks"] for row in found["checklist"]] == [item.asks for item in ITEMS]
+    assert [row["asks"] for row in found["checklist"]] == [
+        item.asks for item in checklist_of(CLAIM).item
+    ]
     tables = [
         block
         for section in found["sections"]

@@ -185,7 +185,8 @@ def test_two_classifiers_alone_make_a_page_too(finished: Workspace) -> None:
     found = read_json(finished.report_dir / "report.json")
     assert found["ablation"] is None
     assert sections(found) == [
-        "comparison", "images", "sharing", "audit", "ledger", "checklist", "recipes",
+        "comparison", "images", "sharing", "audit", "ledger", "methods", "checklist",
+        "recipes",
     ]  # fmt: skip
     assert found["question"] in page
     assert any("balancer ablate" in limit for limit in found["limits"])

@@ -52,9 +52,10 @@ def lr_find(request: Request) -> None:
 
 @click.command()
 @shared_options
-def report(request: Request) -> None:
+@click.option("--pdf", is_flag=True, help="Also print the page as a PDF, by a browser.")
+def report(request: Request, pdf: bool) -> None:
     """Write the report: a page, Markdown and JSON."""
-    call_stage("report", request)
+    call_stage("report", request, pdf=pdf)
 
 
 @click.command()

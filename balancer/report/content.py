@@ -1,6 +1,7 @@
 """The content of a report: its sections in order, and the raw numbers."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from balancer.report.plots.worth import save_worth
 from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.sections.answer import answer, registration
 from balancer.report.sections.arms import arms_section, control_section
-from balancer.report.sections.checklist import checklist, checklist_section
+from balancer.report.sections.checklist import CLAIM, OTHERS, Row, answered, checklist_section
 from balancer.report.sections.curves import calibration_section, curves_section, draw_curves
 from balancer.report.sections.data import audit_section, ledger_section, shortcuts_section
 from balancer.report.sections.decisions import decisions_section, subgroups_section
 from balancer.report.sections.images import images_section
+from balancer.report.sections.methods import methods_section, methods_text
 from balancer.report.sections.protocol import protocol_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.sharing import sharing_section
@@ -51,7 +53,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         draw_arms(records.folder, study)
         _draw_measures(records.folder, study)
         curves = draw_curves(records, study)
-    rows = checklist(records)
+    claim, others = answered(records), {name: answered(records, name) for name in OTHERS}
     sections = [
         *(_study_sections(records, study, curves) if study is not None else []),
         *(() if study is not None else _alone(records)),
@@ -62,12 +64,13 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         *([] if study is None else [protocol_section(study)]),
         *_kept(ledger_section(records)),
         *(_kept(comparison_section(records)) if study is not None else []),
-        checklist_section(rows),
+        methods_section(methods_text(records)),
+        checklist_section(claim, others),
         recipe_section(records),
     ]
     report = Report(answer(records), sections)
     cleaned: Report = clean_texts(report)
-    return cleaned, without_machine_paths(_json(records, cleaned, curves, rows))
+    return cleaned, without_machine_paths(_json(records, cleaned, curves, {CLAIM: claim, **others}))
 
 
 def _study_sections(
@@ -156,7 +159,10 @@ def _panels(study: Study) -> list[Panel]:
 
 
 def _json(
-    records: ReportRecords, report: Report, curves: StudyCurves | None, rows: list[dict[str, str]]
+    records: ReportRecords,
+    report: Report,
+    curves: StudyCurves | None,
+    checklists: Mapping[str, list[Row]],
 ) -> dict[str, Any]:
     study = records.study
     return {
@@ -175,7 +181,8 @@ def _json(
         "quality": file_content(records.quality),
         "index": file_content(records.index),
         "audit": file_content(records.audit) or {},
-        "checklist": rows,
+        "checklist": checklists[CLAIM],
+        "checklists": {name: rows for name, rows in checklists.items() if name != CLAIM},
         "sections": [
             {"id": section.anchor, "title": section.title,
              "blocks": [as_json(block) for block in section.blocks]}

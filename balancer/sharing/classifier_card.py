@@ -102,8 +102,8 @@ def _use_section(facts: ClassifierFacts) -> Section:
 def _model_section(facts: ClassifierFacts) -> Section:
     recipe, images = facts.recipe, facts.result.metrics.training_images
     first = "grey" if recipe.mode == "L" else "sRGB"
-    steps = [f"Read as {first}, 8 bits a channel.", f"Resize: {recipe.resize}."]
-    steps = [f"Before the file: {'; '.join([*steps, *recipe.before])}"] + [
+    before = [f"read as {first}, 8 bits a channel", f"resize by {recipe.resize}", *recipe.before]
+    steps = [f"Before the file: {step}." for step in before] + [
         f"Inside the file: {step}." for step in recipe.inside
     ]
     made = f" and {images.synthetic} synthetic ones" if images.synthetic else ""

@@ -34,7 +34,10 @@ from balancer.report.recipe import RECIPE_NAME, recipe_text
 from balancer.report.records import ReportRecords, Study, file_content
 from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
+from balancer.report.render.pdf import find_browser, print_pdf
+from balancer.report.render.slide import save_slide
 from balancer.report.render.terminal import arms_table
+from balancer.report.sections.methods import METHODS_NAME, methods_text
 from balancer.report.summary import ReportMetrics, summarize
 from balancer.report.two_arms import (
     Arms,
@@ -87,7 +90,7 @@ class _Found:
 
 
 def run(
-    config: BalancerConfig, workspace: Workspace, *, force: bool = False
+    config: BalancerConfig, workspace: Workspace, *, force: bool = False, pdf: bool = False
 ) -> StageResult[ReportMetrics]:
     """Write what an ablation found, and how the two classifiers compare, where each exists.
 
@@ -97,11 +100,14 @@ def run(
             `synthetic/`, `quality/`, `gan/`, `lungs/`, `explain/` and `evaluate/`; writes
             `report/`.
         force: Write an existing report again.
+        pdf: Also print the page as `report.pdf`, by a browser of this machine.
 
     Raises:
         MissingStage: There is neither an ablation nor both classifiers.
         IntegrityError: Results do not belong together, or were changed.
+        EnvironmentFault: A PDF is wanted and no browser prints one.
     """
+    browser = find_browser() if pdf else None
     found = _find(workspace)
     records = _records(config, workspace, found)
     content = {file: file_content(record) for file, record in records.by_file.items()}
@@ -136,8 +142,10 @@ def run(
             inputs=inputs,
             work=lambda folder: _write(config, workspace, found, replace(records, folder=folder)),
         )
-    page = {"page": str(workspace.report_dir / PAGE)}
-    metrics = standing.metrics.model_copy(update=page)
+    page = workspace.report_dir / PAGE
+    if browser is not None:
+        print_pdf(browser, page, page.with_suffix(".pdf"))
+    metrics = standing.metrics.model_copy(update={"page": str(page)})
     return standing.model_copy(update={"metrics": metrics})
 
 
@@ -297,6 +305,8 @@ def _write_page(records: ReportRecords) -> None:
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     (folder / RECIPE_NAME).write_text(recipe_text(records) + "\n", encoding="utf-8")
+    (folder / METHODS_NAME).write_text(f"{methods_text(records)}\n", encoding="utf-8")
+    save_slide(report.answer, folder)
 
 
 def _copy_pictures(pictures: Iterator[tuple[Path, str]], folder: Path) -> None:

@@ -1,128 +1,136 @@
-"""A checklist after CLAIM 2024, filled in as far as the records of a run allow.
+"""Checklists of reporting guidelines, filled in as far as the records of a run allow.
 
-Items: Tejani et al., Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update,
-Radiology: Artificial Intelligence 6(4), 2024; in our own, shorter words.
+The lists are tables in `balancer/report/checklists/`; each item names the functions of
+`claims_*.py` that answer it from the records.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import get_args
 
-from balancer.report.blocks import Folded, Paragraph, Section, Table
+from balancer.report.blocks import Block, Folded, Paragraph, Section, Table
 from balancer.report.records import ReportRecords
-from balancer.report.sections import claims_of_data as data
-from balancer.report.sections import claims_of_study as study
+from balancer.report.sections import claims_of_data, claims_of_study, claims_of_tests
 from balancer.report.sections.facts import Claim, Facts, State
+from balancer.results import Record
+
+_FOLDER = Path(__file__).parent.parent / "checklists"
+CLAIM, OTHERS = "claim", ("stard-ai", "tripod-ai")
+"""Names of the checklists: the one that a page shows open, and those that it folds."""
+_FACTS: Mapping[str, Callable[[Facts], Claim]] = MappingProxyType({
+    name: found
+    for module in (claims_of_data, claims_of_study, claims_of_tests)
+    for name, found in vars(module).items()
+    if callable(found) and found.__module__ == module.__name__ and not name.startswith("_")
+})  # fmt: skip
+Row = dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Record):
     """One item.
 
     Attributes:
+        number: Its number in the guideline.
         part: Part of a paper.
-        asks: Short form of the item.
-        answer: Claim from the facts of a run.
+        asks: Short form of the item, in our words.
+        facts: Names of the claims that answer it; without any the item is for the authors.
+        unknown: Reason why no record can answer it; empty where one can.
     """
 
+    number: str
     part: str
     asks: str
-    answer: Callable[[Facts], Claim]
+    facts: tuple[str, ...] = ()
+    unknown: str = ""
 
 
-def _authors(_: Facts) -> Claim:
-    return "for the authors", "No run can know this."
+class Checklist(Record):
+    """A reporting guideline.
+
+    Attributes:
+        name: Its short name, with the year where there are several.
+        title: Its name in full.
+        citation: Its source.
+        item: Its items, in order.
+    """
+
+    name: str
+    title: str
+    citation: str
+    item: tuple[Item, ...]
 
 
-def _unknown(sentence: str) -> Callable[[Facts], Claim]:
-    return lambda _: ("not known", sentence)
+@functools.cache
+def checklist_of(name: str) -> Checklist:
+    """Read a checklist of this package by the name of its file."""
+    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    return Checklist.model_validate(tomllib.loads(text))
 
 
-ITEMS = (
-    Item("Title", "Named as a study of AI, with its kind", study.kind_of_study),
-    Item("Abstract", "Structured summary", study.summary),
-    Item("Introduction", "Background and intended use", _authors),
-    Item("Introduction", "Aims and hypotheses", study.aims),
-    Item("Methods: design", "Prospective or retrospective",
-         _unknown("No record says how the images were collected.")),
-    Item("Methods: design", "Goal of the study", study.goal),
-    Item("Methods: data", "Sources of the data", data.sources),
-    Item("Methods: data", "Inclusion and exclusion", data.inclusion),
-    Item("Methods: data", "Preprocessing", data.preprocessing),
-    Item("Methods: data", "Selection of subsets", data.subsets),
-    Item("Methods: data", "De-identification", _unknown("No record says whether it was done.")),
-    Item("Methods: data", "Missing data", data.missing),
-    Item("Methods: data", "Acquisition of the images", data.acquisition),
-    Item("Methods: reference", "How the reference standard was obtained", data.reference),
-    Item("Methods: reference", "Why that reference standard",
-         _unknown("No record gives a reason.")),
-    Item("Methods: reference", "Who annotated", _unknown("No record names them.")),
-    Item("Methods: reference", "Annotation of the test set", data.test_annotation),
-    Item("Methods: reference", "Agreement between and within raters",
-         _unknown("No record has a second reader.")),
-    Item("Methods: partitions", "How cases were assigned", data.partitions),
-    Item("Methods: partitions", "Level at which they are disjoint", data.disjoint),
-    Item("Methods: testing", "Intended sample size", study.sample_size),
-    Item("Methods: model", "Description of the model", study.model),
-    Item("Methods: model", "Software and versions", study.software),
-    Item("Methods: model", "First values of the parameters", study.initialisation),
-    Item("Methods: training", "Training, augmentation, hyperparameters", study.training),
-    Item("Methods: training", "How the final model was chosen", study.selection),
-    Item("Methods: training", "Ensembles", study.ensembles),
-    Item("Methods: evaluation", "Metrics", study.metrics),
-    Item("Methods: evaluation", "Significance and uncertainty", study.uncertainty),
-    Item("Methods: evaluation", "Robustness or sensitivity analysis", study.robustness),
-    Item("Methods: evaluation", "Explainability", study.explainability),
-    Item("Methods: evaluation", "Internal testing", study.internal),
-    Item("Methods: evaluation", "External testing", study.external),
-    Item("Methods: evaluation", "Registration of a trial", _authors),
-    Item("Results: data", "Cases included and excluded", data.flow),
-    Item("Results: data", "Demographics and clinical features of each partition",
-         _unknown("No record has age, sex or severity.")),
-    Item("Results: performance", "Performance and its uncertainty", study.performance),
-    Item("Results: performance", "Diagnostic performance and its precision", study.diagnostic),
-    Item("Results: performance", "Analysis of failures", study.failures),
-    Item("Discussion", "Limitations", study.limitations),
-    Item("Discussion", "Implications for practice", _authors),
-    Item("Other", "Protocol and technical details", study.protocol),
-    Item("Other", "Availability of software, models and data", data.availability),
-    Item("Other", "Funding and the role of funders", _authors),
-)  # fmt: skip
-"""All 44 items, in the order of the checklist."""
-
-
-def checklist(records: ReportRecords) -> list[dict[str, str]]:
-    """Return number, part, item, state, answer and source of every item.
+def answered(records: ReportRecords, name: str = CLAIM) -> list[Row]:
+    """Return number, part, item, state, answer and source of every item of a checklist.
 
     A source is a file of the workspace and the field of it that the answer is from, `FILE: FIELD`;
     several are joined by `; `. An answer without a source is never more than "not known".
     """
     rows = []
-    for number, item in enumerate(ITEMS, 1):
+    for item in checklist_of(name).item:
         facts = Facts(records)
-        state, answer = item.answer(facts)
+        state, answer = _answer(item, facts)
         if not facts.sources and state in ("filled in", "in part"):
             state, answer = "not known", "No record says."
-        rows.append({"number": str(number), "part": item.part, "asks": item.asks, "state": state,
+        rows.append({"number": item.number, "part": item.part, "asks": item.asks, "state": state,
                      "answer": answer, "source": "; ".join(facts.sources)})  # fmt: skip
     return rows
 
 
-def checklist_section(rows: list[dict[str, str]]) -> Section:
-    """Return the checklist as a section, with the number of items in each state first."""
+def _answer(item: Item, facts: Facts) -> Claim:
+    if item.unknown:
+        return "not known", item.unknown
+    if not item.facts:
+        return "for the authors", "No run can know this."
+    claims = [_FACTS[name](facts) for name in item.facts]
+    known = [(state, answer) for state, answer in claims if state != "not known"]
+    if not known:
+        return claims[0]
+    whole = all(state == "filled in" for state, _ in claims)
+    return "filled in" if whole else "in part", " ".join(answer for _, answer in known)
+
+
+def checklist_section(claim: Sequence[Row], others: Mapping[str, Sequence[Row]]) -> Section:
+    """Return the checklists as a section: CLAIM open, the others folded.
+
+    Args:
+        claim: Rows of CLAIM.
+        others: Rows of the others by name.
+    """
+    return Section("checklist", "CLAIM checklist, from the records of this run", [
+        *_blocks(CLAIM, claim),
+        *(Folded(f"The same records by {checklist_of(name).name}", list(_blocks(name, rows)))
+          for name, rows in others.items()),
+    ])  # fmt: skip
+
+
+def _blocks(name: str, rows: Sequence[Row]) -> list[Block]:
+    checklist = checklist_of(name)
     count = {state: sum(row["state"] == state for row in rows) for state in get_args(State)}
     said = ", ".join(f"{n} {state}" for state, n in count.items())
     keys = ("number", "part", "asks", "state", "answer")
-    return Section("checklist", "CLAIM checklist, from the records of this run", [
-        Paragraph(f"{len(rows)} items after CLAIM 2024 (items in short, in our words): {said}. "
-                  "The authors must complete “in part” and “not known” before this is published."),
-        Table("CLAIM 2024, filled in from the records of the run",
+    sources = Table(
+        f"{checklist.name}: files of the workspace and the fields that the answers are from",
+        ["no.", "source"], [[row["number"], row["source"] or "-"] for row in rows],
+        text_columns=(1,),
+    )  # fmt: skip
+    return [
+        Paragraph(f"{len(rows)} items after {checklist.name} (items in short, in our words; "
+                  f"{checklist.citation}): {said}. The authors must complete “in part” and “not "
+                  "known” before this is published."),
+        Table(f"{checklist.name}, filled in from the records of the run",
               ["no.", "part", "item", "state", "answer"],
               [[row[key] for key in keys] for row in rows],
               text_columns=(1, 2, 3, 4), word_column=3),
-        Folded("Sources of these answers", [
-            Table("Files of the workspace and the fields that the answers are from",
-                  ["no.", "source"], [[row["number"], row["source"] or "-"] for row in rows],
-                  text_columns=(1,)),
-        ]),
-    ])  # fmt: skip
+        Folded("Sources of these answers", [sources]),
+    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Answers of the checklist about the images: sources, choice, preprocessing, labels, splits."""
+"""Answers of the checklists about the images: sources, choice, preprocessing, labels, splits."""
 
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.recognition import OF_FOLDERS, layouts_of
@@ -9,7 +9,7 @@ from balancer.report.sections.facts import Claim, Facts, State, existing
 
 
 def sources(facts: Facts) -> Claim:
-    """Item 7."""
+    """Return the claim on sources."""
     found = facts.audit.get(lambda audit: existing(audit.source).table)
     archives = [one for one in _layouts(facts) if one.citation]
     said = [f"Sources on record: {listing(list(found))}."] if found else []
@@ -20,7 +20,7 @@ def sources(facts: Facts) -> Claim:
 
 
 def inclusion(facts: Facts) -> Claim:
-    """Item 8."""
+    """Return the claim on inclusion."""
     n, data = facts.index.get(lambda index: index.metrics.images), facts.index.setting("data") or {}
     limits = [f"{key}={data[key]:g}" for key in ("min_side", "max_aspect", "max_megapixels")
               if data.get(key) is not None]  # fmt: skip
@@ -31,7 +31,7 @@ def inclusion(facts: Facts) -> Claim:
 
 
 def subsets(facts: Facts) -> Claim:
-    """Item 10."""
+    """Return the claim on subsets."""
     held_back = facts.ablation.get(lambda study: existing(study.metrics.design).held_back) or {}
     kept = ", ".join(f"{n:g} of {label}" for label, n in held_back.items())
     also = f" Held back in training for the positive control: {kept}." if kept else ""
@@ -39,7 +39,7 @@ def subsets(facts: Facts) -> Claim:
 
 
 def preprocessing(facts: Facts) -> Claim:
-    """Item 9."""
+    """Return the claim on preprocessing."""
     # An index records no preprocessing where it does none.
     record = facts.index.setting("preprocessing") or {}
     if not record:
@@ -63,7 +63,7 @@ def preprocessing(facts: Facts) -> Claim:
 
 
 def missing(facts: Facts) -> Claim:
-    """Item 12."""
+    """Return the claim on missing."""
     n = facts.index.get(lambda index: index.metrics.quarantined)
     without = facts.index.get(lambda index: index.metrics.groups.images_without_patient)
     return "in part", (
@@ -73,7 +73,7 @@ def missing(facts: Facts) -> Claim:
 
 
 def acquisition(facts: Facts) -> Claim:
-    """Item 13."""
+    """Return the claim on acquisition."""
     views = facts.audit.get(lambda audit: existing(audit.view).table)
     if not views:
         return "not known", "No record has devices, settings or protocols."
@@ -81,17 +81,17 @@ def acquisition(facts: Facts) -> Claim:
 
 
 def reference(facts: Facts) -> Claim:
-    """Item 14."""
+    """Return the claim on reference."""
     return "not known", f"{_labels(facts)} How they were found is not known."
 
 
 def test_annotation(facts: Facts) -> Claim:
-    """Item 17."""
+    """Return the claim on test annotation."""
     return "not known", f"{_labels(facts)} No record has annotations of test images alone."
 
 
 def partitions(facts: Facts) -> Claim:
-    """Item 19."""
+    """Return the claim on partitions."""
     kind = facts.index.get(lambda index: index.metrics.groups.kind)
     shares, seed = facts.index.setting("data.split"), facts.index.setting("seed")
     design = facts.ablation.get(lambda study: study.metrics.design)
@@ -108,7 +108,7 @@ def partitions(facts: Facts) -> Claim:
 
 
 def disjoint(facts: Facts) -> Claim:
-    """Item 20."""
+    """Return the claim on disjoint."""
     kind = facts.index.get(lambda index: index.metrics.groups.kind)
     without = facts.index.get(lambda index: index.metrics.groups.images_without_patient)
     if without == 0:
@@ -120,7 +120,7 @@ def disjoint(facts: Facts) -> Claim:
 
 
 def flow(facts: Facts) -> Claim:
-    """Item 35."""
+    """Return the claim on flow."""
     n = facts.index.get(lambda index: index.metrics.images)
     groups = facts.index.get(lambda index: index.metrics.groups.number)
     return "in part", (
@@ -130,7 +130,7 @@ def flow(facts: Facts) -> Claim:
 
 
 def availability(facts: Facts) -> Claim:
-    """Item 43."""
+    """Return the claim on availability."""
     digest = (facts.index.get(lambda index: index.metrics.index_sha256) or "")[:12]
     licences = [one.licence for one in _layouts(facts) if one.licence]
     licence = f" Licence of the archive: {listing(licences)}." if licences else ""

@@ -1,4 +1,4 @@
-"""Answers of the checklist about the study: aims, networks, training, tests and results."""
+"""Answers of the checklists about the study: aims, networks, training, tests and results."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from classifier.cards import BUNDLED
 
 
 def kind_of_study(facts: Facts) -> Claim:
-    """Item 1."""
+    """Return the claim on kind of study."""
     model = facts.setting("classifier.model")
     if model is None:
         return "not known", "No record names the networks."
@@ -21,7 +21,7 @@ def kind_of_study(facts: Facts) -> Claim:
 
 
 def summary(facts: Facts) -> Claim:
-    """Item 2."""
+    """Return the claim on summary."""
     said = facts.ablation.get(lambda study: study.metrics.verdict.sentence)
     if said is None and facts.tests:
         facts.note(f"{REPORT}: comparison.sentence")
@@ -29,7 +29,7 @@ def summary(facts: Facts) -> Claim:
 
 
 def aims(facts: Facts) -> Claim:
-    """Item 4."""
+    """Return the claim on aims."""
     asked = facts.ablation.get(lambda study: study.metrics.question)
     if asked is None:
         return "in part", f"To compare {listing(list(facts.tests))}; no hypothesis is on record."
@@ -45,13 +45,13 @@ def aims(facts: Facts) -> Claim:
 
 
 def goal(facts: Facts) -> Claim:
-    """Item 6."""
+    """Return the claim on goal."""
     n = len(facts.arms) or len(facts.tests)
     return "in part", f"A comparison of {n} ways to train a classifier; no clinical goal is known."
 
 
 def sample_size(facts: Facts) -> Claim:
-    """Item 21."""
+    """Return the claim on sample size."""
     found = [arm.verdict.detectable for arm in facts.arms.values()]
     known = [value for value in found if value is not None]
     if not known:
@@ -63,7 +63,7 @@ def sample_size(facts: Facts) -> Claim:
 
 
 def model(facts: Facts) -> Claim:
-    """Item 22."""
+    """Return the claim on model."""
     recipe = facts.setting("classifier") or {}
     if not recipe:
         return "not known", "No settings of a classifier are on record."
@@ -79,7 +79,7 @@ def model(facts: Facts) -> Claim:
 
 
 def software(facts: Facts) -> Claim:
-    """Item 23."""
+    """Return the claim on software."""
     versions = facts.ablation.get(lambda study: study.versions)
     versions = versions or facts.real.get(lambda arm: arm.versions) or {}
     named = [f"{name} {versions[name]}" for name in ("balancer", "torch") if name in versions]
@@ -87,7 +87,7 @@ def software(facts: Facts) -> Claim:
 
 
 def initialisation(facts: Facts) -> Claim:
-    """Item 24."""
+    """Return the claim on initialisation."""
     name, weights = facts.setting("classifier.model"), facts.setting("classifier.weights")
     if name is None or weights is None:
         return "not known", "No record says which weights a training began with."
@@ -102,7 +102,7 @@ def initialisation(facts: Facts) -> Claim:
 
 
 def training(facts: Facts) -> Claim:
-    """Item 25."""
+    """Return the claim on training."""
     recipe = facts.setting("classifier") or {}
     steps = facts.ablation.get(lambda study: existing(study.metrics.design).n_steps)
     steps = steps or facts.real.get(lambda arm: arm.metrics.n_steps)
@@ -117,7 +117,7 @@ def training(facts: Facts) -> Claim:
 
 
 def selection(facts: Facts) -> Claim:
-    """Item 26."""
+    """Return the claim on selection."""
     kept = {
         "last": "the weights at the end of training, without a choice",
         "best": "the weights with the best validation result",
@@ -136,7 +136,7 @@ def selection(facts: Facts) -> Claim:
 
 
 def ensembles(facts: Facts) -> Claim:
-    """Item 27."""
+    """Return the claim on ensembles."""
     members, views = facts.setting("classifier.members"), facts.setting("classifier.views")
     if members is None or views is None:
         return "not known", "No record says how many networks or views are averaged."
@@ -146,7 +146,7 @@ def ensembles(facts: Facts) -> Claim:
 
 
 def metrics(facts: Facts) -> Claim:
-    """Item 28."""
+    """Return the claim on metrics."""
     primary = facts.ablation.get(lambda study: study.metrics.question.primary_title)
     if primary is not None:
         also = {key for arm in facts.arms.values() for key in arm.metrics}
@@ -161,7 +161,7 @@ def metrics(facts: Facts) -> Claim:
 
 
 def uncertainty(facts: Facts) -> Claim:
-    """Item 29."""
+    """Return the claim on uncertainty."""
     arms = facts.arms
     for found in [] if arms else facts.tests.values():
         return "in part", (
@@ -186,7 +186,7 @@ def uncertainty(facts: Facts) -> Claim:
 
 
 def robustness(facts: Facts) -> Claim:
-    """Item 30."""
+    """Return the claim on robustness."""
     arms = facts.arms
     runs = max((arm.n_runs for arm in arms.values()), default=0)
     design = facts.ablation.get(lambda study: study.metrics.design)
@@ -207,7 +207,7 @@ def robustness(facts: Facts) -> Claim:
 
 
 def explainability(facts: Facts) -> Claim:
-    """Item 31."""
+    """Return the claim on explainability."""
     target = facts.explain.get(lambda maps: maps.metrics.target_class)
     looks = facts.ledger.get(lambda ledger: ledger.explained)
     if target is not None:
@@ -223,7 +223,7 @@ def explainability(facts: Facts) -> Claim:
 
 
 def internal(facts: Facts) -> Claim:
-    """Item 32."""
+    """Return the claim on internal."""
     said = [f"{arm}: {found.n} test images" for arm, found in facts.tests.items()]
     said += [f"{arm.n_runs} runs of {name}" for name, arm in facts.arms.items()]
     reads = facts.ledger.get(lambda ledger: ledger.sentence) or facts.ablation.get(
@@ -233,7 +233,7 @@ def internal(facts: Facts) -> Claim:
 
 
 def external(facts: Facts) -> Claim:
-    """Item 33."""
+    """Return the claim on external."""
     names = list(facts.ablation.get(lambda study: study.metrics.external) or {})
     names += [
         f"{test.setting('name')} ({arm})"
@@ -246,7 +246,7 @@ def external(facts: Facts) -> Claim:
 
 
 def performance(facts: Facts) -> Claim:
-    """Item 37."""
+    """Return the claim on performance."""
     key = facts.ablation.get(lambda study: study.metrics.question.primary) or "auroc"
     found: dict[str, HasInterval | None]
     found = {name: arm.metrics.get(key) for name, arm in facts.arms.items()}
@@ -255,7 +255,7 @@ def performance(facts: Facts) -> Claim:
 
 
 def diagnostic(facts: Facts) -> Claim:
-    """Item 38."""
+    """Return the claim on diagnostic."""
     first: dict[str, Mapping[str, HasInterval]]
     first = {name: arm.metrics for name, arm in facts.arms.items()}
     first = first or {name: test.by_name() for name, test in facts.tests.items()}
@@ -277,7 +277,7 @@ def _figures(title: str, found: Mapping[str, HasInterval | None]) -> Claim:
 
 
 def failures(facts: Facts) -> Claim:
-    """Item 39."""
+    """Return the claim on failures."""
     shown = facts.explain.get(lambda maps: maps.metrics.shown) or []
     looks = facts.ledger.get(lambda ledger: ledger.explained)
     wrong = sum(one.drawn_as == "wrong" for one in shown)
@@ -294,7 +294,7 @@ def failures(facts: Facts) -> Claim:
 
 
 def limitations(facts: Facts) -> Claim:
-    """Item 40."""
+    """Return the claim on limitations."""
     n = len(facts.index.get(lambda index: index.metrics.warnings) or ())
     classes = facts.quality.get(lambda images: images.metrics.classes) or {}
     failed = [label for label, one in classes.items() if one.gate.passed is not True]
@@ -303,7 +303,7 @@ def limitations(facts: Facts) -> Claim:
 
 
 def protocol(facts: Facts) -> Claim:
-    """Item 42."""
+    """Return the claim on protocol."""
     config_hash = (
         facts.ablation.get(lambda study: study.config_hash) if facts.arms
         else facts.real.get(lambda arm: arm.config_hash)

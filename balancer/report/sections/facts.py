@@ -1,4 +1,4 @@
-"""Facts of a run for the checklist: fields of its records, each noted with its file."""
+"""Facts of a run for the checklists: fields of its records, each noted with its file."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, TypeVar, cast
