@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from balancer.cli import main
@@ -285,4 +286,24 @@ def test_a_leaky_generator_is_not_released(
     assert call("quality", "--strict-release").exit_code == 4
     release = metrics_of(work.quality_dir)["classes"]["COVID"]["release"]
     assert release["word"] == NEVER
-    assert release["tests"]["near copies"] < 0.05
+    card = (work.quality_dir / "README.md").read_text()
+    assert NEVER in card.partition("## How")[0]
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["license"] == "unknown"
+    assert "leaky" in card
+    beside = (work.synthetic_dir / "README.md").read_text()
+    assert "not to be shared" in beside  # measured later
+
+
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")  # of rdflib
+def test_croissant_passes_its_own_validator_and_lists_the_images(
+    call: Callable[..., Result], work: Workspace, made: Path
+) -> None:
+    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant checks croissant.json")
+    assert call("import-synthetic", made, "--class", "COVID", "--licence", "CC0").exit_code == 0
+    read = croissant.Dataset(work.synthetic_dir / "croissant.json")
+    assert not read.metadata.ctx.issues.errors
+    rows = list(read.records("images"))
+    accepted = {row["images/image_id"].decode() for row in rows if row["images/accepted"]}
+    records = load_synthetic(work, load_index(work.index_dir))
+    assert accepted == {record.image_id for record in records}

@@ -29,9 +29,15 @@ from balancer.quality.release import refuse_release
 from balancer.quality.sets import ClassImages
 from balancer.quality.summary import NOT_ASKED, class_summary
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
+from balancer.synthetic.card import write_card
 from balancer.synthetic.dcgan import checkpoint_hash, load_dcgan
-from balancer.synthetic.gates import load_with_rejects, outside_sources, synthetic_fingerprint
-from balancer.synthetic.records import GeneratorMetrics, Membership, bracketed
+from balancer.synthetic.gates import (
+    load_with_rejects,
+    outside_sources,
+    read_lineage,
+    synthetic_fingerprint,
+)
+from balancer.synthetic.records import GeneratorMetrics, Membership, SynthesizeMetrics, bracketed
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -109,6 +115,7 @@ def run(
                 if is_todays:
                     walks = load_dcgan(label, workspace, index).walks(_WALKS, _STEPS)
                     save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)
+            _write_card(workspace, folder, records, classes)
             outside = outside_sources(workspace)
             return QualityMetrics(classes=classes, **({"outside": outside} if outside else {}))
 
@@ -119,6 +126,25 @@ def run(
     if strict_release:
         refuse_release({n: one.release for n, one in result.metrics.classes.items()})
     return result
+
+
+def _write_card(
+    workspace: Workspace,
+    folder: Path,
+    records: Sequence[SyntheticRecord],
+    classes: Mapping[str, ClassQuality],
+) -> None:
+    """Write the card of the images once more, with the word on sharing."""
+    made = read_result(workspace.synthetic_dir, SynthesizeMetrics)
+    if made is not None:
+        write_card(
+            folder,
+            workspace.synthetic_dir,
+            records,
+            read_lineage(workspace.synthetic_dir),
+            ratio=made.metrics.ratio,
+            words={n: one.release.word for n, one in classes.items() if one.release is not None},
+        )
 
 
 def check(config: BalancerConfig) -> None:

@@ -21,6 +21,7 @@ from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
 from balancer.resources import inference_device, require_free_space
 from balancer.results import StageResult, new_result, perform, standing_result
+from balancer.synthetic.card import write_card
 from balancer.synthetic.catalog import open_source
 from balancer.synthetic.gates import MANIFEST_NAME, load_synthetic, write_lineage
 from balancer.synthetic.records import PlanRow, ScreeningCounts, SynthesizeMetrics, bracketed
@@ -98,6 +99,7 @@ def run(
         (folder / MANIFEST_NAME).write_bytes(table)
         lineage = {label: source.lineage for label, source in sources.items()}
         write_lineage(folder, lineage)
+        write_card(folder, folder, records, lineage, ratio=config.synthesis.ratio)
         outside = {label: one.source for label, one in lineage.items() if one.name is not None}
         return SynthesizeMetrics(
             ratio=config.synthesis.ratio,

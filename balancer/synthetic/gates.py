@@ -129,6 +129,11 @@ def check_training_ids(
         )
 
 
+def read_lineage(directory: Path) -> dict[str, ClassLineage]:
+    """Read `lineage.json`, which `load_synthetic` has checked."""
+    return LINEAGE.validate_json((directory / LINEAGE_NAME).read_bytes())
+
+
 def _check_lineage(directory: Path, index: Index, labels: set[str]) -> None:
     path = directory / LINEAGE_NAME
     try:
