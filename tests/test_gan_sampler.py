@@ -1,7 +1,9 @@
 """GANSampler: counts as imbalanced-learn's words say, the given images unchanged, seeded."""
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -36,6 +38,20 @@ def test_classes_grow_as_the_strategy_says(strategy: Any, made: dict[str, int]) 
 def test_a_strategy_that_does_not_fit_is_refused(strategy: Any) -> None:
     with pytest.raises(BalancerError):
         GANSampler(sampling_strategy=strategy, config=recipe()).fit_resample(IMAGES, LABELS)
+
+
+def test_paths_are_the_same_as_their_images(tmp_path: Path) -> None:
+    order = np.random.default_rng(1).permutation(30)
+    paths = [tmp_path / f"{number:02d}.png" for number in order]
+    for path, image in zip(paths, IMAGES, strict=True):
+        assert cv2.imwrite(str(path), image)
+    sampler = GANSampler(sampling_strategy={"c": 9}, config=recipe(), random_state=1)
+    images, labels = sampler.fit_resample([str(path) for path in paths], LABELS)
+    expected, same = sampler.fit_resample(IMAGES, LABELS)
+    assert np.array_equal(images, expected)
+    assert np.array_equal(labels, same)
+    with pytest.raises(BalancerError):
+        sampler.fit_resample([*map(str, paths[1:]), str(tmp_path / "absent.png")], LABELS)
 
 
 def test_arrays_of_another_kind_are_refused() -> None:

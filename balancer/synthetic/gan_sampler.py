@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 import gan
+from balancer.data.channels import decide_channels
+from balancer.data.collection import collection_of
+from balancer.data.config import DataConfig
 from balancer.errors import ConfigurationError, DataError
 from balancer.imaging.pixels import Pixels
 
@@ -54,18 +57,21 @@ class GANSampler(BaseEstimator):  # type: ignore[misc]
         self.config = config
         self.random_state = random_state
 
-    def fit_resample(self, X: Pixels, y: ArrayLike) -> tuple[Pixels, NDArray[Any]]:  # noqa: N803
+    def fit_resample(self, X: ArrayLike, y: ArrayLike) -> tuple[Pixels, NDArray[Any]]:  # noqa: N803
         """Return the images and labels, followed by the made ones.
 
         Args:
-            X: uint8 (N, S, S), or (N, S, S, 3) in colour; S is 32, 64, 128 or 256.
+            X: uint8 (N, S, S), or (N, S, S, 3) in colour; S is 32, 64, 128 or 256. Or N paths of
+                image files, which are read at the side of the recipe and returned as an array.
             y: Class of each image, (N,).
 
         Raises:
-            ConfigurationError: The strategy fits these classes in no way.
-            DataError: The arrays are of another kind.
+            ConfigurationError: The strategy fits these classes in no way, or a path is given twice.
+            DataError: The arrays are of another kind, or a file is no usable image.
         """
         images, labels = np.asarray(X), np.asarray(y)
+        if images.ndim == 1 and all(isinstance(one, str | Path) for one in images.tolist()):
+            images = _read([Path(one) for one in images.tolist()], self.config or gan.GANConfig())
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
             raise DataError(
                 "fit_resample takes uint8 (N, S, S) or (N, S, S, 3) and N labels, but was given "
@@ -115,3 +121,13 @@ class GANSampler(BaseEstimator):  # type: ignore[misc]
                 f"{wrong[0]!r}, of which there are {present.get(wrong[0], 0)}; give more."
             )
         return {name: n - present[name] for name, n in wanted.items()}
+
+
+def _read(paths: list[Path], config: gan.GANConfig) -> Pixels:
+    """Read image files as every other image is read, in their order."""
+    with tempfile.TemporaryDirectory() as folder:
+        side = collection_of(paths, DataConfig(), name="X")
+        row_of = {path: row for row, path in enumerate(side.files())}
+        channels = decide_channels(DataConfig(), side.roots, side.as_scan().images)
+        pixels = side.pixels(config.image_size, Path(folder), channels=channels)
+        return np.array(pixels[[row_of[path.expanduser().resolve()] for path in paths]])
