@@ -89,6 +89,7 @@ class AuditMetrics(Record):
         findings: Name of each finding that counts to number of groups that show it.
         look_alikes: Number of pairs of images alike in feature space.
         look_alikes_across_splits: Number of these in two splits.
+        suspect_labels: Number of labels that the other images contradict.
         copy_families: Number of families of turned, zoomed, framed or cropped copies.
         test_images: Number of test images.
         test_images_with_relatives: Number of these with a member of their family in training.
@@ -98,6 +99,7 @@ class AuditMetrics(Record):
     findings: Mapping[str, int]
     look_alikes: int
     look_alikes_across_splits: int
+    suspect_labels: int = 0
     copy_families: int = 0
     test_images: int = 0
     test_images_with_relatives: int = 0

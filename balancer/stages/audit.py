@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -38,8 +39,9 @@ from balancer.data.index import Index, load_index
 from balancer.data.records import AuditMetrics, PrepareMetrics
 from balancer.errors import IntegrityError
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
-from balancer.quality.features import features_of
+from balancer.quality.features import Features, features_of
 from balancer.quality.look_alikes import LookAlike, look_alikes
+from balancer.quality.suspect_labels import DoubtfulLabel, out_of_fold_probabilities, rank_labels
 from balancer.report.render.audit_page import pictures_of, render_audit
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.workspace import Workspace
@@ -47,6 +49,7 @@ from balancer.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PAIRS_NAME = "same-film.csv"
+LABELS_NAME = "labels.csv"
 _PAGE = "audit.html"
 _EXTRACTOR = "lite0"
 _SURE = 0.75
@@ -60,7 +63,8 @@ def run(
 
     Writes `audit.json`, `audit.html`, and two tables for `data.same_film` with a pair per line:
     `copies.csv` holds turned, zoomed, framed and cropped copies, `same-film.csv` these and pairs
-    alike in feature space, which you confirm first.
+    alike in feature space, which you confirm first. `labels.csv` ranks all images by the doubt in
+    their labels.
 
     Args:
         config: Not used: the index records how it was made.
@@ -77,6 +81,7 @@ def run(
     extractor = load_extractor(_EXTRACTOR)
     content, of_index = _read(workspace.index_dir)
     settings = {"extractor": _EXTRACTOR, "side": LITE0_SIDE, "transformed_copies": True}
+    settings["labels"] = True
     inputs = {
         "index": index.index_hash,
         "audit": hashlib.sha256(content).hexdigest(),
@@ -94,13 +99,18 @@ def run(
         command = next_command(prepared, workspace) if families.pairs else ""
         audit = _with_families(of_index, index, families, command)
         audit = _extended(audit, index, look_alikes(features), families.families)
+        doubts = _doubts(features, index)
+        suspects = [doubt for doubt in doubts if doubt.is_suspect]
+        audit = _with_suspects(audit, index, suspects)
         _write(folder, audit, index)
+        _write_labels(folder / LABELS_NAME, doubts, index)
         write_families(folder / COPIES_NAME, families, index, prepared)
         return AuditMetrics(
             findings={f.name: len(f.groups) for f in audit.findings if f.counts},
             look_alikes=len(audit.look_alikes),
             look_alikes_across_splits=sum(pair.across_splits for pair in audit.look_alikes),
             copy_families=len(families.families),
+            suspect_labels=len(suspects),
             test_images=families.test,
             test_images_with_relatives=families.leaking,
             next_command=command if any(pair.across_splits for pair in families.pairs) else "",
@@ -112,7 +122,7 @@ def run(
         settings=settings,
         inputs=inputs,
         force=force,
-        files=[AUDIT_NAME, _PAGE, COPIES_NAME, PAIRS_NAME],
+        files=[AUDIT_NAME, _PAGE, COPIES_NAME, PAIRS_NAME, LABELS_NAME],
     )
     if result is None:
         result = perform("audit", workspace, directory, settings=settings, inputs=inputs, work=work)
@@ -282,6 +292,58 @@ def _finding(pairs: Sequence[LookAlikePair], audit: Audit) -> Finding:
             for pair in pairs
         ],
     )
+
+
+def _doubts(features: Features, index: Index) -> list[DoubtfulLabel]:
+    """Rank the labels of all images; nothing where a class has a single group."""
+    labels = np.array([index.classes.index(record.label) for record in index.records], np.int64)
+    groups = [record.group for record in index.records]
+    log.info("Predicting each image from the images of other groups.")
+    probabilities = out_of_fold_probabilities(features, labels, groups)
+    if probabilities is None:
+        log.warning("Labels were not ranked: a class has fewer than two groups of images.")
+        return []
+    return rank_labels(probabilities, labels)
+
+
+def _with_suspects(audit: Audit, index: Index, suspects: Sequence[DoubtfulLabel]) -> Audit:
+    if not suspects:
+        return audit
+    records, classes = index.records, index.classes
+    finding = Finding(
+        name="suspect-labels",
+        title="Labels that the other images contradict",
+        sentence=(
+            f"{count(len(suspects), 'image')} that a model of the other images takes for another "
+            f"class beyond doubt, the least probable label first; all are ranked in {LABELS_NAME}. "
+            "A wrong label, or a rare look of its class: it is for you to tell. Correct labels "
+            "of all splits by the same rule, then prepare again."
+        ),
+        counts=False,
+        groups=[[records[doubt.row].path] for doubt in suspects],
+        captions=[
+            f"{records[doubt.row].label} {doubt.own_probability:.2f}, "
+            f"{classes[doubt.likely]} {doubt.likely_probability:.2f}"
+            for doubt in suspects
+        ],
+    )
+    shown = {records[doubt.row].path: records[doubt.row].label for doubt in suspects}
+    return audit.model_copy(
+        update={"findings": [*audit.findings, finding], "labels": {**audit.labels, **shown}}
+    )
+
+
+def _write_labels(path: Path, doubts: Sequence[DoubtfulLabel], index: Index) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "p_label", "likely", "p_likely", "suspect"])
+        for doubt in doubts:
+            record = index.records[doubt.row]
+            own, other = f"{doubt.own_probability:.4f}", f"{doubt.likely_probability:.4f}"
+            suspect = "yes" if doubt.is_suspect else "no"
+            writer.writerow(
+                [record.path, record.label, own, index.classes[doubt.likely], other, suspect]
+            )
 
 
 def _write(folder: Path, audit: Audit, index: Index) -> None:
