@@ -1,5 +1,6 @@
 """Extractors from other libraries, with made weights: beside the library's own forward pass."""
 
+import hashlib
 import json
 import socket
 import sys
@@ -13,6 +14,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from timm.data import create_transform
 from timm.data.config import resolve_model_data_config
@@ -20,10 +22,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCLIP
 
+from balancer.cli import main
 from balancer.errors import ConfigurationError, EnvironmentFault
 from balancer.quality.config import QualityConfig
 from balancer.quality.extractors import load_configured, load_extractor
 from balancer.quality.features import features_of
+from samples.phantom import draw_phantom
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (2, 160, 160), dtype=np.uint8)
@@ -315,3 +319,31 @@ def test_the_setting_of_earlier_versions_is_read() -> None:
     old = QualityConfig.model_validate({"inception_weights": "w.pth"})
     assert old.weights == {"inception": Path("w.pth")}
     assert QualityConfig.model_validate({"inception_weights": None}) == QualityConfig()
+
+
+def test_the_judge_takes_a_network_by_name(made: dict[str, Path], tmp_path: Path) -> None:
+    for number in range(24):
+        side = tmp_path / ("real" if number < 16 else "made")
+        side.mkdir(exist_ok=True)
+        film = draw_phantom(number, covid=True, size=32)
+        Image.fromarray(film).save(side / f"{number}.png")
+
+    def judge(*settings: str) -> int:
+        words = [word for one in settings for word in ("--set", one)]
+        places = [str(tmp_path / name) for name in ("real", "made")]
+        out = ["--out", str(tmp_path / "out")]
+        return CliRunner().invoke(main, ["judge", *places, *out, *words]).exit_code
+
+    assert judge("quality.extractors=[timm:resnt18]") == 2
+    assert judge(f"quality.extractors=[{VIT}]", f"quality.weights={{{VIT}: none.pth}}") == 2
+    assert judge(f"quality.extractors=[{VIT}]") == 5
+    assert not (tmp_path / "out" / "judge").exists()
+    names = (f"quality.extractors=[{VIT}, classifier]", f"quality.weights={{{VIT}: {made[VIT]}}}")
+    assert judge(*names, "quality.ms_ssim_pairs=10") == 0
+    folder = tmp_path / "out" / "judge"
+    (found,) = json.loads((folder / "judge.json").read_text())["classes"].values()
+    kid = found["quality"]["against"]["training"][f"kid[{VIT}]"]
+    assert kid["recipe"]["weights_sha256"] == hashlib.sha256(made[VIT].read_bytes()).hexdigest()
+    assert f"kid[{VIT}]" in (folder / "judge.html").read_text()
+    assert str(made[VIT]) not in (folder / "result.json").read_text()
+    assert [*folder.glob("map-timm-test_vit.r160_in1k-*.png")]
