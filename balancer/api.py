@@ -140,6 +140,7 @@ def train_gan(
     workspace: Place = DEFAULT_WORKSPACE,
     *,
     classes: Sequence[str] = (),
+    dry_run: bool = False,
     force: bool = False,
 ) -> "StageResult[GanTrainMetrics]":
     """Train a DCGAN for each rare class; resume an unfinished training.
@@ -148,6 +149,7 @@ def train_gan(
         config: All settings; None for the defaults.
         workspace: Folder that every stage writes to.
         classes: Classes to train in place of those below the target ratio.
+        dry_run: Return an estimate of the minutes, and train none.
         force: Replace an existing result.
 
     Raises:
@@ -155,7 +157,9 @@ def train_gan(
     """
     from balancer.stages import gan_train as stage
 
-    return execute("gan-train", stage.run, config, workspace, force=force, classes=classes)
+    return execute(
+        "gan-train", stage.run, config, workspace, force=force, classes=classes, dry_run=dry_run
+    )
 
 
 def synthesize(

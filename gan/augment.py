@@ -12,11 +12,16 @@ from torch import Tensor
 from gan.config import Augmentation
 
 SHIFT_SHARE = 1 / 8
+ZOOM_SHARE = 1 / 5
+"""Largest change of the side by `zoom`, which is not in the paper."""
 CUTOUT_SHARE = 1 / 2
 
 
 def diff_augment(
-    images: Tensor, policy: Sequence[Augmentation], generator: torch.Generator
+    images: Tensor,
+    policy: Sequence[Augmentation],
+    generator: torch.Generator,
+    probability: float = 1.0,
 ) -> Tensor:
     """Apply random differentiable changes to each image.
 
@@ -24,6 +29,7 @@ def diff_augment(
         images: float (N, C, S, S) in [-1, 1].
         policy: Names of transforms in their order; empty: the images are unchanged.
         generator: Random stream, on the device of the images.
+        probability: Of each transform, in (0, 1], drawn for each image.
 
     Returns:
         float (N, C, S, S); brightness, saturation and contrast may leave [-1, 1].
@@ -35,7 +41,11 @@ def diff_augment(
         if name not in _TRANSFORMS:
             known = ", ".join(sorted(_TRANSFORMS))
             raise ValueError(f"An augmentation should be one of {known}, not {name!r}.")
-        images = _TRANSFORMS[name](images, generator)
+        changed = _TRANSFORMS[name](images, generator)
+        if probability < 1:
+            chosen = _uniform(images, generator) < probability
+            changed = torch.where(chosen, changed, images)
+        images = changed
     return images
 
 
@@ -79,6 +89,17 @@ def _translation(images: Tensor, generator: torch.Generator) -> Tensor:
     return rows.unsqueeze(1) @ images @ columns.unsqueeze(1)
 
 
+def _zoom(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Magnify by a random factor about the centre, bilinear; the border is repeated."""
+    side = images.shape[-1]
+    factor = 1 + ZOOM_SHARE * (2 * _uniform(images, generator)[:, 0] - 1)  # (N, 1, 1)
+    pixel = torch.arange(side, device=images.device, dtype=images.dtype)
+    middle = (side - 1) / 2
+    source = ((pixel - middle) / factor + middle).clamp(0, side - 1)  # (N, 1, S)
+    weights = (1 - (source.transpose(1, 2) - pixel).abs()).clamp_min(0)  # (N, S, S), [n, out, in]
+    return weights.unsqueeze(1) @ images @ weights.transpose(1, 2).unsqueeze(1)
+
+
 def _cutout(images: Tensor, generator: torch.Generator) -> Tensor:
     """Blank a square of half the side; its centre may be at the border, so it may be clipped."""
     side = images.shape[-1]
@@ -100,6 +121,7 @@ _TRANSFORMS: dict[Augmentation, Callable[[Tensor, torch.Generator], Tensor]] = {
     "saturation": _saturation,
     "contrast": _contrast,
     "translation": _translation,
+    "zoom": _zoom,
     "cutout": _cutout,
     "horizontal-flip": _horizontal_flip,
 }

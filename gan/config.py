@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 Augmentation = Literal[
-    "brightness", "saturation", "contrast", "translation", "cutout", "horizontal-flip"
+    "brightness", "saturation", "contrast", "translation", "zoom", "cutout", "horizontal-flip"
 ]
 
 
@@ -103,17 +103,21 @@ class GANConfig(CheckedModel):
     class (after Mirza and Osindero 2014, 1411.1784; the discriminator has a logit per class), to
     learn from many images what all classes have in common. 0: one class alone."""
     augment: tuple[Augmentation, ...] = ("translation",)
-    """DiffAugment transforms of real and fake images in both steps (Zhao 2020, 2006.10738). The
+    """DiffAugment transforms of real and fake images (Zhao 2020, 2006.10738), and `zoom`. The
     discriminator cannot see what they change: with brightness, saturation (of colours) or contrast,
     the generator may learn a wrong exposure."""
+    augment_probability: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Probability of each transform, drawn per image (Karras 2020, 2006.06676). The discriminator
+    sees what a transform changes in the images that it leaves alone."""
     ema_half_life: Annotated[float, Field(ge=0)] = 2_000
     """Number of images shown after which a past generator has half its weight in the average; 0: no
     average."""
-    evaluate_every: Annotated[int, Field(ge=0)] = 4_000
+    evaluate_every: Annotated[int, Field(ge=0)] = 8_000
     """Number of images shown between two evaluations on validation images; 0: never."""
     keep: Literal["best", "last"] = "best"
-    """Snapshot to export: the one with the lowest KID to validation images, or the last."""
-    evaluation_images: Annotated[int, Field(ge=16, le=10_000)] = 400
+    """Snapshot to export: the best by KID and recall of validation images, of equals the latest
+    (`gan.selection.kept_snapshot`); or the last."""
+    evaluation_images: Annotated[int, Field(ge=16, le=10_000)] = 256
     """Number of generated images per evaluation."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Number of evaluations without a lower KID after which the training ends; 0: no limit."""

@@ -70,15 +70,19 @@ class SnapshotEvaluator(Callback):
             kid=float(scores.kid),
             diversity=float(scores.diversity),
             closer_to_training=float(scores.closer_to_training),
+            kid_parts=tuple(map(float, scores.kid_parts)),
+            recalled=tuple(map(bool, scores.recalled)),
             images_shown=module.images_shown,
             loss_d=float(module.window[0] / module.window[1]),
             membership_auroc=membership_auroc(module, self._training, self._validation),
         )
         module.note_evaluation(evaluation)
         log.info(
-            "after %d images: KID %.3f, diversity %.2f, closer to training %.2f, membership %.2f",
+            "after %d images: KID %.3f, recall %.2f, diversity %.2f, closer to training %.2f, "
+            "membership %.2f",
             evaluation.images_shown,
             evaluation.kid,
+            evaluation.recall,
             evaluation.diversity,
             evaluation.closer_to_training,
             evaluation.membership_auroc,

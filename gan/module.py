@@ -13,10 +13,10 @@ from torch.optim import Adam, Optimizer
 
 from gan.augment import diff_augment
 from gan.config import GANConfig
-from gan.losses import discriminator_loss, generator_loss
+from gan.losses import discriminator_loss, generator_gradient, generator_loss
 from gan.networks import Discriminator, Generator, initialise
 from gan.randomness import Purpose, random_stream
-from gan.selection import SnapshotEvaluation
+from gan.selection import SnapshotEvaluation, kept_snapshot
 from gan.transforms import GREY, Channels, to_unit_range
 
 RAMP_UP = 0.05
@@ -102,17 +102,17 @@ class LitDCGAN(LightningModule):
         return ended or self.images_shown // every > (self.images_shown - step) // every
 
     def note_evaluation(self, evaluation: SnapshotEvaluation) -> None:
-        """Keep an evaluation, and the averaged weights if its KID is the lowest so far."""
-        if all(evaluation.kid < earlier.kid for earlier in self.evaluations):
-            self._best = {name: value.clone() for name, value in self.ema.state_dict().items()}
+        """Note an evaluation; keep the averaged weights if this snapshot is the one to keep."""
         self.evaluations = [*self.evaluations, evaluation]
         self.window = torch.zeros(2)
+        if self.has_just_improved():
+            self._best = {name: value.clone() for name, value in self.ema.state_dict().items()}
 
     def has_just_improved(self) -> bool:
-        """Return True if the last step was evaluated and its KID is the lowest so far."""
+        """Return True if the last step was evaluated and its snapshot is the one to keep."""
         if not self.evaluations or self.evaluations[-1].images_shown != self.images_shown:
             return False
-        return all(self.evaluations[-1].kid < before.kid for before in self.evaluations[:-1])
+        return kept_snapshot(self.evaluations) == len(self.evaluations) - 1
 
     def select(self) -> SnapshotEvaluation | None:
         """Load the averaged weights that the recipe keeps.
@@ -127,7 +127,7 @@ class LitDCGAN(LightningModule):
             return self.evaluations[-1] if ended else None
         if self._best is not None:
             self.ema.load_state_dict(self._best)
-        return min(self.evaluations, key=lambda evaluation: evaluation.kid)
+        return self.evaluations[kept_snapshot(self.evaluations)]
 
     def require_finite(self) -> None:
         """Check the losses and the weights.
@@ -165,22 +165,21 @@ class LitDCGAN(LightningModule):
         labels = self._labels(len(images), images.device)
         fakes = self.generator(latents, labels)
 
-        # Maximise log D(x) + log(1 - D(G(z))).
-        loss_d = discriminator_loss(
-            self._logits(to_unit_range(images), labels, random),
-            self._logits(fakes.detach(), labels, random),
-        )
+        # Both networks learn from one pass of the fakes through D (Shen 2021, 2103.00430).
+        seen = fakes.detach().requires_grad_()
+        real_logits = self._logits(to_unit_range(images), labels, random)
+        fake_logits = self._logits(seen, labels, random)
+        loss_d = discriminator_loss(real_logits, fake_logits)  # log D(x) + log(1 - D(G(z)))
+        loss_g = generator_loss(fake_logits)  # maximise log D(G(z))
+        wanted = None if self._judges_each_alone() else self._gradient_at(seen, loss_g)
         optimizer_d.zero_grad(set_to_none=True)
         self.manual_backward(loss_d)
         optimizer_d.step()
-
-        # Maximise log D(G(z)) for the same fakes; D's own gradients are not needed here.
-        self.discriminator.requires_grad_(False)
-        loss_g = generator_loss(self._logits(fakes, labels, random))
+        if wanted is None:
+            wanted = generator_gradient(cast(Tensor, seen.grad), fake_logits.detach())
         optimizer_g.zero_grad(set_to_none=True)
-        self.manual_backward(loss_g)
+        self.manual_backward(fakes, gradient=wanted)
         optimizer_g.step()
-        self.discriminator.requires_grad_(True)
 
         self.images_shown += len(images) * self.trainer.world_size
         self._update_average(len(images) * self.trainer.world_size)
@@ -247,8 +246,25 @@ class LitDCGAN(LightningModule):
         self._best = state["best"]
         self._restored = state
 
+    def _judges_each_alone(self) -> bool:
+        """Return True if a logit depends on one image, and gradients are not scaled."""
+        alone = self.config.discriminator_norm == "group"
+        return alone and getattr(self.trainer.precision_plugin, "scaler", None) is None
+
+    def _gradient_at(self, images: Tensor, loss: Tensor) -> Tensor:
+        """Return the gradient of a loss at images, and keep the graph.
+
+        With 16-bit floats the loss is scaled, as Lightning scales it in `manual_backward`, so that
+        small gradients do not vanish.
+        """
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        scale = 1.0 if scaler is None else scaler.get_scale()
+        (gradient,) = torch.autograd.grad(loss * scale, images, retain_graph=True)
+        return gradient / scale
+
     def _logits(self, images: Tensor, labels: Tensor | None, random: torch.Generator) -> Tensor:
-        changed = diff_augment(images, self.config.augment, random)
+        config = self.config
+        changed = diff_augment(images, config.augment, random, config.augment_probability)
         logits: Tensor = self.discriminator(changed, labels)
         return logits
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -68,12 +69,12 @@ class Generator(nn.Module):
         """
         if self.config.n_classes > 1:
             if labels is None:
-                labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
+                labels = torch.zeros(latents.shape[0], dtype=torch.int64, device=latents.device)
             classes = nn.functional.one_hot(labels, self.config.n_classes)
             latents = torch.cat((latents, classes.to(latents.dtype)), dim=1)
         x = self.project(latents)  # (N, 16 * W), W = filters * S / 8
         # Read as pixels of W channels, so that the result is channels_last without a copy.
-        x = x.view(len(latents), SMALLEST_SIDE, SMALLEST_SIDE, -1).permute(0, 3, 1, 2)
+        x = x.view(latents.shape[0], SMALLEST_SIDE, SMALLEST_SIDE, -1).permute(0, 3, 1, 2)
         if not self.config.channels_last:
             x = x.contiguous()
         x = self.start(x)  # (N, W, 4, 4)
@@ -137,6 +138,33 @@ class Discriminator(nn.Module):
         return logits[:, 0] if labels is None else logits.gather(1, labels[:, None]).squeeze(1)
 
 
+class FoldedDoubling(nn.Sequential):
+    """Nearest neighbour to twice the side, then a 3 x 3 convolution, computed as one layer.
+
+    Both together are a transposed 4 x 4 convolution with stride 2 whose kernel sums the weights
+    that meet the same pixel: 4 products per pixel instead of 9 (after Karras 2020, arXiv
+    1912.04958, `conv2d_resample`). The weights are those of the convolution.
+    """
+
+    def __init__(self, wide: int, narrow: int, *, bias: bool) -> None:
+        super().__init__(
+            nn.Upsample(scale_factor=2), nn.Conv2d(wide, narrow, 3, padding=1, bias=bias)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Double the side: float (N, wide, H, W) to (N, narrow, 2H, 2W)."""
+        convolution = cast(nn.Conv2d, self[1])
+        weight = convolution.weight
+        narrow, wide = weight.shape[:2]
+        # Along one axis, which of the 3 weights meet in each of the 4, last one first.
+        one = torch.eye(3, dtype=weight.dtype, device=weight.device)
+        meet = (nn.functional.pad(one, (0, 0, 0, 1)) + nn.functional.pad(one, (0, 0, 1, 0))).flip(0)
+        # A product is several times as fast as sums of shifted weights, and so is its gradient.
+        kernel = weight.reshape(narrow * wide, 9) @ torch.kron(meet, meet).T
+        kernel = kernel.view(narrow, wide, 4, 4).transpose(0, 1)
+        return nn.functional.conv_transpose2d(x, kernel, convolution.bias, stride=2, padding=1)
+
+
 def _inputs(config: GANConfig) -> int:
     """Return the number of inputs per image: the latent, and the classes if there are several."""
     return config.latent_dim + (config.n_classes if config.n_classes > 1 else 0)
@@ -145,9 +173,7 @@ def _inputs(config: GANConfig) -> int:
 def _doubling(config: GANConfig, wide: int, narrow: int, *, bias: bool) -> nn.Module:
     if config.upsampling == "transposed":
         return nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=bias)
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2), nn.Conv2d(wide, narrow, 3, padding=1, bias=bias)
-    )
+    return FoldedDoubling(wide, narrow, bias=bias)
 
 
 def _norm(config: GANConfig, channels: int) -> nn.Module:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,6 +16,17 @@ from torch import Tensor
 from gan.checkpoint import write_atomically
 
 CSV_NAME, PLOT_NAME = "selection.csv", "selection.png"
+COLUMNS = (
+    "images_shown",
+    "kid",
+    "recall",
+    "diversity",
+    "closer_to_training",
+    "loss_d",
+    "membership_auroc",
+)
+RESAMPLES = 200
+"""Number of resamples of the validation images for the standard error of a rank."""
 LATE = 3
 """Number of evaluations in a row that end a training."""
 CERTAIN = 0.02
@@ -32,6 +45,10 @@ class SnapshotScores:
         diversity: Mean distance between two images, divided by that of real ones.
         closer_to_training: Share of images closer to training images than to an equal number of
             validation images; 0.5 for a generator that has not memorized.
+        kid_parts: KID with each validation image in turn as the only one, but for what all
+            snapshots have in common; their mean is `kid`. Empty: not known.
+        recalled: Whether each validation image lies among the generated ones, as in recall
+            (Kynkaanniemi 2019, arXiv 1904.06991). Empty: not known.
 
     Example:
         >>> from gan import SnapshotScores
@@ -42,6 +59,13 @@ class SnapshotScores:
     kid: float
     diversity: float
     closer_to_training: float
+    kid_parts: tuple[float, ...] = field(default=(), kw_only=True, repr=False)
+    recalled: tuple[bool, ...] = field(default=(), kw_only=True, repr=False)
+
+    @property
+    def recall(self) -> float:
+        """Share of the validation images that lie among the generated ones; NaN: not known."""
+        return float(np.mean(self.recalled)) if self.recalled else math.nan
 
 
 class SnapshotScorer(Protocol):
@@ -94,6 +118,46 @@ class SnapshotEvaluation(SnapshotScores):
     membership_auroc: float
 
 
+def kept_snapshot(evaluations: Sequence[SnapshotEvaluation]) -> int:
+    """Return the number of the snapshot to keep, by fidelity and diversity.
+
+    The lowest of many noisy values is low by luck too. So a snapshot takes the place of the kept
+    one if, when it is evaluated, it is not worse than the best so far by more than a standard error
+    (Breiman 1984, the rule of one standard error): of those that the validation images cannot tell
+    apart, the latest, which was trained longest. The value of a snapshot is the mean of its ranks
+    by KID and by recall among those so far; the standard error of the difference of two values
+    comes from resamples of the validation images. Where a scorer gives no values per validation
+    image, the lowest KID is kept.
+
+    Args:
+        evaluations: All evaluations so far, at least one.
+    """
+    if not all(evaluation.kid_parts and evaluation.recalled for evaluation in evaluations):
+        return min(range(len(evaluations)), key=lambda n: evaluations[n].kid)
+    kids = np.array([evaluation.kid_parts for evaluation in evaluations])  # (snapshots, images)
+    recalls = np.array([evaluation.recalled for evaluation in evaluations], np.float64)
+    n = kids.shape[1]
+    rng = np.random.default_rng(0)
+    weights = np.vstack((np.ones(n), rng.multinomial(n, np.full(n, 1 / n), RESAMPLES))).T / n
+    kept = 0
+    for last in range(1, len(evaluations)):
+        so_far = slice(last + 1)
+        ranks = (_ranks(kids[so_far] @ weights) + _ranks(-recalls[so_far] @ weights)) / 2
+        best = int(ranks[:, 0].argmin())
+        behind = ranks[last] - ranks[best]
+        if behind[0] <= behind[1:].std():
+            kept = last
+    return kept
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank the rows of each column from 0, the lowest; equal values share their mean rank."""
+    below = (values[:, None] > values).sum(axis=1)
+    equal = (values[:, None] == values).sum(axis=1)
+    ranks: NDArray[np.float64] = below + (equal - 1) / 2
+    return ranks
+
+
 def reason_to_stop(evaluations: Sequence[SnapshotEvaluation], *, patience: int) -> str | None:
     """Return why a training should end, in a sentence; None if it should not.
 
@@ -129,12 +193,12 @@ def write_evaluations(directory: Path, evaluations: Sequence[SnapshotEvaluation]
         evaluations: Rows of the table, at least one.
     """
     text = io.StringIO()
-    names = [field.name for field in fields(SnapshotEvaluation)]
-    writer = csv.DictWriter(text, sorted(names, key="images_shown".__ne__), lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for evaluation in evaluations:
-        writer.writerow({key: value if isinstance(value, int) else f"{value:.6g}"
-                         for key, value in asdict(evaluation).items()})  # fmt: skip
+        values = {name: getattr(evaluation, name) for name in COLUMNS}
+        writer.writerow({name: value if isinstance(value, int) else f"{value:.6g}"
+                         for name, value in values.items()})  # fmt: skip
     write_atomically(directory / CSV_NAME, text.getvalue().encode())
     write_atomically(directory / PLOT_NAME, _plot(evaluations))
 
@@ -144,9 +208,9 @@ def _plot(evaluations: Sequence[SnapshotEvaluation]) -> bytes:
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     shown = [evaluation.images_shown for evaluation in evaluations]
     kids = [evaluation.kid for evaluation in evaluations]
-    best = min(range(len(kids)), key=kids.__getitem__)
+    kept = kept_snapshot(evaluations)
     above.plot(shown, kids, marker=".", color="#bf3f5f")
-    above.plot(shown[best], kids[best], "o", color="#4c566a", label=f"best: {kids[best]:.3f}")
+    above.plot(shown[kept], kids[kept], "o", color="#4c566a", label=f"kept: {kids[kept]:.3f}")
     above.set(ylabel="KID", title="The averaged generator against validation images")
     above.set_ylim(bottom=min(0.0, *kids))
     above.legend(frameon=False)
@@ -154,11 +218,12 @@ def _plot(evaluations: Sequence[SnapshotEvaluation]) -> bytes:
         ("membership AUROC of D", [evaluation.membership_auroc for evaluation in evaluations]),
         ("fakes closer to training", [evaluation.closer_to_training for evaluation in evaluations]),
         ("diversity over real", [evaluation.diversity for evaluation in evaluations]),
+        ("recall", [evaluation.recall for evaluation in evaluations]),
     ):
         below.plot(shown, values, label=label)
     below.axhline(0.5, linestyle=":", color="grey", linewidth=1)
     below.set(xlabel="real images shown", ylabel="share", ylim=(0, 1.3))
-    below.legend(frameon=False, fontsize=8, ncols=3)
+    below.legend(frameon=False, fontsize=8, ncols=4)
     for axes in (above, below):
         axes.grid(alpha=0.3)
     content = io.BytesIO()

@@ -45,6 +45,16 @@ def test_the_three_commands_work_in_an_empty_folder(empty: Path) -> None:
     assert [path.name for path in empty.iterdir()] == ["balancer-workspace"]
 
 
+def test_a_dry_run_of_the_gan_tells_minutes_and_trains_nothing(empty: Path) -> None:
+    done = invoke("gan-train", "--dry-run", "--json", *SETTINGS)
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)["metrics"]
+    assert found["classes"] == {}
+    assert list(found["planned_minutes"]) == ["COVID"]
+    assert 0 < found["planned_minutes"]["COVID"] < 10
+    assert not (empty / "balancer-workspace" / "gan").exists()
+
+
 def test_an_expensive_stage_is_named_not_run(empty: Path) -> None:
     for command, wanted in (
         (("synthesize", "--ratio", "2:1"), "`balancer gan-train --"),

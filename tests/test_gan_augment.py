@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 import torch
 
-from gan.augment import diff_augment
+from gan.augment import ZOOM_SHARE, diff_augment
 from gan.config import Augmentation
 
 ALL: tuple[Augmentation, ...] = get_args(Augmentation)
@@ -38,6 +38,24 @@ def test_each_transform_is_random_per_image_and_fixed_by_the_generator(
 def test_gradients_match_finite_differences(name: Augmentation) -> None:
     images = torch.rand(2, 3, 8, 8, generator=random(9), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: diff_augment(x, (name,), random()), images)
+
+
+def test_a_probability_leaves_the_other_images_as_they_are(images: torch.Tensor) -> None:
+    many = images[:1].expand(2000, -1, -1, -1)
+    changed = diff_augment(many, ("brightness",), random(), 0.3)
+    touched = (changed != many).flatten(1).any(1).float().mean().item()
+    assert touched == pytest.approx(0.3, abs=0.04)
+
+
+def test_zoom_keeps_the_centre_and_scales_distances_from_it() -> None:
+    """A ramp stays a ramp about the same middle; its slope is one over the factor."""
+    ramp = torch.linspace(-1, 1, 33).expand(8, 1, 33, 33).contiguous()
+    zoomed = diff_augment(ramp, ("zoom",), random())
+    torch.testing.assert_close(zoomed[..., 16], torch.zeros(8, 1, 33), rtol=0, atol=1e-6)
+    slopes = (zoomed[..., 17] - zoomed[..., 15]) / (ramp[..., 17] - ramp[..., 15])
+    assert slopes.min() >= 1 / (1 + ZOOM_SHARE) - 1e-4
+    assert slopes.max() <= 1 / (1 - ZOOM_SHARE) + 1e-4
+    assert slopes.std(dim=0).max() > 0.05
 
 
 def test_brightness_moves_all_pixels_of_an_image_by_one_number(images: torch.Tensor) -> None:

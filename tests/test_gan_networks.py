@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gan.losses import discriminator_loss, generator_loss
-from gan.networks import Discriminator, Generator, initialise
+from gan.losses import discriminator_loss, generator_gradient, generator_loss
+from gan.networks import Discriminator, FoldedDoubling, Generator, initialise
 from gan.transforms import to_uint8, to_unit_range
 from support.tiny_gan import recipe
 
@@ -114,6 +114,30 @@ def test_channels_last_holds_through_the_one_channel_layer() -> None:
     network.look.register_forward_hook(lambda layer, inputs, output: seen.append(output))
     network(torch.rand(4, 1, 32, 32))
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_a_folded_doubling_is_nearest_neighbour_and_a_convolution(
+    memory: torch.memory_format,
+) -> None:
+    """In values, and in the gradients of the weights and of the input."""
+    layer = FoldedDoubling(6, 5, bias=True).double().to(memory_format=memory)
+    plain = torch.nn.Sequential(torch.nn.Upsample(scale_factor=2), layer[1])
+    x = torch.randn(3, 6, 4, 7, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(layer(x), plain(x))
+    leaves = [x, *layer.parameters()]
+    folded, direct = (torch.autograd.grad(f(x).square().sum(), leaves) for f in (layer, plain))
+    torch.testing.assert_close(folded, direct)
+
+
+def test_a_certain_discriminator_gives_the_generator_a_finite_gradient() -> None:
+    logits = torch.tensor([-500.0, -60.0, 0.0, 5.0], requires_grad=True)
+    fakes = torch.ones(4, 1, 1, 1, requires_grad=True)
+    (of_d,) = torch.autograd.grad(discriminator_loss(logits, fakes.view(4) * logits), fakes)
+    of_g = generator_gradient(of_d, logits)
+    (wanted,) = torch.autograd.grad(generator_loss(fakes.view(4) * logits), fakes)
+    assert torch.isfinite(of_g).all()
+    torch.testing.assert_close(of_g[1:], wanted[1:])
 
 
 def test_losses_are_binary_cross_entropy() -> None:

@@ -3,9 +3,11 @@
 import csv
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +16,7 @@ import gan.module
 from gan import GANDiverged, SnapshotEvaluation, load, sample
 from gan.evaluator import membership_auroc
 from gan.module import LitDCGAN
-from gan.selection import reason_to_stop
+from gan.selection import kept_snapshot, reason_to_stop
 from support.tiny_gan import noise, recipe, train, watched
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -184,6 +186,42 @@ def entry(**changes: Any) -> SnapshotEvaluation:
 def test_reasons_to_stop(evaluations: list[SnapshotEvaluation], words: str | None) -> None:
     found = reason_to_stop(evaluations, patience=4)
     assert (found is None) if words is None else (found is not None and words in found)
+
+
+def per_image(kids: float, recall: float, *, noise: float) -> SnapshotEvaluation:
+    """An evaluation on 50 validation images, each with its own noise."""
+    random = np.random.default_rng([round(kids * 1e6), round(recall * 100)])
+    parts = kids + noise * random.standard_normal(50)
+    recalled = tuple((np.arange(50) < recall * 50).tolist())
+    return entry(kid=float(parts.mean()), kid_parts=tuple(parts.tolist()), recalled=recalled)
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "kept"),
+    [
+        # What every image agrees on decides; the later worse ones are not kept.
+        ([(0.9, 0.1), (0.4, 0.5), (0.7, 0.3), (0.8, 0.2)], 1),
+        # The lowest KID is of little use where recall is lost.
+        ([(0.90, 0.10), (0.50, 0.30), (0.40, 0.60), (0.39, 0.05)], 2),
+        ([(0.9, 0.1), (0.4, 0.5)], 1),
+    ],
+)
+def test_clear_differences_decide_which_snapshot_is_kept(
+    evaluations: list[tuple[float, float]], kept: int
+) -> None:
+    assert kept_snapshot([per_image(*values, noise=1e-6) for values in evaluations]) == kept
+
+
+def test_of_snapshots_that_validation_cannot_tell_apart_a_late_one_is_kept() -> None:
+    """Nine are equal but for noise: the lowest KID is any of them, the kept one a late one."""
+    kept, lowest = [], []
+    for draw in range(12):
+        equal = [per_image(0.4 + (9 * draw + n) / 1e5, 0.5, noise=3) for n in range(9)]
+        kept.append(kept_snapshot([per_image(3.0, 0.0, noise=1e-6), *equal]))
+        unknown = [replace(evaluation, recalled=()) for evaluation in equal]
+        lowest.append(1 + kept_snapshot(unknown))  # without values per image, the lowest KID
+        assert equal[lowest[-1] - 1].kid == min(evaluation.kid for evaluation in equal)
+    assert np.mean(kept) > 7 > 6 > np.mean(lowest)
 
 
 def test_membership_is_the_area_under_the_curve() -> None:

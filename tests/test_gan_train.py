@@ -1,3 +1,4 @@
+import copy
 import csv
 import logging
 import os
@@ -16,9 +17,13 @@ from PIL import Image
 
 import gan.module
 from gan import GANDiverged, GeneratorCheckpointError, load
+from gan.augment import diff_augment
+from gan.losses import discriminator_loss, generator_loss
 from gan.module import LitDCGAN
+from gan.randomness import Purpose, random_stream
 from gan.stream import ImageStream
 from gan.trainer import SIGNALS
+from gan.transforms import to_unit_range
 from support.tiny_gan import PROVENANCE, noise, recipe, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -306,25 +311,37 @@ def test_statistics_of_the_average_are_those_of_its_own_activations() -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_generator_step_leaves_no_gradient_in_the_discriminator(tmp_path: Path) -> None:
-    """One step by hand: D from its own loss alone, G through the updated D."""
-    seen: list[bool] = []
-    original = gan.module.generator_loss
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_one_pass_gives_both_networks_the_gradients_of_their_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: str
+) -> None:
+    """The step's gradients are those of the two losses, each computed by itself."""
+    before: list[LitDCGAN] = []
+    after: list[LitDCGAN] = []
+    batches: list[torch.Tensor] = []
+    original = LitDCGAN.training_step
 
-    def spy(logits: torch.Tensor) -> torch.Tensor:
-        seen.append(any(p.requires_grad for p in module_parameters))
-        return original(logits)
+    def step(self: LitDCGAN, images: torch.Tensor, batch_idx: int) -> None:
+        before.append(copy.deepcopy(self))
+        batches.append(images)
+        original(self, images, batch_idx)
+        after.append(self)
 
-    module_parameters: list[torch.nn.Parameter] = []
-    setup = LitDCGAN.on_train_start
-
-    def remember(self: LitDCGAN) -> None:
-        module_parameters.extend(self.discriminator.parameters())
-        setup(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gan.module, "generator_loss", spy)
-        patch.setattr(LitDCGAN, "on_train_start", remember)
-        train(tmp_path, images_shown=16)
-    assert seen == [False, False]
-    assert all(p.requires_grad for p in module_parameters)
+    monkeypatch.setattr(LitDCGAN, "training_step", step)
+    changes = {"discriminator_norm": norm, "augment": ("translation", "zoom")}
+    train(tmp_path, images_shown=8, evaluate_every=0, augment_probability=0.5, **changes)
+    module, images = before[0], batches[0]
+    random = random_stream(Purpose.STEP, module.seed, 0, 0)
+    fakes = module.generator(torch.randn(8, 8, generator=random))
+    real, fake = (
+        module.discriminator(diff_augment(some, ("translation", "zoom"), random, 0.5))
+        for some in (to_unit_range(images), fakes)
+    )
+    for network, trained, loss in (
+        (module.discriminator, after[0].discriminator, discriminator_loss(real, fake)),
+        (module.generator, after[0].generator, generator_loss(fake)),
+    ):
+        wanted = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)
+        found = [parameter.grad for parameter in trained.parameters()]
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)

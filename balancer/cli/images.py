@@ -22,10 +22,11 @@ from balancer.options import (
 @click.option(
     "--class", "classes", multiple=True, metavar="NAME", help="Train this class only; repeatable."
 )
-def gan_train(request: Request, ratio: str | None, classes: tuple[str, ...]) -> None:
+@click.option("--dry-run", is_flag=True, help="Estimate the minutes and train nothing.")
+def gan_train(request: Request, ratio: str | None, classes: tuple[str, ...], dry_run: bool) -> None:
     """Train a DCGAN for each rare class; re-run to resume."""
     request.options["synthesis.ratio"] = ratio
-    call_stage("gan-train", request, classes=classes)
+    call_stage("gan-train", request, classes=classes, dry_run=dry_run)
 
 
 @click.command()

@@ -55,6 +55,19 @@ def manifold(fake: npt.ArrayLike, real: npt.ArrayLike, *, k: int) -> Manifold:
     )
 
 
+def is_recalled(fake: npt.ArrayLike, real: npt.ArrayLike, *, k: int) -> npt.NDArray[np.bool_]:
+    """Say of each real image whether it is in a ball of a generated one; their share is the recall.
+
+    Args:
+        fake: Features of generated images, (n, d), n > k.
+        real: Features of real images, (m, d).
+        k: Number of neighbours that set a ball's radius, without the image itself.
+    """
+    a = np.asarray(fake, np.float64)
+    in_fake = distances(a, real) <= _radii(a, k)[:, None]
+    return np.asarray(in_fake.any(axis=0))
+
+
 def distances(first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
     """Compute Euclidean distances of features (n, d) and (m, d): float64 (n, m)."""
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)

@@ -1,9 +1,9 @@
 """`balancer gan-train`: one DCGAN for each class that has to grow, on training images alone."""
 
 import logging
+import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,18 @@ from balancer.imaging.preprocess import recorded
 from balancer.quality.distances import Kernels, kid_of_all
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Features, features_of
-from balancer.quality.neighbors import closer_to_first, distances
+from balancer.quality.neighbors import closer_to_first, distances, is_recalled
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
 from balancer.results import StageResult, new_result, standing_result, write_result
-from balancer.synthetic.dcgan import load_dcgan
+from balancer.synthetic.dcgan import load_dcgan, training_seconds_per_image
 from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 _SCORER_DRAWS = 10
+_NEIGHBOURS = 5
 
 
 class Lite0Scorer:
@@ -62,8 +63,14 @@ class Lite0Scorer:
             self._extractor = load_extractor("lite0")
         made = features_of(self._extractor, images)
         rng = np.random.default_rng(0)  # the same draws at every evaluation
+        kernels = Kernels.of(made, self._validation)
+        kid = kid_of_all(kernels)
+        to_each = kernels.xy.mean(axis=0)  # (M,)
+        recalled = is_recalled(made, self._validation, k=min(_NEIGHBOURS, len(made) - 1))
         return gan.SnapshotScores(
-            kid=kid_of_all(Kernels.of(made, self._validation)),
+            kid=kid,
+            kid_parts=tuple(kid + 2 * (to_each.mean() - to_each)),
+            recalled=tuple(recalled),
             diversity=_spread(made) / max(self._spread, 1e-12),
             closer_to_training=closer_to_first(
                 distances(made, self._training),
@@ -80,6 +87,7 @@ def run(
     *,
     force: bool = False,
     classes: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> StageResult[GanTrainMetrics]:
     """Train the generators that the target ratio needs.
 
@@ -88,6 +96,7 @@ def run(
         workspace: Reads `index/`, writes `gan/<class>/`.
         force: Train again even if a finished or unfinished generator exists.
         classes: Train these instead of the classes below the target ratio.
+        dry_run: Return an estimate of the minutes for each class, and train none.
 
     Raises:
         ConfigurationError: An unknown class, or an existing generator has other settings.
@@ -110,6 +119,11 @@ def run(
         )
     if not labels:
         log.info("Every class reaches %s already; no GAN is needed.", config.synthesis.ratio)
+    if dry_run:
+        minutes = training_seconds_per_image(config) * config.gan.images_shown / 60
+        plan = GanTrainMetrics(classes={}, planned_minutes=dict.fromkeys(labels, minutes))
+        settings = _settings(config)
+        return new_result("gan-train", settings=settings, inputs={}, seconds=0, metrics=plan)
     results = {label: _train(label, config, workspace, index, force) for label in labels}
     return new_result(
         "gan-train",
@@ -127,6 +141,9 @@ def run(
 
 def summary(result: StageResult[GanTrainMetrics]) -> list[RenderableType]:
     """Lay out a result for the terminal."""
+    planned = Table("class", "minutes", title="Would train, by a few steps measured here")
+    for label, minutes in result.metrics.planned_minutes.items():
+        planned.add_row(Text(label), f"{minutes:.1f}")
     table = Table(
         "class", "images shown", "minutes", "images/s", "kept after", "KID", "folder",
         title="Generators",
@@ -140,7 +157,7 @@ def summary(result: StageResult[GanTrainMetrics]) -> list[RenderableType]:
             *_snapshot(metrics),
             Text(metrics.folder or ""),
         )
-    return [table] if table.row_count else []
+    return [shown for shown in (planned, table) if shown.row_count]
 
 
 def _snapshot(metrics: GeneratorMetrics) -> tuple[str, str]:
@@ -199,7 +216,7 @@ def _train(
             f"Stopped after {fit.images_shown:,} of {config.gan.images_shown:,} images; "
             "run the same command again to resume.",
         )
-    selected = None if fit.selected is None else Snapshot(**asdict(fit.selected))
+    selected = None if fit.selected is None else _record(fit.selected)
     result = new_result(
         "gan-train",
         settings=settings,
@@ -219,6 +236,12 @@ def _train(
     write_result(unfinished, result)
     workspace.replace(directory, unfinished)
     return result
+
+
+def _record(evaluation: gan.SnapshotEvaluation) -> Snapshot:
+    values = {name: getattr(evaluation, name) for name in Snapshot.model_fields}
+    recall = None if math.isnan(evaluation.recall) else evaluation.recall
+    return Snapshot.model_validate(values | {"recall": recall})
 
 
 def _membership(selected: Snapshot, index: Index, label: str) -> Membership:

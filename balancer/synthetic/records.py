@@ -29,6 +29,7 @@ class Snapshot(Record):
         kid: KID of its images to validation images.
         diversity: Mean distance between two of its images, over that of real images.
         closer_to_training: Share of its images closer to training than to validation images.
+        recall: Share of the validation images that lie among its images; None: not recorded.
         images_shown: Number of real images shown before it.
         loss_d: Mean loss of the discriminator since the evaluation before.
         membership_auroc: AUROC of the discriminator's logits, training against validation images.
@@ -40,6 +41,7 @@ class Snapshot(Record):
     images_shown: int
     loss_d: float
     membership_auroc: float
+    recall: float | None = None
 
 
 class Membership(Record):
@@ -82,9 +84,15 @@ class GeneratorMetrics(_Labelled):
 
 
 class GanTrainMetrics(Record):
-    """The result of `balancer gan-train`: its generators by class."""
+    """The result of `balancer gan-train`: its generators by class.
+
+    Attributes:
+        classes: Generators that were trained.
+        planned_minutes: With --dry-run, the estimate for each class instead.
+    """
 
     classes: dict[str, GeneratorMetrics]
+    planned_minutes: dict[str, float] = Field(default_factory=dict)
 
 
 class PlanRow(_Labelled):
