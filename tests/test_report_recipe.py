@@ -60,7 +60,8 @@ CHANGED: dict[str, dict[str, Any]] = {
         "batch_size": 8, "images_shown": 64, "learning_rate_generator": 0.0002,
         "learning_rate_discriminator": 0.0003, "beta1": 0.4, "beta2": 0.9, "decay_share": 0.25,
         "companion_share": 0.1, "augment": ["cutout"], "ema_half_life": 100.0,
-        "evaluate_every": 32, "keep": "last", "evaluation_images": 16, "patience": 2,
+        "augment_probability": 0.5, "evaluate_every": 32, "keep": "last", "evaluation_images": 16,
+        "patience": 2,
         "channels_last": False, "grid_every": 16, "checkpoint_every": 24,
     },
     "synthesis": {
