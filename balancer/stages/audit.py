@@ -315,7 +315,7 @@ def _with_suspects(audit: Audit, index: Index, suspects: Sequence[DoubtfulLabel]
         title="Labels that the other images contradict",
         sentence=(
             f"{count(len(suspects), 'image')} that a model of the other images takes for another "
-            f"class beyond doubt, the least probable label first; all are ranked in {LABELS_NAME}. "
+            f"class, the least probable label first; all are ranked in {LABELS_NAME}. "
             "A wrong label, or a rare look of its class: it is for you to tell. Correct labels "
             "of all splits by the same rule, then prepare again."
         ),
