@@ -20,7 +20,13 @@ class Projection(torch.nn.Module):
         return (images.flatten(1).float() / 255 @ weights,)
 
 
-EXTRACTOR = Extractor("[projection]", "projection", 12, {"extractor": "projection"}, Projection())
+EXTRACTOR = Extractor(
+    suffix="[projection]",
+    dimension=12,
+    recipe={"extractor": "projection"},
+    network=Projection(),
+    registered_name="projection",
+)
 
 
 def images(n, low=0, seed=0, side=8):

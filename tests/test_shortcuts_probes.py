@@ -30,7 +30,9 @@ class Blocks(torch.nn.Module):
         return (F.adaptive_avg_pool2d(images.float(), 12).flatten(1),)
 
 
-EXTRACTOR = Extractor("[blocks]", "blocks", 144, {"extractor": "blocks"}, Blocks())
+EXTRACTOR = Extractor(
+    suffix="[blocks]", dimension=144, recipe={"extractor": "blocks"}, network=Blocks()
+)
 
 
 def planted(tmp_path, change, *, classes=("COVID", "Normal"), metadata=None):

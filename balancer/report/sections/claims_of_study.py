@@ -64,6 +64,11 @@ def sample_size(facts: Facts) -> Claim:
 
 def model(facts: Facts) -> Claim:
     """Return the claim on model."""
+    if _is_frozen(facts):
+        return (
+            "filled in",
+            "a linear head on frozen features of a bundled network; see Recipes.",
+        )
     recipe = facts.setting("classifier") or {}
     if not recipe:
         return "not known", "No settings of a classifier are on record."
@@ -76,6 +81,11 @@ def model(facts: Facts) -> Claim:
         side = facts.ablation.setting("gan.image_size")
     gan = f"; generators: DCGAN, {side} px" if side else ""
     return state, f"{recipe.get('model')}, input {size or 'unknown'} px{gan}; see Recipes."
+
+
+def _is_frozen(facts: Facts) -> bool:
+    """Return True for a quick study, whose classifier is a head on frozen features."""
+    return bool(facts.ablation.get(lambda study: study.metrics.tier))
 
 
 def software(facts: Facts) -> Claim:
@@ -103,6 +113,11 @@ def initialisation(facts: Facts) -> Claim:
 
 def training(facts: Facts) -> Claim:
     """Return the claim on training."""
+    if _is_frozen(facts):
+        return (
+            "filled in",
+            "A linear head was fitted per arm and split; no network was trained.",
+        )
     recipe = facts.setting("classifier") or {}
     steps = facts.ablation.get(lambda study: existing(study.metrics.design).n_steps)
     steps = steps or facts.real.get(lambda arm: arm.metrics.n_steps)
