@@ -1,4 +1,4 @@
-"""What goes out and comes in, from Python: models, and images for and from other generators."""
+"""Export of models, and exchange of images with other generators, from Python."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,6 +1,7 @@
 """A result that is a page: it can be saved, and a notebook shows it."""
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 from balancer.files import replacing
 
 
-class ShownPage:
+class ShownPage(ABC):
     """A result with a page; a notebook shows its first screen.
 
     Attributes:
@@ -20,9 +21,9 @@ class ShownPage:
         self.page = page
 
     @property
+    @abstractmethod
     def sentence(self) -> str:
         """The answer in one or a few sentences."""
-        raise NotImplementedError
 
     def to_html(self, path: Path | str) -> None:
         """Write the page, whole or not at all."""

@@ -29,7 +29,7 @@ def diff_augment(
         images: float (N, C, S, S) in [-1, 1].
         policy: Names of transforms in their order; empty: the images are unchanged.
         generator: Random stream, on the device of the images.
-        probability: Of each transform, in (0, 1], drawn for each image.
+        probability: Probability of each transform in (0, 1]; the choice is made for each image.
 
     Returns:
         float (N, C, S, S); brightness, saturation and contrast may leave [-1, 1].

@@ -257,7 +257,7 @@ def n_shown(arm: Arm, fold: FrozenFold, label: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What a head is fitted on: the images of the index, then blends.
+    """Training set of a head: the images of the index, then blends.
 
     Attributes:
         features: float32 (M, d).

@@ -115,7 +115,7 @@ class GivenStudy:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What is fixed before the first look."""
+        """The question, which is fixed before the first look."""
         ablation = self.config.ablation
         return {
             "metric": ablation.primary,

@@ -1,4 +1,4 @@
-"""Which extractor chose the images that are measured; its own figures flatter them.
+"""The extractor that chose the images that are measured; its own figures flatter them.
 
 The snapshot of a GAN and the screen go by one extractor, and the gate and the headline of a report
 by another, so that no image is good because it was chosen to look so.

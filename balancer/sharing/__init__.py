@@ -1,1 +1,1 @@
-"""What leaves a workspace: models for other programs, each with its card."""
+"""Export of models for other programs, each with its card."""

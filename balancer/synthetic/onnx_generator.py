@@ -18,7 +18,7 @@ from gan.transforms import to_uint8
 INPUT, VALUES, IMAGES = "latents", "values", "images"
 """Names of the graph's input and outputs."""
 _UNKNOWN: dict[str, tuple[str, ...]] = {"training_ids": (), "companion_ids": ()}
-"""What `generator.json` says where the training images are not told."""
+"""Note in `generator.json` in place of the list of training images."""
 
 
 class DrawingGraph(nn.Module):

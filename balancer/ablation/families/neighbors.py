@@ -4,6 +4,7 @@ Neighbours are training images, found in the features of the bundled network. In
 are blended; on frozen features (`--quick`) the features are.
 """
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from balancer.quality.extractors import load_extractor
 from balancer.quality.features import Features, features_of
 
 
-class NeighborArm(Arm):
+class NeighborArm(Arm, ABC):
     """The base of both arms: whom images may be blended with is theirs.
 
     Attributes:
@@ -37,9 +38,9 @@ class NeighborArm(Arm):
     suits_frozen = True
     largest_share: ClassVar[float]
 
+    @abstractmethod
     def candidates(self, fold: FoldData, label: str) -> list[int]:
         """Return the rows of training images that may be partners."""
-        raise NotImplementedError
 
     def blend(
         self,

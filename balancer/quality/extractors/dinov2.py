@@ -33,7 +33,7 @@ from classifier.weights import downloads, hub_snapshots
 _RAD_DINO = "rad-dino"
 _REPOSITORY = "microsoft/rad-dino"
 _OFFSET = 0.1
-"""What DINOv2 adds to a side before it divides, against rounding errors."""
+"""Offset that DINOv2 adds to a side before it divides, against rounding errors."""
 _GREY_LEVELS = 255
 _RENAMED = (
     (r"^embeddings\.position_embeddings$", "pos_embed"),
