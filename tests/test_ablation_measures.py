@@ -306,6 +306,19 @@ def test_subgroups_have_the_primary_metric_of_their_own_images() -> None:
     assert not math.isnan(own.value or 0.0)
 
 
+def test_a_finding_of_one_class_alone_is_no_subgroup() -> None:
+    runs = study(rng(), {"real": 0.0, "focal": 0.0})
+    labels = {
+        one: c for run in runs for one, c in zip(run.test.image_ids, run.test.labels, strict=True)
+    }
+    columns = {
+        "finding:Edema": {one: "yes" if n % 2 else "no" for n, one in enumerate(labels)},
+        "finding:Nothing": {one: "no" if c else "yes" for one, c in labels.items()},
+    }
+    metrics = compare(runs, facts("real", "focal"), QUESTION, columns=columns)
+    assert {part.column for part in metrics.subgroups} == {"finding:Edema"}
+
+
 def test_a_column_of_names_is_no_subgroup() -> None:
     runs = study(rng(), {"real": 0.0, "focal": 0.0})
     names = {one: one for run in runs for one in run.test.image_ids}

@@ -2,10 +2,13 @@
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from balancer.ablation.subgroups import subgroup_columns
+from balancer.data.index import load_index
 from support.made_archives import films
 from support.reading_command import groups, images_of, prepared, refused
 
@@ -60,6 +63,22 @@ def test_one_finding_against_the_rest() -> None:
     assert len(patients) == len({name for names in patients for name in names})
 
 
+def test_the_other_findings_are_kept_as_columns_for_subgroups() -> None:
+    root = chexpert(Path("CheXpert-v1.0-small"))
+    done, metrics = prepared(root, "--set", "data.target=Mass", "--set", "data.min_images=4")
+    with Path("w/index/details.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    edema = [row["finding:Edema"] for row in rows]
+    # One film with a mass has an oedema, and one without; another is uncertain.
+    assert Counter(edema) == {"no": 8, "yes": 2, "uncertain": 1}
+    assert not any("Mass" in name for name in rows[0])
+    assert "finding:" not in done.stderr
+    assert "finding:No Finding" in rows[0]
+    columns = subgroup_columns(load_index(Path("w/index")), [])
+    assert {"sex", "age", "finding:Edema", "finding:No Finding"} == {*columns}
+    assert "unused_columns" not in metrics
+
+
 def test_one_finding_per_image_is_its_class() -> None:
     rows = [(f"ISIC_{n:07}", *(f"{float(n % 3 == k)}" for k in range(3)), "0.0") for n in range(24)]
     root = Path("isic")
@@ -70,6 +89,24 @@ def test_one_finding_per_image_is_its_class() -> None:
     assert images_of(metrics) == {"MEL": 8, "NV": 8, "BCC": 8}
     again, _ = prepared(root / "GroundTruth.csv", "--force")
     assert "up to date" not in again.stderr
+
+
+@pytest.mark.parametrize("header", ["image,sex,age_approx", "IMG_10,F,41"])
+def test_columns_of_a_table_beside_class_folders_are_kept_or_named(header: str) -> None:
+    root = Path("set")
+    names = [f"{label}/IMG_{10 + 8 * k + n}.png" for k, label in enumerate("ab") for n in range(8)]
+    films(root, names)
+    rows = [f"{Path(name).stem},{'FM'[n % 2]},4{n % 8}" for n, name in enumerate(names[1:], 1)]
+    (root / "facts.csv").write_text("\n".join([header, *rows]))
+    done, metrics = prepared(root, "--layout", "class-folders")
+    with Path("w/index/details.csv").open(newline="") as file:
+        cells = Counter(row.get("sex", "no such column") for row in csv.DictReader(file))
+    if header.startswith("image"):
+        assert metrics["unused_columns"] == ["age_approx"]
+        assert cells == {"F": 7, "M": 8, "": 1}  # the table lacks one image
+    else:  # the first row is an image, so nothing is known of the columns, and no cell is shown
+        assert [*cells] == ["no such column"]
+        assert "41" not in done.stderr
 
 
 def test_class_folders_beside_a_table_of_facts_stay_classes() -> None:

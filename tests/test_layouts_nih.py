@@ -21,6 +21,13 @@ def test_nih_takes_films_of_one_finding(tmp_path: Path, scattered: bool) -> None
     assert scan.ignored == {"image with several findings": 1}
 
 
+def test_columns_of_nih_are_kept_for_subgroups(tmp_path: Path) -> None:
+    scan = made.scanned(made.nih(tmp_path), target="Cardiomegaly")
+    kept = [one.columns for one in scan.metadata.values()]
+    assert {(one["sex"], one["age"]) for one in kept} == {("M", "58")}
+    assert sorted(one["finding:Mass"] for one in kept) == ["no"] * 6 + ["yes"]
+
+
 def test_nih_with_a_combination_that_is_asked_for(tmp_path: Path) -> None:
     root = made.nih(tmp_path)
     classes = {"Cardiomegaly": "heart", "Infiltration|Mass": "lung", "No Finding": "none"}

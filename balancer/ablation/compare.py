@@ -58,7 +58,7 @@ def compare(
         caps: Reasons why no difference can be trusted, found without the runs; those of the
             negative controls are added.
         n_held_back: Number of different held-back images, mean over the splits.
-        columns: Columns of `metadata.csv` that name subgroups: column to image to cell.
+        columns: Columns of `details.csv` that name subgroups: column to image to cell.
 
     Returns:
         `question`, `arms`, `caps`, `verdict` and `control`, and `subgroups` where there are

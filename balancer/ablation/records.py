@@ -211,7 +211,7 @@ class SubgroupArm(Record):
 
 
 class Subgroup(Record):
-    """Test images with one value of a column of `metadata.csv`.
+    """Test images with one value of a column of `details.csv`.
 
     Attributes:
         column: Name of the column.
@@ -322,7 +322,7 @@ class AblateMetrics(Record):
         worth: The worth of the arms in real images; None where it was not measured.
         home: Results on the test splits, where another data set carries the verdict.
         page: Path to the report's page; not in the file, since a workspace can be moved.
-        subgroups: Results in each subgroup that `metadata.csv` names.
+        subgroups: Results in each subgroup that tables and labels name.
         travel: What a study of views says of other places; None of other studies.
     """
 

@@ -1,5 +1,6 @@
-"""The primary metric in subgroups of the test images that `metadata.csv` names."""
+"""The primary metric in subgroups of the test images that tables and labels name."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +11,12 @@ from balancer.ablation.records import Subgroup, SubgroupArm
 from balancer.ablation.run_scores import COMPARED, ScoredRun
 from balancer.ablation.runs import REAL
 from balancer.data.index import Index
-from balancer.data.metadata import SUBGROUP_COLUMNS
+from balancer.data.metadata import FINDING, SUBGROUP_COLUMNS
 from balancer.errors import ConfigurationError
 from balancer.evaluation.records import Scalar
 from balancer.statistics.resampled_t import mean_by_split, resampled_t
+
+log = logging.getLogger(__name__)
 
 AGE = "age"
 UNKNOWN_VALUE = "not known"
@@ -36,7 +39,7 @@ def value_of(column: str, cell: str) -> str:
 
 
 def subgroup_columns(index: Index, wanted: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the columns of `metadata.csv` that name subgroups: column to image to cell.
+    """Return the columns of `details.csv` that name subgroups: column to image to cell.
 
     Args:
         index: The index.
@@ -51,13 +54,13 @@ def subgroup_columns(index: Index, wanted: Sequence[str]) -> dict[str, dict[str,
         if name not in known:
             raise ConfigurationError(
                 f"evaluation.subgroups names {name!r}, but the index has only "
-                f"{', '.join(known) or 'no such columns'}; add it to metadata.csv and run "
-                "`balancer prepare --force` with this setting."
+                f"{', '.join(known) or 'no such columns'}; add it to the table of the images and "
+                "run `balancer prepare --force` with this setting."
             )
     return {
         name: {one.image_id: one.columns.get(name, "") for one in details}
         for name in known
-        if name in (*SUBGROUP_COLUMNS, *wanted)
+        if name in (*SUBGROUP_COLUMNS, *wanted) or name.startswith(FINDING)
     }
 
 
@@ -73,7 +76,8 @@ def subgroups(
     Args:
         arms: Finished runs of each arm.
         pairs: Arm to reference to the paired runs.
-        columns: Column to image to its cell.
+        columns: Column to image to its cell. A finding that images of one class alone have is no
+            subgroup: the metric is not defined on it.
         primary: Key of the metric.
         ratio: Test images per image outside the test split.
     """
@@ -88,6 +92,10 @@ def subgroups(
         group_of = {one: value_of(column, cells.get(one, "")) for one in tested}
         values = _ordered(set(group_of.values()))
         if len(values) > _MOST_VALUES:
+            log.warning("%s has %d values, too many for subgroups.", column, len(values))
+            continue
+        having = {tested[one] for one, own in group_of.items() if own == "yes"}
+        if column.startswith(FINDING) and len(having) < 2:
             continue
         for value in values:
             members = {one for one, own in group_of.items() if own == value}

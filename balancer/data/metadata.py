@@ -13,6 +13,8 @@ from balancer.errors import DataError
 _OPTIONAL = ("patient_id", "source", "view")
 SUBGROUP_COLUMNS = ("sex", "age", "scanner")
 """Further columns that are kept where a table has them, in any case."""
+FINDING = "finding:"
+"""Beginning of the names of columns that say which other findings an image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def other_columns(
     return {
         name.lower() if name.lower() in SUBGROUP_COLUMNS else name: cell_text(cell)
         for name, cell in row.items()
-        if name not in known
+        if name and name not in known
     }
 
 

@@ -20,7 +20,7 @@ from balancer.data.class_places import (
 )
 from balancer.data.entries import entries, entry_kind, is_formula, is_storable, why_link
 from balancer.data.formats import READ, is_image, named_like_image
-from balancer.data.metadata import ImageMetadata
+from balancer.data.metadata import FINDING, ImageMetadata
 from balancer.data.parts import is_part
 from balancer.errors import DataError
 
@@ -76,13 +76,16 @@ class Scan:
     def keep_columns(self, wanted: Collection[str]) -> None:
         """Keep some of the further columns of the metadata, and note the names of the others.
 
+        Columns of findings are always kept.
+
         Raises:
             DataError: A cell of a column to keep would run as a formula in a spreadsheet.
         """
-        unused = {name for known in self.metadata.values() for name in known.columns} - {*wanted}
-        self.unused_columns = tuple(sorted(unused))
+        names = {name for known in self.metadata.values() for name in known.columns}
+        kept = {name for name in names if name in wanted or name.startswith(FINDING)}
+        self.unused_columns = tuple(sorted(names - kept))
         self.metadata = {
-            path: replace(known, columns={n: c for n, c in known.columns.items() if n in wanted})
+            path: replace(known, columns={n: c for n, c in known.columns.items() if n in kept})
             for path, known in self.metadata.items()
         }
         for path, known in self.metadata.items():

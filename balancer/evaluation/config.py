@@ -25,7 +25,7 @@ class EvaluationConfig(ConfigSection):
     """Probability of the positive class at which one would act, for the net benefit; null: its
     share where the classifier will be used."""
     subgroups: tuple[str, ...] = ()
-    """Columns of `metadata.csv`, beside sex, age and scanner, whose values are tested apart."""
+    """Columns of tables, beside sex, age and scanner, whose values are tested apart."""
 
     @field_validator("deployment_prior")
     @classmethod

@@ -16,6 +16,7 @@ from balancer.data.layouts import (
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.recognition import ARCHIVES, LAYOUTS, OF_FOLDERS, recognise
 from balancer.data.layouts.views_and_classes import (
+    keep_other_findings,
     one_against_the_rest,
     refuse_joined_labels,
     refuse_small_labels,
@@ -71,6 +72,8 @@ def read_archives(
         separators = {layout.several for layout in layouts}
         marks = {layout.uncertain for layout in layouts}
         classes = one_against_the_rest(labels, config.target, separators, marks)
+        for _, layout, scan in read:
+            keep_other_findings(scan, config.target, layout.several, layout.uncertain)
     else:
         _refuse_unknown_labels(scans, classes, setting)
     frontal = config.views == "frontal"

@@ -1,5 +1,6 @@
 """A folder per class, with an optional `metadata.csv`: the simplest archive."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from balancer.data.class_places import (
@@ -15,7 +16,7 @@ from balancer.data.layouts.dicom_headers import note_headers
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.patient_names import take_patients_from_names
-from balancer.data.layouts.side_tables import table_instead_of_classes, take_patients
+from balancer.data.layouts.side_tables import table_instead_of_classes, take_facts
 from balancer.data.masks.find import masks_of_archive
 from balancer.data.metadata import read_metadata
 from balancer.data.scan import Scan, scan_folder
@@ -37,7 +38,7 @@ def recognise(place: Path) -> str:
     return f"the folders {', '.join(names[:4])}{more}{inside}"
 
 
-def read(place: Path, *, deep: bool = False) -> Scan:
+def read(place: Path, *, deep: bool = False, own_tables: Collection[Path] = ()) -> Scan:
     """List the images of all class folders, with what tables, tags and names know of them.
 
     Patients come from `metadata.csv`, else from the tags of DICOM files, else from another table
@@ -46,6 +47,7 @@ def read(place: Path, *, deep: bool = False) -> Scan:
     Args:
         place: Folder of the archive.
         deep: Read all folders inside those of the classes.
+        own_tables: Tables that the layout reads itself.
 
     Raises:
         DataError: A folder or the table cannot be used.
@@ -59,7 +61,7 @@ def read(place: Path, *, deep: bool = False) -> Scan:
         note_headers(place, scan, dicom, patients=True)
         _note_mixture(scan, {*dicom})
     if not any(one.patient_id for one in scan.metadata.values()):
-        take_patients(place, [one.folder for one in class_places(place)], scan)
+        take_facts(place, [one.folder for one in class_places(place)], scan, own_tables)
     if not any(one.patient_id for one in scan.metadata.values()):
         take_patients_from_names(scan)
     scan.masks = masks_of_archive(place, scan)

@@ -11,7 +11,7 @@ from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.layouts.table_rows import TableRow, columns_of, read_csv
-from balancer.data.metadata import ImageMetadata
+from balancer.data.metadata import ImageMetadata, other_columns
 from balancer.data.scan import Scan
 
 WITHOUT_FINDING = "row without a finding"
@@ -20,6 +20,7 @@ _XRAY = ("", "x-ray", "xray", "cxr", "dx", "cr")
 _PERSON_OF_SEVERAL = re.compile(r"^(.*\d)[a-z]$")
 _ANY_SUFFIX = ("", ".jpg", ".png", ".jpeg")
 SEVERAL = ", "
+_READ = ("patientid", "finding", "view", "modality", "folder", "filename", "imagename")
 
 
 def leaf(finding: str) -> str:
@@ -118,7 +119,11 @@ def _image(
         label=leaf(row["finding"]),
         folders=tuple(dict.fromkeys(folders)),
         suffixes=suffixes,
-        known=ImageMetadata(patient_id=one_person(row["patientid"]), view=row["view"]),
+        known=ImageMetadata(
+            patient_id=one_person(row["patientid"]),
+            view=row["view"],
+            columns=other_columns(row.cells, _READ),
+        ),
     )
 
 

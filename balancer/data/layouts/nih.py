@@ -9,7 +9,7 @@ from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.layouts.table_rows import columns_of, read_csv
-from balancer.data.metadata import ImageMetadata
+from balancer.data.metadata import ImageMetadata, other_columns
 from balancer.data.scan import Scan
 from balancer.errors import DataError
 from balancer.files import parse_json
@@ -18,6 +18,7 @@ SEVERAL = "|"
 _ENTRIES = "data_entry_2017"
 _FOLDERS = ("images", *(f"images_{number:03}/images" for number in range(1, 13)), "")
 _NIH_COLUMNS = ("image index", "finding labels", "patient id")
+_NIH_RENAMED = {"patient gender": "sex", "patient sex": "sex", "patient age": "age"}
 _RSNA_LABELS, _RSNA_CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 _RSNA_IMAGES = ("stage_2_train_images", "train", "images", "")
 _MAPPINGS = "pneumonia-challenge-dataset-mappings_2018.json"
@@ -44,7 +45,14 @@ def _read_nih(place: Path) -> Scan:
             written=row["image index"],
             label=SEVERAL.join(part.strip() for part in row["finding labels"].split(SEVERAL)),
             folders=_FOLDERS,
-            known=ImageMetadata(patient_id=row["patient id"], view=row["view position"]),
+            known=ImageMetadata(
+                patient_id=row["patient id"],
+                view=row["view position"],
+                columns=other_columns(
+                    {_NIH_RENAMED.get(name, name): cell for name, cell in row.cells.items()},
+                    (*_NIH_COLUMNS, "view position"),
+                ),
+            ),
         )
         for row in read_csv(table, _NIH_COLUMNS)
     ]

@@ -35,7 +35,7 @@ def read(place: Path) -> Scan:
     Raises:
         DataError: A folder or a workbook cannot be used, or lists no image of its class.
     """
-    scan = class_folders.read(place)
+    scan = class_folders.read(place, own_tables=_workbooks(place))
     if member(place, METADATA_NAME).is_file():
         return scan
     known = scan.files()

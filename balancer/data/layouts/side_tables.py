@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ from balancer.data.columns import (
     rename_hint,
 )
 from balancer.data.entries import entries, is_file
-from balancer.data.metadata import UNKNOWN, patient_notes, patient_text
+from balancer.data.metadata import UNKNOWN, other_columns, patient_notes, patient_text
 from balancer.data.scan import Scan
 from balancer.data.tables import workbook_rows
 from balancer.errors import EnvironmentFault
@@ -84,39 +84,57 @@ def table_instead_of_classes(place: Path, images: Mapping[str, str]) -> str:
     return ""
 
 
-def take_patients(place: Path, folders: Sequence[Path], scan: Scan) -> None:
-    """Fill in the patients from the first table beside the images that names images and patients.
+def take_facts(
+    place: Path, folders: Sequence[Path], scan: Scan, skipped: Collection[Path] = ()
+) -> None:
+    """Fill in what tables beside the images say of them: patients, and further columns.
+
+    Patients are of the first table that names images and patients; of a column that several tables
+    have, the first cell of an image counts.
 
     Args:
         place: Folder of the archive.
         folders: Other folders whose tables are about its images.
         scan: Scan whose metadata name no patients; its metadata and notes are changed.
+        skipped: Tables that are read elsewhere.
     """
     images = dict(scan.files())
     used = ""
     for folder in dict.fromkeys((place, *folders)):
         for path in _files(folder):
             header, rows = _read(path)
-            columns = patient_columns(header)
-            if not columns or path.name.lower() == METADATA_NAME:
+            if not header or path in skipped or path.name.lower() == METADATA_NAME:
                 continue
-            table = None if used else _matched(path, header, rows, images)
-            if table is None:
+            patients = patient_columns(header)
+            table = _matched(path, header, rows, images)
+            if patients and (used or table is None):
                 reason = f"{used} is read" if used else "no column names the images by their files"
                 scan.notes.append(
-                    f"{path.name}: the column {columns[0]!r} is not read, because {reason}; to use "
-                    f"it, write {METADATA_NAME} with the columns path and {PATIENT}."
+                    f"{path.name}: the column {patients[0]!r} is not read, because {reason}; to "
+                    f"use it, write {METADATA_NAME} with the columns path and {PATIENT}."
                 )
-                continue
-            used = path.name
-            position = table.header.index(columns[0])
-            for image, row in table.rows.items():
-                patient = patient_text(row[position]) if len(row) > position else ""
-                known = scan.metadata.get(image, UNKNOWN)
-                scan.metadata[image] = replace(known, patient_id=patient)
-            scan.notes += patient_notes(path.name, header)
-            if columns[0] == PATIENT:
-                scan.notes.append(f"{path.name}: the column {PATIENT} is read.")
+            elif patients:
+                used = path.name
+                scan.notes += patient_notes(path.name, header)
+                if patients[0] == PATIENT:
+                    scan.notes.append(f"{path.name}: the column {PATIENT} is read.")
+            if table is not None:
+                _take_rows(table, patients[0] if used == path.name else "", scan)
+
+
+def _take_rows(table: SideTable, patient: str, scan: Scan) -> None:
+    """Add the rows of a table to the metadata; `patient` is the column of patients to read."""
+    if _names_of(dict(scan.files())).get(table.header[table.key].lower()):
+        return  # its first row is an image, so that no name of a column is known
+    for image, row in table.rows.items():
+        cells = dict(zip(table.header, row, strict=False))
+        known = scan.metadata.get(image, UNKNOWN)
+        further = other_columns(cells, (table.header[table.key], *patient_columns(table.header)))
+        scan.metadata[image] = replace(
+            known,
+            patient_id=patient_text(cells.get(patient, "")) or known.patient_id,
+            columns={**further, **known.columns},
+        )
 
 
 def _contradicting(table: SideTable, images: Mapping[str, str]) -> str | None:

@@ -4,9 +4,10 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from balancer.data.class_places import why_no_class
-from balancer.data.metadata import UNKNOWN
+from balancer.data.metadata import FINDING, UNKNOWN
 from balancer.data.scan import FoundImage, Scan, Unusable
 from balancer.errors import ConfigurationError, DataError
 
@@ -147,6 +148,35 @@ def one_against_the_rest(
             f"of them; they are {listed}."
         )
     return classes
+
+
+def keep_other_findings(scan: Scan, target: str, separator: str, mark: str) -> None:
+    """Note the findings beside the target as columns of the metadata, such as `finding:Edema`.
+
+    Their cells are `yes`, `no` or `uncertain`; a finding that no label of the archive names has no
+    column.
+
+    Args:
+        scan: Scan of one archive; its metadata are changed.
+        target: The finding that is told from the rest, in any case.
+        separator: Separator of findings of the layout; the usual ones are tried too.
+        mark: End of an uncertain finding of the layout; empty if all are certain.
+    """
+    of_label = {label: {*findings_of(label, separator)} for label in scan.labels}
+    named = {name.removesuffix(mark) for names in of_label.values() for name in names}
+    others = sorted(name for name in named if name.casefold() != target.casefold())
+
+    def answer(name: str, names: Collection[str]) -> str:
+        uncertain = bool(mark) and f"{name}{mark}" in names
+        return "yes" if name in names else "uncertain" if uncertain else "no"
+
+    cells = {
+        label: {f"{FINDING}{name}": answer(name, names) for name in others}
+        for label, names in of_label.items()
+    }
+    for path, label in scan.files():
+        known = scan.metadata.get(path, UNKNOWN)
+        scan.metadata[path] = replace(known, columns={**known.columns, **cells[label]})
 
 
 def refuse_joined_labels(scan: Scan) -> None:

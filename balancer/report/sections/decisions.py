@@ -50,7 +50,8 @@ def subgroups_section(study: Study) -> Section | None:
         Paragraph(
             "Mean over the splits on the test images of each subgroup alone, with its 95 % "
             "interval. No claim is made and nothing is corrected for the number of subgroups: a "
-            "difference between two of them can be chance."
+            "difference between two of them can be chance. A finding of one class alone is no "
+            "subgroup."
         ),
         Table(f"{study.title} by subgroup", columns, rows, text_columns=(1, len(classes) + 2),
               note="Images: different test images over all splits. " + reasons(why)),
