@@ -11,13 +11,16 @@ def test_what_is_left_goes_by_the_pace_so_far(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    with caplog.at_level(logging.INFO), Progress([], seconds=400, jobs=2) as shown:
+    with caplog.at_level(logging.INFO), Progress([], ends=[100.0, 100.0, 200.0]) as shown:
         shown.show("nothing yet")
-        shown.worked(100)
-        now = 200.0  # estimated: 100 / 2
-        shown.show("a quarter")
-    assert "about 3 min left" in caplog.messages[0]
-    assert "about 10 min left" in caplog.messages[1]
+        now = 300.0
+        shown.task_ended()  # three times as long as expected
+        shown.show("one of the first two")
+        shown.task_ended()
+        shown.task_ended()
+        shown.show("all")
+    lefts = [message.partition("about ")[2].partition(" left")[0] for message in caplog.messages]
+    assert lefts == [duration(200), duration(300), duration(0)]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from balancer.ablation.executors import InThisProcess, Processes, executor_for
-from balancer.ablation.schedule import Task, execute
+from balancer.ablation.schedule import Task, execute, expected_ends
 from balancer.errors import ConfigurationError, DataError, Diverged, EnvironmentFault
 
 
@@ -34,6 +34,18 @@ def test_needs_come_first() -> None:
     outcome = execute(tasks, InThisProcess())
     assert log == ["a", "b", "c", "d"]
     assert outcome.results == {key: key for key in "abcd"}
+
+
+def test_more_slots_than_tasks_make_nothing_faster() -> None:
+    seconds = {"images": 30.0, **dict.fromkeys("abcd", 10.0)}
+    alone = [Task(key, partial(double, 1)) for key in "abcd"]
+    assert expected_ends(alone, seconds, 100) == [10.0] * 4
+    assert expected_ends(alone, seconds, 3) == [10.0, 10.0, 10.0, 20.0]
+    assert expected_ends(alone, seconds, 1) == [10.0, 20.0, 30.0, 40.0]
+    waits = Task("waits", partial(double, 1), needs=("images",))
+    images = Task("images", partial(double, 1))
+    assert expected_ends([waits, images], {**seconds, "waits": 5.0}, 100) == [30.0, 35.0]
+    assert expected_ends([], {}, 2) == []
 
 
 @pytest.mark.parametrize("kind", [DataError, Diverged])

@@ -186,8 +186,13 @@ def _source_folds(
     return folds, found.reasons
 
 
-def planned_work(plan: Plan, seconds: float, jobs: int) -> PlannedWork:
-    """Summarise the plan for `--dry-run`."""
+def planned_work(plan: Plan, ends: Sequence[float]) -> PlannedWork:
+    """Summarise the plan for `--dry-run`.
+
+    Args:
+        plan: The plan.
+        ends: Expected ends of its tasks, in seconds.
+    """
     return PlannedWork(
         arms=tuple(arm.name for arm in plan.arms),
         folds=tuple(fold.name for fold in plan.folds),
@@ -195,7 +200,7 @@ def planned_work(plan: Plan, seconds: float, jobs: int) -> PlannedWork:
         without_source=dict(plan.without_source),
         units=len(plan.units),
         generators=len(plan.all_folds) if plan.trains_gans else 0,
-        estimated_seconds=round(seconds / jobs, 1),
+        estimated_seconds=round(max(ends, default=0.0), 1),
     )
 
 
@@ -224,8 +229,17 @@ def estimated_seconds(
     return seconds
 
 
-def plan_table(plan: Plan, seconds: Mapping[str, float], jobs: int) -> list[RenderableType]:
-    """Return the plan as the terminal shows it."""
+def plan_table(
+    plan: Plan, seconds: Mapping[str, float], ends: Sequence[float], jobs: int
+) -> list[RenderableType]:
+    """Return the plan as the terminal shows it.
+
+    Args:
+        plan: The plan.
+        seconds: Expected work of each task, by key.
+        ends: Expected ends of the tasks, in seconds.
+        jobs: Number of tasks at a time.
+    """
     table = Table("arm", "kind", "runs", "minutes", title="Plan", title_justify="left")
     for arm in (*plan.arms, *plan.curve):
         mine = [unit for unit in plan.units if unit.arm == arm]
@@ -235,13 +249,13 @@ def plan_table(plan: Plan, seconds: Mapping[str, float], jobs: int) -> list[Rend
     if plan.trains_gans:
         work = sum(generators.values())
         table.add_row("generators", "", str(len(generators)), f"{work / 60:.1f}")
-    total = sum(seconds.values())
     folds = f"{len(plan.folds)} splits"
     if plan.source_folds:
         folds += f" and {len(plan.source_folds)} that leave a source out"
-    at_a_time = "one at a time" if jobs == 1 else f"{jobs} at a time"
+    at_a_time = "one at a time" if jobs == 1 else f"up to {jobs} at a time"
     return [
         table,
-        f"{len(plan.units)} classifiers on {folds}; about {duration(total / jobs)} {at_a_time} "
-        "of training (from a few steps measured here; image metrics and probes are not included).",
+        f"{len(plan.units)} classifiers on {folds}; about {duration(max(ends, default=0.0))} "
+        f"of training, {at_a_time} (from a few steps measured here; image metrics and probes are "
+        "not included).",
     ]

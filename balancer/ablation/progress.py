@@ -40,16 +40,15 @@ class Progress:
 
     Args:
         units: All units of the plan.
-        seconds: Estimated work of all tasks, one after another.
-        jobs: Number of tasks at a time.
+        ends: Expected ends of all tasks, in seconds after the start, ascending.
     """
 
-    def __init__(self, units: Sequence[Unit], *, seconds: float, jobs: int) -> None:
+    def __init__(self, units: Sequence[Unit], *, ends: Sequence[float]) -> None:
         self._total = len(units)
         self._wanted = {arm: sum(u.arm.name == arm for u in units) for arm in _arms(units)}
         self._scores: dict[str, dict[tuple[str, int], float]] = {arm: {} for arm in self._wanted}
         self._failed: dict[str, int] = dict.fromkeys(self._wanted, 0)
-        self._seconds_left, self._seconds_done, self._jobs = seconds, 0.0, jobs
+        self._ends, self._n_ended = ends, 0
         self._began = time.monotonic()
         self._handlers: list[list[logging.Handler]] = []
         self._live: Live | None = None
@@ -82,10 +81,9 @@ class Progress:
         """Return whether a live table is on the terminal."""
         return self._live is not None
 
-    def worked(self, seconds: float) -> None:
-        """Subtract estimated work from what is left."""
-        self._seconds_left = max(0.0, self._seconds_left - seconds)
-        self._seconds_done += seconds
+    def task_ended(self) -> None:
+        """Note that a task ended."""
+        self._n_ended += 1
 
     def ended(self, unit: Unit, run: Run) -> None:
         """Note a finished unit."""
@@ -112,11 +110,16 @@ class Progress:
             log.info("[%d/%d, %s] %s", done, self._total, left, line)
 
     def _left(self) -> float:
-        """Estimate the seconds left from the pace so far; before the first end, from the plan."""
-        if not self._seconds_done:
-            return self._seconds_left / self._jobs
-        pace = (time.monotonic() - self._began) / self._seconds_done
-        return self._seconds_left * pace
+        """Estimate the seconds left from the pace so far; before the first end, from the plan.
+
+        The pace compares the last end with the one that the plan expected in its place.
+        """
+        if self._n_ended == len(self._ends):
+            return 0.0
+        passed = time.monotonic() - self._began
+        expected = self._ends[self._n_ended - 1] if self._n_ended else 0.0
+        pace = passed / expected if expected else 1.0
+        return max(0.0, self._ends[-1] * pace - passed)
 
     def _table(self, caption: str = "") -> Table:
         table = Table("arm", title="Ablation, validation images", caption=Text(caption))

@@ -29,7 +29,7 @@ from balancer.ablation.records import (
 )
 from balancer.ablation.registration import hold_to_protocol, keep_registered, registration_of
 from balancer.ablation.runs_elsewhere import read_external
-from balancer.ablation.schedule import Executor, Outcome, Task, execute
+from balancer.ablation.schedule import Executor, Outcome, Task, execute, expected_ends
 from balancer.ablation.slurm import JOBS_AT_A_TIME, SlurmCluster, read_script
 from balancer.ablation.unit import Unit, read_run, standing_unit, train_unit
 from balancer.ablation.workspaces import write_fold
@@ -104,10 +104,14 @@ def run(
         return _register(workspace, amend(workspace, protocol, inquiry))
     left = [unit for unit in plan.units if force or standing_unit(workspace, unit) is None]
     seconds = _estimate(config, workspace, plan, left) if left else {}
+    # Absolute, since workers on other machines start in other folders.
+    shared = workspace.resolved()
+    tasks = tasks_of(config, shared, plan, left, force=force)
+    ends = expected_ends(tasks, seconds, jobs)
     if dry_run or left:
-        _show_plan(plan, seconds, jobs, wanted=dry_run)
+        _show_plan(plan, seconds, ends, jobs, wanted=dry_run)
     if dry_run:
-        planned = planned_work(plan, sum(seconds.values()), jobs)
+        planned = planned_work(plan, ends)
         return _planned(config, workspace, index, plan, planned, pilot=pilot)
     study = EndedStudy(
         config=config,
@@ -126,10 +130,7 @@ def run(
     protocol = amend(workspace, protocol, inquiry, forced=force)
     outcome = Outcome()
     if left:
-        # Absolute, since workers on other machines start in other folders.
-        shared = workspace.resolved()
-        tasks = tasks_of(config, shared, plan, left, force=force)
-        with Progress(left, seconds=sum(seconds.values()), jobs=jobs) as progress:
+        with Progress(left, ends=ends) as progress:
             executor = (
                 executor_for(jobs, ray, apart=progress.is_live)
                 if script is None
@@ -141,7 +142,7 @@ def run(
                     jobs,
                 )
             )
-            outcome = _execute(tasks, left, workspace, seconds, progress, executor)
+            outcome = _execute(tasks, left, workspace, progress, executor)
     _warn_of_failures(outcome, left, plan)
     held = hold_to_protocol(replace(study, failures=outcome.failures), protocol)
     result = publish(held, force=force)
@@ -277,14 +278,13 @@ def _execute(
     tasks: Sequence[Task],
     left: Sequence[Unit],
     workspace: Workspace,
-    seconds: Mapping[str, float],
     progress: Progress,
     executor: Executor,
 ) -> Outcome:
     units = {unit.name: unit for unit in left}
 
     def note(key: str, result: float | None, failure: str | None) -> None:
-        progress.worked(seconds.get(key, 0.0))
+        progress.task_ended()
         if key in units and failure is None:
             progress.ended(units[key], read_run(workspace, units[key]))
         elif key in units:
@@ -323,10 +323,12 @@ def _estimate(
     return {key: value for key, value in expected.items() if key in wanted - standing}
 
 
-def _show_plan(plan: Plan, seconds: Mapping[str, float], jobs: int, *, wanted: bool) -> None:
+def _show_plan(
+    plan: Plan, seconds: Mapping[str, float], ends: Sequence[float], jobs: int, *, wanted: bool
+) -> None:
     """Print the plan on stderr, since it is no result; under -q only with --dry-run."""
     if wanted or log.isEnabledFor(logging.INFO):
         width = shutil.get_terminal_size((100, 24)).columns
         console = Console(file=sys.stderr, width=width, markup=False, emoji=False)
-        for part in plan_table(plan, seconds, jobs):
+        for part in plan_table(plan, seconds, ends, jobs):
             console.print(Shown(part))
