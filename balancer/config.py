@@ -22,6 +22,7 @@ from balancer.lungs.config import LungsConfig
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.section import ConfigSection
 from balancer.synthetic.config import SynthesisConfig
+from balancer.tracking.config import TrackingConfig
 from classifier.config import ClassifierConfig
 from gan.config import GANConfig
 
@@ -71,6 +72,7 @@ class BalancerConfig(ConfigSection):
     ablation: AblationConfig = AblationConfig()
     travel: TravelConfig = TravelConfig()
     hardware: HardwareConfig = HardwareConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     @property
     def classifier_image_size(self) -> int:

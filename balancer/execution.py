@@ -48,6 +48,8 @@ def execute(
     from balancer.data.index_settings import as_standing, refuse_other_settings
     from balancer.data.ingest.urls import url_of
     from balancer.data.memory import limit_decoding
+    from balancer.tracking.loggers import check_tracking
+    from balancer.tracking.tracker import Tracker
 
     config = load_config() if config is None else config
     if not isinstance(config, BalancerConfig):
@@ -64,6 +66,7 @@ def execute(
     for place in config.data.places:
         if not url_of(place):
             workspace.refuse_overlap(place)
+    check_tracking(config.tracking)
     limit_decoding(config.data.max_memory_mb)
     with workspace.lock():
         if command not in ("prepare", "run"):
@@ -71,7 +74,11 @@ def execute(
                 stage_of("prepare").run(as_standing(config, workspace), workspace)
             else:
                 refuse_other_settings(config, workspace)
-        return _with_missing(partial(stage, config, workspace, *args, **kwargs), config, workspace)
+        try:
+            run = partial(stage, config, workspace, *args, **kwargs)
+            return _with_missing(run, config, workspace)
+        finally:  # what was finished before a stop is recorded too
+            Tracker(config.tracking, workspace).update()
 
 
 def stage_of(command: str) -> Any:

@@ -267,7 +267,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the keys whose values differ, as `a.b=1 (now 2)`; empty if none does."""
-    before, after = _flat(old), _flat(_plain(new))
+    before, after = flat(old), flat(_plain(new))
     changes = [
         f"{key}={before.get(key, 'unset')} (now {after.get(key, 'unset')})"
         for key in sorted(before.keys() | after.keys())
@@ -276,11 +276,18 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "", *, separator: str = ".") -> dict[str, Any]:
+    """Return nested values by one key each, such as `gan.batch_size`.
+
+    Args:
+        values: The values; an inner mapping is a section.
+        prefix: Start of every key.
+        separator: Text between the names of a key.
+    """
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}{separator}", separator=separator)
         else:
-            flat[prefix + key] = value
-    return flat
+            found[prefix + key] = value
+    return found

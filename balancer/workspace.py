@@ -22,6 +22,12 @@ _FOLDERS = (
     *("gan/*", "imported/*", "classify/*", "evaluate/*/*", "*/cache/*"),
     *("runs/units/*/*/*", "runs/registered/*/*/*", "runs/external/*/*/*/*"),
 )
+_RESULTS = (
+    *("index", "audit", "lungs", "lungs/model", "gan/*", "imported/*", "synthetic", "quality"),
+    *("classify/*", "lr-find", "evaluate/*/*", "explain", "judge", "export/*/*"),
+    *("runs/folds/*/gan/*", "runs/units/*/*/*", "ablation", "quick", "report"),
+)
+"""Folders of stages and of single trainings, in the order in which they are usually made."""
 
 
 class Workspace:
@@ -186,6 +192,32 @@ class Workspace:
         return self.root / "runs" / "external" / name / fold / str(seed) / arm
 
     @property
+    def readers_dir(self) -> Path:
+        """Folder of the reader studies of `serve`, a CSV per reading."""
+        return self.root / "readers"
+
+    @property
+    def progress_file(self) -> Path:
+        """File that a running ablation leaves for `serve`; gone when it ends."""
+        return self.root / "runs" / "progress.json"
+
+    @property
+    def tracking_dir(self) -> Path:
+        """Folder of the runs that a tracker keeps."""
+        return self.root / "tracking"
+
+    def results(self) -> list[Path]:
+        """Return the folders of finished stages and trainings, those of `travel` included."""
+        unfinished = (_PARTIAL, ".unfinished")
+        return [
+            path.parent
+            for root in (self.root, self.root / _TRAVEL)
+            for folder in _RESULTS
+            for path in sorted(root.glob(f"{folder}/result.json"))
+            if not path.parent.name.endswith(unfinished)
+        ]
+
+    @property
     def feature_cache_dir(self) -> Path:
         """Cache of image features, keyed by content; safe to delete."""
         return self.root / "cache" / "features"
@@ -312,6 +344,8 @@ class Workspace:
                 old.replace(rightful)
         for partial in self._left_behind(_PARTIAL):
             _remove(partial)
+        for study in (self, self.travel):
+            study.progress_file.unlink(missing_ok=True)
 
     def _left_behind(self, suffix: str) -> list[Path]:
         return [path for folder in _FOLDERS for path in self.root.glob(folder + suffix)]

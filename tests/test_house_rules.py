@@ -34,6 +34,7 @@ LEVELS = [
     ["evaluation", "synthetic"],
     ["data"],
     ["imaging"],
+    ["tracking"],
     ["resources"],
     ["config"],
     ["workspace", "results", "manifest"],

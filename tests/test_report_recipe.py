@@ -122,7 +122,14 @@ WINDOW = {
 ELSEWHERE = {"looks": [], "verdict_on": "elsewhere", "keep_models": True}
 """A verdict on other images excludes planned looks, and needs the weights."""
 NOT_RECORDED = {
-    *("data.root", "data.same_film", "data.external_classes", "lungs.masks"),
+    *(
+        "tracking.logger",
+        "tracking.options",
+        "data.root",
+        "data.same_film",
+        "data.external_classes",
+        "lungs.masks",
+    ),
     *("quality.weights", "ablation.masks", "ablation.frozen_splits"),
     *("ablation.keep_models", "hardware.accelerator", "hardware.devices", "hardware.strategy"),
     *("hardware.num_nodes", "data.max_memory_mb", "travel.views", "travel.largest_fall"),

@@ -5,6 +5,8 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -16,10 +18,32 @@ from rich.text import Text
 from balancer.ablation.folds import SOURCE_PREFIX
 from balancer.ablation.runs import Run
 from balancer.ablation.unit import Unit
+from balancer.files import replacing
+from balancer.results import Record
 from classifier.metrics import macro_auroc
 
 log = logging.getLogger(__name__)
 _LOGGERS = [logging.getLogger(name) for name in ("balancer", "gan", "classifier")]
+
+
+class StudyProgress(Record):
+    """State of a running study, without any score.
+
+    Attributes:
+        units: Number of units of the plan.
+        done: Number of finished ones, those of earlier calls included.
+        failed: Number of those that could not be trained.
+        seconds_left: Estimated seconds left.
+        began: Start of this call, UTC, ISO 8601.
+        updated: Time of the last news, UTC, ISO 8601.
+    """
+
+    units: int
+    done: int
+    failed: int
+    seconds_left: float
+    began: str
+    updated: str
 
 
 class _Above(logging.Handler):
@@ -41,9 +65,19 @@ class Progress:
     Args:
         units: All units of the plan.
         ends: Expected ends of all tasks, in seconds after the start, ascending.
+        n_before: Number of units that were finished earlier.
+        file: Also written here, as JSON, until the end; None: nowhere.
     """
 
-    def __init__(self, units: Sequence[Unit], *, ends: Sequence[float]) -> None:
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        *,
+        ends: Sequence[float],
+        n_before: int = 0,
+        file: Path | None = None,
+    ) -> None:
+        self._n_before, self._file, self._began_at = n_before, file, _now()
         self._total = len(units)
         self._wanted = {arm: sum(u.arm.name == arm for u in units) for arm in _arms(units)}
         self._scores: dict[str, dict[tuple[str, int], float]] = {arm: {} for arm in self._wanted}
@@ -58,6 +92,7 @@ class Progress:
             self._live = Live(self._table(), console=console, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
+        self._write()
         if self._live:
             self._live.start()
             for logger in _LOGGERS:
@@ -75,6 +110,8 @@ class Progress:
             self._live.stop()
             for logger, handlers in zip(_LOGGERS, self._handlers, strict=True):
                 logger.handlers = handlers
+        if self._file:
+            self._file.unlink(missing_ok=True)
 
     @property
     def is_live(self) -> bool:
@@ -102,12 +139,32 @@ class Progress:
         self._show(sentence)
 
     def _show(self, line: str) -> None:
-        done = sum(map(len, self._scores.values())) + sum(self._failed.values())
+        done = self._n_done + sum(self._failed.values())
+        self._write()
         left = f"about {duration(self._left())} left"
         if self._live:
             self._live.update(self._table(f"{done} of {self._total}, {left}. Last: {line}"))
         else:
             log.info("[%d/%d, %s] %s", done, self._total, left, line)
+
+    @property
+    def _n_done(self) -> int:
+        return sum(map(len, self._scores.values()))
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        state = StudyProgress(
+            units=self._n_before + self._total,
+            done=self._n_before + self._n_done,
+            failed=sum(self._failed.values()),
+            seconds_left=round(self._left(), 1),
+            began=self._began_at,
+            updated=_now(),
+        )
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._file) as partial:
+            partial.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     def _left(self) -> float:
         """Estimate the seconds left from the pace so far; before the first end, from the plan.
@@ -145,6 +202,10 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _arms(units: Sequence[Unit]) -> list[str]:

@@ -45,6 +45,7 @@ from balancer.report.summary import ReportMetrics, summarize
 from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.stages import ablation_tasks, classify, report
 from balancer.stages.ablation_tasks import images_key, study_of, tasks_of
+from balancer.tracking.tracker import Tracker
 from balancer.workspace import TravelWorkspace, Workspace
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ def run(
     protocol = amend(workspace, protocol, inquiry, forced=force)
     outcome = Outcome()
     if left:
-        with Progress(left, ends=ends) as progress:
+        n_before, file = len(plan.units) - len(left), workspace.progress_file
+        with Progress(left, ends=ends, n_before=n_before, file=file) as progress:
             executor = (
                 executor_for(jobs, ray, apart=progress.is_live)
                 if script is None
@@ -142,7 +144,8 @@ def run(
                     jobs,
                 )
             )
-            outcome = _execute(tasks, left, workspace, progress, executor)
+            tracker = Tracker(config.tracking, workspace)
+            outcome = _execute(tasks, left, workspace, progress, executor, tracker)
     _warn_of_failures(outcome, left, plan)
     held = hold_to_protocol(replace(study, failures=outcome.failures), protocol)
     result = publish(held, force=force)
@@ -280,11 +283,13 @@ def _execute(
     workspace: Workspace,
     progress: Progress,
     executor: Executor,
+    tracker: Tracker,
 ) -> Outcome:
     units = {unit.name: unit for unit in left}
 
     def note(key: str, result: float | None, failure: str | None) -> None:
         progress.task_ended()
+        tracker.update()
         if key in units and failure is None:
             progress.ended(units[key], read_run(workspace, units[key]))
         elif key in units:

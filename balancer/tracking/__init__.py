@@ -1,0 +1,1 @@
+"""Finished stages and trainings, recorded in MLflow, TensorBoard or a Lightning logger."""
