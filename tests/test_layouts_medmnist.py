@@ -152,12 +152,3 @@ def test_an_index_of_rows(tmp_path: Path) -> None:
     made.medmnist(place, side=40)
     after = prepare.run(configured(place, "data.min_images=3"), workspace)
     assert before.inputs != after.inputs
-
-
-def test_28_pixels_need_a_smaller_limit(tmp_path: Path) -> None:
-    place = made.medmnist(tmp_path / "pneumoniamnist.npz", side=28)
-    workspace = in_workspace(tmp_path)
-    with pytest.raises(DataError):
-        prepare.run(configured(place, "data.min_images=3"), workspace)
-    few = ("data.min_images=3", "data.min_side=28")
-    assert prepare.run(configured(place, *few), workspace).metrics.images == 12

@@ -43,7 +43,7 @@ CHANGED: dict[str, dict[str, Any]] = {
         "same_film": "/home/somebody/pairs.csv", "min_images": 4, "min_side": 16,
         "max_aspect": 3.5, "max_megapixels": 12.5, "max_memory_mb": 2000,
         "external_classes": {"A": "0"}, "patients": "ignored",
-        "follow_links": True,
+        "follow_links": True, "official_split": True,
     },
     "preprocessing": {
         "border": "remove", "lungs": "lungs-only", "masks": "classical", "contrast": "clahe",

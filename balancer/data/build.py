@@ -20,6 +20,7 @@ from balancer.data.copies.duplicates import NearDuplicate, find_near_duplicates
 from balancer.data.copies.grouping import group_images, read_pairs
 from balancer.data.film.examine import Examined
 from balancer.data.metadata import UNKNOWN, ImageMetadata
+from balancer.data.official_split import follow_official_split
 from balancer.data.patients import refuse_one_patient_per_class
 from balancer.data.scan import Scan, Unusable
 from balancer.data.split import split_groups, verify_splits
@@ -93,7 +94,17 @@ def build_index(
         groups,
     )
     group_of = {image.path: group for image, group in zip(images, groups, strict=True)}
-    records = _records(kept, group_of, metadata, config, seed)
+    if config.official_split:
+        share = config.split[1] / (config.split[0] + config.split[1])
+        split_of = follow_official_split(scan, images, groups, val_share=share, seed=seed)
+        kept, copies = drop_copies([image for image in images if image.path in split_of])
+    else:
+        split_of = _drawn_split(kept, group_of, config, seed)
+    records = [
+        real_record(image, group_of[image.path], metadata, split_of[image.path]) for image in kept
+    ]
+    records.sort(key=lambda record: record.path)
+    verify_splits(records)
     audit = record_audit(
         scan,
         kept=kept,
@@ -163,26 +174,17 @@ def _same_films(
     return [*links, *((pair.first, pair.second) for pair in near)], near
 
 
-def _records(
-    kept: Sequence[Examined],
-    group_of: Mapping[str, str],
-    metadata: Mapping[str, ImageMetadata],
-    config: DataConfig,
-    seed: int,
-) -> list[ImageRecord]:
+def _drawn_split(
+    kept: Sequence[Examined], group_of: Mapping[str, str], config: DataConfig, seed: int
+) -> dict[str, str]:
+    """Return path to split, drawn by group."""
     split_of = split_groups(
         [group_of[image.path] for image in kept],
         [image.label for image in kept],
         shares=config.split,
         seed=seed,
     )
-    records = [
-        real_record(image, group_of[image.path], metadata, split_of[group_of[image.path]])
-        for image in kept
-    ]
-    records.sort(key=lambda record: record.path)
-    verify_splits(records)
-    return records
+    return {image.path: split_of[group_of[image.path]] for image in kept}
 
 
 def real_record(

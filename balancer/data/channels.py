@@ -66,7 +66,8 @@ def decide_domain(config: DataConfig, roots: Roots, scan: Scan, channels: int) -
     """
     if config.domain != "auto":
         return config.domain
-    words = [*scan.labels, *(Path(place).name for place in roots.places)]
+    tops = {image.path.partition("/")[0] for image in scan.images}
+    words = [*scan.labels, *(Path(place).name for place in roots.places), *tops]
     domain = propose_domain(words, in_colour=channels == COLOUR)
     if not domain.lungs:
         log.info(

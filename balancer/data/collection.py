@@ -243,6 +243,7 @@ def _leave_rejected(scan: Scan) -> None:
 
 
 def _examined(name: str, roots: Roots, scan: Scan, config: DataConfig) -> Collection:
+    config = config.with_side_of(scan.min_side)
     images, unusable = examine_images(roots, scan.images, config)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
     if not config.skip_bad:

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from balancer.domains.domain import domain_names
 from balancer.section import ConfigSection, Label, Share
+
+SMALLEST_SIDE = 32
+"""Default of the smallest side of an image in pixels."""
 
 
 class DataConfig(ConfigSection):
@@ -38,6 +41,9 @@ class DataConfig(ConfigSection):
     """Follow symbolic links that leave the data folder."""
     split: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
     """Shares of the images in the training, validation and test split."""
+    official_split: bool = False
+    """Take the split that the archive comes with: its train, val and test arrays or folders, or a
+    column `split` of its table. Training images of a group that its test split has are left out."""
     skip_bad: bool = False
     """Quarantine and count unusable files instead of refusing them."""
     duplicate_correlation: Annotated[float, Field(gt=0.5, lt=1)] = 0.93
@@ -46,8 +52,8 @@ class DataConfig(ConfigSection):
     """Path to a CSV of pairs of paths, `first,second`, to keep in one split; `audit` writes one."""
     min_images: Annotated[int, Field(ge=3)] = 8
     """Least number of usable images of a class."""
-    min_side: Annotated[int, Field(ge=1)] = 32
-    """Smallest side of an image in pixels."""
+    min_side: Annotated[int, Field(ge=1)] | None = None
+    """Smallest side of an image in pixels; null: 32, or 28 for the small files of MedMNIST."""
     max_aspect: Annotated[float, Field(ge=1)] = 4.0
     """Largest ratio of the long to the short side."""
     max_megapixels: Annotated[float, Field(gt=0)] = 64.0
@@ -77,6 +83,22 @@ class DataConfig(ConfigSection):
         if self.target is not None and self.classes is not None:
             raise ValueError("data.target and data.classes are two choices of classes; give one")
         return self
+
+    @field_serializer("min_side", when_used="json")
+    def _record_side(self, min_side: int | None) -> int:
+        """Record the limit that holds where none is chosen, as versions without null did."""
+        return self.smallest_side if min_side is None else min_side
+
+    @property
+    def smallest_side(self) -> int:
+        """Smallest side of an image in pixels, decided or not."""
+        return SMALLEST_SIDE if self.min_side is None else self.min_side
+
+    def with_side_of(self, archives: int | None) -> "DataConfig":
+        """Return these settings, with the smallest side of the archives where none is chosen."""
+        if self.min_side is not None or archives is None:
+            return self
+        return self.model_copy(update={"min_side": archives})
 
     @property
     def places(self) -> tuple[Path, ...]:

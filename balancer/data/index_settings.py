@@ -30,6 +30,7 @@ _LATER: dict[str, Any] = {
     "patients": "known",
     "follow_links": False,
     "domain": CHEST,
+    "official_split": False,
 }
 """Settings that older versions did not know, with their defaults, which are not recorded."""
 _RECORDED = object()

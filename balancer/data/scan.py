@@ -62,6 +62,7 @@ class Scan:
         parts: Path of an image to the part of the archive that it is in, such as `train`; absent
             where it is in none.
         notes: Sentences on how the archive was read.
+        min_side: Side in pixels of the images, where all are that small; None: as is usual.
     """
 
     labels: tuple[str, ...]
@@ -101,6 +102,7 @@ class Scan:
     left_out: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     parts: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    min_side: int | None = None
 
     def files(self) -> list[tuple[str, str]]:
         """Yield path and label of every file, usable or refused."""

@@ -117,7 +117,7 @@ def load_external(root: Path, index: Index, config: DataConfig) -> External:
     scan = read_archives(roots, here, min_classes=1, setting=setting)
     label_of = _match_classes(root, scan.labels, index.classes)
     metadata = scan.metadata
-    images, unusable = _examined(roots, scan, label_of, config)
+    images, unusable = _examined(roots, scan, label_of, config.with_side_of(scan.min_side))
     group_of, seen = _compare(
         images, examine_prepared(index.roots, index.records), metadata, config.duplicate_correlation
     )

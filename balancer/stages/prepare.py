@@ -38,6 +38,7 @@ from balancer.data.masks.of_index import (
     masks_of,
 )
 from balancer.data.metadata import SUBGROUP_COLUMNS
+from balancer.data.official_split import note_official_split
 from balancer.data.preprocessing import INDEX_NAME
 from balancer.data.preprocessing_sheet import warn_of_lungs, write_preprocessing
 from balancer.data.records import LeftOut, PrepareMetrics
@@ -117,12 +118,15 @@ def _run(
     reader: Engine, roots: Roots, config: BalancerConfig, workspace: Workspace, *, force: bool
 ) -> StageResult[PrepareMetrics]:
     scan = reader.scan(roots, config.data)
+    if config.data.official_split:
+        note_official_split(scan)
     scan.keep_columns((*SUBGROUP_COLUMNS, *config.evaluation.subgroups))
     channels = decide_channels(config.data, roots, scan.images)
     domain = decide_domain(config.data, roots, scan, channels)
     _refuse_lungs(config.preprocessing, domain_of(domain))
     decided = {"channels": channels, "domain": domain}
-    config = config.model_copy(update={"data": config.data.model_copy(update=decided)})
+    data = config.data.with_side_of(scan.min_side).model_copy(update=decided)
+    config = config.model_copy(update={"data": data})
     settings = index_settings(config, roots)
     masks = choose_masks(
         [image.path for image in scan.images],

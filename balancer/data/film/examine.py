@@ -206,9 +206,9 @@ def why_unusable(pixels: Pixels, config: DataConfig) -> str:
     """Return why an image, uint8 (H, W), is not usable; empty if it is."""
     height, width = pixels.shape
     short, long = sorted((width, height))
-    if short < config.min_side:
+    if short < config.smallest_side:
         return (
-            f"it has {width} x {height} pixels, under the smallest side of {config.min_side} "
+            f"it has {width} x {height} pixels, under the smallest side of {config.smallest_side} "
             "(data.min_side)"
         )
     if long > config.max_aspect * short:

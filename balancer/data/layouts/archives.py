@@ -172,6 +172,7 @@ def _merge(scans: Mapping[str, Scan], roots: Roots) -> Scan:
                 source=known.source or name,
             )
     merged.labels = tuple(sorted(labels))
+    merged.min_side = min((scan.min_side for scan in scans.values() if scan.min_side), default=None)
     merged.images.sort(key=lambda image: image.path)
     merged.refused.sort(key=lambda file: file.path)
     return merged

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from balancer.data.config import SMALLEST_SIDE
 from balancer.data.layouts.files import ArchiveFiles
 from balancer.data.layouts.layout import Layout
 from balancer.data.npz import SUFFIX, array_names, open_member, read_labels
@@ -57,7 +58,7 @@ def recognise(place: Path) -> str:
 
 
 def read(place: Path) -> Scan:
-    """Read all rows of all parts; MedMNIST's division into parts is not used for this index.
+    """Read all rows of all parts; only `data.official_split` uses the division into parts.
 
     Raises:
         DataError: There is not exactly one file, or an array does not hold images or labels.
@@ -78,6 +79,9 @@ def read(place: Path) -> Scan:
             labels = _labels(file, part)
         except (OSError, ValueError) as error:
             raise DataError(f"{file} should be a MedMNIST file, but {error}.") from None
+        side = min(open_member(file, f"{part}_images").shape[1:3])
+        if side < SMALLEST_SIDE:
+            scan.min_side = side
         for row, label in enumerate(labels):
             scan.images.append(FoundImage(f"{prefix}{part}/{row:05}", label))
     if place.is_dir():
@@ -162,6 +166,6 @@ LAYOUT = Layout(
     citation="Yang et al. 2023, Sci. Data 10:41, doi:10.1038/s41597-022-01721-8",
     licence="CC BY 4.0 (a few of the other sets CC BY-NC 4.0)",
     url="https://zenodo.org/records/10519652",
-    notes="no patients; its train, val and test parts are joined; the 28 px files need "
-    "data.min_side=28",
+    notes="no patients; its train, val and test parts are joined, unless data.official_split=true "
+    "keeps them",
 )

@@ -87,6 +87,7 @@ def select(
         left_out=left_out,
         parts={path: part for path, part in scan.parts.items() if path in wanted},
         notes=scan.notes,
+        min_side=scan.min_side,
     )
 
 

@@ -96,6 +96,8 @@ def partitions(facts: Facts) -> Claim:
     shares, seed = facts.index.setting("data.split"), facts.index.setting("seed")
     design = facts.ablation.get(lambda study: study.metrics.design)
     by = f"At random by {kind}, shares {cell(shares)}, seed {cell(seed)}"
+    if facts.index.setting("data.official_split"):
+        by = f"The archive's own; images of a {kind} in several partitions are in one of them alone"
     if not facts.arms:
         return "filled in", f"{by}."
     if design is None:
