@@ -18,7 +18,7 @@ LABELS = np.repeat(["a", "b", "c"], [14, 9, 7])
 @pytest.mark.parametrize(
     ("strategy", "made"),
     [
-        ("auto", {"a": 0, "b": 5, "c": 7}),
+        ("auto", {"b": 5, "c": 7}),
         ("minority", {"c": 7}),
         ({"b": 12}, {"b": 3}),
     ],
@@ -55,9 +55,36 @@ def test_paths_are_the_same_as_their_images(tmp_path: Path) -> None:
 
 
 def test_arrays_of_another_kind_are_refused() -> None:
-    for images, labels in ((IMAGES / 255, LABELS), (IMAGES[0], LABELS), (IMAGES, LABELS[1:])):
-        with pytest.raises(BalancerError):
-            GANSampler(config=recipe()).fit_resample(images, labels)
+    table = np.stack([LABELS, LABELS], axis=1)
+    for images, labels in (
+        *(
+            (images, LABELS)
+            for images in (IMAGES / 2.0, IMAGES - 1.0, IMAGES > 9, IMAGES[:, :, 1:9])
+        ),
+        *((IMAGES, labels) for labels in (LABELS[1:], LABELS[:9], table, np.linspace(0, 1, 30))),
+    ):
+        for error in (BalancerError, ValueError):
+            with pytest.raises(error):
+                GANSampler(config=recipe()).fit(images, labels)
+
+
+def test_a_seed_may_be_a_random_state() -> None:
+    sampler = GANSampler(sampling_strategy={"c": 9}, config=recipe(images_shown=8))
+    first, again, other = (
+        sampler.set_params(random_state=np.random.RandomState(seed)).fit_resample(IMAGES, LABELS)[0]
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_colours_in_rows_are_those_of_the_images() -> None:
+    images = np.repeat(IMAGES[:, :, :, None], 3, axis=3)
+    sampler = GANSampler(sampling_strategy={"c": 9}, config=recipe(images_shown=8))
+    expected, _ = sampler.fit_resample(images, LABELS)
+    rows, _ = sampler.fit_resample(images.reshape(30, -1), LABELS)
+    assert expected.shape == (32, 32, 32, 3)
+    assert np.array_equal(rows, expected.reshape(32, -1))
 
 
 def test_the_balanced_sampler_stands_at_the_top() -> None:
