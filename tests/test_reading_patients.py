@@ -1,5 +1,6 @@
 """Patients from columns and names of files, at the command."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -109,14 +110,65 @@ def test_patients_of_train_and_test_given_apart_are_the_same(data: Path) -> None
     assert all(len(own) == 1 for own in by_person.values())
 
 
-def test_groups_that_are_no_patients_are_named(data: Path) -> None:
+def described(data: Path, header: str, *cells: Callable[[int], str]) -> dict[str, int]:
+    """Write metadata.csv with a cell of each kind per image; return path to number."""
     paths = sorted(path.relative_to(data).as_posix() for path in data.rglob("*.png"))
-    rows = [f"{path},L{number // 2}" for number, path in enumerate(paths)]
-    (data / "metadata.csv").write_text("path,lesion_id\n" + "\n".join(rows))
+    rows = [",".join([path, *(cell(n) for cell in cells)]) for n, path in enumerate(paths)]
+    (data / "metadata.csv").write_text("\n".join([f"path,{header}", *rows]))
+    return {path: number for number, path in enumerate(paths)}
+
+
+def joined(numbers: Mapping[str, int]) -> set[frozenset[int]]:
+    return {frozenset(numbers[path] for path in paths) for paths in groups().values()}
+
+
+def test_groups_that_are_no_patients_are_named(data: Path) -> None:
+    described(data, "visit_id", lambda n: f"V{n // 2}")
     _, metrics = prepared(data)
     assert any(
-        "'lesion_id' is not read; rename it to patient_id" in one for one in metrics["warnings"]
+        "'visit_id' is not read; rename it to patient_id" in one for one in metrics["warnings"]
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [("lesion_id", "lesion"), ("slide", "slide"), ("WSI", "slide"), ("biopsy_number", "specimen")],
+)
+def test_images_of_one_lesion_or_slide_stay_together(data: Path, column: str, kind: str) -> None:
+    numbers = described(data, column, lambda n: f"L{n // 3}")
+    done, metrics = prepared(data, "--set", "data.domain=general")
+    wanted = {frozenset(n for n in numbers.values() if n // 3 == k) for k in range(len(numbers))}
+    assert joined(numbers) == wanted - {frozenset()}
+    assert metrics["groups"]["kind"] == kind
+    assert {group.partition("-")[0] for group in groups()} == {kind}
+    assert metrics["groups"]["images_without_patient"] == len(numbers)
+    assert f"two {kind}s of a patient" in done.stderr
+    assert "L1" not in done.stderr
+
+
+def test_lesions_that_are_numbered_within_patients_join_no_strangers(data: Path) -> None:
+    patient = {"p": lambda n: f"P{n // 2}", "lesion": lambda n: f"{n % 2}"}
+    numbers = described(data, "patient_id,lesion_id", *patient.values())
+    _, metrics = prepared(data)
+    assert all(len(one) == 2 for one in joined(numbers))
+    assert metrics["groups"]["kind"] == "patient"
+
+
+def test_a_lesion_that_all_images_share_is_a_placeholder(data: Path) -> None:
+    described(data, "lesion_id", lambda _: "unknown 1")
+    _, metrics = prepared(data)
+    assert metrics["groups"]["kind"] == "near-duplicate cluster"
+    described(data, "lesion_id", lambda n: f"L{n // 3}")
+    _, metrics = prepared(data, "--force", "--set", "data.patients=ignored")
+    assert metrics["groups"]["kind"] == "near-duplicate cluster"
+
+
+def test_tiles_name_their_slide(data: Path) -> None:
+    for number, path in enumerate(sorted(data.rglob("*.png"))):
+        path.rename(path.with_name(f"slide-{number // 2:02}_x{number}.png"))
+    _, metrics = prepared(data)
+    assert metrics["groups"]["kind"] == "slide"
+    assert all(len({path.split("_")[0][-2:] for path in of}) == 1 for of in groups().values())
 
 
 def test_names_give_the_patients_of_a_table_too(data: Path) -> None:

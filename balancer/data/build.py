@@ -83,15 +83,15 @@ def build_index(
     links, near = _same_films(images, config.duplicate_correlation)
     if config.same_film is not None:
         links += read_pairs(config.same_film, [image.path for image in images])
+    known = [metadata.get(image.path, UNKNOWN) for image in images]
     groups = group_images(
         [image.image_id for image in images],
-        [metadata.get(image.path, UNKNOWN).patient_id for image in images],
+        [one.patient_id for one in known],
         links,
+        [one.unit for one in known],
     )
     refuse_one_patient_per_class(
-        [image.label for image in images],
-        [metadata.get(image.path, UNKNOWN).patient_id for image in images],
-        groups,
+        [image.label for image in images], [one.patient_id or one.unit for one in known], groups
     )
     group_of = {image.path: group for image, group in zip(images, groups, strict=True)}
     if config.official_split:
@@ -139,8 +139,13 @@ def audit_of(
     unusable = sorted([*unusable, *as_unusable(conflicts)], key=lambda file: file.path)
     kept, copies = drop_copies(images)
     links, near = _same_films(images, config.duplicate_correlation)
-    known = [scan.metadata.get(image.path, UNKNOWN).patient_id for image in images]
-    groups = group_images([image.image_id for image in images], known, links)
+    known = [scan.metadata.get(image.path, UNKNOWN) for image in images]
+    groups = group_images(
+        [image.image_id for image in images],
+        [one.patient_id for one in known],
+        links,
+        [one.unit for one in known],
+    )
     group_of = {image.path: group for image, group in zip(images, groups, strict=True)}
     audit = record_audit(
         scan,

@@ -63,8 +63,9 @@ class Collection:
 
     @property
     def patients(self) -> list[str]:
-        """Patient of each image; empty where none is known."""
-        return [self.metadata.get(image.path, UNKNOWN).patient_id for image in self.images]
+        """Patient of each image, else its lesion or slide; empty where none is known."""
+        known = [self.metadata.get(image.path, UNKNOWN) for image in self.images]
+        return [one.patient_id or one.unit for one in known]
 
     def of(self, label: str) -> "Collection":
         """Return the images of one label."""

@@ -1,5 +1,6 @@
 """Names of the columns of tables that people use for patients, files and classes."""
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -21,6 +22,13 @@ _GROUP = re.compile(
     r"(?:lesion|study|exam|examination|accession|series|donor|slide|specimen|animal|family|visit"
     rf"|encounter|biopsy|sample)(?:instance)?{_NUMBER}"
 )
+_UNITS = {
+    "lesion": re.compile(rf"lesion{_NUMBER}"),
+    "slide": re.compile(rf"(?:slide|wsi|wholeslide(?:image)?)(?:{_NUMBER})?"),
+    "specimen": re.compile(rf"(?:specimen|biopsy|block){_NUMBER}"),
+}
+"""Things that several images can show, the surest first, and patterns of their columns. Numbers of
+studies or visits often start anew with each patient, so their columns are only named."""
 _FILE = re.compile(
     r"(?:full|rel|relative)?(?:file|image|img|picture|photo|scan|xray|radiograph)s?"
     r"(?:name|path|file|id|index|no|number)?|path|filenames?|fname|name|idcode|id"
@@ -59,6 +67,20 @@ def patient_columns(header: Sequence[str]) -> list[str]:
 def group_columns(header: Sequence[str]) -> list[str]:
     """Return the columns that name groups of images of one thing, such as a lesion or a study."""
     return [name for name in header if _GROUP.fullmatch(plain(name))]
+
+
+@functools.cache
+def unit_column(header: tuple[str, ...]) -> tuple[str, str]:
+    """Return the kind of things that a column names, such as `lesion`, and the column; else empty.
+
+    >>> unit_column(("path", "WSI", "lesion_id"))
+    ('lesion', 'lesion_id')
+    """
+    for kind, pattern in _UNITS.items():
+        for name in header:
+            if pattern.fullmatch(plain(name)):
+                return kind, name
+    return "", ""
 
 
 def names_file(name: str) -> bool:

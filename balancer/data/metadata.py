@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from balancer.data.columns import PATIENT, group_columns, patient_columns, rename_hint
+from balancer.data.columns import PATIENT, group_columns, patient_columns, rename_hint, unit_column
 from balancer.data.tables import MOST_ROWS, bounded, refuse_large
 from balancer.errors import DataError
 
@@ -28,12 +28,15 @@ class ImageMetadata:
         source: Where the image is from.
         view: Such as PA, AP or L.
         columns: Other columns of the table, name to cell; `prepare` keeps those of subgroups alone.
+        unit: Kind and name of the lesion, slide or specimen that the image shows, such as
+            `slide:S12`; images of one stay in one split.
     """
 
     patient_id: str = ""
     source: str = ""
     view: str = ""
     columns: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    unit: str = field(default="", repr=False)
 
 
 UNKNOWN = ImageMetadata()
@@ -119,9 +122,11 @@ def read_metadata(
             raise DataError(
                 f"{path}, row {number}, names {written!r} a second time; keep one row per image."
             )
+        further = dict(zip(header, row, strict=True))
         table[image] = ImageMetadata(
             **{name: cells.get(name, "") for name in _OPTIONAL},
-            columns=other_columns(dict(zip(header, row, strict=True))),
+            columns=other_columns(further),
+            unit=unit_of(further),
         )
     return table
 
@@ -133,13 +138,25 @@ def other_columns(
 
     Args:
         row: Column to cell.
-        known: Columns that are read as something else.
+        known: Columns that are read as something else, beside that of `unit_of`.
     """
+    _, unit = unit_column(tuple(row))
     return {
         name.lower() if name.lower() in SUBGROUP_COLUMNS else name: cell_text(cell)
         for name, cell in row.items()
-        if name and name not in known
+        if name and name != unit and name not in known
     }
+
+
+def unit_of(row: Mapping[str, str]) -> str:
+    """Return the lesion, slide or specimen of a row, such as `slide:S12`; empty where unknown.
+
+    Args:
+        row: Column to cell.
+    """
+    kind, column = unit_column(tuple(row))
+    name = patient_text(row.get(column, ""))
+    return f"{kind}:{name}" if kind and name else ""
 
 
 def patient_notes(table: str, header: Sequence[str]) -> list[str]:
@@ -158,7 +175,10 @@ def patient_notes(table: str, header: Sequence[str]) -> list[str]:
         f"{patients[0]!r}, names the patients."
         for name in patients[1:]
     ]
-    if not patients:
+    kind, unit = unit_column(tuple(header))
+    if unit:
+        notes.append(f"{table}: images of one {kind} stay in one split, by the column {unit!r}.")
+    if not patients and not unit:
         notes += [
             f"{table}: the column {name!r} is not read; rename it to {PATIENT} to keep its images "
             "in one split."

@@ -1,9 +1,10 @@
-"""Patients of a scan: those that are placeholders or unwanted are dropped."""
+"""Patients, lesions and slides of a scan: placeholders and unwanted ones are dropped."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from balancer.data.copies.grouping import kind_of
 from balancer.data.scan import Scan
 from balancer.errors import DataError
 
@@ -14,10 +15,13 @@ _ZERO = "0"
 def set_patients(scan: Scan, wanted: bool) -> None:
     """Drop the patients of a scan that are placeholders, or all if they are not wanted.
 
+    The same holds for lesions, slides and specimens.
+
     Args:
         scan: Scan of one archive; its metadata and notes are changed.
         wanted: Whether patients are used.
     """
+    _set_units(scan, wanted)
     images: dict[str, list[str]] = defaultdict(list)
     for path, known in scan.metadata.items():
         if known.patient_id:
@@ -33,6 +37,21 @@ def set_patients(scan: Scan, wanted: bool) -> None:
     elif _ZERO in images and _is_placeholder(scan, images):
         number = len(images[_ZERO])
         _drop(scan, [_ZERO], f"The patient id 0 of {number} images is a placeholder, not used.")
+
+
+def _set_units(scan: Scan, wanted: bool) -> None:
+    units = [known.unit for known in scan.metadata.values() if known.unit]
+    one = len({*units}) == 1 and len(units) >= _FEWEST_IMAGES and len(scan.labels) > 1
+    if not units or (wanted and not one):
+        return
+    kind = kind_of(units[0])
+    for path, known in scan.metadata.items():
+        scan.metadata[path] = replace(known, unit="")
+    scan.notes.append(
+        f"One {kind} names all {len(units)} images that have one: a placeholder, not used."
+        if wanted
+        else f"The {kind}s of {len(units)} images are ignored (data.patients)."
+    )
 
 
 def _is_placeholder(scan: Scan, images: Mapping[str, Sequence[str]]) -> bool:
@@ -59,7 +78,7 @@ def refuse_one_patient_per_class(
 
     Args:
         labels: Class of every image.
-        patients: Patient of every image; empty if unknown.
+        patients: Patient of every image, else its lesion or slide; empty if unknown.
         groups: Group of every image that is kept in one split.
 
     Raises:
@@ -73,11 +92,11 @@ def refuse_one_patient_per_class(
         if len({group for _, group in rows}) >= _FEWEST_IMAGES or not ids:
             continue
         several = max(ids.values()) > 1
-        number = "One patient id names" if len(ids) == 1 else f"{len(ids)} patient ids name"
+        number = "One id names" if len(ids) == 1 else f"{len(ids)} ids name"
         if several:
             raise DataError(
-                f"The class {label!r} should have images of three or more patients, one for each "
-                f"split, but {number.lower()} all {sum(ids.values())} of its images that have "
-                "one, as a placeholder of anonymised files does; correct the ids in metadata.csv "
-                "(path, patient_id), or pass --set data.patients=ignored to split by images alone."
+                f"The class {label!r} should have images of three or more patients, lesions or "
+                f"slides, one for each split, but {number.lower()} all {sum(ids.values())} of its "
+                "images that have one; add images of others, correct ids that are placeholders in "
+                "the table, or pass --set data.patients=ignored to split by images alone."
             )

@@ -11,7 +11,8 @@ class GroupFacts(Record):
     """Groups of images that are kept in one split.
 
     Attributes:
-        kind: `PATIENT` where the metadata name one, else `CLUSTER`.
+        kind: `PATIENT` where the metadata name one, else `lesion`, `slide` or `specimen` where they
+            name these, else `CLUSTER`.
         number: Number of groups.
         largest: Number of images in the largest group.
         of_several_images: Number of groups of two or more images.

@@ -122,9 +122,9 @@ def _require_groups(
     for label, number in zip(classes, present, strict=True):
         if number < len(names):
             raise DataError(
-                f"The class {label!r} should have images of {_words(len(names))} or more patients "
-                f"or near-duplicate clusters, one for each split, but has {number}; add more "
-                "images."
+                f"The class {label!r} should have images of {_words(len(names))} or more patients, "
+                "lesions, slides or near-duplicate clusters, one for each split, but has "
+                f"{number}; add more images."
             )
 
 

@@ -27,6 +27,8 @@ class Domain(BaseModel):
         pose: Whether images that are upside down, sideways or negatives can be told by a drawing.
         text: Whether text is looked for.
         lungs: Whether there are lungs, for views, masks and probes.
+        unit: Thing besides the patient that several images often show, such as `lesion`; empty:
+            none is usual.
         flips: Flips and turns that change no diagnosis, in words.
         look_for: Usual shortcuts.
         disease_changes: Statistics of an image that the disease itself changes.
@@ -45,6 +47,7 @@ class Domain(BaseModel):
     pose: bool
     text: bool
     lungs: bool
+    unit: str = ""
     flips: str
     look_for: tuple[str, ...]
     disease_changes: tuple[str, ...]

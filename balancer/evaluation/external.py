@@ -197,6 +197,7 @@ def _compare(
         [image.image_id for image in images],
         [metadata.get(image.path, UNKNOWN).patient_id for image in images],
         links,
+        [metadata.get(image.path, UNKNOWN).unit for image in images],
     )
     seen |= {other: seen[one] for one, other in same if one in seen and other not in seen}
     known = {groups[place] for place in seen}

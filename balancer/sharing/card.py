@@ -7,7 +7,7 @@ from typing import Any
 
 from balancer.data.audit.content import Audit
 from balancer.data.layouts.recognition import layouts_of
-from balancer.data.records import PATIENT, PrepareMetrics
+from balancer.data.records import CLUSTER, PATIENT, PrepareMetrics
 from balancer.domains.domain import Domain
 from balancer.drawing.wording import listing
 from balancer.report.blocks import Answer, Block, Bullets, Paragraph, Report, Section, Table
@@ -93,7 +93,12 @@ def data_section(facts: DataFacts) -> Section:
 def limits_of_data(facts: DataFacts) -> Iterator[str]:
     """Yield what the images leave open."""
     found = facts.index.metrics
-    if found.groups.kind != PATIENT:
+    if found.groups.kind not in (PATIENT, CLUSTER):
+        yield (
+            f"The patients are not known: the images of one {found.groups.kind} are in one split, "
+            f"but two {found.groups.kind}s of one patient may be in two."
+        )
+    elif found.groups.kind != PATIENT:
         yield (
             "The patients are not known: images that look alike are kept in one split, but two "
             "images of one patient may be in two."

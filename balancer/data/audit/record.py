@@ -18,7 +18,7 @@ from balancer.data.audit.statistics_by_class import by_class
 from balancer.data.audit.suspects import collect_flags
 from balancer.data.class_places import OTHER_FILE
 from balancer.data.copies.duplicates import NearDuplicate
-from balancer.data.copies.grouping import clusters_of
+from balancer.data.copies.grouping import clusters_of, kind_of
 from balancer.data.film.examine import COLOURED, Examined
 from balancer.data.film.fingerprint import FLIPS
 from balancer.data.layouts.views_and_classes import SEVERAL_FINDINGS
@@ -70,7 +70,7 @@ def record_audit(
             for label, counts in class_table(scan.labels, kept, unusable, copies).items()
         },
         splits=splits,
-        groups=_group_facts(groups, patients),
+        groups=_group_facts(groups, patients, [known.unit for known in of_kept]),
         source=associate([known.source for known in of_kept], labels),
         view=associate([known.view for known in of_kept], labels),
         masks=associate(mask_methods, labels) if mask_methods else None,
@@ -151,10 +151,13 @@ def _of_several_classes(images: Sequence[Examined], patients: Sequence[str]) -> 
     )
 
 
-def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> GroupFacts:
+def _group_facts(
+    groups: Sequence[str], patients: Sequence[str], units: Sequence[str]
+) -> GroupFacts:
     sizes = Counter(groups)
+    by_unit = next((kind_of(unit) for unit in units if unit), CLUSTER)
     return GroupFacts(
-        kind=PATIENT if any(patients) else CLUSTER,
+        kind=PATIENT if any(patients) else by_unit,
         number=len(sizes),
         largest=max(sizes.values()),
         of_several_images=sum(size > 1 for size in sizes.values()),
@@ -164,6 +167,18 @@ def _group_facts(groups: Sequence[str], patients: Sequence[str]) -> GroupFacts:
 
 def leakage_sentence(groups: GroupFacts, domain: Domain) -> str:
     """Describe what is not known about patients; empty if all are known."""
+    if groups.kind not in (PATIENT, CLUSTER):
+        return domain.say(
+            f"Patient leakage NOT excluded: the metadata name {groups.kind}s and no patients, so "
+            f"two {groups.kind}s of a patient may be in different splits; those of one "
+            f"{groups.kind} are not."
+        )
+    if groups.kind == CLUSTER and domain.unit:
+        return domain.say(
+            "Patient leakage NOT excluded: the metadata name neither patients nor {unit}s (a "
+            "column such as {unit}_id), so only copies of one {image} are kept in one split, and "
+            "two {images} of a {unit} may be in different ones."
+        )
     if groups.kind == CLUSTER:
         return domain.say(
             "Patient leakage NOT excluded: the metadata name no patients, so only copies of one "
@@ -180,8 +195,8 @@ def leakage_sentence(groups: GroupFacts, domain: Domain) -> str:
 def grouping_sentence(groups: GroupFacts) -> str:
     """Describe what keeps images in one split."""
     by = groups.kind
-    if by == PATIENT and groups.images_without_patient:
-        by = f"{PATIENT} where one is known, else by {CLUSTER}"
+    if by != CLUSTER and groups.images_without_patient:
+        by = f"{by} where one is known, else by {CLUSTER}"
     return (
         f"Grouped by {by}: {groups.number} groups, {groups.of_several_images} of several "
         f"images, the largest of {groups.largest}. No group is in two splits."

@@ -19,7 +19,10 @@ PAIR_COLUMNS = ["first", "second"]
 
 
 def group_images(
-    image_ids: Sequence[str], patient_ids: Sequence[str], links: Iterable[tuple[int, int]]
+    image_ids: Sequence[str],
+    patient_ids: Sequence[str],
+    links: Iterable[tuple[int, int]],
+    units: Sequence[str] = (),
 ) -> list[str]:
     """Name the group of every image.
 
@@ -30,27 +33,37 @@ def group_images(
         image_ids: Content hashes; equal ones are in one group.
         patient_ids: Patient ids, empty if unknown.
         links: Pairs of positions that show the same film.
+        units: Lesions, slides or specimens, as `ImageMetadata.unit`; empty if unknown. One that
+            images of two patients have is numbered anew for each patient, and joins nothing.
 
     Returns:
-        `patient-`, or `cluster-` if no patient is known, and a hash of the smallest image id in
-        the group, so that the name does not reveal a patient's id.
+        `patient-`, or `lesion-` and the like if no patient is known, or `cluster-` if neither is,
+        and a hash of the smallest image id in the group, so that the name does not reveal a
+        patient's id.
     """
+    units = units or [""] * len(image_ids)
     edges = [
         *_equal(image_ids),
         *_equal(patient_ids),
+        *_equal(_of_one_patient(units, patient_ids)),
         *links,
     ]
     component = _components(len(image_ids), edges)
-    known: set[int] = set()
+    kind: dict[int, str] = {}
     smallest: dict[int, str] = {}
-    for number, patient, image in zip(component, patient_ids, image_ids, strict=True):
+    for number, patient, unit, image in zip(component, patient_ids, units, image_ids, strict=True):
         smallest[number] = min(image, smallest.get(number, image))
-        if patient:
-            known.add(number)
+        found = "patient" if patient else kind_of(unit)
+        if found and kind.get(number) != "patient":
+            kind[number] = found
     return [
-        f"{'patient' if number in known else 'cluster'}-{_short_hash(smallest[number])}"
-        for number in component
+        f"{kind.get(number, 'cluster')}-{_short_hash(smallest[number])}" for number in component
     ]
+
+
+def kind_of(unit: str) -> str:
+    """Return the kind of a unit: `slide` of `slide:S12`."""
+    return unit.partition(":")[0]
 
 
 def clusters_of(links: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -101,6 +114,13 @@ def pairs_hash(path: Path | None) -> dict[str, str]:
 def _equal(values: Sequence[str]) -> list[tuple[int, int]]:
     first: dict[str, int] = {}
     return [(first.setdefault(value, place), place) for place, value in enumerate(values) if value]
+
+
+def _of_one_patient(units: Sequence[str], patient_ids: Sequence[str]) -> list[str]:
+    patients: dict[str, set[str]] = {}
+    for unit, patient in zip(units, patient_ids, strict=True):
+        patients.setdefault(unit, set()).update({patient} - {""})
+    return [unit if len(patients[unit]) < 2 else "" for unit in units]
 
 
 def _components(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:

@@ -32,6 +32,9 @@ def hash_archives(scan: Scan, digests: Sequence[str]) -> str:
         for path, known in sorted(scan.metadata.items())
         if known.columns
     ]
+    parts += [
+        f"{path}\0{known.unit}" for path, known in sorted(scan.metadata.items()) if known.unit
+    ]
     parts += [f"{path}\0{mask}" for path, mask in sorted(scan.masks.items())]
     parts += [f"{path}\0{part}" for path, part in sorted(scan.parts.items())]
     return fingerprint("\n".join([scan.layout, *parts]).encode())

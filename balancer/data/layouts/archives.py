@@ -170,6 +170,7 @@ def _merge(scans: Mapping[str, Scan], roots: Roots) -> Scan:
                 if known.patient_id
                 else "",
                 source=known.source or name,
+                unit=known.unit if one_archive else known.unit.replace(":", f":{name}:", 1),
             )
     merged.labels = tuple(sorted(labels))
     merged.min_side = min((scan.min_side for scan in scans.values() if scan.min_side), default=None)

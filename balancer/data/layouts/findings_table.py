@@ -12,6 +12,7 @@ from balancer.data.columns import (
     names_something_else,
     patient_columns,
     plain,
+    unit_column,
 )
 from balancer.data.formats import DICOM_SUFFIXES, IMAGE_SUFFIXES
 from balancer.data.layouts import class_folders
@@ -20,7 +21,7 @@ from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.match_rows import TableImage, scan_table
 from balancer.data.layouts.patient_names import take_patients_from_names
 from balancer.data.layouts.table_rows import TableRow, columns_of, read_csv
-from balancer.data.metadata import ImageMetadata, other_columns, patient_notes, read_rows
+from balancer.data.metadata import ImageMetadata, other_columns, patient_notes, read_rows, unit_of
 from balancer.data.roots import base_folder
 from balancer.data.scan import Scan
 from balancer.errors import DataError
@@ -122,7 +123,7 @@ def _findings(rows: Sequence[TableRow], files: str) -> list[str]:
     found, positive = [], 0
     for name in rows[0].cells if rows else ():
         other = name == files or names_something_else(name)
-        if other or patient_columns([name]) or group_columns([name]):
+        if other or patient_columns([name]) or group_columns([name]) or unit_column((name,))[0]:
             continue
         cells = {row[name] for row in rows}
         if cells <= _YES | _NO | _UNSURE and cells != {""}:
@@ -146,6 +147,7 @@ def _images(table: _Table, files: ArchiveFiles) -> list[TableImage]:
                 patient_id=row[patients[0]] if patients else "",
                 view=" ".join(filter(None, (row[name] for name in views))),
                 columns=other_columns(row.cells, used),
+                unit=unit_of(row.cells),
             ),
         )
         for row in table.rows

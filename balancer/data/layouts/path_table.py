@@ -21,7 +21,7 @@ from balancer.data.layouts.table_rows import (
     require_columns,
     table_row,
 )
-from balancer.data.metadata import ImageMetadata, other_columns, patient_notes, read_rows
+from balancer.data.metadata import ImageMetadata, other_columns, patient_notes, read_rows, unit_of
 from balancer.data.roots import TABLE_SUFFIXES, base_folder
 from balancer.data.scan import Scan
 from balancer.data.tables import MOST_ROWS, bounded, refuse_large
@@ -83,6 +83,7 @@ def read(place: Path) -> Scan:
                     row["source"],
                     row["view"],
                     other_columns(row.cells, (*_ONCE, *patients)),
+                    unit_of(row.cells),
                 ),
                 mask=row["mask"],
             )

@@ -1,4 +1,4 @@
-"""Patients in the names of files, as well-known archives write them."""
+"""Patients and slides in the names of files, as well-known archives write them."""
 
 import re
 from collections import defaultdict
@@ -20,11 +20,13 @@ class NamePattern:
         pattern: Expression that matches the whole path below the class folder without the suffix;
             its first group is the patient.
         sure: Names of this form give patients even if each has one image.
+        kind: Kind of thing that is named: `patient`, or a unit such as `slide`.
     """
 
     example: str
     pattern: re.Pattern[str]
     sure: bool = False
+    kind: str = "patient"
 
 
 def _stem(expression: str) -> re.Pattern[str]:
@@ -63,6 +65,14 @@ PATTERNS = (
             r"(?:.*/)?((?:patient|subject|subj|person|pat|case)[_\- ]?\d+)/.*", re.IGNORECASE
         ),
     ),
+    NamePattern(
+        "slide_12_3.png", _stem(r"(?:.*[_\- ])?((?:slide|wsi)[_\- ]?\d+)[_\- .(].*"), kind="slide"
+    ),
+    NamePattern(
+        "slide_12/3.png",
+        re.compile(r"(?:.*/)?((?:slide|wsi)[_\- ]?\d+)/.*", re.IGNORECASE),
+        kind="slide",
+    ),
 )
 """The archives' own names first; a class takes the first pattern that nearly all of it fits."""
 
@@ -90,10 +100,14 @@ def take_patients_from_names(scan: Scan) -> None:
         if not pattern.sure and len({*patients.values()}) == len(patients):
             continue
         for path, patient in patients.items():
-            scan.metadata[path] = replace(scan.metadata.get(path, UNKNOWN), patient_id=patient)
+            known = scan.metadata.get(path, UNKNOWN)
+            if pattern.kind == "patient":
+                scan.metadata[path] = replace(known, patient_id=patient)
+            else:
+                scan.metadata[path] = replace(known, unit=f"{pattern.kind}:{patient}")
         scan.notes.append(
-            f"The patients of {len(patients)} images are read from their names, such as "
-            f"{pattern.example}: {len({*patients.values()})} patients."
+            f"The {pattern.kind}s of {len(patients)} images are read from their names, such as "
+            f"{pattern.example}: {len({*patients.values()})} {pattern.kind}s."
         )
 
 

@@ -16,7 +16,7 @@ from balancer.data.columns import (
     rename_hint,
 )
 from balancer.data.entries import entries, is_file
-from balancer.data.metadata import UNKNOWN, other_columns, patient_notes, patient_text
+from balancer.data.metadata import UNKNOWN, other_columns, patient_notes, patient_text, unit_of
 from balancer.data.scan import Scan
 from balancer.data.tables import workbook_rows
 from balancer.errors import EnvironmentFault
@@ -115,10 +115,10 @@ def take_facts(
                 )
             elif patients:
                 used = path.name
-                scan.notes += patient_notes(path.name, header)
                 if patients[0] == PATIENT:
                     scan.notes.append(f"{path.name}: the column {PATIENT} is read.")
             if table is not None:
+                scan.notes += patient_notes(path.name, header)
                 _take_rows(table, patients[0] if used == path.name else "", scan)
 
 
@@ -134,6 +134,7 @@ def _take_rows(table: SideTable, patient: str, scan: Scan) -> None:
             known,
             patient_id=patient_text(cells.get(patient, "")) or known.patient_id,
             columns={**further, **known.columns},
+            unit=known.unit or unit_of(cells),
         )
 
 
