@@ -345,7 +345,7 @@ _ASK = {
     *("gan/networks.py", "gan/module.py", "gan/training.py", "gan/checkpoint.py"),
     # Words and pictures.
     *("balancer/quality/extractors/__init__.py", "balancer/quality/extractors/extractor.py"),
-    "balancer/stages/gan_train.py",
+    *("balancer/stages/gan_train.py", "balancer/stages/prepare.py"),
     *("balancer/explanation/sheets.py", "balancer/report/render/audit_page.py"),
     *("balancer/app/uploads.py", "balancer/sharing/recipe.py"),
 }

@@ -47,6 +47,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "preprocessing": {
         "border": "remove", "lungs": "lungs-only", "masks": "classical", "contrast": "clahe",
+        "colour": "reinhard",
         "clahe_tiles": 4, "clahe_clip": 3.5, "frame": "pad",
     },
     "lungs": {

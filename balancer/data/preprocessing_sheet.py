@@ -19,6 +19,9 @@ _VIEWS = ("lungs-only", "lungs-blacked-out", "crop-to-lungs")
 _TITLES = {
     "film": "film",
     "border": "border removed",
+    "grey-world": "white balance",
+    "shades-of-grey": "white balance",
+    "reinhard": "stain made equal",
     "clahe": "CLAHE",
     "equalize": "equalised",
     "window": "windowed",

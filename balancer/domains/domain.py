@@ -29,6 +29,7 @@ class Domain(BaseModel):
         lungs: Whether there are lungs, for views, masks and probes.
         unit: Thing besides the patient that several images often show, such as `lesion`; empty:
             none is usual.
+        colour: Values of `preprocessing.colour` that are usual and sane.
         flips: Flips and turns that change no diagnosis, in words.
         look_for: Usual shortcuts.
         disease_changes: Statistics of an image that the disease itself changes.
@@ -48,6 +49,7 @@ class Domain(BaseModel):
     text: bool
     lungs: bool
     unit: str = ""
+    colour: tuple[str, ...]
     flips: str
     look_for: tuple[str, ...]
     disease_changes: tuple[str, ...]

@@ -16,6 +16,8 @@ class PreprocessingConfig(ConfigSection):
     masks: Literal["auto", "archive", "classical", "unet"] = "auto"
     """Source of lung masks: the archive, a segmentation without training, or the U-Net of
     `balancer lungs`; `auto`: the archive, and `classical` for images without a mask."""
+    colour: Literal["keep", "grey-world", "shades-of-grey", "reinhard"] = "keep"
+    """White balance (grey world; shades of grey), or the stain of tissue (Reinhard) made equal."""
     contrast: Literal["none", "clahe", "equalize", "window"] = "none"
     clahe_tiles: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of tiles per side."""
@@ -58,6 +60,7 @@ class PreprocessingConfig(ConfigSection):
         keys = [
             *(("border",) if self.border != "keep" else ()),
             *(("lungs", "masks") if self.lungs != "none" else ()),
+            *(("colour",) if self.colour != "keep" else ()),
             *of_contrast.get(self.contrast, ()),
             *(("frame",) if self.frame != "stretch" else ()),
         ]

@@ -84,6 +84,13 @@ def on_lightness(pixels: Pixels, change: Callable[[Pixels], Pixels]) -> Pixels:
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
 
 
+def lightness(pixels: Pixels) -> Pixels:
+    """Return the lightness of CIELAB, 255 for white: uint8 (H, W); of grey, the grey values."""
+    if channels_of(pixels) == GREY:
+        return pixels
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., 0], np.uint8)
+
+
 def fit_mask(mask: Mask, shape: Sequence[int]) -> Mask:
     """Stretch a mask to the shape of an image, by nearest neighbour.
 

@@ -1,6 +1,6 @@
 """The preprocessing of an image between decoding and resizing, as one function with one name.
 
-Its steps are, in this order: border, view of the lungs, contrast, frame.
+Its steps are, in this order: border, view of the lungs, colour, contrast, frame.
 """
 
 import json
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from balancer.errors import DataError, IntegrityError
 from balancer.imaging.borders import find_film
+from balancer.imaging.colour import even_colours
 from balancer.imaging.config import ImageRecipe, PreprocessingConfig
 from balancer.imaging.contrast import clahe, equalize, window
 from balancer.imaging.pixels import (
@@ -42,8 +43,8 @@ class Step:
     """An image after one step.
 
     Attributes:
-        name: `film` for the original; then `border`, the view of the lungs, the kind of contrast
-            and the kind of frame, as far as the settings name them.
+        name: `film` for the original; then `border`, the view of the lungs, the change of colour,
+            the kind of contrast and the kind of frame, as far as the settings name them.
         pixels: uint8 (H, W) or (H, W, 3).
     """
 
@@ -174,6 +175,9 @@ class Preprocessor:
                 shown &= lungs.any()
                 pixels = np.where(over(pixels, shown), pixels, np.uint8(0))
             yield Step(config.lungs, pixels), followed > 0
+        if config.colour != "keep":
+            pixels = even_colours(pixels, config.colour)
+            yield Step(config.colour, pixels), followed > 0
         if config.contrast != "none":
             pixels = on_lightness(pixels, lambda greys: self._contrast(greys, shown))
             yield Step(config.contrast, pixels), followed > 0

@@ -48,6 +48,7 @@ from balancer.domains.domain import Domain, domain_of
 from balancer.errors import ConfigurationError
 from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.imaging.config import PreprocessingConfig
+from balancer.imaging.pixels import COLOUR
 from balancer.imaging.preprocess import preprocessor, recorded
 from balancer.manifest import ImageRecord, fingerprint, table_bytes
 from balancer.report.render.audit_page import pictures_of, render_audit
@@ -123,7 +124,7 @@ def _run(
     scan.keep_columns((*SUBGROUP_COLUMNS, *config.evaluation.subgroups))
     channels = decide_channels(config.data, roots, scan.images)
     domain = decide_domain(config.data, roots, scan, channels)
-    _refuse_lungs(config.preprocessing, domain_of(domain))
+    _refuse_steps(config.preprocessing, domain_of(domain), in_colour=channels == COLOUR)
     decided = {"channels": channels, "domain": domain}
     data = config.data.with_side_of(scan.min_side).model_copy(update=decided)
     config = config.model_copy(update={"data": data})
@@ -166,7 +167,14 @@ def _run(
         )
 
 
-def _refuse_lungs(config: PreprocessingConfig, domain: Domain) -> None:
+def _refuse_steps(config: PreprocessingConfig, domain: Domain, *, in_colour: bool) -> None:
+    if config.colour != "keep" and not (in_colour and config.colour in domain.colour):
+        kept = "colour" if not in_colour else f"a domain where it is usual, not {domain.title}"
+        usual = f"choose {' or '.join(domain.colour)}, " if in_colour and domain.colour else ""
+        raise ConfigurationError(
+            f"preprocessing.colour={config.colour} needs images in {kept}; {usual}leave it out, or "
+            f"set {'data.domain' if in_colour else 'data.channels=3'}."
+        )
     if config.lungs != "none" and not domain.lungs:
         raise ConfigurationError(
             f"preprocessing.lungs={config.lungs} needs images of a domain with lungs, not "

@@ -50,10 +50,12 @@ def preprocessing(facts: Facts) -> Claim:
         by = facts.index.get(lambda index: index.metrics.lungs_by) or {}
         counts = listing([f"{n} {method}" for method, n in by.items()])
         steps[-1] += f" by {done.masks} masks ({counts or 'counts not known'})"
+    steps += [f"colour: {done.colour}"] if done.colour != "keep" else []
+    contrast_at = len(steps)
     steps += [f"contrast: {done.contrast}", f"frame: {done.frame}"]
-    named = ("border", "lungs", "masks", "contrast", "frame")
+    named = ("border", "lungs", "masks", "colour", "contrast", "frame")
     settings = {key: value for key, value in done.settings().items() if key not in named}
-    steps[2] += f" ({cell(settings)})" if settings else ""
+    steps[contrast_at] += f" ({cell(settings)})" if settings else ""
     contrast = facts.setting("classifier.contrast")
     if contrast not in (None, "none"):
         steps.append(f"contrast before the network: {contrast}")
