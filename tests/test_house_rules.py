@@ -343,6 +343,8 @@ _ASK = {
     # Networks: their first and last layer, and the files that name it.
     *("classifier/models.py", "classifier/checkpoint.py"),
     *("gan/networks.py", "gan/module.py", "gan/training.py", "gan/checkpoint.py"),
+    # What only colours show.
+    "balancer/shortcuts/artefacts.py",
     # Words and pictures.
     *("balancer/quality/extractors/__init__.py", "balancer/quality/extractors/extractor.py"),
     *("balancer/stages/gan_train.py", "balancer/stages/prepare.py"),

@@ -17,21 +17,9 @@ from balancer.imaging.colour import (
 )
 from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import preprocessor
+from support.drawn_kinds import STAINS, tissue
 from support.radiograph_folders import film, save
 from support.reading_command import prepare, prepared, refused
-
-STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-"""Haematoxylin and eosin (Ruifrok and Johnston 2001), as optical densities."""
-
-
-def tissue(seed: int, stains: np.ndarray = STAINS, side: int = 64) -> np.ndarray:
-    """Draw tissue: random amounts of two stains, and a corner of glass."""
-    amounts = np.random.default_rng(seed).gamma(2.0, 0.35, (side, side, 2)) + 0.1
-    amounts[: side // 4, : side // 4] = 0
-    pure = np.random.default_rng(seed).random((side, side)) < 0.1
-    amounts[pure] *= np.eye(2)[np.random.default_rng(seed).integers(0, 2, pure.sum())]
-    unit = stains / np.linalg.norm(stains, axis=1, keepdims=True)
-    return np.clip(np.rint(256 * np.exp(-amounts @ unit) - 1), 0, 255).astype(np.uint8)
 
 
 def lit(seed: int, *light: float) -> np.ndarray:

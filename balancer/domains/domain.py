@@ -27,6 +27,8 @@ class Domain(BaseModel):
         pose: Whether images that are upside down, sideways or negatives can be told by a drawing.
         text: Whether text is looked for.
         lungs: Whether there are lungs, for views, masks and probes.
+        rim: Whether the rim of an image shows nothing of the subject.
+        artefacts: Artefacts of `shortcuts.artefacts` that are probed.
         unit: Thing besides the patient that several images often show, such as `lesion`; empty:
             none is usual.
         colour: Values of `preprocessing.colour` that are usual and sane.
@@ -48,6 +50,8 @@ class Domain(BaseModel):
     pose: bool
     text: bool
     lungs: bool
+    rim: bool = True
+    artefacts: tuple[str, ...] = ()
     unit: str = ""
     colour: tuple[str, ...]
     flips: str

@@ -71,7 +71,7 @@ def reinhard(pixels: Pixels) -> Pixels:
     mean, spread = values[tissue].mean(axis=0), values[tissue].std(axis=0)
     values = (values - mean) * _TARGET_SPREAD / np.maximum(spread, _LEAST_SPREAD) + _TARGET_MEAN
     colours = np.exp(values @ np.linalg.inv(_TO_OPPONENT).T) @ np.linalg.inv(_TO_LMS).T
-    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(colours), 0, 255), np.uint8)
 
 
 def stain_directions(pixels: Pixels) -> Floats:

@@ -59,7 +59,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         *(() if study is not None else _alone(records)),
         images_section(records),
         *_kept(_sharing(records)),
-        *([] if study is None else [shortcuts_section(study)]),
+        *([] if study is None else [shortcuts_section(study, records.domain)]),
         audit_section(records),
         *([] if study is None else [protocol_section(study)]),
         *_kept(ledger_section(records)),

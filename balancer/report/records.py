@@ -13,6 +13,7 @@ from balancer.ablation.run_predictions import RunPredictions
 from balancer.ablation.runs import REAL, Kind
 from balancer.data.audit.content import Audit
 from balancer.data.records import PrepareMetrics
+from balancer.domains.domain import CHEST, Domain, domain_of
 from balancer.drawing.numbers import titles_of
 from balancer.drawing.wording import TITLES
 from balancer.evaluation.ledger import LedgerSummary
@@ -112,6 +113,11 @@ class ReportRecords:
     ledger: LedgerSummary | None
     seed: int
     folder: Path
+
+    @property
+    def domain(self) -> Domain:
+        """Kind of the images, for words."""
+        return domain_of(str(self.index.setting("data.domain", CHEST)))
 
     def has_picture(self, name: str) -> bool:
         """Return whether a picture exists in the folder."""

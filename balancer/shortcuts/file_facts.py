@@ -23,6 +23,7 @@ _COMMON = 0.02
 """Smallest share of the images for which an exact size gets its own column."""
 _GREY = ("mean", "deviation", "sharpness")
 _OF_THE_LUNGS_TOO = ("file size", *_GREY)
+_RIM = "rim "
 _SAME_TYPE = {".jpeg": ".jpg"}
 
 
@@ -43,7 +44,14 @@ class FileFacts:
 
         An opacity raises the mean of the whole image, and changes its compression.
         """
-        kept = [place for place, name in enumerate(self.names) if name not in _OF_THE_LUNGS_TOO]
+        return self._kept([name not in _OF_THE_LUNGS_TOO for name in self.names])
+
+    def without_rim(self) -> "FileFacts":
+        """Return the facts without those of the rim, for images that show the disease there."""
+        return self._kept([not name.startswith(_RIM) for name in self.names])
+
+    def _kept(self, wanted: Sequence[bool]) -> "FileFacts":
+        kept = [place for place, is_wanted in enumerate(wanted) if is_wanted]
         return FileFacts(tuple(self.names[place] for place in kept), self.values[:, kept])
 
 
@@ -72,7 +80,7 @@ def file_facts(index: Index, size: int) -> FileFacts:
     columns["file size"] = np.log([_file_size(index, record.path) for record in index.records])
     images = luma(index.image_set(size).pixels)
     rim = ~central_region(size)
-    for kind, where in (("", np.ones_like(rim)), ("rim ", rim)):
+    for kind, where in (("", np.ones_like(rim)), (_RIM, rim)):
         # Sharpness depends on neighbours, so pixels beside the edge are left out.
         inside = cv2.erode(where.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         grey = np.array([_grey_facts(image, where, inside) for image in images], np.float64)

@@ -22,6 +22,7 @@ from balancer.imaging.pixels import luma
 from balancer.manifest import HELD_BACK, SPLITS
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import features_of
+from balancer.shortcuts.artefacts import ARTEFACTS
 from balancer.shortcuts.file_facts import FileFacts, file_facts
 from balancer.shortcuts.lungs import FINEST, find_lungs, given_lungs
 from balancer.shortcuts.records import ProbeResult, ProbeScores
@@ -52,6 +53,7 @@ SHORTCUTS = {
     BLACKED_OUT: "The image without its lungs tells the classes apart",
     PLACES: "A few places outside the lungs tell the classes apart, as marks do",
     SHARPNESS: "The sharpness of the image outside the lungs tells the classes apart",
+    **{name: artefact.means for name, artefact in ARTEFACTS.items()},
 }
 """Probes that see no lung, and what it means if they find the class nevertheless."""
 
@@ -74,6 +76,7 @@ _DESCRIBES = {
     "lungs alone, on the same images.",
     SOURCE: "The source, not the class, from the whole image: whether films betray where they were "
     "made.",
+    **{name: f"The class from {artefact.describes}." for name, artefact in ARTEFACTS.items()},
 }
 
 
@@ -157,12 +160,14 @@ def run_probes(
         seed=seed,
     )
     facts = file_facts(index, size)
+    of_file = facts.without_lungs() if index.domain.rim else facts.without_lungs().without_rim()
     results = [
         _result(WHOLE, _from_features(bench, bench.target, bench.whole)),
-        _result(BORDER, _from_images(bench, lungs_blacked_out(bench.pixels))),
+        _result(BORDER, _border(bench, index.domain)),
         _from_facts(METADATA, bench, facts),
-        _from_facts(FILE, bench, facts.without_lungs()),
+        _from_facts(FILE, bench, of_file),
         *_without_lungs(bench, index, masks, size=size, cache=cache),
+        *_of_artefacts(bench, index.domain.artefacts),
         _result(SOURCE, _source(bench, index)),
     ]
     return results if index.domain.lungs else [_elsewhere(one, index.domain) for one in results]
@@ -223,6 +228,23 @@ def _from_features(
     )
 
 
+def _border(bench: _Bench, domain: Domain) -> ProbeScores | str:
+    if not domain.rim:
+        return domain.say("{subject} reaches the rim of these {images}")
+    return _from_images(bench, lungs_blacked_out(bench.pixels))
+
+
+def _of_artefacts(bench: _Bench, names: Sequence[str]) -> Iterator[ProbeResult]:
+    """Probe the artefacts that are usual in the domain."""
+    for name in names:
+        artefact = ARTEFACTS[name]
+        table = artefact.table(bench.pixels)
+        if table is None:
+            yield _result(name, "the images are grey")
+        else:
+            yield _from_facts(name, bench, FileFacts(artefact.facts, table))
+
+
 def _from_facts(name: str, bench: _Bench, facts: FileFacts) -> ProbeResult:
     rows = np.arange(len(bench.pixels))
     found = score_folds(facts.values, rows, bench.target, bench.folds, c=_C_FACTS, seed=bench.seed)
@@ -231,7 +253,8 @@ def _from_facts(name: str, bench: _Bench, facts: FileFacts) -> ProbeResult:
 
 def _elsewhere(result: ProbeResult, domain: Domain) -> ProbeResult:
     """Describe a probe in the words of a domain without lungs."""
-    usual = f" Usual there: {', '.join(domain.look_for)}." if result.shortcut else ""
+    is_vague = result.shortcut and result.probe not in ARTEFACTS
+    usual = f" Usual there: {', '.join(domain.look_for)}." if is_vague else ""
     words = domain.say(
         _WITHOUT_LUNGS.get(result.probe, result.describes).replace("films", "{images}")
     )

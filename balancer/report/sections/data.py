@@ -8,6 +8,7 @@ from balancer.data.audit.association import Association
 from balancer.data.audit.content import NearDuplicatePair
 from balancer.data.audit.findings import how
 from balancer.data.audit.text import turned
+from balancer.domains.domain import Domain
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
@@ -16,15 +17,21 @@ _LISTED = 50
 _OF_SOURCES = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
 
 
-def shortcuts_section(study: Study) -> Section:
-    """Show whether something other than the disease gives the class away."""
+def shortcuts_section(study: Study, domain: Domain) -> Section:
+    """Show whether something other than the disease gives the class away.
+
+    Args:
+        study: The study.
+        domain: Kind of its images, for words.
+    """
     metrics = study.metrics
     blocks: list[Block] = []
     if metrics.caps:
         blocks += [Paragraph("Because of the following every claim is capped:", "warning"),
                    Bullets(list(metrics.caps))]  # fmt: skip
-    blocks.append(Heading("Probes that see no lungs, or no image at all"))
-    blocks += _probes(study)
+    seen = "see no lungs" if domain.lungs else "see an artefact"
+    blocks.append(Heading(f"Probes that {seen}, or no image at all"))
+    blocks += _probes(study, lungs=domain.lungs)
     blocks.append(Heading("Sources that training never saw"))
     blocks += _sources(study)
     blocks.append(Heading("Images from elsewhere"))
@@ -111,8 +118,11 @@ def _reads_of_arms(material: ReportRecords) -> Section | None:
     ])  # fmt: skip
 
 
-def _probes(study: Study) -> Iterator[Block]:
+def _probes(study: Study, *, lungs: bool) -> Iterator[Block]:
     """Show the AUROC of each probe beside that of the model."""
+    sees, which = (
+        ("sees no lung", "that sees no lung but") if lungs else ("shortcut", "of these that")
+    )
     if not study.metrics.probes:
         yield Paragraph("No probe was run, so shortcuts are not excluded.", "note")
         return
@@ -132,10 +142,10 @@ def _probes(study: Study) -> Iterator[Block]:
                      "yes" if probe.shortcut else "no", probe.describes + why])  # fmt: skip
     yield Table(
         "Probes beside the model",
-        ["probe", "AUROC", "balanced accuracy", "sees no lung", "what it is given"], rows,
+        ["probe", "AUROC", "balanced accuracy", sees, "what it is given"], rows,
         text_columns=(3, 4),
-        note="Mean over the splits; 95 % interval over groups and splits. A probe that sees no "
-        "lung but finds the class reads a shortcut; one that fails proves nothing.",
+        note=f"Mean over the splits; 95 % interval over groups and splits. A probe {which} "
+        "finds the class reads a shortcut; one that fails proves nothing.",
     )  # fmt: skip
 
 
