@@ -1,7 +1,7 @@
 """Hook of MkDocs: pages of the repository outside `docs/`, and the links that lead there.
 
 A link works on the site as it works in the repository: it leads to the page that shows the file, or
-to a copy of the file.
+to a copy of the file. Notebooks are shown with the outputs that are kept in them.
 """
 
 import os
@@ -9,8 +9,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -21,6 +23,10 @@ PAGES = {
 }
 """Page of the site to the file that it shows."""
 _COPIES = "repository"
+_NOTEBOOKS = "notebooks"
+_OF_PANDAS = re.compile(
+    r'<style scoped>.*?</style>\s*<table border="1" class="dataframe">', re.DOTALL
+)
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)([^)\s]*)\)")
 
 
@@ -29,6 +35,9 @@ def on_files(files: Files, config: Any) -> Files:
     for name, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=text))
+    for path in sorted((ROOT / "docs" / _NOTEBOOKS).glob("*.ipynb")):
+        page = File.generated(config, f"{_NOTEBOOKS}/{path.stem}.md", content=_shown(path))
+        files.append(page)
     for file in [one for one in files if one.is_documentation_page()]:
         text = file.content_string
         for target, _ in _LINK.findall(text):
@@ -50,11 +59,18 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         elif _is_foreign(path):
             target = f"{_COPIES}/{path.as_posix()}"
         else:
-            target = path.relative_to("docs").as_posix()
+            target = path.relative_to("docs").as_posix().replace(".ipynb", ".md")
         start = Path(page.file.src_uri).parent.as_posix()
         return f"]({os.path.relpath(target, start)}{match[2]})"
 
     return _LINK.sub(on_site, markdown)
+
+
+def _shown(path: Path) -> str:
+    """Return a notebook as Markdown; a table of pandas stays HTML, in the style of the site."""
+    book = nbformat.read(path, as_version=4)
+    markdown, _ = MarkdownExporter().from_notebook_node(book)
+    return str(_OF_PANDAS.sub("<table>", markdown))
 
 
 def _place(page: str, target: str) -> Path:

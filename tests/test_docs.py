@@ -67,6 +67,10 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert all(f"balancer {name}" in reference for name in main.commands)
     for page in ROOT.glob("docs/*.md"):
         assert (tmp_path / f"{page.stem}.html").is_file()
+    for notebook in ROOT.glob("docs/notebooks/*.ipynb"):
+        shown = (tmp_path / "notebooks" / f"{notebook.stem}.html").read_text()
+        assert "import" in shown
+        assert "</table>" in shown  # an output
 
 
 def test_the_readme_is_short() -> None:
