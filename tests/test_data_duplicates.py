@@ -135,6 +135,8 @@ def test_blocks_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = find_near_duplicates(images, LIMIT)
     monkeypatch.setattr("balancer.data.copies.duplicates._BLOCK", 3)
     monkeypatch.setattr("balancer.data.copies.duplicates._PAIRS", 2)
+    monkeypatch.setattr("balancer.data.copies.proposals._LEAST_BLOCK", 3)
+    monkeypatch.setattr("balancer.data.copies.proposals._COMPARED", 4 * len(images))
     pairs = find_near_duplicates(images, LIMIT)
     assert [(pair.first, pair.second) for pair in pairs] == [(seed, seed + 7) for seed in range(7)]
     assert [(p.first, p.second, p.flip) for p in whole] == [

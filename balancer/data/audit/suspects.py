@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balancer.data.film.examine import Examined
 from balancer.data.film.facts import ImageFacts
@@ -23,6 +24,7 @@ _NOT_FRONTAL, _NOT_AT_ALL, _LOPSIDED = 0.2, 0.05, 0.75
 _ONE_FIELD = 0.58
 _TEXT = 0.01
 _SEAM = 0.45
+_BLOCK = 1024
 
 
 def collect_flags(images: Sequence[Examined], domain: Domain | None = None) -> dict[str, list[str]]:
@@ -71,10 +73,17 @@ def _pose(facts: ImageFacts, unlike: bool, posed: bool) -> str:
 
 def _reversed(images: Sequence[Examined]) -> list[bool]:
     """Return whether each image resembles the negative of the mean image."""
+    parts = [images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK)]
+    typical = sum(_patterns(part).sum(axis=0, dtype=np.float64) for part in parts)
+    typical = np.asarray(typical / max(float(np.linalg.norm(typical)), 1e-9), np.float32)
+    correlation = np.concatenate([_patterns(part) @ typical for part in parts])
+    return [bool(value < _UNLIKE_OTHERS) for value in correlation]
+
+
+def _patterns(images: Sequence[Examined]) -> NDArray[np.float32]:
+    """Return small images without their brightness and contrast, unit vectors (N, 1024)."""
     thumbnails = np.stack([image.thumbnail[::2, ::2] for image in images])
     flat = thumbnails.reshape(len(images), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-    typical = flat.mean(axis=0)
-    correlation = flat @ (typical / max(float(np.linalg.norm(typical)), 1e-9))
-    return [bool(value < _UNLIKE_OTHERS) for value in correlation]
+    return flat

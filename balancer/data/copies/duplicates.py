@@ -94,14 +94,17 @@ def _copies_among(thumbnails: Pixels, correlation: float) -> Iterable[NearDuplic
 
 def _spaces(thumbnails: Pixels) -> tuple[Floats, Space, Space]:
     """Compute the coefficients in the band `SEARCH`, and the spaces of both bands."""
+    search, decide = (
+        np.empty((len(thumbnails), len(band.cycles())), np.float32) for band in (SEARCH, DECIDE)
+    )
 
-    def read(start: int) -> tuple[Floats, Floats]:
-        even = even_contrast(thumbnails[start : start + _BLOCK])
-        return SEARCH.coefficients(even), DECIDE.coefficients(even)
+    def read(start: int) -> None:
+        block = slice(start, start + _BLOCK)
+        even = even_contrast(thumbnails[block])
+        search[block], decide[block] = SEARCH.coefficients(even), DECIDE.coefficients(even)
 
     starts = range(0, len(thumbnails), _BLOCK)
-    parts = map_threaded(read, starts, task=f"Reading {_BLOCK} thumbnails at a time")
-    search, decide = (np.concatenate(band) for band in zip(*parts, strict=True))
+    map_threaded(read, starts, task=f"Reading {_BLOCK} thumbnails at a time")
     return search, Space.of(search, SEARCH), Space.of(decide, DECIDE)
 
 

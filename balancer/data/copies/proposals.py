@@ -87,6 +87,8 @@ def _scatter_of_crops(
 Places = NDArray[np.intp]
 
 _BLOCK, _ACROSS, _AT_A_TIME = 512, 4096, 4096
+_LEAST_BLOCK, _COMPARED = 16, 512 * 10_000
+"""Fewest films of a block; number of pairs of films that a block compares at most above it."""
 _ENDS = ((0.0, 0.0), (0.04, 0.0), (0.0, 0.04), (0.04, 0.04))
 _CUTS = np.array([(*columns, *rows) for columns in _ENDS for rows in _ENDS])
 _LIKELY = 0.62
@@ -136,17 +138,23 @@ def propose_pairs(thumbnails: Pixels, coefficients: Floats, space: Space) -> Can
         Every pair and flip once, `first < second`, with the initial crop for registration.
     """
     search = _Search(thumbnails, coefficients, space)
-    starts = range(0, len(thumbnails), _BLOCK)
-    task = f"Comparing {len(thumbnails)} images with each other, {_BLOCK} at a time"
+    starts = range(0, len(thumbnails), search.block)
+    task = f"Comparing {len(thumbnails)} images with each other, {search.block} at a time"
     return _drop_reversed(_concatenate(map_threaded(search.candidates_of, starts, task=task)))
 
 
 class _Search:
-    """All uncropped films in every flip, with which blocks of cropped films are compared."""
+    """All uncropped films in every flip, with which blocks of cropped films are compared.
+
+    Attributes:
+        block: Number of films that are compared at a time; fewer of many, so that the pairs that
+            pass the sieve at a time, and their memory, do not grow with the number of films.
+    """
 
     def __init__(self, thumbnails: Pixels, coefficients: Floats, space: Space) -> None:
         self._thumbnails, self._coefficients, self._space = thumbnails, coefficients, space
         self._sieve = Sieve.of(thumbnails, coefficients, space)
+        self.block = max(_LEAST_BLOCK, min(_BLOCK, _COMPARED // len(thumbnails)))
         self._signs = np.stack([SEARCH.flip_signs(flip) for flip in range(4)])
         # Flip by flip: position `flip * N + film`.
         self._flipped = np.concatenate(
@@ -155,7 +163,7 @@ class _Search:
 
     def candidates_of(self, start: int) -> CandidatePairs:
         """Find the likely copies of the films of a block, or of crops of these films."""
-        block = slice(start, start + _BLOCK)
+        block = slice(start, start + self.block)
         uncut = self._sieve.embed(self._coefficients[block])
         row, place = self._passing(uncut, start)
         if not len(row):
