@@ -83,14 +83,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots without content, where a test is of numbers: half of a small study is drawing."""
+@pytest.fixture(scope="module", autouse=True)
+def _pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In a module marked `blank_pictures` plots have no content: half of a small study is drawing.
+
+    What is drawn in other processes, and in `finished`, which all modules share, is whole.
+    """
 
     def save(figure: Figure, target: Path | BinaryIO, **words: object) -> None:
         Image.new("L", (8, 8)).save(target, format="png")
 
-    monkeypatch.setattr(Figure, "savefig", save)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("blank_pictures"):
+            patch.setattr(Figure, "savefig", save)
+        yield
 
 
 def _failed_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

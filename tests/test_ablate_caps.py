@@ -13,7 +13,7 @@ from balancer.workspace import Workspace
 from samples.phantom import draw_phantom
 from support.tiny_pipeline import config_for, metrics_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.blank_pictures, pytest.mark.usefixtures("one_thread")]
 
 REASON = "a few places outside the lungs tell the classes apart, as marks do"
 
@@ -41,6 +41,7 @@ def studied(root: Path, *, marked: bool) -> tuple[Workspace, str]:
     return workspace, str(first)
 
 
+@pytest.mark.fault(25)
 def test_a_mark_at_the_shoulder_is_in_the_first_line(tmp_path: Path) -> None:
     workspace, first = studied(tmp_path, marked=True)
     assert first.startswith("INCONCLUSIVE: No claim can be made from these data: ")

@@ -32,6 +32,8 @@ from balancer.workspace import Workspace
 from samples.phantom import write_samples
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
 
+pytestmark = pytest.mark.blank_pictures
+
 HEAD = """
 import shutil, sys, time
 from pathlib import Path

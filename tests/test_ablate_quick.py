@@ -24,6 +24,8 @@ from balancer.results import read_result
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
 
+pytestmark = pytest.mark.blank_pictures
+
 SPLITS = ("ablation.frozen_splits=4", "ablation.repeats=3")
 
 

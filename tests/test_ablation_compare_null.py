@@ -11,6 +11,7 @@ from support.planted_studies import QUESTION, as_json, facts, study
 STUDIES = 1000
 
 
+@pytest.mark.fault(58)
 @pytest.mark.usefixtures("one_thread")
 def test_null_simulation_end_to_end() -> None:
     """The level and the coverage are kept where the correction's assumption nearly holds.

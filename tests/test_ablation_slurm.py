@@ -14,6 +14,8 @@ from balancer.errors import EnvironmentFault
 from support import slurm_work
 from support.tiny_pipeline import arguments, draw_folder
 
+pytestmark = pytest.mark.blank_pictures
+
 SBATCH = """#!/bin/sh
 echo $$
 for word in "$@"; do case $word in --output=*) printed=${word#--output=};; esac; done

@@ -14,6 +14,8 @@ from balancer.ablation.executors import Processes
 from balancer.ablation.schedule import Task
 from balancer.errors import Interrupted
 
+pytestmark = pytest.mark.blank_pictures
+
 
 def saving(folder: str) -> None:
     """Work until the stop, then save for a while, as a training does."""

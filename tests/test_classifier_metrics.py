@@ -173,6 +173,7 @@ def test_the_interval_of_accuracy_is_the_binomial_one() -> None:
     assert found["high"] == pytest.approx(0.75 + half, abs=0.006)
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize(
     ("label", "undefined"),
     [
@@ -189,6 +190,7 @@ def test_a_test_set_of_one_class_has_null_with_a_reason(label: int, undefined: s
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.fault(57)
 def test_constant_and_perfect_scores() -> None:
     labels = np.array([0, 0, 1, 1])
     constant = judge(np.full((4, 2), 0.5), labels)
@@ -256,6 +258,7 @@ def test_validation_auroc() -> None:
 GOOD = np.array([[0.5, 0.5], [0.2, 0.8]])
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize(
     ("probabilities", "changes", "message"),
     [

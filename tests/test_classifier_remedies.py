@@ -12,6 +12,8 @@ from classifier.tables import ArrayTable
 from classifier.transforms import Mixup, mix
 from support.tiny_training import TINY, skewed, spied_batches, table, train
 
+pytestmark = pytest.mark.blank_pictures
+
 
 def test_the_loss_counts_the_classes_of_the_training_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

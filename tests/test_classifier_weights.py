@@ -112,6 +112,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, content: object, me
         build(config, 2)
 
 
+@pytest.mark.fault(44)
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, tuple[str]]:

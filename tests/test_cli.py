@@ -17,8 +17,10 @@ from balancer.stages import report
 from balancer.workspace import Workspace
 from support.tiny_pipeline import TINY, arguments, metrics_of, tree
 
+pytestmark = pytest.mark.blank_pictures
+
 SETTINGS = [word for change in TINY for word in ("--set", change)]
-LONG = ("gan.images_shown=6400", "gan.checkpoint_every=160")
+LONG = ("gan.images_shown=2400", "gan.checkpoint_every=160")
 
 
 def invoke(*words: object) -> Result:
@@ -68,6 +70,7 @@ def test_an_expensive_stage_is_named_not_run(empty: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("ratio", ["1:2", "0:1", "-1:1", "1:0", "a:b", "2:1:3", "", "2\uff1a1"])
 def test_other_ratios_are_wrong_usage_with_an_example(empty: Path, ratio: str) -> None:
     done = invoke("synthesize", "--ratio", ratio)
@@ -76,6 +79,7 @@ def test_other_ratios_are_wrong_usage_with_an_example(empty: Path, ratio: str) -
     assert not list(empty.iterdir())
 
 
+@pytest.mark.fault(52, 53)
 def test_each_kind_of_fault_has_its_exit_code(copied: Workspace, data: Path) -> None:
     before = tree(copied.root)
     again = arguments(data, copied.root)
@@ -169,6 +173,7 @@ def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_while_a_classifier_trains(
     tmp_path: Path, copied: Workspace, number: signal.Signals, code: int
@@ -202,6 +207,7 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
     return (root / "gan" / "COVID" / "generator.safetensors").read_bytes()
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(
     ("number", "code"),
     [

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 import balancer
 from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
 
+pytestmark = pytest.mark.blank_pictures
+
 SIDE, N_RARE, N_COMMON = 32, 18, 48
 FEW: dict[str, Any] = {"splits": 4, "size": SIDE, "rows": False}
 Images = NDArray[np.uint8]

@@ -71,12 +71,14 @@ def test_every_mode_of_a_grey_film_reads_the_same(mode: str) -> None:
     np.testing.assert_array_equal(decoded(encoded(grey().convert(mode))), film(1))
 
 
+@pytest.mark.fault(11)
 def test_one_bit_becomes_black_and_white() -> None:
     bits = film(1) > 128
     pixels = decoded(encoded(Image.fromarray(bits)))
     np.testing.assert_array_equal(pixels, np.where(bits, 255, 0))
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_alpha_lies_on_black(mode: str) -> None:
     image = grey().convert(mode)
@@ -187,6 +189,7 @@ def test_bomb_is_refused_from_the_header() -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_huge_compressed_chunk_is_bounded(kind: bytes) -> None:
     body = b"Comment\0\0" + zlib.compress(b"x" * 80_000_000, 1)
@@ -198,6 +201,7 @@ def test_huge_compressed_chunk_is_bounded(kind: bytes) -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.fault(8)
 def test_many_text_chunks_take_no_time() -> None:
     chunks = [png_chunk(b"tEXt", b"key%d\0value" % number) for number in range(10_000)]
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Row 69: a workspace that an earlier commit wrote is read, or refused by name; never misread.
+"""A workspace that an earlier commit wrote is read, or refused by name; never misread.
 
 `support/earlier_workspace` was written on 2026-11-27 from drawn phantoms; its weights and pages are
 left out and its plots are empty.
@@ -28,8 +28,9 @@ def command(workspace: Path, *words: str) -> Result:
     return CliRunner().invoke(main, [*words, "-w", str(workspace), *settings])
 
 
+@pytest.mark.fault(69)
 def test_results_of_an_earlier_version_are_reported_as_they_were(earlier: Path) -> None:
-    """Row 69: read."""
+    """Read."""
     before = tree(earlier)
     done = command(earlier, "report")
     assert done.exit_code == 0, done.stderr
@@ -44,7 +45,7 @@ def test_results_of_an_earlier_version_are_reported_as_they_were(earlier: Path) 
 def test_a_classifier_of_an_earlier_version_is_known_and_its_weights_are_missed(
     earlier: Path,
 ) -> None:
-    """Row 69: it is not trained again, since its settings and inputs are today's."""
+    """It is not trained again, since its settings and inputs are today's."""
     before = tree(earlier)
     done = command(earlier, "classify")
     assert done.exit_code == 4, done.stderr
@@ -52,6 +53,7 @@ def test_a_classifier_of_an_earlier_version_is_known_and_its_weights_are_missed(
     assert {**tree(earlier), ".lock": b""} == {**before, ".lock": b""}
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
@@ -64,7 +66,7 @@ def test_a_classifier_of_an_earlier_version_is_known_and_its_weights_are_missed(
 def test_files_of_another_form_are_refused_by_name(
     earlier: Path, name: str, old: str, new: str, words: list[str]
 ) -> None:
-    """Row 69: refused, with every file as it was."""
+    """Refused, with every file as it was."""
     path = earlier / name
     text = path.read_text()
     assert old in text

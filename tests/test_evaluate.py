@@ -17,6 +17,8 @@ from balancer.workspace import Workspace
 from samples.phantom import write_samples
 from support.tiny_pipeline import metrics_of
 
+pytestmark = pytest.mark.blank_pictures
+
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:

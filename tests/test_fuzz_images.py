@@ -1,4 +1,4 @@
-"""Row 70: damaged images and DICOM files never surprise `prepare`."""
+"""Damaged images and DICOM files never surprise `prepare`."""
 
 import io
 from pathlib import Path
@@ -66,9 +66,10 @@ def _prepare_with(tmp_path: Path, suffix: str, files: list[bytes], number: int) 
     ask("prepare", *words, "--force")
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
 def test_damaged_images_are_foreseen(tmp_path: Path, suffix: str) -> None:
-    """Row 70: bytes of images."""
+    """Bytes of images."""
     originals = _originals()[suffix]
     for seed in seeds(1):
         random = Random(f"{suffix} {seed}")
@@ -80,8 +81,9 @@ def test_damaged_images_are_foreseen(tmp_path: Path, suffix: str) -> None:
         _prepare_with(tmp_path, suffix, files, seed)
 
 
+@pytest.mark.fault(70)
 def test_damaged_dicom_files_are_foreseen(tmp_path: Path) -> None:
-    """Row 70: bytes of DICOM files."""
+    """Bytes of DICOM files."""
     pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")
     from support.made_dicom import content, dataset
 

@@ -1,4 +1,4 @@
-"""Row 70: damaged tables, settings, recipes and ratios never surprise a command."""
+"""Damaged tables, settings, recipes and ratios never surprise a command."""
 
 import csv
 import io
@@ -46,9 +46,10 @@ def _rows(*, with_labels: bool) -> list[list[str]]:
     ]
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("name", ["list.csv", "metadata.csv"])
 def test_damaged_tables_are_foreseen(films: Path, tmp_path: Path, name: str) -> None:
-    """Row 70: tables of paths and labels, and tables beside folders of classes."""
+    """Tables of paths and labels, and tables beside folders of classes."""
     root = tmp_path / "films"
     shutil.copytree(films, root)
     place = root if name == "metadata.csv" else root / name
@@ -62,7 +63,7 @@ def test_damaged_tables_are_foreseen(films: Path, tmp_path: Path, name: str) -> 
 
 
 def test_damaged_workbooks_are_foreseen(films: Path, tmp_path: Path) -> None:
-    """Row 70: tables that a spreadsheet wrote."""
+    """Tables that a spreadsheet wrote."""
     from openpyxl import Workbook
 
     root = tmp_path / "films"
@@ -90,6 +91,7 @@ def _settings() -> list[str]:
     return names
 
 
+@pytest.mark.fault(70)
 @IN_THIS_PROCESS
 @example(key="seed", value="!!timestamp 1", equals="=")
 @given(
@@ -100,15 +102,16 @@ def _settings() -> list[str]:
 def test_settings_of_any_kind_are_foreseen(
     films: Path, tmp_path: Path, key: str, value: str, equals: str
 ) -> None:
-    """Row 70: `--set`, which a command reads before it opens the data."""
+    """`--set`, which a command reads before it opens the data."""
     assert len(_settings()) > 100
     assignment = f"{key}{equals}{value}"
     done = ask("prepare", "--data", str(films / "none"), "-w", str(tmp_path), "--set", assignment)
     assert done.exit_code in (2, 3)
 
 
+@pytest.mark.fault(70)
 def test_recipes_of_any_kind_are_foreseen(films: Path, tmp_path: Path) -> None:
-    """Row 70: files of settings."""
+    """Files of settings."""
     text = DEFAULTS.read_text(encoding="utf-8")
     for seed in seeds(12):
         random = Random(f"recipe {seed}")
@@ -121,6 +124,7 @@ def test_recipes_of_any_kind_are_foreseen(films: Path, tmp_path: Path) -> None:
         assert done.exit_code in (2, 3)
 
 
+@pytest.mark.fault(70, 33)
 @IN_THIS_PROCESS
 @given(
     ratio=st.one_of(
@@ -130,7 +134,7 @@ def test_recipes_of_any_kind_are_foreseen(films: Path, tmp_path: Path) -> None:
     )
 )
 def test_ratios_of_any_kind_are_foreseen(finished: Workspace, ratio: str) -> None:
-    """Row 70: `--ratio`, up to the plan that it makes."""
+    """`--ratio`, up to the plan that it makes."""
     done = ask("synthesize", "-w", str(finished.root), "--dry-run", f"--ratio={ratio}")
     assert done.exit_code in (0, 2)
 
@@ -148,7 +152,7 @@ def test_ratios_of_any_kind_are_foreseen(finished: Workspace, ratio: str) -> Non
     ],
 )
 def test_damaged_files_of_ours_are_foreseen(copied: Workspace, command: str, name: str) -> None:
-    """Row 70: what a stage hands to the next."""
+    """What a stage hands to the next."""
     path = sorted(copied.root.glob(name))[0]
     content = path.read_bytes()
     for seed in seeds(2):

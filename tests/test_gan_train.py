@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from PIL import Image
 
 import gan.module
-from gan import GANDiverged, GeneratorCheckpointError, load
+from gan import GANDiverged, GANTrainerOptions, GeneratorCheckpointError, load
 from gan.augment import diff_augment
 from gan.losses import discriminator_loss, generator_loss
 from gan.module import LitDCGAN
 from gan.randomness import Purpose, random_stream
 from gan.stream import ImageStream
-from gan.trainer import SIGNALS
+from gan.trainer import SIGNALS, make_trainer
 from gan.transforms import to_unit_range
 from support.tiny_gan import PROVENANCE, noise, recipe, train
 
@@ -80,6 +81,7 @@ def test_files_of_a_finished_training(finished: Path) -> None:
     assert metadata.images_shown == 96
 
 
+@pytest.mark.fault(44)
 def test_checkpoint_loads_without_pickled_code(finished: Path) -> None:
     content = torch.load(finished / "last.ckpt", weights_only=True)
     assert content["state"]["images_shown"] == 96
@@ -87,6 +89,7 @@ def test_checkpoint_loads_without_pickled_code(finished: Path) -> None:
     assert any(name.startswith("ema.") for name in content["state"]["networks"])
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(
     ("steps", "number"),
     [(1, signal.SIGINT), (5, signal.SIGTERM), (7, signal.SIGINT), (3, signal.SIGHUP)],
@@ -207,6 +210,7 @@ def test_a_damaged_checkpoint_is_refused(finished: Path, tmp_path: Path, fault: 
         train(tmp_path)
 
 
+@pytest.mark.fault(49)
 def test_nan_stops_the_training_and_keeps_the_last_good_checkpoint(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,12 +231,14 @@ def test_nan_stops_the_training_and_keeps_the_last_good_checkpoint(
     assert weights(tmp_path) == weights(finished)
 
 
+@pytest.mark.fault(42)
 def test_unwritable_folder_is_an_error_not_a_silent_success(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").mkdir()
     with pytest.raises((OSError, GeneratorCheckpointError), match=r"last.ckpt"):
         train(tmp_path, images_shown=16)
 
 
+@pytest.mark.fault(3)
 def test_few_images_make_a_smaller_batch_and_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -259,15 +265,23 @@ def test_stderr_has_no_noise_and_stdout_nothing(
     assert captured.err == ""
 
 
-@pytest.mark.parametrize("strategy", ["auto", "ddp"])
-def test_two_processes_count_all_images(tmp_path: Path, strategy: str) -> None:
-    options = {"devices": 2, "strategy": strategy}
+def test_two_processes_count_all_images(tmp_path: Path) -> None:
+    options = {"devices": 2, "strategy": "auto"}
     result = train(tmp_path, batch_size=4, images_shown=24, trainer_options=options)
     assert result.images_shown == 24
     assert result.interrupted_by is None
     assert load(tmp_path).metadata.images_shown == 24
     with (tmp_path / "metrics.csv").open() as file:
         assert [row["images_shown"] for row in csv.DictReader(file)] == ["8", "16", "24"]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ddp"])
+def test_two_processes_are_spawned_from_this_one(tmp_path: Path, strategy: str) -> None:
+    """Both words; Lightning's own `ddp` would run the whole command again."""
+    options = GANTrainerOptions(accelerator="cpu", devices=2, strategy=strategy)
+    chosen = make_trainer(options, tmp_path, []).strategy
+    assert isinstance(chosen, DDPStrategy)
+    assert chosen._start_method == "spawn"
 
 
 def test_stream_shows_each_image_once_per_epoch_at_any_batch_size() -> None:

@@ -64,6 +64,7 @@ def exit_code(pid: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+@pytest.mark.fault(39)
 def test_a_training_whose_terminal_closes_saves_its_work(data: Path, tmp_path: Path) -> None:
     state = tmp_path / "work" / "gan" / "COVID.unfinished" / "last.ckpt"
     words = ["gan-train", *arguments(data, tmp_path / "work", *LONG)]

@@ -40,6 +40,7 @@ def _listed(root: Path, **changed: str) -> Path:
     return root
 
 
+@pytest.mark.fault(16, 64)
 def test_escapes_in_names_of_classes_and_files_reach_no_terminal_and_no_page() -> None:
     archive = class_folders(Path("films"), {ESCAPES: 6, "Normal": 6})
     bad = archive / ESCAPES / f"{ESCAPES}.png"
@@ -85,6 +86,7 @@ class _StandIn:
     stage = "report"
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("name", [FORMULA, "+1+1", "-x", "@SUM(A1)", "\tx"])
 def test_a_class_that_a_spreadsheet_would_run_is_refused(name: str) -> None:
     archive = class_folders(Path("films"), {name: 6, "Normal": 6})
@@ -126,6 +128,7 @@ def _settings(*words: str) -> Result:
     return CliRunner().invoke(main, ["prepare", "-w", "w", *words])
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize("code", ["\x00", "\x01", "\x07", "\x1b[31m", "\x7f", "\x9b", "\ufffe"])
 def test_control_characters_in_settings_are_wrong_usage(code: str) -> None:
     Path("recipe.yaml").write_text(f"gan:\n  batch_size: 16 # caf{code}\n", encoding="utf-8")

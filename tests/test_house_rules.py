@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from balancer.drawing.wording import TITLES
+from support.faults import FAULTS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("balancer", "gan", "classifier")
@@ -138,6 +139,21 @@ def test_one_class_name_has_one_meaning() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_every_fault_has_its_test() -> None:
+    """By the numbers of the marks `fault`, which a decorator gives as they are."""
+    marked = {
+        number.value
+        for path in (ROOT / "tests").glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        for mark in node.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.fault"
+        for number in mark.args
+        if isinstance(number, ast.Constant)
+    }
+    assert marked == set(FAULTS)
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:

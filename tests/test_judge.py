@@ -19,6 +19,8 @@ from samples.phantom import draw_phantom
 from support.planted_generators import Images, averaged, blurred, noisy, shifted
 from support.tiny_pipeline import tree
 
+pytestmark = pytest.mark.blank_pictures
+
 SIDE, N = 64, 40
 QUICK = ("--set", "quality.ms_ssim_pairs=50")
 
@@ -84,6 +86,7 @@ GENERATORS: dict[str, tuple[Callable[[], Images], str]] = {
 }
 
 
+@pytest.mark.fault(30, 31)
 @pytest.mark.parametrize("name", GENERATORS)
 def test_planted_generators_fail_for_their_reason(place: Path, name: str) -> None:
     make, reason = GENERATORS[name]

@@ -177,6 +177,7 @@ def broken(how: str) -> bytes:
     return data[: data.find(SECRET.encode()) + 3] if how == "tags" else data
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -244,6 +245,7 @@ def test_folders_of_dicom(root: Path) -> None:
     assert SECRET not in evidence
 
 
+@pytest.mark.fault(65, 63)
 def test_nothing_of_a_tag_is_written(root: Path, tmp_path: Path) -> None:
     workspace = in_workspace(tmp_path)
     prepare.run(configured(root, "data.min_images=3"), workspace)

@@ -44,6 +44,7 @@ def test_a_run_reads_the_test_images_once_per_classifier(copied: Workspace) -> N
     assert metrics_of(copied.classify_dir("real"))["test_reads"] == 1
 
 
+@pytest.mark.fault(62)
 def test_a_second_training_is_told_that_the_test_images_were_read(
     copied: Workspace, config: BalancerConfig, caplog: pytest.LogCaptureFixture
 ) -> None:

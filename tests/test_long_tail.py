@@ -18,6 +18,8 @@ from classifier.losses import ClassLoss, effective_weights, loss_function, train
 from classifier.tables import ArrayTable
 from support.tiny_training import TINY, skewed, spied_batches, table, train, weights
 
+pytestmark = pytest.mark.blank_pictures
+
 TWO, SEVEN = np.array([75, 25]), np.array([700, 300, 90, 40, 20, 8, 4])
 
 

@@ -66,6 +66,7 @@ def test_a_full_memory_is_a_fault_of_the_machine(
     assert tree(copied.root) == before
 
 
+@pytest.mark.fault(47)
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_full_gpu_is_a_fault_of_the_machine(
@@ -80,6 +81,7 @@ def test_a_full_gpu_is_a_fault_of_the_machine(
     assert "memory" in last_line(done)
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
@@ -121,6 +123,7 @@ def _command(*words: object, prefix: str = "", **environment: str) -> tuple[int,
     return done.returncode, done.stderr.splitlines()[-1] if done.stderr else ""
 
 
+@pytest.mark.fault(41)
 def test_the_limit_of_a_files_size(tmp_path: Path, data: Path) -> None:
     code, line = _command("prepare", *arguments(data, tmp_path / "w"), prefix="ulimit -f 2;")
     assert code == 5, line
@@ -154,6 +157,7 @@ def _in_a_small_disk(
     return done.returncode, done.stderr.splitlines()[-1]
 
 
+@pytest.mark.fault(48)
 def test_shared_memory_too_small_for_loader_processes(copied: Workspace, data: Path) -> None:
     before = tree(copied.root)
     settings = arguments(data, copied.root, "classifier.num_workers=1")
@@ -164,6 +168,7 @@ def test_shared_memory_too_small_for_loader_processes(copied: Workspace, data: P
     assert tree(copied.root) == before
 
 
+@pytest.mark.fault(41)
 def test_a_disk_that_fills_up(tmp_path: Path, data: Path) -> None:
     (tmp_path / "small").mkdir()
     words = ("prepare", *arguments(data, tmp_path / "small" / "w"))
@@ -191,6 +196,7 @@ def test_no_folder_for_temporary_files(
     assert "TMPDIR" in last_line(done)
 
 
+@pytest.mark.fault(48)
 def test_a_killed_loader_process_of_a_training(
     copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

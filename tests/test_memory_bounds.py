@@ -189,6 +189,7 @@ def deep_film(seed: int, side: int) -> NDArray[np.uint16]:
     return np.dstack([grey, grey, grey, np.full_like(grey, 255)]).astype(np.uint16) * 257
 
 
+@pytest.mark.fault(7)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_huge_films_together_stay_within_the_setting(tmp_path: Path) -> None:
     small, huge = tmp_path / "small", tmp_path / "huge"
@@ -259,6 +260,7 @@ HUGE = {
 }
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("name", HUGE)
 def test_a_huge_image_is_refused_from_its_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

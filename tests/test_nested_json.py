@@ -36,6 +36,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, finished: Workspace) -> Pa
     return root
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("name", READERS)
 def test_such_a_file_is_one_sentence(damaged: Path, name: str, content: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows 32 and 61: whole runs of what cannot help never say that it helps."""
+"""Whole runs of what cannot help never say that it helps."""
 
 import json
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from balancer.synthetic.records import ClassLineage
 from balancer.workspace import Workspace
 from support.tiny_pipeline import arguments, draw_folder
 
+pytestmark = pytest.mark.blank_pictures
 REPEATS = "ablation.repeats=2"
 
 
@@ -58,14 +59,14 @@ def _words_of_study(first: str, data: Path, workspace: Path, *arms: str) -> list
     return [study["word"], *found]
 
 
+@pytest.mark.fault(32)
 def test_a_generator_of_noise_never_helps(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     one_thread: None,
-    blank_pictures: None,
 ) -> None:
-    """Row 32: the pipeline ends, and says of noise by the name of the rare class what it is."""
+    """The pipeline ends, and says of noise by the name of the rare class what it is."""
     monkeypatch.setattr(catalog, "SOURCES", (NoiseSource,))
     words = _words_of_study("run", data, tmp_path / "work", "gan")
     manifest = (tmp_path / "work" / "synthetic" / "manifest.csv").read_text()
@@ -75,8 +76,9 @@ def test_a_generator_of_noise_never_helps(
     assert not quality["classes"]["COVID"]["gate"]["passed"]
 
 
-def test_permuted_labels_never_help(tmp_path: Path, one_thread: None, blank_pictures: None) -> None:
-    """Row 61: images that were dealt to the classes at random, through the whole pipeline."""
+@pytest.mark.fault(61)
+def test_permuted_labels_never_help(tmp_path: Path, one_thread: None) -> None:
+    """Images that were dealt to the classes at random, through the whole pipeline."""
     data = draw_folder(tmp_path / "films")
     files = sorted(data.glob("*/*.png"))
     contents = [path.read_bytes() for path in files]

@@ -18,6 +18,7 @@ from balancer.workspace import Workspace
 from support.tiny_pipeline import config_for, draw_folder, metrics_of, tree
 
 
+@pytest.mark.fault(36)
 def test_the_images_bring_the_training_split_to_the_ratio(finished: Workspace) -> None:
     real = read_table(finished.index_dir / "index.csv", ImageRecord)
     made = read_table(finished.synthetic_dir / "manifest.csv", SyntheticRecord)
@@ -29,6 +30,7 @@ def test_the_images_bring_the_training_split_to_the_ratio(finished: Workspace) -
     assert len(made) == len(list(finished.synthetic_dir.glob("COVID/*.png"))) > 0
 
 
+@pytest.mark.fault(63)
 def test_synthetic_images_are_marked_inside_and_outside(finished: Workspace) -> None:
     made = read_table(finished.synthetic_dir / "manifest.csv", SyntheticRecord)
     for record in made:
@@ -112,6 +114,7 @@ def test_a_second_run_changes_nothing(finished: Workspace, config: BalancerConfi
     assert tree(finished.root) == before
 
 
+@pytest.mark.fault(51)
 def test_the_same_seed_gives_the_same_files_elsewhere(
     tmp_path: Path, finished: Workspace, config: BalancerConfig
 ) -> None:
@@ -144,6 +147,7 @@ def test_a_longer_synthesis_begins_with_the_same_images(
         assert (copied.synthetic_dir / "COVID" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.fault(34)
 def test_a_ratio_already_met_makes_nothing(copied: Workspace, data: Path) -> None:
     shutil.rmtree(copied.synthetic_dir)
     before = tree(copied.root)
@@ -162,11 +166,13 @@ def test_a_dry_run_needs_no_generator_and_writes_nothing(
     assert tree(copied.root) == before
 
 
+@pytest.mark.fault(35)
 def test_a_plan_beyond_the_limit_is_refused_with_its_number(copied: Workspace, data: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"synthesis\.max_images=3"):
         synthesize.run(config_for(data, "synthesis.max_images=3"), copied)
 
 
+@pytest.mark.fault(35)
 def test_a_plan_beyond_the_disk_is_refused_with_its_number(
     copied: Workspace, config: BalancerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def table(root: Path, place: Path, *assignments: str) -> bytes:
     return (workspace.index_dir / "index.csv").read_bytes()
 
 
+@pytest.mark.fault(19)
 def test_same_bytes_wherever_and_in_whatever_order_the_files_lie(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +184,7 @@ def test_exact_copies_enter_once_and_their_patients_are_joined(
     assert group["COVID/000.png"] == group["COVID/001.png"] == group["COVID/002.png"]
 
 
+@pytest.mark.fault(23)
 def test_near_duplicates_stay_together(root: Path, workspace: Workspace) -> None:
     for number in range(10):
         mirrored = np.ascontiguousarray(film(number, 96)[:, ::-1])
@@ -194,6 +196,7 @@ def test_near_duplicates_stay_together(root: Path, workspace: Workspace) -> None
     assert len(audit_of(workspace)["near_duplicates"]) == 10
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("same", ["bytes", "pixels"])
 def test_one_image_in_two_classes(root: Path, workspace: Workspace, same: str) -> None:
     options = {"compress_level": 1} if same == "pixels" else {}
@@ -208,6 +211,7 @@ def test_near_duplicate_in_two_classes_is_told(root: Path, workspace: Workspace)
     assert "1 pair of near duplicates in two classes" in warnings_of(workspace)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("pixels", [film(80), np.zeros((8, 8), np.uint8)])
 def test_synthetic_image_among_the_real(
     root: Path, workspace: Workspace, pixels: np.ndarray

@@ -44,6 +44,7 @@ def with_sources(root: Path, source: dict[str, str]) -> None:
     (root / "metadata.csv").write_text("\n".join(["path,patient_id,source", *rows]))
 
 
+@pytest.mark.fault(25)
 def test_source_that_gives_the_class_away_is_loud(
     root: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -63,6 +64,7 @@ def test_source_that_tells_nothing_is_silent(root: Path, workspace: Workspace) -
     assert audit_of(workspace)["source"]["cramers_v"] is None
 
 
+@pytest.mark.fault(24)
 def test_without_patients_leakage_is_not_excluded(
     root: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -71,6 +73,7 @@ def test_without_patients_leakage_is_not_excluded(
     assert "Patient leakage NOT excluded" in (workspace.index_dir / "audit.md").read_text()
 
 
+@pytest.mark.fault(63)
 def test_patient_ids_reach_no_output(
     root: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -87,6 +90,7 @@ def test_patient_ids_reach_no_output(
     assert "doe-john" not in caplog.text
 
 
+@pytest.mark.fault(13)
 def test_flags(root: Path, workspace: Workspace) -> None:
     marked = np.repeat(film(90)[..., None], 3, axis=2)
     marked[3:8, 3:20] = (255, 255, 0)
@@ -100,6 +104,7 @@ def test_flags(root: Path, workspace: Workspace) -> None:
     assert flags["content is of another format than the name says"] == ["COVID/named.jpg"]
 
 
+@pytest.mark.fault(11)
 def test_negative_film_is_flagged(tmp_path: Path, workspace: Workspace) -> None:
     vignette = np.hypot(*np.mgrid[-1:1:48j, -1:1:48j]) * 120
     for label, first in (("COVID", 0), ("Normal", 10)):

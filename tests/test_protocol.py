@@ -10,7 +10,7 @@ from support.planted_units import ablated, answer, plant
 from support.registered_study import CLAIMS, entries, prepared, texts
 from support.tiny_pipeline import tree
 
-pytestmark = pytest.mark.usefixtures("planted")
+pytestmark = [pytest.mark.blank_pictures, pytest.mark.usefixtures("planted")]
 
 
 def test_an_unchanged_study_is_confirmatory(answered: Path, films: Path) -> None:

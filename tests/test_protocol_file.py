@@ -14,7 +14,7 @@ from support.planted_units import ablated, answer
 from support.registered_study import CLAIMS, entries, texts
 from support.tiny_pipeline import TINY, metrics_of, tree
 
-pytestmark = pytest.mark.usefixtures("planted")
+pytestmark = [pytest.mark.blank_pictures, pytest.mark.usefixtures("planted")]
 
 
 @pytest.mark.parametrize("looks", ["[3, 10]", "[10, 5]", "[5, 6, 7, 8, 9]", "[6, 10]"])

@@ -160,6 +160,7 @@ def test_absent_inception_says_how_to_get_it(hub):
         assert part in str(fault.value)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("name", INCEPTION_FILES)
 def test_wrong_hash_in_the_cache_is_refused(hub, name, inception_bytes):
     (hub / name).write_bytes(inception_bytes)
@@ -167,6 +168,7 @@ def test_wrong_hash_in_the_cache_is_refused(hub, name, inception_bytes):
         load_extractor("inception")
 
 
+@pytest.mark.fault(54)
 def test_half_downloaded_cache_is_refused(hub, inception_bytes):
     (hub / INCEPTION_FILES[0]).write_bytes(inception_bytes[: len(inception_bytes) // 2])
     with pytest.raises(EnvironmentFault, match="incomplete"):
@@ -198,6 +200,7 @@ class Attack:
         return (pytest.fail, ("the file ran code",))
 
 
+@pytest.mark.fault(44)
 def test_given_file_cannot_run_code(hub, tmp_path):
     path = tmp_path / "attack.pth"
     torch.save({"a": Attack()}, path)

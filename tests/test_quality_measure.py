@@ -93,6 +93,7 @@ def test_halves_of_the_real_images_share_none():
         assert min(abs(end / value - 1) for value in possible) < 1e-6
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(("n", "reliable"), [(12, False), (13, True)])
 def test_fid_is_reliable_above_the_number_of_features(n, reliable):
     fid, kid = measured(images(n), images(50, seed=1))
@@ -100,6 +101,7 @@ def test_fid_is_reliable_above_the_number_of_features(n, reliable):
     assert "reliable" not in kid.model_dump(exclude_unset=True)
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(("n", "m", "size"), [(2, 2, 2), (3, 3, 2), (2, 50, 2)])
 def test_few_images_are_measured_without_floor_or_with(n, m, size):
     fid, kid = measured(images(n), images(m, seed=1))
@@ -107,12 +109,14 @@ def test_few_images_are_measured_without_floor_or_with(n, m, size):
     assert (fid.same_n is None) == (m < 4)
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(("n", "m"), [(0, 9), (1, 9), (9, 1)])
 def test_fewer_than_two_images_are_refused(n, m):
     with pytest.raises(DataError, match=f"there are {min(n, m)}"):
         measured(images(n), images(m))
 
 
+@pytest.mark.fault(55)
 def test_different_sizes_are_refused():
     with pytest.raises(DataError):
         measured(images(9), images(9, side=16))

@@ -1,4 +1,4 @@
-"""Rows 38 and 40: a command that is killed at any moment goes on to what it would have made."""
+"""A command that is killed at any moment goes on to what it would have made."""
 
 import json
 import os
@@ -125,6 +125,7 @@ def undisturbed(
     return found
 
 
+@pytest.mark.fault(38, 40)
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
 def test_killed_commands_go_on_to_the_same_files(
     command: tuple[str, ...],
@@ -133,7 +134,7 @@ def test_killed_commands_go_on_to_the_same_files(
     commands: ForkedCommands,
     undisturbed: dict[tuple[str, ...], Undisturbed],
 ) -> None:
-    """Rows 38 and 40: SIGKILL of the process group, at random moments of every stage."""
+    """SIGKILL of the process group, at random moments of every stage."""
     expected, root, random = undisturbed[command], tmp_path / "work", Random(" ".join(command))
     words = [*command, *arguments(data, root, *SETTINGS)]
     for number in range(KILLS):

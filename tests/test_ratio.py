@@ -10,6 +10,7 @@ from balancer import ratio
 from balancer.ratio import TargetRatio, plan_synthesis
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("text", "value"),
     [("2:1", 2), ("1:1", 1), ("2.5:1", Fraction(5, 2)), ("2", 2), (" 3:2 ", Fraction(3, 2))],
@@ -39,6 +40,7 @@ def test_normal_form_reads_back() -> None:
         assert TargetRatio.parse(str(parsed)) == parsed
 
 
+@pytest.mark.fault(36)
 @given(st.integers(1, 10**9), st.integers(1, 10**4), st.integers(1, 10**4))
 def test_target_reaches_the_ratio_and_one_fewer_misses_it(largest: int, a: int, b: int) -> None:
     value = Fraction(max(a, b), min(a, b))

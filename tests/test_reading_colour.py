@@ -107,6 +107,7 @@ def test_a_profile_decides_what_colours_mean() -> None:
     np.testing.assert_array_equal(colours(encoded(image, icc_profile=other)), tinted(1))
 
 
+@pytest.mark.fault(11)
 def test_cmyk_ends_as_srgb() -> None:
     image = Image.fromarray(tinted(2)).convert("CMYK")
     read = colours(encoded(image, "JPEG", quality=100, subsampling=0), Path("x.jpg"))
@@ -125,6 +126,7 @@ def test_colours_of_16_bits_share_the_depth_that_they_use(bits: int) -> None:
     assert np.abs(colours(data.tobytes()) - expected).max() <= 1
 
 
+@pytest.mark.fault(12)
 def test_an_upright_image_has_upright_colours() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

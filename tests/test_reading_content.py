@@ -17,6 +17,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return class_folders(tmp_path / "data", {"COVID": 10, "Normal": 12})
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize(
     ("suffix", "saved"),
     [
@@ -167,12 +168,14 @@ def test_linked_class_folders_are_followed_on_request(data: Path) -> None:
     assert images_of(metrics) == {"COVID": 10, "Normal": 12}
 
 
+@pytest.mark.fault(17)
 def test_a_circular_link_is_set_aside(data: Path) -> None:
     (data / "COVID" / "loop.png").symlink_to("loop.png")
     _, metrics = prepared(data, "--skip-bad")
     assert metrics["quarantined"] == 1
 
 
+@pytest.mark.fault(9)
 def test_pages_are_refused_and_previews_are_not(data: Path) -> None:
     page = Image.fromarray(film(70))
     other = Image.fromarray(film(71))

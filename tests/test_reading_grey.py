@@ -60,6 +60,7 @@ def test_a_large_marker_does_not_decide_the_depth(data: Path) -> None:
     assert any("8 images: 12 bits" in told for told in metrics["warnings"])
 
 
+@pytest.mark.fault(10)
 def test_true_16_bits_are_read_as_such(tmp_path: Path) -> None:
     deep = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
     for name in ("deep.png", "deep.tif"):

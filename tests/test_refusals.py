@@ -59,6 +59,7 @@ def _id_of(workspace: Workspace, split: str) -> str:
     return next(record.image_id for record in index if record.split == split)
 
 
+@pytest.mark.fault(27, 29)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -159,6 +160,7 @@ def test_force_goes_on_with_an_unfinished_training_of_the_same_settings(
     assert (standing / "generator.safetensors").read_bytes() == expected
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_generator_that_saw_a_held_out_image_is_refused(
     copied: Workspace, config: BalancerConfig, split: str
@@ -171,6 +173,7 @@ def test_a_generator_that_saw_a_held_out_image_is_refused(
         synthesize.run(config, copied, force=True)
 
 
+@pytest.mark.fault(27)
 def test_a_generator_of_another_split_is_refused(copied: Workspace, data: Path) -> None:
     other = config_for(data, "seed=5")
     prepare.run(other, copied, force=True)
@@ -180,6 +183,7 @@ def test_a_generator_of_another_split_is_refused(copied: Workspace, data: Path) 
         classify.run(other, copied, force=True, with_synthetic=True)
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "empty", "classifier", "missing"])
 def test_damaged_checkpoints_are_refused_whole(
     copied: Workspace, config: BalancerConfig, kind: str
@@ -203,6 +207,7 @@ def test_damaged_checkpoints_are_refused_whole(
     assert tree(copied.synthetic_dir) == before
 
 
+@pytest.mark.fault(28)
 def test_a_synthetic_folder_is_no_data(tmp_path: Path, finished: Workspace, data: Path) -> None:
     root = shutil.copytree(data, tmp_path / "films")
     for path in finished.synthetic_dir.glob("COVID/*.png"):
@@ -268,6 +273,7 @@ def test_a_class_that_does_not_exist_is_refused(copied: Workspace, config: Balan
         gan_train.run(config, copied, classes=["covid"])
 
 
+@pytest.mark.fault(47)
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(
     copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +282,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(
         gan_train.run(config_for(data, "hardware.accelerator=cuda"), copied)
 
 
+@pytest.mark.fault(54)
 def test_absent_inception_weights_are_named(
     copied: Workspace, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

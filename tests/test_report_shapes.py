@@ -20,11 +20,17 @@ FEW = tuple(facts for facts in FACTS if facts.name in ("real", "oversample", "ga
 CHEAP = tuple(facts for facts in FACTS if facts.name in ("real", "oversample"))
 
 
-@pytest.fixture
-def prepared(tmp_path: Path, config: BalancerConfig) -> Workspace:
-    workspace = Workspace(tmp_path / "work")
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory, config: BalancerConfig) -> Path:
+    workspace = Workspace(tmp_path_factory.mktemp("prepared") / "work")
     prepare.run(config, workspace)
-    return workspace
+    return workspace.root
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, index: Path) -> Workspace:
+    shutil.copytree(index, tmp_path / "work")
+    return Workspace(tmp_path / "work")
 
 
 def reported(config: BalancerConfig, workspace: Workspace, **changes: Any) -> tuple[str, Any]:

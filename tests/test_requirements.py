@@ -32,6 +32,7 @@ def _prepare(folder: Path, *words: str) -> Result:
     return CliRunner().invoke(main, ["prepare", "-w", str(folder / "w"), *words])
 
 
+@pytest.mark.fault(67)
 @pytest.mark.parametrize(
     ("library", "version"),
     [
@@ -95,6 +96,7 @@ def test_the_library_of_an_extra_is_refused_where_the_extra_is_used(
     check_libraries()  # other commands do not use it
 
 
+@pytest.mark.fault(67)
 def test_a_missing_extra_is_named_where_it_is_needed_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

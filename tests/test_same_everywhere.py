@@ -53,6 +53,7 @@ def expected(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return _prepared(archive, workspace, PYTHONHASHSEED="0", TZ="UTC")
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize(
     ("environment", "before"),
     [

@@ -14,7 +14,7 @@ from balancer.shortcuts.tables import places, quarters_and_pixels, sharpness
 from balancer.shortcuts.views import lungs_blacked_out, lungs_only
 from samples.phantom import draw_phantom
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.blank_pictures, pytest.mark.usefixtures("one_thread")]
 
 SIZE, FINEST, RARE, COMMON = 96, 128, 60, 160
 MARKS = {

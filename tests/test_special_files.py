@@ -91,6 +91,7 @@ def _refusal(done: Result) -> str:
     return done.stderr.splitlines()[-1]
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("name", MADE)
 def test_they_change_nothing_beside_the_images(name: str) -> None:
     archive = MADE[name](Path("films"))

@@ -124,6 +124,7 @@ def test_what_cannot_be_fitted_has_a_reason() -> None:
         assert "one class" in (found.intercept_reason or "")
 
 
+@pytest.mark.fault(60)
 def test_probabilities_of_exactly_0_and_1_are_no_infinity() -> None:
     scores = np.array([0.0, 1.0, 0.0, 1.0, 0.4, 0.6, 0.5])
     labels = np.array([0, 1, 1, 0, 0, 1, 1])
@@ -133,6 +134,7 @@ def test_probabilities_of_exactly_0_and_1_are_no_infinity() -> None:
     assert np.isfinite(found.intercept or 0.0)
 
 
+@pytest.mark.fault(59)
 @given(st.integers(0, 100))
 def test_correcting_there_and_back_changes_nothing(seed: int) -> None:
     probabilities, _ = many_classes(seed, n=20)
@@ -150,6 +152,7 @@ def test_correcting_shifts_the_logits() -> None:
     np.testing.assert_allclose(logit(corrected[:, 1]), logit(probabilities[:, 1]) + shift)
 
 
+@pytest.mark.fault(59)
 def test_correcting_the_prior_mends_what_balancing_broke() -> None:
     """Bayes' rule on two normals: trained as if classes were equal, used at one in ten."""
     rng = np.random.default_rng(0)

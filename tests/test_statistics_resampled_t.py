@@ -90,6 +90,7 @@ def test_seeds_are_averaged_within_their_split() -> None:
     np.testing.assert_allclose(means, [10.0, 2.0])
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize(("k", "ratio"), [(5, 0.25), (10, 0.25), (25, 0.25), (10, 1.0)])
 def test_null_simulation(k: int, ratio: float) -> None:
     """1,000 studies without a difference: 5 % claim one, 95 % of the intervals hold 0."""

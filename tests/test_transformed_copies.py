@@ -85,6 +85,7 @@ def finding(audit: dict[str, Any], name: str) -> dict[str, Any] | None:
     return next((one for one in audit["findings"] if one["name"] == name), None)
 
 
+@pytest.mark.fault(23)
 def test_audit_finds_every_kind_and_its_command_joins_the_families(tmp_path: Path) -> None:
     root, workspace = draw(tmp_path / "data"), tmp_path / "w"
     plant_all(root)

@@ -23,6 +23,8 @@ from balancer.workspace import Workspace
 from support.planted_hospitals import Pixels, as_it_is, blurred, framed, marked, write_hospital
 from support.radiograph_folders import class_folders
 
+pytestmark = pytest.mark.blank_pictures
+
 SETTINGS = ("frozen_splits=4", "repeats=1")
 EACH = 40
 LUNGS, BORDER, CONTROL = "view lungs=lungs-only", "view border=remove", "no-lungs"

@@ -15,9 +15,11 @@ from samples.phantom import write_samples
 from support.registered_study import entries
 from support.tiny_pipeline import config_for, metrics_of
 
+pytestmark = pytest.mark.blank_pictures
+
 RATIO = 0.176
 STUDY = (
-    "ablation.repeats=3",
+    "ablation.repeats=2",
     "ablation.arms=[real, oversample, held-back-real]",
     "ablation.verdict_on=elsewhere",
 )
@@ -110,7 +112,7 @@ def test_the_verdict_is_on_the_other_images(answered: tuple[Workspace, BalancerC
         assert arm["metrics"]["auroc"]["value"] == pytest.approx(there["metrics"]["auroc"]["value"])
         folder = answered[0].unit_dir("split-0", 0, name)
         assert folder.is_dir()
-        assert home["n_runs"] == 3
+        assert home["n_runs"] == 2
     registered = entries(answered[0].root)[0]["question"]
     assert registered["verdict_on"] == "elsewhere"
     assert len(registered["verdict_images"]) == 64

@@ -14,7 +14,9 @@ from samples.phantom import write_samples
 from support.registered_study import entries
 from support.tiny_pipeline import arguments, metrics_of
 
-STUDY = ("ablation.repeats=3", "ablation.arms=[real, oversample, held-back-real]")
+pytestmark = pytest.mark.blank_pictures
+
+STUDY = ("ablation.repeats=2", "ablation.arms=[real, oversample, held-back-real]")
 THERE = "ablation.verdict_on=elsewhere"
 SWAPPED = "data.external_classes={COVID: Normal, Normal: COVID}"
 
@@ -72,7 +74,7 @@ def fresh(tmp_path: Path, prepared: Path) -> Path:
 def test_reads_elsewhere_name_the_protocol(answered: Path) -> None:
     reads = [json.loads(path.read_text()) for path in (answered / "runs/ledger").glob("*.json")]
     there = [read for read in reads if read["what"] == "external:elsewhere"]
-    assert len(there) == 9
+    assert len(there) == 6
     assert {read.get("protocol") for read in there} == {entries(answered)[0]["hash"]}
 
 
@@ -126,7 +128,7 @@ def test_a_second_training_does_not_replace_the_answer(
     assert "classifier.epochs 1 -> 2" in found["registration"]["label"]
     assert found["verdict"] == before
     assert found["exploratory"]["question"]["verdict_images"] == 26
-    assert found["ledger"]["reads_elsewhere"] == {"elsewhere": 18}
+    assert found["ledger"]["reads_elsewhere"] == {"elsewhere": 12}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from balancer.stages import ablate, prepare
 from balancer.workspace import Workspace
 from support.tiny_pipeline import config_for
 
-STUDY = ("ablation.repeats=2", "ablation.arms=[real, oversample, focal, noise]")
+STUDY = ("ablation.repeats=2", "ablation.arms=[real, oversample, noise]")
 
 
 def main() -> None:
