@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from balancer.config import BalancerConfig, load_config
 from balancer.errors import ConfigurationError, sentence_of
 from balancer.results import MissingStage
+from balancer.team import join
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def execute(
             workspace.refuse_overlap(place)
     check_tracking(config.tracking)
     limit_decoding(config.data.max_memory_mb)
+    join()
     with workspace.lock():
         if command not in ("prepare", "run"):
             if config.data.root is not None:

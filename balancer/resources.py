@@ -1,14 +1,19 @@
 """Resources of this machine: devices for the networks, space on the disk."""
 
+import dataclasses
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 import classifier
+import gan
+from balancer import team
 from balancer.config import HardwareConfig
-from balancer.errors import EnvironmentFault
+from balancer.errors import ConfigurationError, EnvironmentFault
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +45,81 @@ def check_accelerator(hardware: HardwareConfig) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Devices of a training, in Lightning's words.
+
+    Attributes:
+        devices: Number of devices on this machine, or a list of them.
+        num_nodes: Number of machines.
+        strategy: Way to use several devices; `auto` for one.
+    """
+
+    devices: int | str
+    num_nodes: int
+    strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"]
+
+
+def devices_of(hardware: HardwareConfig) -> Devices:
+    """Return the devices to train on: as torchrun or srun started processes, else as set.
+
+    Raises:
+        ConfigurationError: What was started is not what was set, or several machines are asked for
+            with nobody to start processes there.
+    """
+    wanted = hardware.n_devices
+    if team.is_launched():
+        each, machines = team.places()
+        if wanted not in (None, 1, each) or hardware.num_nodes not in (1, machines):
+            raise ConfigurationError(
+                f"--devices {hardware.devices} and --num-nodes {hardware.num_nodes} should fit the "
+                f"processes that torchrun or srun started, but these are {each} on each of "
+                f"{machines} machines; leave the options out."
+            )
+        return Devices(each, machines, "ddp")
+    if hardware.num_nodes > 1:
+        raise ConfigurationError(
+            f"--num-nodes {hardware.num_nodes} needs a process per device on every machine; start "
+            "them by torchrun or srun, and leave the option out."
+        )
+    if wanted is None:
+        is_cpu = hardware.accelerator in ("cpu", "mps")
+        wanted = 1 if is_cpu else max(1, torch.cuda.device_count())
+    if wanted == 1:
+        return Devices(hardware.devices, 1, "auto")
+    strategy = hardware.strategy
+    return Devices(hardware.devices, 1, "ddp_spawn" if strategy in ("auto", "ddp") else strategy)
+
+
+def gan_options(hardware: HardwareConfig) -> gan.GANTrainerOptions:
+    """Return devices and precision for training a GAN."""
+    return gan.GANTrainerOptions(
+        accelerator=hardware.accelerator,
+        precision=hardware.precision,
+        **dataclasses.asdict(devices_of(hardware)),
+    )
+
+
 def training_hardware(hardware: HardwareConfig) -> "classifier.TrainingHardware":
-    """Return the device and precision for training a classifier, which uses one device."""
-    if hardware.n_devices != 1 or hardware.num_nodes != 1 or hardware.strategy != "auto":
-        log.warning("The classifier trains on one device; only gan-train uses more.")
+    """Return devices and precision for training a classifier."""
+    return classifier.TrainingHardware(
+        hardware.accelerator, hardware.precision, **dataclasses.asdict(devices_of(hardware))
+    )
+
+
+def one_device(hardware: HardwareConfig, what: str) -> "classifier.TrainingHardware":
+    """Return device and precision for what one device does.
+
+    Args:
+        hardware: Settings.
+        what: Subject of the sentence that says so.
+
+    Raises:
+        ConfigurationError: torchrun or srun started several processes.
+    """
+    team.refuse_launched(what)
+    if hardware.n_devices != 1 or hardware.num_nodes != 1:
+        log.warning("%s uses one device; GANs and classifiers are trained on more.", what)
     return classifier.TrainingHardware(hardware.accelerator, hardware.precision)
 
 

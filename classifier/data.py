@@ -233,6 +233,19 @@ class Loaders(L.LightningDataModule):
         self.pretraining_steps = 0 if pretrain is None else pretrain.n_steps(self._n_steps)
         self._order(0, self._n_steps)  # refuse batches that are too small before any training
 
+    def check_ranks(self, n_ranks: int) -> None:
+        """Refuse a number of processes that cannot have equal shares of a batch.
+
+        Raises:
+            ValueError: The batch size is no multiple of it.
+        """
+        if self.batch_size % n_ranks:
+            raise ValueError(
+                f"The {self.batch_size} images of a batch should be divided evenly among "
+                f"{n_ranks} devices, but cannot be; set classifier.batch_size to a multiple of "
+                f"{n_ranks}, or use fewer devices."
+            )
+
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return batches of the current epoch: uint8 (N, C, S, S) and int64 (N,)."""
         trainer = self.trainer

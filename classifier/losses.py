@@ -87,6 +87,17 @@ class ClassLoss(nn.Module):
             shares = shares * weights
         return (shares * losses).sum() / shares.sum()
 
+    def weight(self, labels: Tensor, *, weighted: bool = True) -> Tensor:
+        """Return the sum of the weights that the mean of `forward` divides by, a scalar."""
+        if self.weights is None or not weighted:
+            return torch.tensor(float(len(labels)), device=labels.device)
+        if labels.ndim == 1:
+            labels = F.one_hot(labels, len(self.weights)).to(self.weights.dtype)
+            if self.gamma == 0 and self.smoothing == 0 and self.margins is None:
+                return (labels * self.weights).sum()
+        shares = (1 - self.smoothing) * labels + self.smoothing / labels.shape[1]
+        return (shares * self.weights).sum()
+
 
 def loss_function(
     config: ClassifierConfig, counts: NDArray[np.int64], *, rarest: int | None = None

@@ -164,8 +164,9 @@ class _Part:
                 self._loaders.batch_size,
                 config.batch_size,
             )
+        # Processes of several devices exchange the gradients of all layers that can ever learn.
         module = ClassifierModule(
-            network.train(),
+            network.train().requires_grad_(True),
             config,
             phases=self._phases,
             steps_per_epoch=self._steps_per_epoch,

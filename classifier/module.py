@@ -3,11 +3,13 @@
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -115,17 +117,35 @@ class ClassifierModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of one batch: uint8 (N, C, S, S) and int64 (N,)."""
         step = self.global_step
-        images, labels = batch
-        if self._mixup is not None:
-            images, labels = self._mixup(images, labels, step=step)
+        images, labels = self._mixed(*batch, step=step)
         criterion = self._pretraining_loss if step < self._pretraining_steps else self._loss
         weighted = step >= self._unweighted_steps
         loss: Tensor = criterion(self.network(images), labels, weighted=weighted)
-        value = loss.item()
+        if self.trainer.world_size > 1:
+            # Gradients are averaged over the processes: so each counts by the weight of its images.
+            weight = criterion.weight(labels, weighted=weighted)
+            loss = loss * weight / self._mean_of_processes(weight)
+        value = self._mean_of_processes(loss.detach()).item()
         if not math.isfinite(value):
             raise ClassifierDiverged(self._sentence("loss", value, step + 1))
         self._losses.append(value)
         return loss
+
+    def _mixed(self, images: Tensor, labels: Tensor, *, step: int) -> Batch:
+        """Mix the batch of all processes, and return this one's share."""
+        if self._mixup is None:
+            return images, labels
+        ranks = self.trainer.world_size
+        if ranks == 1:
+            return self._mixup(images, labels, step=step)
+        images, labels = (_gathered(part, ranks) for part in (images, labels))
+        images, labels = self._mixup(images, labels, step=step)
+        return images[self.global_rank :: ranks], labels[self.global_rank :: ranks]
+
+    def _mean_of_processes(self, value: Tensor) -> Tensor:
+        """Return the mean over all processes; of one process, the value itself."""
+        mean: Tensor = self.trainer.strategy.reduce(value.clone(), reduce_op="mean")
+        return mean
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect logits and labels."""
@@ -159,7 +179,27 @@ class ClassifierModule(L.LightningModule):
                 name: copy.deepcopy(value.detach().cpu())
                 for name, value in self.network.state_dict().items()
             }
-        self.trainer.should_stop = self._is_out_of_patience()
+        # The first process decides: batch statistics, and so the others' losses, may differ.
+        self.trainer.should_stop = self.trainer.strategy.broadcast(self._is_out_of_patience())
+
+    def on_train_start(self) -> None:
+        """Give each further process random numbers of its own, which dropout draws from."""
+        if self.global_rank:
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return the result as plain values, for `take_outcome` in another process."""
+        return {
+            "history": [asdict(record) for record in self.history],
+            "best": None if self.best is None else self.history.index(self.best),
+            "weights": self.best_weights,
+        }
+
+    def take_outcome(self, outcome: dict[str, Any]) -> None:
+        """Take the `outcome` of another process."""
+        self.history = [EpochRecord(**record) for record in outcome["history"]]
+        self.best = None if outcome["best"] is None else self.history[outcome["best"]]
+        self.best_weights = outcome["weights"]
 
     def _counts(self, record: EpochRecord) -> bool:
         """Return True after the pretraining and at the image size of the last phase."""
@@ -175,9 +215,21 @@ class ClassifierModule(L.LightningModule):
         waited = len(losses) - 1 - int(np.argmin(losses))
         return 0 < self._config.patience <= waited
 
+    @property
+    def freezes_layers(self) -> bool:
+        """True if some phase leaves layers as they are."""
+        return any(phase.unfrozen < 1 for phase in self._phases)
+
     def _sentence(self, what: str, value: float, step: int) -> str:
         return (
             f"The classifier's {what} should stay finite but was {value} after step {step} of "
             f"{self._phases[-1].last}; lower classifier.learning_rate "
             f"(now {self._config.learning_rate:g})."
         )
+
+
+def _gathered(part: Tensor, ranks: int) -> Tensor:
+    """Return the rows of all processes, of which each has every `ranks`-th: (N * ranks, ...)."""
+    parts = [torch.empty_like(part) for _ in range(ranks)]
+    dist.all_gather(parts, part.contiguous())
+    return torch.stack(parts, dim=1).flatten(0, 1)

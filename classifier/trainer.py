@@ -1,31 +1,46 @@
 """Lightning's Trainer without its messages and signal handling, and its callbacks."""
 
 import logging
+import os
 import signal
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from classifier.config import ClassifierConfig
 from classifier.data import Loaders
-from classifier.module import ClassifierModule
+from classifier.module import ClassifierDiverged, ClassifierModule
+
+logger = logging.getLogger(__name__)
+
+_LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingHardware:
-    """Device and precision of a training; it runs on one device.
+    """Devices and precision of a training.
+
+    Several devices share each batch, and train as one does within rounding, but for dropout and
+    for batch norm on CPUs, whose statistics are of each device's own images. Their processes are
+    started from the training (`ddp_spawn`, `ddp_fork`) or stand beside it, started by torchrun or
+    SLURM (`ddp`); then each of them makes the same call.
 
     Example:
         >>> from classifier import TrainingHardware
@@ -35,10 +50,31 @@ class TrainingHardware:
     Attributes:
         accelerator: Lightning's name of the device: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
         precision: Lightning's name of the precision.
+        devices: Number of devices on this machine, or a list of them.
+        num_nodes: Number of machines.
+        strategy: Lightning's name of the way to use several devices; `auto` for one.
     """
 
     accelerator: str = "auto"
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    devices: int | str = 1
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp", "ddp_spawn", "ddp_fork"] = "auto"
+
+    @property
+    def starts_processes(self) -> bool:
+        """True where the trainer starts the processes of the devices itself."""
+        return self.strategy in ("ddp_spawn", "ddp_fork")
+
+    @property
+    def alone(self) -> "TrainingHardware":
+        """The same with one device, started by nobody."""
+        return replace(self, devices=1, num_nodes=1, strategy="auto")
+
+
+def is_first_process() -> bool:
+    """Return True in the first of the processes that torchrun or srun started: it writes."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
 
 
 def run_trainer(
@@ -61,28 +97,56 @@ def run_trainer(
         progress: True shows a progress bar on stderr.
     """
     bar = [ProgressBar(n_steps)] if progress else []
-    with quiet(), plain_interrupts():
+    with quiet(), plain_interrupts(), tempfile.TemporaryDirectory() as folder:
+        handover = Handover(Path(folder) / "result.pt")
         trainer = new_trainer(
             hardware,
             n_steps,
+            freezes_layers=module.freezes_layers,
             reload_dataloaders_every_n_epochs=1,  # each epoch reads its own steps of the order
             num_sanity_val_steps=0,
-            callbacks=[*bar, *averaging(config.ema_half_life)],
+            callbacks=[*bar, *averaging(config.ema_half_life), handover],
         )
-        trainer.fit(module, datamodule=loaders)
+        loaders.check_ranks(trainer.world_size)
+        if trainer.world_size > 1 and trainer.strategy.root_device.type == "cpu":
+            logger.warning(
+                "On CPUs batch norm sees the images of each device alone, so that %d devices do "
+                "not train as one does; use one, or GPUs.",
+                trainer.world_size,
+            )
+        try:
+            trainer.fit(module, datamodule=loaders)
+        except ProcessRaisedException as error:
+            kind, _, sentence = error.msg.strip().splitlines()[-1].partition(": ")
+            if kind.endswith(f".{ClassifierDiverged.__name__}"):
+                raise ClassifierDiverged(sentence) from error
+            raise
+        handover.read_into(module)
 
 
-def new_trainer(hardware: TrainingHardware, n_steps: int, **options: Any) -> L.Trainer:
+def new_trainer(
+    hardware: TrainingHardware, n_steps: int, *, freezes_layers: bool = False, **options: Any
+) -> L.Trainer:
     """Build a Lightning Trainer that writes no files and shows no bar.
 
     Args:
-        hardware: Device and precision.
+        hardware: Devices and precision.
         n_steps: Number of optimizer steps.
+        freezes_layers: True if some steps leave layers as they are.
         options: Further arguments of `lightning.Trainer`.
     """
+    strategy: str = hardware.strategy
+    if strategy != "auto":
+        strategy += "_find_unused_parameters_true" if freezes_layers else ""
+        options["sync_batchnorm"] = torch.cuda.is_available() and hardware.accelerator != "cpu"
+    if hardware.starts_processes:
+        # Without it, Lightning would ask SLURM for the processes that it is to start.
+        options["plugins"] = [LightningEnvironment()]
     return L.Trainer(
         accelerator=hardware.accelerator,
-        devices=1,
+        devices=hardware.devices,
+        num_nodes=hardware.num_nodes,
+        strategy=strategy,
         precision=hardware.precision,
         max_steps=n_steps,
         max_epochs=-1,  # as many as the steps take
@@ -98,19 +162,48 @@ def new_trainer(hardware: TrainingHardware, n_steps: int, **options: Any) -> L.T
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence Lightning's remarks about devices and loader workers, but not its errors."""
-    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
-    loggers = [logging.getLogger(name) for name in names]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            _silence()
             yield
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)
+
+
+def _silence() -> None:
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+class Handover(L.Callback):
+    """Callback that brings the result of a training from the process that it ran in to this one.
+
+    Args:
+        path: Path to a file that both can read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state in a process that was started, where nothing is silent yet."""
+        self.__dict__.update(state)
+        _silence()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the result, in the first of the started processes."""
+        if trainer.is_global_zero and trainer.strategy.launcher is not None:
+            torch.save(cast(ClassifierModule, pl_module).outcome(), self._path)
+
+    def read_into(self, module: ClassifierModule) -> None:
+        """Give the module what was written, if anything was."""
+        if self._path.exists():
+            module.take_outcome(torch.load(self._path, weights_only=True))
 
 
 @contextmanager
@@ -147,15 +240,7 @@ class MovingAverage(WeightAveraging):
     """
 
     def __init__(self, half_life: float) -> None:
-        longest = 0.5 ** (1 / half_life)
-
-        def average(averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
-            n = float(n_averaged)
-            return torch.lerp(
-                averaged.float(), current.float(), 1 - min(longest, (1 + n) / (10 + n))
-            )
-
-        super().__init__(avg_fn=average)
+        super().__init__(avg_fn=partial(_average, longest=0.5 ** (1 / half_life)))
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the averaged weights in place until the module has seen them."""
@@ -163,6 +248,13 @@ class MovingAverage(WeightAveraging):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Restore the current weights."""
         super().on_validation_epoch_end(trainer, pl_module)
+
+
+def _average(
+    averaged: Tensor, current: Tensor, n_averaged: Tensor | int, *, longest: float
+) -> Tensor:
+    n = float(n_averaged)
+    return torch.lerp(averaged.float(), current.float(), 1 - min(longest, (1 + n) / (10 + n)))
 
 
 def averaging(half_life: float) -> list[Any]:

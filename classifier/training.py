@@ -21,7 +21,7 @@ from classifier.member import MemberTables, train_member
 from classifier.models import ImageClassifier, model_card
 from classifier.prediction import log_probabilities
 from classifier.tables import ArrayTable, check_table
-from classifier.trainer import TrainingHardware
+from classifier.trainer import TrainingHardware, is_first_process
 
 logger = logging.getLogger(__name__)
 
@@ -166,17 +166,18 @@ def train(
     if config.posthoc_tau:
         counts = np.bincount(train_table.labels, minlength=n_classes)
         _shift(networks, temperature * posthoc_offsets(config, counts, rarest=rarest))
-    save_classifier(
-        out_dir,
-        networks,
-        config,
-        class_names=names,
-        temperature=temperature,
-        provenance={**(provenance or {}), **facts},
-    )
     histories = [member.history for member in members]
-    write_history(out_dir / "history.csv", histories)
-    plot_learning_curves(out_dir / "learning-curves.png", histories, best)
+    if is_first_process():
+        save_classifier(
+            out_dir,
+            networks,
+            config,
+            class_names=names,
+            temperature=temperature,
+            provenance={**(provenance or {}), **facts},
+        )
+        write_history(out_dir / "history.csv", histories)
+        plot_learning_curves(out_dir / "learning-curves.png", histories, best)
     rows = tuple(
         {"member": number, **asdict(record)}
         for number, history in enumerate(histories)

@@ -14,8 +14,8 @@ from torch.optim import Adam, Optimizer
 from gan.augment import diff_augment
 from gan.config import GANConfig
 from gan.losses import discriminator_loss, generator_gradient, generator_loss
-from gan.networks import Discriminator, Generator, initialise
-from gan.randomness import Purpose, random_stream
+from gan.networks import BatchNorm, Discriminator, Generator, initialise
+from gan.randomness import BatchRandom, Purpose, random_stream
 from gan.selection import SnapshotEvaluation, kept_snapshot
 from gan.transforms import GREY, Channels, to_unit_range
 
@@ -44,8 +44,10 @@ class GANDiverged(RuntimeError):
 class LitDCGAN(LightningModule):
     """Generator, discriminator and the average of the generator, trained by manual optimisation.
 
-    All randomness of a step is a function of the seed, `images_shown` and the rank, so these are
-    the whole random state.
+    All randomness of a step is a function of the seed and `images_shown`, so these are the whole
+    random state. It belongs to the images by their position in the batch of all devices together,
+    and batch statistics are of this batch: several devices train as one does at the same total
+    batch size, within rounding.
 
     Attributes:
         config: Recipe.
@@ -151,18 +153,16 @@ class LitDCGAN(LightningModule):
         """Train the discriminator and then the generator for one step.
 
         Args:
-            images: uint8 (N, C, S, S), real; the last ones are companions if the recipe has any.
+            images: uint8 (N, C, S, S), real, this rank's share of the batch; see `ImageStream`.
             batch_idx: Not used; progress is counted in images shown.
         """
-        random = random_stream(
-            Purpose.STEP, self.seed, self.images_shown, self.global_rank, device=images.device
-        )
-        latents = torch.randn(
-            len(images), self.config.latent_dim, generator=random, device=images.device
-        )
+        # The 0 was the rank when each process had numbers of its own.
+        stream = random_stream(Purpose.STEP, self.seed, self.images_shown, 0, device=images.device)
+        random = BatchRandom(stream, self.global_rank, self.trainer.world_size)
+        latents = random.normal(len(images), self.config.latent_dim)
         optimizer_d, optimizer_g = cast(list[LightningOptimizer], self.optimizers())
         self._set_learning_rates(optimizer_d, optimizer_g)
-        labels = self._labels(len(images), images.device)
+        labels = self._labels(len(images), images.device, self.trainer.world_size)
         fakes = self.generator(latents, labels)
 
         # Both networks learn from one pass of the fakes through D (Shen 2021, 2103.00430).
@@ -186,6 +186,15 @@ class LitDCGAN(LightningModule):
         self.losses = torch.stack((loss_d.detach(), loss_g.detach()))
         count = torch.tensor(float(len(images)), device=images.device)
         self.window = self.window.to(images.device) + torch.stack((loss_d.detach() * count, count))
+
+    def setup(self, stage: str) -> None:
+        """Let the networks that learn measure their batch statistics on the batch of all devices.
+
+        The average is drawn from by the first process alone, and keeps statistics of its own.
+        """
+        for layer in (*self.generator.modules(), *self.discriminator.modules()):
+            if isinstance(layer, BatchNorm):
+                layer.is_shared = self.trainer.world_size > 1
 
     def on_train_start(self) -> None:
         """Restore the optimizers and the loss scale of a resumed training."""
@@ -262,18 +271,20 @@ class LitDCGAN(LightningModule):
         (gradient,) = torch.autograd.grad(loss * scale, images, retain_graph=True)
         return gradient / scale
 
-    def _logits(self, images: Tensor, labels: Tensor | None, random: torch.Generator) -> Tensor:
+    def _logits(self, images: Tensor, labels: Tensor | None, random: BatchRandom) -> Tensor:
         config = self.config
         changed = diff_augment(images, config.augment, random, config.augment_probability)
         logits: Tensor = self.discriminator(changed, labels)
         return logits
 
-    def _labels(self, count: int, device: torch.device) -> Tensor | None:
-        """Return the class of each image of a batch; None with one class."""
-        companions = self.config.n_companions(count)
+    def _labels(self, count: int, device: torch.device, ranks: int = 1) -> Tensor | None:
+        """Return the class of each of `count` images of this rank's batch; None with one class."""
+        total = count * ranks
+        companions = self.config.n_companions(total)
         if not companions:
             return None
-        return (torch.arange(count, device=device) >= count - companions).long()
+        labels = (torch.arange(total, device=device) >= total - companions).long()
+        return labels[self.global_rank :: ranks]
 
     def _set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
         """Keep the rates constant, then let them fall linearly to `LEAST_LEARNING_RATE`."""

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from gan.config import GANConfig
@@ -40,12 +41,12 @@ class Generator(nn.Module):
         widths = _widths(config, config.generator_filters)[::-1]
         # The input of the paper's first transposed convolution is one pixel: a dense layer.
         self.project = nn.Linear(_inputs(config), SMALLEST_SIDE**2 * widths[0], bias=False)
-        self.start = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
+        self.start = nn.Sequential(BatchNorm(widths[0]), nn.ReLU(inplace=True))
         self.grow = nn.Sequential(
             *(
                 nn.Sequential(
                     _doubling(config, wide, narrow, bias=False),
-                    nn.BatchNorm2d(narrow),
+                    BatchNorm(narrow),
                     nn.ReLU(inplace=True),
                 )
                 for wide, narrow in pairwise(widths)
@@ -138,6 +139,57 @@ class Discriminator(nn.Module):
         return logits[:, 0] if labels is None else logits.gather(1, labels[:, None]).squeeze(1)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm that can share its statistics with the other processes of a training.
+
+    It is then as torch's `SyncBatchNorm`, which needs a GPU. All processes must have equal numbers
+    of images, and pass through the layer together.
+
+    Attributes:
+        is_shared: True: in training mode, statistics are of the batches of all processes.
+    """
+
+    is_shared = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise float (N, C, H, W)."""
+        if not (self.is_shared and self.training):
+            return super().forward(input)
+        values = input.float()
+        mean = _MeanOfProcesses.apply(values.mean((0, 2, 3)))
+        centred = values - mean[:, None, None]
+        variance = _MeanOfProcesses.apply(centred.square().mean((0, 2, 3)))
+        with torch.no_grad():
+            n = input.numel() // input.shape[1] * dist.get_world_size()
+            for running, now in (
+                (self.running_mean, mean),
+                (self.running_var, variance * n / (n - 1)),
+            ):
+                cast(Tensor, running).lerp_(now, cast(float, self.momentum))
+            cast(Tensor, self.num_batches_tracked).add_(1)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        result: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return result.to(input.dtype)
+
+
+class _MeanOfProcesses(torch.autograd.Function):
+    """Mean of a tensor over all processes, whose gradient is that of the sum of their losses."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return _mean_of_processes(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _mean_of_processes(gradients[0])
+
+
+def _mean_of_processes(value: Tensor) -> Tensor:
+    total = value.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 class FoldedDoubling(nn.Sequential):
     """Nearest neighbour to twice the side, then a 3 x 3 convolution, computed as one layer.
 
@@ -178,7 +230,7 @@ def _doubling(config: GANConfig, wide: int, narrow: int, *, bias: bool) -> nn.Mo
 
 def _norm(config: GANConfig, channels: int) -> nn.Module:
     if config.discriminator_norm == "batch":
-        return nn.BatchNorm2d(channels)
+        return BatchNorm(channels)
     return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
 
 

@@ -13,14 +13,15 @@ class ImageStream(LightningDataModule):
     """Epochs in random order, cut into full batches that may span two epochs.
 
     Position p of the sequence is image order(p // n)[p % n], so the position is the sampler's
-    whole state. A step of all ranks together takes `batch_size * ranks` positions.
+    whole state. Companions are the last images of each batch, and have their own sequence.
 
-    Companions are the last images of each batch, and have their own sequence.
+    Several processes share each batch: image i is that of process i % ranks, so that all see equal
+    shares of both.
 
     Args:
         images: uint8 (n, C, S, S).
         seed: Seed for the orders.
-        batch_size: Number of images per step and rank, at most n / ranks.
+        batch_size: Number of images per step, all ranks together, at most n.
         start: First position, the number of images shown so far.
         stop: Position that the last step reaches.
         companions: uint8 (m, C, S, S), images of another class.
@@ -54,7 +55,7 @@ class ImageStream(LightningDataModule):
         return _Batches(self, rank=self.trainer.global_rank, ranks=self.trainer.world_size)
 
     def batch(self, position: int) -> Tensor:
-        """Return the `batch_size` images from a position: uint8 (B, C, S, S)."""
+        """Return the `batch_size` images of all ranks from a position: uint8 (B, C, S, S)."""
         if self.companions is None:
             return self._take(self.images, position, self.batch_size)
         step, own = position // self.batch_size, self.batch_size - self.n_companions
@@ -82,12 +83,12 @@ class _Batches:
 
     def __init__(self, stream: ImageStream, *, rank: int, ranks: int) -> None:
         self._stream = stream
-        self._offset = rank * stream.batch_size
-        self._step = ranks * stream.batch_size
+        self._own = slice(rank, None, ranks)
 
     def __len__(self) -> int:
-        return max(0, -(-(self._stream.stop - self._stream.start) // self._step))
+        return max(0, -(-(self._stream.stop - self._stream.start) // self._stream.batch_size))
 
     def __iter__(self) -> Iterator[Tensor]:
         for step in range(len(self)):
-            yield self._stream.batch(self._stream.start + step * self._step + self._offset)
+            position = self._stream.start + step * self._stream.batch_size
+            yield self._stream.batch(position)[self._own]

@@ -1,4 +1,4 @@
-"""The Lightning Trainer of a GAN: strategy, quiet logging, work after a step, stop by a signal."""
+"""The Lightning Trainer of a GAN: processes, quiet logging, work after a step, stop by a signal."""
 
 import logging
 import os
@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Self, cast
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -22,6 +23,7 @@ SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """Signals that stop a training: Ctrl-C, `kill`, a terminal that closes (not on Windows)."""
+_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 STEPS_BETWEEN_VOTES = 10
 """Number of steps between two votes of several devices on stopping; each vote makes them wait."""
 
@@ -34,11 +36,14 @@ def make_trainer(options: GANTrainerOptions, out_dir: Path, callbacks: list[Call
         out_dir: Root folder of the Trainer.
         callbacks: Callbacks in their order.
     """
+    strategy = _strategy(options)
     return Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
         precision=options.precision,  # type: ignore[arg-type]  # checked by Lightning
-        strategy=_strategy(options),
+        strategy=strategy,
+        # Without it, Lightning would ask SLURM for the processes that this call is to start.
+        plugins=[LightningEnvironment()] if "_spawn" in strategy or "_fork" in strategy else None,
         num_nodes=options.num_nodes,
         callbacks=callbacks,
         default_root_dir=out_dir,
@@ -54,35 +59,52 @@ def make_trainer(options: GANTrainerOptions, out_dir: Path, callbacks: list[Call
 def _strategy(options: GANTrainerOptions) -> str:
     """Return Lightning's name of a strategy for two losses that each use half of the weights.
 
-    On one machine, further processes are spawned from this call: Lightning's `ddp` would run the
-    whole command again in each of them, and the second would find the workspace in use.
+    Unless torchrun or SLURM started a process per device, they are spawned from this call:
+    Lightning's `ddp` would run the whole program again in each of them.
     """
-    devices = options.devices
-    if devices in (-1, "-1", "auto"):
-        count = torch.cuda.device_count() if options.accelerator in ("auto", "cuda", "gpu") else 1
-    else:
-        text = str(devices)
-        count = len(text.strip(",").split(",")) if "," in text else int(text)
     strategy = options.strategy
-    if strategy in ("auto", "ddp") and (count > 1 or options.num_nodes > 1):
-        launched = options.num_nodes > 1 or "LOCAL_RANK" in os.environ
-        strategy = "ddp" if launched else "ddp_spawn"
+    if strategy in ("auto", "ddp") and _wants_several(options):
+        strategy = "ddp" if is_launched() else "ddp_spawn"
     if strategy in ("ddp", "ddp_spawn", "ddp_fork"):
         strategy += "_find_unused_parameters_true"
     return strategy
 
 
+def _wants_several(options: GANTrainerOptions) -> bool:
+    devices = options.devices
+    if devices in (-1, "-1", "auto"):
+        return options.accelerator in ("auto", "cuda", "gpu") and torch.cuda.device_count() > 1
+    text = str(devices)
+    count = len(text.strip(",").split(",")) if "," in text else int(text)
+    return count > 1 or options.num_nodes > 1
+
+
+def is_launched() -> bool:
+    """Return True if torchrun, or srun with several tasks, started this process beside others."""
+    return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+
+
+def is_first_process() -> bool:
+    """Return True in the first of the processes that torchrun or srun started: it writes."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
+
+
+def silence_lightning() -> None:
+    """Leave Lightning only its warnings, for the rest of the process."""
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Lightning 2.6.6 calls torch's tree functions the old way (torch 2.15 says so).
+    warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")
+
+
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Hide Lightning's advertisements and notes on devices, but not its warnings."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            # Lightning 2.6.6 calls torch's tree functions the old way (torch 2.15 says so).
-            warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+            silence_lightning()
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
@@ -146,6 +168,11 @@ class StopRequest(Callback):
     def __getstate__(self) -> dict[str, object]:
         """Return the state for a process of another device, without the old handlers."""
         return {"number": self.number, "trainer": None, "_previous": {}, "_owner": self._owner}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take the state in the process of another device, where nothing is silent yet."""
+        self.__dict__.update(state)
+        silence_lightning()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace Lightning's handlers, which would end the process with unsaved work.

@@ -11,6 +11,7 @@ import numpy as np
 from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from gan.arguments import require_kind, require_whole
 from gan.checkpoint import (
@@ -27,7 +28,7 @@ from gan.records import GRID_NAME, Recorder, grid_png
 from gan.resume import STATE_NAME, CheckpointWriter, describe_run, load_state
 from gan.selection import SnapshotEvaluation, Validation, write_evaluations
 from gan.stream import ImageStream
-from gan.trainer import StopRequest, make_trainer, quiet_lightning
+from gan.trainer import StopRequest, is_first_process, make_trainer, quiet_lightning
 from gan.transforms import GREY, channels_of, to_planes
 
 log = logging.getLogger(__name__)
@@ -89,14 +90,17 @@ def train(
     Args:
         images: uint8 (N, S, S) or (N, 1, S, S), grey, or (N, S, S, 3) or (N, 3, S, S), sRGB; all
             of one class. The generator makes images of the same channels.
-        config: Recipe; `batch_size` is per device; default `GANConfig()`.
+        config: Recipe; `batch_size` is per device; default `GANConfig()`. Several devices train as
+            one does with as large a batch, within rounding.
         out_dir: Path to the folder; created if missing.
         seed: Seed for all randomness, at least 0.
         validation: Images and scores to select a snapshot with; None: the last one is exported.
         companions: uint8 like `images`, of another class that shares the training; required with a
             `companion_share` above 0, refused without.
         provenance: Source of the images, for `generator.json`; default: unknown.
-        trainer_options: Devices and precision; default `GANTrainerOptions()`.
+        trainer_options: Devices and precision; default `GANTrainerOptions()`. The processes of
+            several devices are started from here, unless torchrun or SLURM started this one beside
+            them; then each of them makes this call, and the first one writes.
         progress: True: show a bar on a terminal or in a notebook.
 
     Raises:
@@ -160,7 +164,19 @@ def train(
                 trainer.fit(module, datamodule=data)
             except GANDiverged as error:
                 diverged = error
+            except ProcessRaisedException as error:
+                diverged = _divergence_of_another_process(error)
+            else:
+                trainer.strategy.barrier()  # until the first process has written the checkpoint
         return _finish(module, run, origin, directory=directory, stop=stop, diverged=diverged)
+
+
+def _divergence_of_another_process(error: ProcessRaisedException) -> GANDiverged:
+    """Return the error of a process that this one started; any other error is raised again."""
+    kind, _, sentence = error.msg.strip().splitlines()[-1].partition(": ")
+    if kind != f"{GANDiverged.__module__}.{GANDiverged.__name__}":
+        raise error
+    return GANDiverged(sentence)
 
 
 def _tensor(images: object, name: str, config: GANConfig) -> Tensor:
@@ -216,6 +232,7 @@ def _callbacks(
 def _stream(
     module: LitDCGAN, images: Tensor, companions: Tensor | None = None, *, ranks: int
 ) -> ImageStream:
+    """Return the stream of all ranks, which show equal numbers of images."""
     config = module.config
     batch_size = min(config.batch_size, len(images) // ranks)
     if batch_size < (1 if companions is None else 2):
@@ -233,11 +250,11 @@ def _stream(
     return ImageStream(
         images,
         seed=module.seed,
-        batch_size=batch_size,
+        batch_size=batch_size * ranks,
         start=module.images_shown,
         stop=config.images_shown,
         companions=companions,
-        n_companions=config.n_companions(batch_size),
+        n_companions=config.n_companions(batch_size * ranks),
     )
 
 
@@ -267,7 +284,7 @@ def _finish(
     if diverged is not None:
         write_evaluations(directory, module.evaluations)  # without those after the checkpoint
     selected = module.select()
-    if stop.trainer is None or stop.trainer.is_global_zero:
+    if is_first_process():
         write_atomically(directory / GRID_NAME, grid_png(module))
         save_generator(
             directory,

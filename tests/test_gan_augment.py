@@ -5,17 +5,18 @@ import torch
 
 from gan.augment import ZOOM_SHARE, diff_augment
 from gan.config import Augmentation
+from gan.randomness import BatchRandom
 
 ALL: tuple[Augmentation, ...] = get_args(Augmentation)
 
 
-def random(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def random(seed: int = 0) -> BatchRandom:
+    return BatchRandom(torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture
 def images() -> torch.Tensor:
-    return torch.rand(16, 1, 16, 16, generator=random(9)) * 2 - 1
+    return torch.rand(16, 1, 16, 16, generator=random(9).stream) * 2 - 1
 
 
 def test_empty_policy_changes_nothing(images: torch.Tensor) -> None:
@@ -26,7 +27,7 @@ def test_empty_policy_changes_nothing(images: torch.Tensor) -> None:
 def test_each_transform_is_random_per_image_and_fixed_by_the_generator(
     name: Augmentation,
 ) -> None:
-    same = (torch.rand(1, 3, 16, 16, generator=random(9)) * 2 - 1).expand(16, -1, -1, -1)
+    same = (torch.rand(1, 3, 16, 16, generator=random(9).stream) * 2 - 1).expand(16, -1, -1, -1)
     once = diff_augment(same, (name,), random(1))
     assert once.shape == same.shape
     assert torch.equal(once, diff_augment(same, (name,), random(1)))
@@ -36,7 +37,9 @@ def test_each_transform_is_random_per_image_and_fixed_by_the_generator(
 
 @pytest.mark.parametrize("name", ALL)
 def test_gradients_match_finite_differences(name: Augmentation) -> None:
-    images = torch.rand(2, 3, 8, 8, generator=random(9), dtype=torch.float64, requires_grad=True)
+    images = torch.rand(
+        2, 3, 8, 8, generator=random(9).stream, dtype=torch.float64, requires_grad=True
+    )
     assert torch.autograd.gradcheck(lambda x: diff_augment(x, (name,), random()), images)
 
 
@@ -65,7 +68,7 @@ def test_brightness_moves_all_pixels_of_an_image_by_one_number(images: torch.Ten
 
 
 def test_saturation_keeps_the_mean_of_the_channels_and_scales_their_differences() -> None:
-    colours = torch.rand(32, 3, 8, 8, generator=random(9))
+    colours = torch.rand(32, 3, 8, 8, generator=random(9).stream)
     result = diff_augment(colours, ("saturation",), random())
     torch.testing.assert_close(result.mean(1), colours.mean(1))
     scale = result.std(1) / colours.std(1)  # (N, S, S), one number for each image

@@ -21,7 +21,7 @@ from gan import GANDiverged, GANTrainerOptions, GeneratorCheckpointError, load
 from gan.augment import diff_augment
 from gan.losses import discriminator_loss, generator_loss
 from gan.module import LitDCGAN
-from gan.randomness import Purpose, random_stream
+from gan.randomness import BatchRandom, Purpose, random_stream
 from gan.stream import ImageStream
 from gan.trainer import SIGNALS, make_trainer
 from gan.transforms import to_unit_range
@@ -345,8 +345,8 @@ def test_one_pass_gives_both_networks_the_gradients_of_their_losses(
     changes = {"discriminator_norm": norm, "augment": ("translation", "zoom")}
     train(tmp_path, images_shown=8, evaluate_every=0, augment_probability=0.5, **changes)
     module, images = before[0], batches[0]
-    random = random_stream(Purpose.STEP, module.seed, 0, 0)
-    fakes = module.generator(torch.randn(8, 8, generator=random))
+    random = BatchRandom(random_stream(Purpose.STEP, module.seed, 0, 0))
+    fakes = module.generator(torch.randn(8, 8, generator=random.stream))
     real, fake = (
         module.discriminator(diff_augment(some, ("translation", "zoom"), random, 0.5))
         for some in (to_unit_range(images), fakes)

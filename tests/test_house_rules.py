@@ -49,6 +49,7 @@ LEVELS = [
         "section",
         "allocator",
         "threads",
+        "team",
         "requirements",
         "shown_page",
     ],

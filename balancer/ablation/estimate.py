@@ -13,6 +13,7 @@ import classifier
 from balancer.config import BalancerConfig
 from balancer.resources import training_hardware
 from balancer.synthetic.dcgan import training_seconds_per_image
+from balancer.team import together
 from classifier.tables import ArrayTable
 
 _STEPS = (2, 8)
@@ -50,7 +51,8 @@ def _classifier_seconds(config: BalancerConfig, steps: int, folder: Path) -> flo
     alone = {"head_epochs": 0, "phases": (), "patience": 0, "calibration": "none"}
     recipe = config.classifier.model_copy(update=alone)
     few = ArrayTable.of(table.sources[0][:4], table.labels[:4])
-    return classifier.train(
+    return together(
+        classifier.train,
         table,
         few,
         recipe,

@@ -20,6 +20,7 @@ from balancer.evaluation.predictions import Predictions, predictions_for
 from balancer.evaluation.trained_classifier import load_trained
 from balancer.imaging.preprocess import recorded
 from balancer.resources import training_hardware
+from balancer.team import together
 from classifier.checkpoint import LoadedClassifier
 from classifier.config import ClassifierConfig
 from classifier.data import Pretraining
@@ -141,7 +142,8 @@ def fit_and_test(
     # Of the real images alone, regardless of what is added, so that arms compare.
     steps = classifier.plan_steps(config.classifier, sum(index.counts("train").values()))
     try:
-        fitted = classifier.train(
+        fitted = together(
+            classifier.train,
             train,
             validation,
             recipe,

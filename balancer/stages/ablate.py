@@ -45,6 +45,7 @@ from balancer.report.summary import ReportMetrics, summarize
 from balancer.results import StageResult, new_result, perform, standing_result
 from balancer.stages import ablation_tasks, classify, report
 from balancer.stages.ablation_tasks import images_key, study_of, tasks_of
+from balancer.team import refuse_launched
 from balancer.tracking.tracker import Tracker
 from balancer.workspace import TravelWorkspace, Workspace
 
@@ -91,6 +92,8 @@ def run(
         EnvironmentFault: A worker died, or there is no such cluster.
     """
     refuse_patience(config)
+    if jobs > 1 or ray is not None or slurm is not None:
+        refuse_launched("ablate with several classifiers at a time")
     script, jobs = _batch(slurm, jobs)
     index = load_index(workspace.index_dir)
     plan = make_plan(config, index)

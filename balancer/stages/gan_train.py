@@ -24,10 +24,11 @@ from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Features, features_of
 from balancer.quality.neighbors import closer_to_first, distances, is_recalled
 from balancer.ratio import TargetRatio, plan_synthesis
-from balancer.resources import check_accelerator
+from balancer.resources import check_accelerator, gan_options
 from balancer.results import StageResult, new_result, standing_result, write_result
 from balancer.synthetic.dcgan import load_dcgan, training_seconds_per_image
 from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
+from balancer.team import together
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -265,7 +266,8 @@ def _fit(
     companions = index.select("train", companion) if companion else []
     unfinished = workspace.unfinished_gan_dir(label)
     try:
-        return gan.train(
+        return together(
+            gan.train,
             training,
             config.gan,
             out_dir=unfinished,
@@ -277,7 +279,7 @@ def _fit(
                 companion_ids=tuple(record.image_id for record in companions),
                 preprocessing=recorded(index.preprocessing),
             ),
-            trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
+            trainer_options=gan_options(config.hardware),
             validation=_validation(label, training, config, workspace, index),
             companions=index.pixels(size, "train", companion) if companion else None,
             progress=logging.getLogger("gan").isEnabledFor(logging.INFO),

@@ -10,7 +10,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import load_index, training_table
 from balancer.errors import ConfigurationError
 from balancer.evaluation.classifier_recipe import complete_recipe
-from balancer.resources import check_accelerator, training_hardware
+from balancer.resources import check_accelerator, one_device
 from balancer.results import Record, StageResult, perform, standing_result
 from balancer.workspace import Workspace
 from classifier.lr_finder import RateSearch, find_learning_rate
@@ -73,7 +73,7 @@ def run(
                 train,
                 n_classes=len(index.classes),
                 seed=config.seed,
-                hardware=training_hardware(config.hardware),
+                hardware=one_device(config.hardware, "lr-find"),
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from error

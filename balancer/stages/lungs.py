@@ -160,7 +160,7 @@ def _fill_model(
 ) -> LungTrainMetrics:
     from balancer.imaging.lungs.unet import LungUNet, lung_mask, predict_lungs, save_unet
     from balancer.lungs.training import train_unet
-    from balancer.resources import training_hardware
+    from balancer.resources import one_device
 
     side = config.lungs.image_size
     train = read_examples(parts.train, masks, index.roots, side)
@@ -168,7 +168,7 @@ def _fill_model(
     log.info(
         "Training a lung U-Net on %d images; %d are held back", len(train.films), len(val.films)
     )
-    hardware = training_hardware(config.hardware)
+    hardware = one_device(config.hardware, "lungs train")
     network: LungUNet = train_unet(train, config.lungs, seed=config.seed, hardware=hardware)
     found = [lung_mask(predict_lungs(network, film[None])[0], film.shape) for film in val.films]
     unet = [dice(one, mask) for one, mask in zip(found, val.masks, strict=True)]

@@ -15,10 +15,12 @@ from balancer.data.io import Pixels
 from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
+from balancer.resources import gan_options
 from balancer.results import MissingStage
 from balancer.synthetic.gates import check_training_ids
 from balancer.synthetic.records import ClassLineage, GeneratorCard
 from balancer.synthetic.source import Batches
+from balancer.team import together
 from balancer.workspace import Workspace
 from gan.checkpoint import METADATA_NAME, WEIGHTS_NAME
 from gan.networks import Generator
@@ -186,11 +188,12 @@ def training_seconds_per_image(config: BalancerConfig) -> float:
     )
     images = torch.randint(0, 256, (config.gan.batch_size * 2, 1, size, size), dtype=torch.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        fit = gan.train(
+        fit = together(
+            gan.train,
             images,
             recipe,
             out_dir=Path(folder) / "gan",
-            trainer_options=gan.GANTrainerOptions(**config.hardware.model_dump()),
+            trainer_options=gan_options(config.hardware),
         )
     return 1 / fit.images_per_second
 
