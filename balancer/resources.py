@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 
 import classifier
-import gan
 from balancer import team
 from balancer.config import HardwareConfig
 from balancer.errors import ConfigurationError, EnvironmentFault
@@ -89,15 +88,6 @@ def devices_of(hardware: HardwareConfig) -> Devices:
         return Devices(hardware.devices, 1, "auto")
     strategy = hardware.strategy
     return Devices(hardware.devices, 1, "ddp_spawn" if strategy in ("auto", "ddp") else strategy)
-
-
-def gan_options(hardware: HardwareConfig) -> gan.GANTrainerOptions:
-    """Return devices and precision for training a GAN."""
-    return gan.GANTrainerOptions(
-        accelerator=hardware.accelerator,
-        precision=hardware.precision,
-        **dataclasses.asdict(devices_of(hardware)),
-    )
 
 
 def training_hardware(hardware: HardwareConfig) -> "classifier.TrainingHardware":

@@ -24,9 +24,9 @@ from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Features, features_of
 from balancer.quality.neighbors import closer_to_first, distances, is_recalled
 from balancer.ratio import TargetRatio, plan_synthesis
-from balancer.resources import check_accelerator, gan_options
+from balancer.resources import check_accelerator
 from balancer.results import StageResult, new_result, standing_result, write_result
-from balancer.synthetic.dcgan import load_dcgan, training_seconds_per_image
+from balancer.synthetic.dcgan import load_dcgan, trainer_options, training_seconds_per_image
 from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
 from balancer.team import together
 from balancer.workspace import Workspace
@@ -279,7 +279,7 @@ def _fit(
                 companion_ids=tuple(record.image_id for record in companions),
                 preprocessing=recorded(index.preprocessing),
             ),
-            trainer_options=gan_options(config.hardware),
+            trainer_options=trainer_options(config.hardware),
             validation=_validation(label, training, config, workspace, index),
             companions=index.pixels(size, "train", companion) if companion else None,
             progress=logging.getLogger("gan").isEnabledFor(logging.INFO),

@@ -1,7 +1,7 @@
 """The DCGAN as a source of synthetic images, and the checks before it may be used."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,13 +9,13 @@ import torch
 from pydantic import ValidationError
 
 import gan
-from balancer.config import BalancerConfig
+from balancer.config import BalancerConfig, HardwareConfig
 from balancer.data.index import Index
 from balancer.data.io import Pixels
 from balancer.data.preprocessing import refuse_other_preprocessing
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
-from balancer.resources import gan_options
+from balancer.resources import devices_of
 from balancer.results import MissingStage
 from balancer.synthetic.gates import check_training_ids
 from balancer.synthetic.records import ClassLineage, GeneratorCard
@@ -175,6 +175,15 @@ def checkpoint_hash(label: str, workspace: Workspace) -> str | None:
     return fingerprint(path.read_bytes()) if path.is_file() else None
 
 
+def trainer_options(hardware: HardwareConfig) -> gan.GANTrainerOptions:
+    """Return devices and precision for training a GAN."""
+    return gan.GANTrainerOptions(
+        accelerator=hardware.accelerator,
+        precision=hardware.precision,
+        **asdict(devices_of(hardware)),
+    )
+
+
 def training_seconds_per_image(config: BalancerConfig) -> float:
     """Measure the cost of one image shown to the GAN, by a short training on noise.
 
@@ -193,7 +202,7 @@ def training_seconds_per_image(config: BalancerConfig) -> float:
             images,
             recipe,
             out_dir=Path(folder) / "gan",
-            trainer_options=gan_options(config.hardware),
+            trainer_options=trainer_options(config.hardware),
         )
     return 1 / fit.images_per_second
 
