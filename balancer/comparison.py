@@ -113,7 +113,8 @@ def compare(
             per split and class.
         declared: Names of the sets of fixed images of which you say that their generator saw none
             of `images`; without it a gain is `unverified`, since it may come from test images.
-        groups: Patient of each image, (N,); images of one are kept in one split. Copies always are.
+        groups: Patient of each image, (N,), None or NaN where unknown; images of one are kept in
+            one split. Copies always are.
         positive: The class that the metric is about; None: the rarest.
         ratio: Largest class : every other class, which all arms but `real` reach.
         metric: Metric that the words are about; see `ablation.primary`.
@@ -228,9 +229,8 @@ def _maker(
         from balancer.data.collection import collection_of
 
         images = make(training, count, seed)
-        if isinstance(images, Path | str):
-            images = [*sorted(Path(images).iterdir())]
-        files, _ = given_files(images, folder / str(seed))
+        given = {"": images} if isinstance(images, Path | str) else images
+        files, _ = given_files(given, folder / str(seed))
         return collection_of(files, config.data, name=name)
 
     return made

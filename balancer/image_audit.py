@@ -89,10 +89,11 @@ def audit(
     Nothing is written and no workspace is needed; `audit_workspace` audits one with its splits.
 
     Args:
-        images: The path to a folder, with a folder per class or without; a list of paths; or an
-            array uint8 (N, H, W) or (N, H, W, 3), or float in [0, 1].
-        labels: Class of each image, (N,); None: they have none, or the folder has them.
-        groups: Patient of each image, (N,).
+        images: The path to a folder, with a folder per class or without; a list of paths; an array
+            uint8 (N, H, W) or (N, H, W, 3), or float in [0, 1]; a data set; or a dictionary of
+            class to one of these.
+        labels: Class of each image, (N,); None: they have none, or the images have them.
+        groups: Patient of each image, (N,), None or NaN where unknown.
         config: All settings; None for the defaults. `data` is used.
 
     Raises:

@@ -169,6 +169,12 @@ def read_collection(place: Path, config: DataConfig) -> Collection:
     return _examined(place.stem if place.is_file() else place.name, roots, scan, config)
 
 
+def image_files(folder: Path) -> list[Path]:
+    """List the files below a plain folder that are named like images, and links to nowhere."""
+    files = ArchiveFiles(folder)
+    return [folder / path for path in sorted([*files.images(_SUFFIXES), *files.strange])]
+
+
 def collection_of(
     files: Sequence[Path],
     config: DataConfig,
@@ -245,6 +251,12 @@ def _leave_rejected(scan: Scan) -> None:
 
 def _examined(name: str, roots: Roots, scan: Scan, config: DataConfig) -> Collection:
     config = config.with_side_of(scan.min_side)
+    strange = [label for label in scan.labels if label in (".", "..") or {*label} & {*"/\0"}]
+    if strange:  # it names pictures and folders
+        raise DataError(
+            f"A class should have a name that a file can have, but one is called {strange[0]!r}; "
+            "rename it."
+        )
     images, unusable = examine_images(roots, scan.images, config)
     unusable = sorted([*unusable, *scan.refused], key=lambda file: file.path)
     if not config.skip_bad:
