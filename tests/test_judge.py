@@ -150,7 +150,11 @@ def test_without_a_holdout_copies_are_found_and_a_leaning_cannot_be(place: Path)
 
 def test_a_generator_that_leans_towards_what_it_saw_is_not_shared(place: Path) -> None:
     made = write(averaged(draw(0, N, covid=True), 2 * N), place / "averaged")
-    assert judge(place, made, "--strict-release").exit_code == 4
+    most = ("--set", "quality.max_images=70")
+    assert judge(place, made, "--strict-release", *most).exit_code == 4
+    whole = json.loads((place / "out" / "judge" / "judge.json").read_text())
+    assert found(place)["synthetic"]["n"] == 70
+    assert any("quality.max_images" in note for note in whole["notes"])
     release = found(place)["quality"]["release"]
     assert release["word"] == NEVER
     assert max(leak["membership"] for leak in release["leaks"].values()) > 0.6

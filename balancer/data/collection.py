@@ -69,7 +69,8 @@ class Collection:
 
     def of(self, label: str) -> "Collection":
         """Return the images of one label."""
-        return self.keep([image.label == label for image in self.images])
+        own = tuple(file for file in self.unusable if file.label == label)
+        return replace(self.keep([image.label == label for image in self.images]), unusable=own)
 
     def keep(self, wanted: Sequence[bool]) -> "Collection":
         """Return the images for which `wanted`, one word per image, is true."""

@@ -1,5 +1,6 @@
 """The sides of a judgement: real images, unseen real images, and synthetic images, by class."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from balancer.data.index import Index, load_index
 from balancer.data.scan import FoundImage
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.imaging.config import PreprocessingConfig
+from balancer.referee.classes import like, same_classes
 from balancer.workspace import Workspace
 
 ByClass = Mapping[str, Collection]
@@ -84,7 +86,8 @@ def open_sides(
     unseen = validation if holdout is None else _opened(holdout, data)
     for side in (known, *([] if unseen is None else [unseen])):
         _refuse_marked(side)
-    known, made = _same_classes(known, made, classes)
+    has_classes = known.labels != ("",)
+    known, made = same_classes(known, made, classes, notes)
     known = _without_copies(known, notes)
     _refuse_few(known, made)
     size = _common_size(known, made, notes)
@@ -92,27 +95,22 @@ def open_sides(
     kind = (size, decide_channels(data, known.roots, found))
     if unseen is None:
         n_real = len(known.images)
-        known, aside = _set_aside(known, data, seed)
+        kept, aside = _set_aside(known, data, seed)
         notes.append(
             f"No images are known to be unseen by the generator, so {len(aside.images)} of "
             f"{n_real} real images were set aside as the floor. "
             "Copies of any real image are found, but whether the generator leans towards what it "
             "saw cannot be known."
         )
-        return Sides(_split_up(known), _split_up(aside), _split_up(made), False, *kind, (*notes,))
-    held_out = _unknown_images(_like(unseen, known), known, data, notes)
-    for label in made.labels:
-        if (n := len(held_out.of(label).images)) < FEWEST_UNSEEN:
-            raise DataError(
-                f"--holdout should have {FEWEST_UNSEEN} or more images of {label!r} that the real "
-                f"side lacks, but has {n}; add some, or leave out --holdout."
-            )
-    sorted_known, sorted_held_out = _by_class(known, held_out, data, seed, notes)
-    return Sides(sorted_known, sorted_held_out, _split_up(made), True, *kind, tuple(notes))
-
-
-def _split_up(side: Collection) -> ByClass:
-    return {label: side.of(label) for label in side.labels}
+        real, held_out = ({name: side.of(name) for name in known.labels} for side in (kept, aside))
+    else:
+        unseen = like(unseen, known, notes, has_classes=has_classes)
+        unseen = _unknown_images(unseen, known, data, notes)
+        _refuse_few_unseen(unseen, made)
+        real, held_out = _by_class(known, unseen, data, seed, notes)
+    synthetic = {name: made.of(name) for name in made.labels}
+    pair = _on_both_sides(real, held_out, made.labels, notes)
+    return Sides(*pair, synthetic, unseen is not None, *kind, tuple(notes))
 
 
 def _real(
@@ -159,61 +157,6 @@ def _refuse_marked(side: Collection) -> None:
         )
 
 
-def _same_classes(
-    known: Collection, made: Collection, classes: Sequence[str]
-) -> tuple[Collection, Collection]:
-    """Give every image a class of the real side, and keep the synthetic ones to judge."""
-    if known.labels == ("",):
-        if len(classes) > 1:
-            raise ConfigurationError(
-                f"{known.name!r} should have a folder for each of {', '.join(classes)}, but has no "
-                "classes; give one --class, or the folder above the class folders."
-            )
-        known = known.labelled(classes[0] if classes else known.name)
-    unknown = [name for name in classes if name not in known.labels]
-    if unknown:
-        raise ConfigurationError(
-            f"--class should name a class of {known.name!r}, but {unknown[0]!r} is none of "
-            f"{', '.join(known.labels)}."
-        )
-    if set(made.labels) <= set(known.labels):
-        wanted = classes or made.labels
-        made = made.keep([image.label in wanted for image in made.images])
-        if absent := [name for name in classes if name not in made.labels]:
-            raise DataError(f"There should be synthetic images of {absent[0]!r}, but there are "
-                            "none; leave out this --class.")  # fmt: skip
-        return known, made
-    only = classes or (known.labels if len(known.labels) == 1 else ())
-    if len(only) != 1:
-        found = ", ".join(filter(None, made.labels)) or "none"
-        raise ConfigurationError(
-            f"The synthetic images should be in folders named as the real classes "
-            f"({', '.join(known.labels)}), but are in {found}; say "
-            "which class they are of (--class), or rename the folders."
-        )
-    return known, made.labelled(only[0])
-
-
-def _like(unseen: Collection, known: Collection) -> Collection:
-    """Give unseen images classes of the real side; images of other classes are left out."""
-    if unseen.labels == ("",):
-        if len(known.labels) > 1:
-            raise ConfigurationError(
-                f"--holdout should have a folder per class ({', '.join(known.labels)}), but has "
-                "none; sort its images."
-            )
-        return unseen.labelled(known.labels[0])
-    kept = unseen.keep([image.label in known.labels for image in unseen.images])
-    if not kept.images and len(known.labels) == len(unseen.labels) == 1:
-        return unseen.labelled(known.labels[0])
-    if not kept.images:
-        raise ConfigurationError(
-            f"--holdout should have folders named as the real classes ({', '.join(known.labels)}), "
-            f"but has {', '.join(unseen.labels)}; rename them."
-        )
-    return kept
-
-
 def _without_copies(side: Collection, notes: list[str]) -> Collection:
     first_of: dict[str, str] = {}
     first = [first_of.setdefault(one.pixel_hash, one.path) == one.path for one in side.images]
@@ -228,6 +171,15 @@ def _refuse_few(known: Collection, made: Collection) -> None:
             raise DataError(
                 f"{known.name!r} should have {FEWEST_REAL} or more different images of {label!r}, "
                 f"but has {n}; add real images."
+            )
+
+
+def _refuse_few_unseen(unseen: Collection, made: Collection) -> None:
+    for label in made.labels:
+        if (n := len(unseen.of(label).images)) < FEWEST_UNSEEN:
+            raise DataError(
+                f"--holdout should have {FEWEST_UNSEEN} or more images of {label!r} that the real "
+                f"side lacks, but has {n}; add some, or leave out --holdout."
             )
 
 
@@ -251,22 +203,48 @@ def _has_other_sizes(side: Collection, size: int) -> bool:
 
 
 def _set_aside(known: Collection, data: DataConfig, seed: int) -> tuple[Collection, Collection]:
-    """Take whole groups of images, of one patient or one film, for a quarter of each class."""
+    """Take whole groups of images, of one patient or one film, for a quarter of each class.
+
+    A class of one group stays whole on one side.
+    """
     groups = _groups(known, data)
+    sizes = Counter(groups)
     aside: set[str] = set()
     for number, label in enumerate(known.labels):
         own = {group for image, group in zip(known.images, groups, strict=True)
                if image.label == label}  # fmt: skip
-        sizes = {group: groups.count(group) for group in own}
-        wanted = max(2, round(_ASIDE * sum(sizes.values())))
+        n_images = sum(sizes[group] for group in own)
+        wanted = min(max(2, round(_ASIDE * n_images)), n_images // 2)
         taken = 0
         order = sorted(own)
         for place in np.random.default_rng([seed, number]).permutation(len(order)):
             if taken < wanted and taken + sizes[order[place]] <= 2 * wanted:
                 aside.add(order[place])
                 taken += sizes[order[place]]
+        if not taken and len(order) > 1:
+            aside.add(min(order, key=lambda group: sizes[group]))
     is_aside = [group in aside for group in groups]
-    return known.keep([not one for one in is_aside]), known.keep(is_aside)
+    taken_out = replace(known.keep(is_aside), unusable=(), left_out={})
+    return known.keep([not one for one in is_aside]), taken_out
+
+
+def _on_both_sides(
+    real: ByClass, held_out: ByClass, judged: Sequence[str], notes: list[str]
+) -> tuple[ByClass, ByClass]:
+    """Leave out classes that have no image on one of the sides."""
+    alone = [name for name in real if not (real[name].images and held_out[name].images)]
+    if needed := [name for name in alone if name in judged]:
+        raise DataError(
+            f"A part of the real images of {needed[0]!r} should be set aside, but all are of one "
+            "patient or show one film; add others, or give --holdout."
+        )
+    if alone:
+        notes.append(
+            f"Nothing is compared with {', '.join(alone)}, which has too few real images to set "
+            "some aside."
+        )
+    both = [{n: some for n, some in one.items() if n not in alone} for one in (real, held_out)]
+    return both[0], both[1]
 
 
 def _groups(side: Collection, data: DataConfig) -> list[str]:

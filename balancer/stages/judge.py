@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -159,7 +159,7 @@ def _judge(
         unseen=sides.unseen,
         size=sides.size,
         channels=sides.channels,
-        notes=sides.notes,
+        notes=(*sides.notes, *_beyond(sides, config.quality.max_images)),
         classes=classes,
         sentence=verdict_sentence(classes, unseen=sides.unseen),
     )
@@ -169,6 +169,15 @@ def _judge(
     text = json.dumps(metrics.model_dump(mode="json"), indent=1, ensure_ascii=False)
     (folder / "judge.json").write_text(text + "\n", encoding="utf-8")
     return metrics
+
+
+def _beyond(sides: Sides, most: int) -> Iterator[str]:
+    for label, made in sides.synthetic.items():
+        if len(made.images) > most:
+            yield (
+                f"Of {len(made.images)} synthetic images of {label} the first {most} were judged "
+                "(quality.max_images)."
+            )
 
 
 def _refuse(metrics: JudgeMetrics, *, strict: bool, strict_release: bool) -> None:
