@@ -1,5 +1,6 @@
 """`balancer.compare`: does adding images help a classifier of your own?"""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,7 @@ def compare(
     from balancer.ablation.given_study import GivenStudy
     from balancer.report.given_page import write_given_page
 
+    _refuse_below(("size", size, _SMALLEST), ("epochs", epochs, 1), ("batch_size", batch_size, 1))
     config = load_config(
         options={
             "ablation.primary": metric,
@@ -175,6 +177,14 @@ def compare(
         metrics = run_given_study(study)
         page = write_given_page(metrics, place)
     return ArmComparison(metrics, page)
+
+
+def _refuse_below(*given: tuple[str, Any, int]) -> None:
+    for name, value, least in given:
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(
+                f"{name} should be a whole number of {least} or more, but is {value!r}; correct it."
+            )
 
 
 def _index(
@@ -246,11 +256,9 @@ def _fixed(
     else:
         files, own = given_files(images, folder)
         side = collection_of(files, config.data, name=name, labels=own)
+    counts = Counter(record.label for record in index.records)
+    lacking = [label for label in index.classes if counts[label] < max(counts.values())]
     if side.labels == ("",):
-        counts = dict.fromkeys(index.classes, 0)
-        for record in index.records:
-            counts[record.label] += 1
-        lacking = [label for label in counts if counts[label] < max(counts.values())]
         if len(lacking) != 1:
             raise ConfigurationError(
                 f"The class of the images of {name} should be clear, but {len(lacking)} classes "
@@ -263,6 +271,11 @@ def _fixed(
             f"The images of {name} should be of {', '.join(index.classes)}, but some are of "
             f"{', '.join(sorted(unknown))}; correct the classes."
         )
+    if lacking and (unwanted := set(side.labels) - set(lacking)):
+        raise ConfigurationError(
+            f"The images of {name} should be of {', '.join(lacking)}, which lack images, but some "
+            f"are of {', '.join(sorted(unwanted))}, which would be used nowhere; leave them out."
+        )
     return {label: side.of(label) for label in side.labels}
 
 
@@ -274,9 +287,7 @@ def _ratio(text: str) -> TargetRatio:
 
 
 def _positive(wanted: Any, index: "Index") -> str:
-    counts: dict[str, int] = {}
-    for record in index.records:
-        counts[record.label] = counts.get(record.label, 0) + 1
+    counts = Counter(record.label for record in index.records)
     if wanted is not None and str(wanted) not in counts:
         raise ConfigurationError(
             f"positive should be one of {', '.join(counts)}, but is {str(wanted)!r}; name one."

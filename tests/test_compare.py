@@ -8,6 +8,7 @@ import cv2
 import lightning
 import numpy as np
 import pytest
+import sklearn.base
 import torch
 from numpy.typing import NDArray
 
@@ -128,6 +129,27 @@ def test_the_question_stands_before_the_first_training(tmp_path: Path) -> None:
         ask(classifier=Stops, out=tmp_path)
 
 
+class Tuned(sklearn.base.BaseEstimator):
+    """A classifier with a setting, which is stopped before it is trained."""
+
+    def __init__(self, depth: int = 1) -> None:
+        self.depth = depth
+
+    def fit(self, images: Images, labels: NDArray[np.int64]) -> None:
+        raise KeyboardInterrupt
+
+    def predict_proba(self, images: Images) -> NDArray[np.float64]:
+        raise AssertionError
+
+
+def test_a_setting_of_the_classifier_is_part_of_the_question(tmp_path: Path) -> None:
+    for _ in range(2):  # the same question may be asked again
+        with pytest.raises(KeyboardInterrupt):
+            ask(classifier=Tuned(1), out=tmp_path)
+    with pytest.raises(ConfigurationError):
+        ask(classifier=Tuned(2), out=tmp_path)
+
+
 def test_without_a_word_on_lineage_a_gain_is_not_verified(tmp_path: Path) -> None:
     """The same images as files, in a folder per class and in a list, are the same study."""
     for label, image, number in zip(LABELS, IMAGES, range(len(IMAGES)), strict=True):
@@ -218,6 +240,10 @@ def test_a_lightning_module_takes_as_many_steps_in_every_arm() -> None:
         ({"groups": [0]}, DataError),
         ({"synthetic": {"few": MADE[:3]}, "declared": ()}, DataError),
         ({"synthetic": {"other": {"Flu": MADE}}, "declared": ()}, ConfigurationError),
+        ({"synthetic": {"o": {"COVID": MADE, "Normal": MADE}}, "declared": ()}, ConfigurationError),
+        ({"size": 0}, ConfigurationError),
+        ({"epochs": 0}, ConfigurationError),
+        ({"batch_size": 0.5}, ConfigurationError),
     ],
 )
 def test_what_does_not_fit_is_refused(wrong: dict[str, Any], error: type[BalancerError]) -> None:

@@ -1,6 +1,7 @@
 """A classifier of the user's own, as a study trains it: scikit-learn's protocol, or Lightning's."""
 
 import copy
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ PredictImages = Callable[[Pixels], Probabilities]
 _SUM = 1e-3
 """Largest distance of the sum of an image's probabilities from 1."""
 _BATCH_OF_PREDICTION = 256
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,18 @@ class GivenClassifier:
     def name(self) -> str:
         """Name of the class, or of the function."""
         return str(getattr(self.given, "__name__", type(self.given).__name__))
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What is known to decide its training; of a function or an object, its name alone."""
+        known: dict[str, Any] = {"name": self.name, "rows": self.rows}
+        if isinstance(self.given, lightning.LightningModule):
+            layers = {"layers": repr(self.given), "settings": dict(self.given.hparams)}
+            known |= layers | {"epochs": self.epochs, "batch_size": self.batch_size}
+        elif hasattr(self.given, "get_params") and not isinstance(self.given, type):
+            known["settings"] = self.given.get_params()
+        # An address differs from process to process.
+        return {key: _ADDRESS.sub("", repr(value)) for key, value in known.items()}
 
     def steps(self, n_real: int) -> int:
         """Return the optimizer steps of a LightningModule on a split with so many real images."""

@@ -132,6 +132,6 @@ class GivenStudy:
             "seed": self.config.seed,
             "shares": list(self.config.data.split),
             "size": self.size,
-            "classifier": self.classifier.name,
+            "classifier": self.classifier.recipe,
             "images": self.index.index_hash,
         }

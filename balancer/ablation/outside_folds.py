@@ -12,6 +12,7 @@ from balancer.ablation.families.outside import CommandArm, ImportedArm, OutsideA
 from balancer.ablation.folds import derived_seed
 from balancer.ablation.protocol import newest_hash
 from balancer.config import BalancerConfig
+from balancer.data.collection import read_collection
 from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError, DataError
 from balancer.results import Record, perform, standing_result
@@ -70,7 +71,7 @@ def bring_outside_images(
             images, lineage = _images(config, place, index, arm, fold, number, label, count)
             (folder / label).mkdir()
             found[label] = import_images(
-                images, label, lineage, folder / label, index, config.data,
+                read_collection(images, config.data), label, lineage, folder / label, index,
                 search=search, ledger=workspace.ledger_dir,
             )  # fmt: skip
             if found[label].images < count:

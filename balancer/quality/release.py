@@ -230,7 +230,8 @@ def _unknown(found: Release) -> Iterator[str]:
     if not found.leaks:
         yield (
             "No real images are known to be unseen by the generator, so membership cannot be "
-            "asked; give such images (--holdout)."
+            "asked; give such images (judge --holdout), or say what it saw (import-synthetic "
+            "--trained-on or --declared)."
         )
     wide = {space: leak.membership_interval for space, leak in found.leaks.items()}
     for space, (low, high) in wide.items():

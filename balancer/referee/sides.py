@@ -96,21 +96,25 @@ def open_sides(
     if unseen is None:
         n_real = len(known.images)
         kept, aside = _set_aside(known, data, seed)
+        parts = (_split_up(kept, known.labels), _split_up(aside, known.labels))
         notes.append(
             f"No images are known to be unseen by the generator, so {len(aside.images)} of "
             f"{n_real} real images were set aside as the floor. "
             "Copies of any real image are found, but whether the generator leans towards what it "
             "saw cannot be known."
         )
-        real, held_out = ({name: side.of(name) for name in known.labels} for side in (kept, aside))
     else:
         unseen = like(unseen, known, notes, has_classes=has_classes)
         unseen = _unknown_images(unseen, known, data, notes)
         _refuse_few_unseen(unseen, made)
-        real, held_out = _by_class(known, unseen, data, seed, notes)
-    synthetic = {name: made.of(name) for name in made.labels}
-    pair = _on_both_sides(real, held_out, made.labels, notes)
-    return Sides(*pair, synthetic, unseen is not None, *kind, tuple(notes))
+        parts = _by_class(known, unseen, data, seed, notes)
+    parts = _on_both_sides(*parts, made.labels, notes)
+    judged = _split_up(made, made.labels)
+    return Sides(*parts, judged, unseen is not None, *kind, tuple(notes))
+
+
+def _split_up(side: Collection, labels: Sequence[str]) -> ByClass:
+    return {label: side.of(label) for label in labels}
 
 
 def _real(
@@ -286,6 +290,6 @@ def _by_class(
     for name in short:
         real[name], unseen[name] = _set_aside(real[name], data, seed)
     if short:
-        notes.append(f"A quarter was set aside of classes without held-out images: "
-                     f"{', '.join(short)}.")  # fmt: skip
+        notes.append(f"A quarter was set aside of classes with fewer than {FEWEST_UNSEEN} held-out "
+                     f"images: {', '.join(short)}.")  # fmt: skip
     return real, unseen

@@ -1,6 +1,7 @@
 """`balancer export-split`: the training images of a class as files, for any other program."""
 
 import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,9 +59,8 @@ def run(
     index = load_index(workspace.index_dir)
     folder = folder.expanduser().absolute()
     _refuse_place(folder, workspace, index.roots.archives.values(), force=force)
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         export = export_training_images(index, label, partial, size=size)
         if folder.exists():
@@ -110,9 +110,11 @@ def _refuse_place(
                 f"The folder of an export should lie apart from the {kind} {other}, but is "
                 f"{folder}; choose another."
             )
-    earlier = force and (folder / IDS_NAME).is_file()
-    if folder.exists() and not earlier and (not folder.is_dir() or any(folder.iterdir())):
+    names = {one.name for one in folder.iterdir()} if folder.is_dir() else {folder.name}
+    is_earlier = IDS_NAME in names and names <= {IDS_NAME, IMAGES}
+    if folder.exists() and names and not (force and is_earlier):
+        found = min(names - {IDS_NAME, IMAGES} or names)
         raise ConfigurationError(
-            f"The folder of an export should be new or empty, but {folder} is not; choose "
-            "another, or replace an earlier export with --force."
+            "The folder of an export should be new or empty, or with --force hold an earlier "
+            f"export and nothing else, but {folder} has {found!r}; choose another."
         )

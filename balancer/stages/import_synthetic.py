@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
+from balancer.data.collection import read_collection
 from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
 from balancer.evaluation.ledger import INDEX_FOLD
@@ -69,16 +70,17 @@ def run(
         "lineage": lineage.model_dump(mode="json", exclude={"training_ids"}),
         "data": config.data.model_dump(mode="json", include=_LIMITS),
     }
+    found = read_collection(images, config.data)
     inputs = {
         "index": index.index_hash,
+        "images": fingerprint("\n".join(one.image_id for one in found.images).encode()),
         "trained_on": fingerprint("\n".join(lineage.training_ids).encode()),
     }
     search = Search(name=str(lineage.name), arm=label, fold=INDEX_FOLD, seed=config.seed)
 
     def work(folder: Path) -> ImportMetrics:
         return import_images(
-            images, label, lineage, folder, index, config.data,
-            search=search, ledger=workspace.ledger_dir,
+            found, label, lineage, folder, index, search=search, ledger=workspace.ledger_dir
         )  # fmt: skip
 
     result = standing_result(

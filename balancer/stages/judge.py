@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -13,7 +13,7 @@ from balancer.data.collection import Collection
 from balancer.data.roots import base_folder
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
-from balancer.quality.choice import chosen_by
+from balancer.quality.choice import ChosenBy, chosen_by
 from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.pictures import save_pictures
 from balancer.quality.release import refuse_release
@@ -87,6 +87,10 @@ def run(
         "synthetic": _fingerprint(sides.synthetic.values()),
         "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
     }
+    source = _source_workspace(synthetic)
+    chosen_of = {n: {} if source is None else chosen_by(n, source) for n in sides.synthetic}
+    if any(chosen_of.values()):
+        inputs["chosen_by"] = chosen_of
     directory = workspace.judge_dir
     result = standing_result(
         directory, JudgeMetrics, settings=settings, inputs=inputs, force=force, files=[PAGE]
@@ -98,9 +102,7 @@ def run(
             directory,
             settings=settings,
             inputs=inputs,
-            work=lambda folder: _judge(
-                sides, extractors, config, workspace, folder, _source_workspace(synthetic)
-            ),
+            work=lambda folder: _judge(sides, extractors, config, workspace, folder, chosen_of),
         )
     log.info("Open %s in a browser.", directory / PAGE)
     _refuse(result.metrics, strict=strict, strict_release=strict_release)
@@ -138,7 +140,7 @@ def _judge(
     config: BalancerConfig,
     workspace: Workspace,
     folder: Path,
-    source: Workspace | None,
+    chosen: Mapping[str, ChosenBy],
 ) -> JudgeMetrics:
     classes = {}
     for label in sides.synthetic:
@@ -152,7 +154,7 @@ def _judge(
             seed=config.seed,
             directory=workspace.judge_cache_dir,
             cache=workspace.feature_cache_dir,
-            chosen={} if source is None else chosen_by(label, source),
+            chosen=chosen[label],
         )
         save_pictures(images, nearest, extractors, folder, cache=workspace.feature_cache_dir)
     metrics = JudgeMetrics(

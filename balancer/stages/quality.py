@@ -93,6 +93,9 @@ def run(
         "generators": {label: checkpoint_hash(label, workspace) for label in labels},
         "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
     }
+    outside = outside_sources(workspace)
+    if outside:  # what is known of their origin decides what can be asked
+        inputs["lineage"] = {label: source.lineage for label, source in outside.items()}
     directory = workspace.quality_dir
     result = standing_result(
         directory, QualityMetrics, settings=settings, inputs=inputs, force=force
@@ -106,7 +109,10 @@ def run(
             classes = {}
             for label in labels:
                 chosen = chosen_by(label, workspace)
-                images = _images(label, records, pixels, size, config, index, chosen)
+                is_unseen = label not in outside or outside[label].lineage != "unknown"
+                images = _images(
+                    label, records, pixels, size, config, index, chosen, unseen=is_unseen
+                )
                 checkpoints = {record.checkpoint for record in records if record.label == label}
                 checkpoint = checkpoint_hash(label, workspace)
                 is_todays = checkpoint is not None and checkpoint in checkpoints
@@ -116,7 +122,6 @@ def run(
                     walks = load_dcgan(label, workspace, index).walks(_WALKS, _STEPS)
                     save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)
             _write_card(workspace, folder, records, classes)
-            outside = outside_sources(workspace)
             return QualityMetrics(classes=classes, **({"outside": outside} if outside else {}))
 
         result = perform(
@@ -204,6 +209,8 @@ def _images(
     config: BalancerConfig,
     index: Index,
     chosen: ChosenBy,
+    *,
+    unseen: bool,
 ) -> ClassImages:
     most = config.quality.max_images
     own = [row for row, record in enumerate(records) if record.label == label]
@@ -221,6 +228,7 @@ def _images(
         made=pixels[own[:most]],
         training={name: index.pixels(size, "train", name) for name in index.classes},
         validation=validation,
+        unseen=unseen,
         chosen_by=chosen,
     )
 

@@ -4,11 +4,12 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from balancer.data.audit.admission import drop_copies
-from balancer.data.collection import Collection, read_collection
-from balancer.data.config import DataConfig
+from balancer.data.collection import Collection
 from balancer.data.film.examine import Examined
 from balancer.data.formats import format_of
 from balancer.data.index import Index
@@ -23,36 +24,34 @@ IMAGES = "images"
 
 
 def import_images(
-    place: Path,
+    found: Collection,
     label: str,
     lineage: ClassLineage,
     folder: Path,
     index: Index,
-    config: DataConfig,
     *,
     search: Search,
     ledger: Path,
 ) -> ImportMetrics:
-    """Copy the images of a place into a folder, once they are known to copy no held-out image.
+    """Copy images into a folder, once they are known to copy no held-out image.
 
     Args:
-        place: A folder, a table or an archive of images; all of it is of one class.
+        found: The images: of one class, or in classes of which one is `label`.
         label: The class.
         lineage: What is known of their origin, with their name.
         folder: An empty folder; gets `images/`, `images.csv` and `lineage.json`.
         index: The index whose validation and test images they must not copy.
-        config: Limits of a usable image.
         search: Names for the ledger.
         ledger: Folder of the ledger.
 
     Raises:
-        DataError: There is no image, a file is none, or the place has several classes.
+        DataError: All images are of other classes.
         IntegrityError: An image copies a validation or test image, or one that the list of its
             training images lacks; or a file changed while it was read.
     """
-    found = _of_one_class(read_collection(place, config), label)
+    found = _of_one_class(found, label, index.classes)
     kept, copies = drop_copies(found.images)
-    found = found.keep([image in kept for image in found.images]) if copies else found
+    found = replace(found, images=tuple(kept))
     with tempfile.TemporaryDirectory() as scratch:
         searched = refuse_real_copies(
             found.pixels(SEARCH_SIDE, Path(scratch)),
@@ -87,11 +86,12 @@ def import_images(
     )
 
 
-def _of_one_class(found: Collection, label: str) -> Collection:
-    if len(found.labels) == 1:
-        return found.labelled(label)
+def _of_one_class(found: Collection, label: str, classes: Sequence[str]) -> Collection:
     if label in found.labels:
-        return found.of(label)
+        others = Counter(f"image of {one.label}" for one in found.images if one.label != label)
+        return replace(found.of(label), left_out={**found.left_out, **others})
+    if len(found.labels) == 1 and found.labels[0] not in classes:
+        return found.labelled(label)
     raise DataError(
         f"{found.name!r} should hold images of {label} alone, or in a class of that name, but has "
         f"the classes {', '.join(found.labels)}; name the folder of one class."
