@@ -41,7 +41,7 @@ class ImageAudit(ShownPage):
     def sentence(self) -> str:
         """The findings that count, in one sentence."""
         titles = [finding.title for finding in self.content.findings if finding.counts]
-        return f"To look at: {'; '.join(titles)}." if titles else "Nothing was found."
+        return f"To look at: {'; '.join(titles)}." if titles else "Nothing to act on was found."
 
     @property
     def figures(self) -> "pd.DataFrame":
@@ -84,7 +84,7 @@ def audit(
     groups: Sequence[Any] | None = None,
     config: BalancerConfig | None = None,
 ) -> ImageAudit:
-    """Search images for copies, suspicious images, and labels that share an image.
+    """Search images for copies, suspicious images, and labels that others contradict.
 
     Nothing is written and no workspace is needed; `audit_workspace` audits one with its splits.
 

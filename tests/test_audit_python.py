@@ -90,6 +90,28 @@ def test_what_holds_no_images_is_refused(wrong: object) -> None:
         balancer.audit(wrong)
 
 
+def test_a_wrong_label_is_named_by_its_position_and_colour_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def features(_: object, images: np.ndarray, **__: object) -> np.ndarray:
+        """Red and blue are the classes; a network would take seconds."""
+        seen.append(images.shape)
+        rng = np.random.default_rng(0)
+        means = images.reshape(len(images), -1, images.shape[-1]).mean(1).repeat(400, axis=1)
+        return (means + rng.normal(0, 1, means.shape)).astype(np.float32)
+
+    monkeypatch.setattr("balancer.stages.audit.features_of", features)
+    images = np.random.default_rng(1).integers(0, 99, (24, 48, 48, 3), np.uint8)
+    images[:12, ..., 0] += 99
+    images[12:, ..., 2] += 99
+    found = balancer.audit(images, ["red"] * 11 + ["blue"] * 13)
+    assert seen[0][-1] == 3
+    suspect = found.images[found.images["finding"] == "suspect-labels"]
+    assert suspect["image"].tolist() == [11]
+
+
 def test_labels_must_be_as_many_as_images() -> None:
     with pytest.raises(BalancerError):
         balancer.audit(IMAGES, LABELS[1:])

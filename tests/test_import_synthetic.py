@@ -320,6 +320,9 @@ def test_a_leaky_generator_is_not_released(
     release = metrics_of(work.quality_dir)["classes"]["COVID"]["release"]
     assert release["word"] == NEVER
     assert release["leaks"] == {}  # of unknown lineage: it may have seen validation images too
+    place = (str(work.root), str(work.root), "--out", str(tmp_path / "judge"))
+    CliRunner().invoke(main, ["judge", *place, "--set", "quality.ms_ssim_pairs=50"])
+    assert metrics_of(tmp_path / "judge" / "judge")["unseen"] is False
     card = (work.quality_dir / "README.md").read_text()
     assert NEVER in card.partition("## How")[0]
     head = yaml.safe_load(card.split("---")[1])

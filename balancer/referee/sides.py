@@ -129,7 +129,7 @@ def _real(
             )
         notes.append(
             f"{source.name} is a workspace: its training images are the real ones, and its "
-            "validation images are unseen; no test image was read."
+            "validation images are taken for unseen; no test image was read."
         )
         return _split(index, "train", source.name), _split(index, "val", source.name)
     return _opened(source, data), None

@@ -38,6 +38,7 @@ from balancer.data.copies.grouping import PAIR_COLUMNS
 from balancer.data.index import Index, load_index
 from balancer.data.records import AuditMetrics, PrepareMetrics
 from balancer.errors import IntegrityError
+from balancer.imaging.config import ImageRecipe
 from balancer.quality.extractors import LITE0_SIDE, load_extractor
 from balancer.quality.features import Features, features_of
 from balancer.quality.look_alikes import LookAlike, look_alikes
@@ -160,13 +161,17 @@ def examine(side: Collection, data: DataConfig, directory: Path) -> tuple[Audit,
         update={"domain": decide_domain(data, side.roots, scan, channels), "channels": channels}
     )
     audit, records = audit_of(scan, side.images, side.unusable, decided)
-    index = Index(records, "", side.roots, directory)
+    recipe = ImageRecipe.model_validate({"channels": channels})
+    index = Index(records, "", side.roots, directory, recipe)
     features = features_of(
         load_extractor(_EXTRACTOR), index.image_set(LITE0_SIDE).pixels, cache=directory / "features"
     )
     families = find_families(index)
     audit = _with_families(audit, index, families, "")
     audit = _extended(audit, index, look_alikes(features), families.families)
+    if len(index.classes) > 1:
+        suspects = [doubt for doubt in _doubts(features, index) if doubt.is_suspect]
+        audit = _with_suspects(audit, index, suspects)
     return audit, render_audit(audit, pictures_of(index.roots))
 
 
@@ -310,14 +315,19 @@ def _with_suspects(audit: Audit, index: Index, suspects: Sequence[DoubtfulLabel]
     if not suspects:
         return audit
     records, classes = index.records, index.classes
+    ranked = f"; all are ranked in {LABELS_NAME}" if audit.splits else ""
+    advice = (
+        " Correct labels of all splits by the same rule, then prepare again."
+        if audit.splits
+        else ""
+    )
     finding = Finding(
         name="suspect-labels",
         title="Labels that the other images contradict",
         sentence=(
             f"{count(len(suspects), 'image')} that a model of the other images takes for another "
-            f"class, the least probable label first; all are ranked in {LABELS_NAME}. "
-            "A wrong label, or a rare look of its class: it is for you to tell. Correct labels "
-            "of all splits by the same rule, then prepare again."
+            f"class, the least probable label first{ranked}. A wrong label, or a rare look of its "
+            f"class: it is for you to tell.{advice}"
         ),
         counts=False,
         groups=[[records[doubt.row].path] for doubt in suspects],

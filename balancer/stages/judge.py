@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -25,6 +26,7 @@ from balancer.report.render.markdown import render_markdown
 from balancer.report.render.page import render_page
 from balancer.report.sections.judgement import judgement_page
 from balancer.results import StageResult, perform, standing_result
+from balancer.synthetic.gates import outside_sources
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,9 @@ def run(
     sides = open_sides(
         real, synthetic, holdout=holdout, classes=classes, data=config.data, seed=config.seed
     )
+    source = _source_workspace(synthetic)
+    if holdout is None and source is not None:
+        sides = _of_known_lineage(sides, source)
     extractors = load_configured(chosen, sides.channels)
     settings = {
         "seed": config.seed,
@@ -87,7 +92,6 @@ def run(
         "synthetic": _fingerprint(sides.synthetic.values()),
         "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
     }
-    source = _source_workspace(synthetic)
     chosen_of = {n: {} if source is None else chosen_by(n, source) for n in sides.synthetic}
     if any(chosen_of.values()):
         inputs["chosen_by"] = chosen_of
@@ -127,6 +131,16 @@ def _source_workspace(synthetic: Source) -> Workspace | None:
     if found is None or not (place == found.root or place.is_relative_to(found.synthetic_dir)):
         return None
     return found
+
+
+def _of_known_lineage(sides: Sides, source: Workspace) -> Sides:
+    """Take no validation image for unseen by a generator of unknown lineage."""
+    outside = outside_sources(source)
+    unknown = [n for n in sides.synthetic if n in outside and outside[n].lineage == "unknown"]
+    if not unknown:
+        return sides
+    note = f"The lineage of {', '.join(unknown)} is unknown, so no image is known to be unseen."
+    return replace(sides, unseen=False, notes=(*sides.notes, note))
 
 
 def _fingerprint(sides: Iterable[Collection]) -> str:
