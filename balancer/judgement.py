@@ -138,6 +138,6 @@ def _source(images: Any, data: DataConfig, folder: Path) -> "Path | Collection":
     from balancer.data.collection import collection_of
 
     if isinstance(images, Path | str):
-        return Path(images)
+        return Path(images).expanduser()
     files, labels = given_files(images, folder)
     return collection_of(files, data, name=folder.name, labels=None if is_paths(images) else labels)

@@ -27,7 +27,7 @@ class ShownPage(ABC):
 
     def to_html(self, path: Path | str) -> None:
         """Write the page, whole or not at all."""
-        with replacing(Path(path)) as partial:
+        with replacing(Path(path).expanduser()) as partial:
             partial.write_text(self.page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
@@ -42,7 +42,7 @@ class ShownPage(ABC):
 def folder_or_none(out: Path | str | None) -> Iterator[Path]:
     """Yield the folder that is named, or one that is removed afterwards."""
     if out is not None:
-        yield Path(out)
+        yield Path(out).expanduser()
         return
     with TemporaryDirectory() as folder:
         yield Path(folder)

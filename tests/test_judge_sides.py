@@ -36,7 +36,8 @@ def sides(tmp_path: Path) -> Any:
     def opened(
         real: Any, made: Any, *, holdout: Any = None, patients: Any = None, classes: Any = ()
     ) -> Sides:
-        unseen = None if holdout is None else read(holdout, "holdout")
+        others = patients and ["q", *patients[: len(UNSEEN) - 1]]
+        unseen = None if holdout is None else read(holdout, "holdout", others)
         return open_sides(
             read(real, "real", patients), read(made, "made"),
             holdout=unseen, classes=classes, data=DataConfig(), seed=0,
@@ -84,6 +85,12 @@ def test_held_out_images_of_another_class_are_no_floor(sides: Any) -> None:
     found = sides({"COVID": REAL}, {"COVID": MADE}, holdout={"COVID": UNSEEN, "Normal": NORMAL})
     assert numbers(found.held_out) == {"COVID": len(UNSEEN)}
     assert any("Normal" in note for note in found.notes)
+
+
+def test_patients_on_both_sides_are_named(sides: Any) -> None:
+    found = sides(REAL, MADE, holdout=UNSEEN, patients=["p"] * N)
+    assert any(note.startswith("5 held-out") for note in found.notes)
+    assert sides(REAL, MADE, holdout=UNSEEN).notes == ()
 
 
 def test_a_damaged_file_is_counted_once(tmp_path: Path) -> None:

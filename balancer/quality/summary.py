@@ -87,8 +87,8 @@ def _probes(label: str, quality: ClassQuality) -> Iterator[RenderableType]:
     )
     yield Text(
         f"Separated from real images by features: {_auroc(tell)}. Closer to "
-        f"training than to held-out images: {closer} (honest: 0.5). Training separated from "
-        f"validation images by the discriminator: {_auroc(membership)}."
+        f"training than to held-out images: {closer or 'not known'} (honest: 0.5). Training "
+        f"separated from validation images by the discriminator: {_auroc(membership)}."
     )
 
 

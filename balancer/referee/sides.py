@@ -277,6 +277,10 @@ def _unknown_images(
     if dropped := len(unseen.images) - len(kept.images):
         notes.append(f"{dropped} held-out images show an image of the real ones or repeat another, "
                      "and were left out.")  # fmt: skip
+    patients = {*known.patients} - {""}
+    if shared := sum(patient in patients for patient in kept.patients):
+        notes.append(f"{shared} held-out images name a patient of the real ones: if these are the "
+                     "same people, the generator saw others of their images.")  # fmt: skip
     return kept
 
 

@@ -151,7 +151,7 @@ def _licence(lineage: Mapping[str, ClassLineage]) -> dict[str, str]:
     if names == ["unknown"]:
         return {"license": "unknown"}
     slug = re.sub(r"[^a-z0-9.-]+", "-", " and ".join(names).lower()).strip("-")
-    return {"license": "other", "license_name": slug}
+    return {"license": "other", "license_name": slug or "other"}
 
 
 def _cell(text: str) -> str:
