@@ -60,7 +60,7 @@ class GivenClassifier:
             layers = {"layers": repr(self.given), "settings": dict(self.given.hparams)}
             known |= layers | {"epochs": self.epochs, "batch_size": self.batch_size}
         elif hasattr(self.given, "get_params") and not isinstance(self.given, type):
-            known["settings"] = self.given.get_params()
+            known |= {"settings": self.given.get_params()}
         # An address differs from process to process.
         return {key: _ADDRESS.sub("", repr(value)) for key, value in known.items()}
 
