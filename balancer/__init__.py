@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from balancer.api import (
-        ablate,
         apply_lungs,
         audit_workspace,
         classify,
@@ -24,11 +23,9 @@ if TYPE_CHECKING:
         find_learning_rate,
         measure_quality,
         prepare,
-        run,
         synthesize,
         train_gan,
         train_lungs,
-        write_report,
     )
     from balancer.comparison import ArmComparison, compare
     from balancer.config import BalancerConfig, load_config
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from balancer.image_audit import ImageAudit, audit
     from balancer.judgement import Judgement, judge
     from balancer.outside import export_model, export_split, import_synthetic
+    from balancer.studies import ablate, run, travel, write_report
     from balancer.synthetic.gan_sampler import GANSampler
     from balancer.workspace import Workspace
     from classifier.samplers import BalancedBatchSampler
@@ -69,6 +67,7 @@ __all__ = [
     "synthesize",
     "train_gan",
     "train_lungs",
+    "travel",
     "write_report",
 ]
 
@@ -82,12 +81,16 @@ _HOMES = {
     "ImageAudit": "balancer.image_audit",
     "audit": "balancer.image_audit",
     "GANSampler": "balancer.synthetic.gan_sampler",
+    "ablate": "balancer.studies",
     "compare": "balancer.comparison",
     "export_model": "balancer.outside",
     "export_split": "balancer.outside",
     "import_synthetic": "balancer.outside",
     "judge": "balancer.judgement",
     "load_config": "balancer.config",
+    "run": "balancer.studies",
+    "travel": "balancer.studies",
+    "write_report": "balancer.studies",
 }
 
 

@@ -22,7 +22,7 @@ LEVELS = [
     # this very list.
     ["cli"],
     [
-        *("command", "api", "judgement", "comparison", "image_audit"),
+        *("command", "api", "studies", "judgement", "comparison", "image_audit"),
         *("given_images", "doctor", "first_recipe", "outside"),
     ],
     ["execution"],

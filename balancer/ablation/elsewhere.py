@@ -10,9 +10,10 @@ from balancer.ablation.doubtful_lungs import (
     doubtful_at_home,
     doubtful_elsewhere,
 )
+from balancer.ablation.elsewhere_records import ExternalResult
 from balancer.ablation.families.arm import Arm
 from balancer.ablation.plan import Plan
-from balancer.ablation.records import AblateMetrics, ExternalResult
+from balancer.ablation.records import AblateMetrics
 from balancer.ablation.runs import Question, Run
 from balancer.ablation.same_images import compare_on_same_images, compare_sources
 from balancer.ablation.travel import travel_of
@@ -49,7 +50,7 @@ def elsewhere_results(
         "sources": compare_sources(
             runs,
             question,
-            {source: fold.name for source, fold in plan.source_folds.items()},
+            plan.source_folds,
             plan.without_source,
         ),
     }

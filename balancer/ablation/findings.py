@@ -13,12 +13,12 @@ from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
 from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
 from balancer.ablation.elsewhere import elsewhere_results, travel_fields
+from balancer.ablation.elsewhere_records import SameImagesArm
 from balancer.ablation.inquiry import deployment_prior, masks_hash
 from balancer.ablation.records import (
     AblateMetrics,
     Exploration,
     FailedRun,
-    SameImagesArm,
 )
 from balancer.ablation.registration import HeldStudy
 from balancer.ablation.run_scores import CO_PRIMARY

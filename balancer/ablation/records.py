@@ -9,10 +9,11 @@ from typing import Literal
 from pydantic import Field
 
 from balancer.ablation.arm_records import ArmResult
+from balancer.ablation.elsewhere_records import ExternalResult, SameImagesArm, SourceTests
 from balancer.ablation.frozen_records import PilotResult, Worth
 from balancer.ablation.travel_records import Travel
 from balancer.evaluation.ledger import LedgerSummary
-from balancer.evaluation.records import ExternalFacts, Scalar
+from balancer.evaluation.records import Scalar
 from balancer.results import Record
 from balancer.shortcuts.records import ProbeResult
 
@@ -162,45 +163,6 @@ class FailedRun(Record):
     fold: str
     seed: int
     reason: str
-
-
-class SameImagesArm(Record):
-    """Results of one arm on a set of images that all its runs were tested on.
-
-    Attributes:
-        metrics: Mean of each metric over the runs.
-        n_runs: Number of runs.
-        difference_to_real: Difference to `real` in each metric; None of `real` itself.
-    """
-
-    metrics: Mapping[str, Scalar]
-    n_runs: int
-    difference_to_real: Mapping[str, Scalar] | None = None
-
-
-class SourceTest(Record):
-    """Tests on a source that no training or validation image is from.
-
-    Attributes:
-        n: Class to number of its images.
-        arms: Results of each arm.
-    """
-
-    n: Mapping[str, int]
-    arms: Mapping[str, SameImagesArm]
-
-
-class SourceTests(Record):
-    """Tests on sources that were left out, and why others were not."""
-
-    tested: Mapping[str, SourceTest] = Field(default_factory=dict)
-    reasons: Mapping[str, str] = Field(default_factory=dict)
-
-
-class ExternalResult(ExternalFacts):
-    """Tests of the finished classifiers on another data set."""
-
-    arms: Mapping[str, SameImagesArm]
 
 
 class SubgroupArm(Record):

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from balancer.ablation.elsewhere_records import SameImagesArm, SourceTest, SourceTests
+from balancer.ablation.folds import Fold
 from balancer.ablation.paired_bootstrap import draw, mean_over_runs, percentile_interval
-from balancer.ablation.records import SameImagesArm, SourceTest, SourceTests
 from balancer.ablation.run_scores import CO_PRIMARY, COMPARED, TITLES, compared_keys, score_run
 from balancer.ablation.runs import REAL, Question, Run
 from balancer.evaluation.records import Scalar
@@ -62,25 +63,34 @@ def compare_on_same_images(runs: Sequence[Run], question: Question) -> dict[str,
 
 
 def compare_sources(
-    runs: Sequence[Run], question: Question, fold_of: Mapping[str, str], reasons: Mapping[str, str]
+    runs: Sequence[Run], question: Question, folds: Mapping[str, Fold], reasons: Mapping[str, str]
 ) -> SourceTests:
     """Compare the arms on each source that no training or validation image is from.
 
     Args:
         runs: Runs of all folds; those that leave a source out are used.
         question: The question.
-        fold_of: Source to fold.
+        folds: Source to fold.
         reasons: Other sources, and why they are not left out.
     """
     tested = {}
-    for source, fold in fold_of.items():
-        mine = [run for run in runs if run.fold == fold]
+    for source, fold in folds.items():
+        mine = [run for run in runs if run.fold == fold.name]
         if mine:
             names = mine[0].test.class_names
             counts = np.bincount(mine[0].test.labels, minlength=len(names))
             n = {name: int(count) for name, count in zip(names, counts, strict=True)}
-            tested[source] = SourceTest(n=n, arms=compare_on_same_images(mine, question))
+            tested[source] = SourceTest(
+                n=n,
+                arms=compare_on_same_images(mine, question),
+                of_others=_of_others(fold, source),
+            )
     return SourceTests(tested=tested, reasons=dict(reasons))
+
+
+def _of_others(fold: Fold, source: str) -> tuple[str, ...]:
+    tested = [record for record in fold.records if record.split == "test"]
+    return tuple(sorted({record.label for record in tested if record.source != source}))
 
 
 def _mean_draws(

@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from balancer.ablation.elsewhere_records import SameImagesArm
 from balancer.ablation.families.arm import Arm
-from balancer.ablation.records import AblateMetrics, SameImagesArm
+from balancer.ablation.records import AblateMetrics
 from balancer.ablation.runs import REAL
 from balancer.ablation.travel_records import (
     DoubtfulLungs,
@@ -126,7 +127,10 @@ def _places(
     for name, found in metrics.external.items():
         yield name, (TestedPlace(kind="data set", n=found.classes), found.arms)
     for name, source in metrics.sources.tested.items():
-        yield f"source {name}", (TestedPlace(kind="source", n=source.n), source.arms)
+        yield (
+            f"source {name}",
+            (TestedPlace(kind="source", n=source.n, of_others=source.of_others), source.arms),
+        )
 
 
 def _home(metrics: AblateMetrics, arm: str) -> Scalar:
@@ -151,10 +155,11 @@ def _elsewhere(
     word: TravelWord = UNDETERMINED
     if fall.low is not None and fall.low > largest_fall:
         word = FALLS
-    elif given_away:
-        word = "given away"
-    elif fall.high is not None and fall.high <= largest_fall and _is_a_score(score, chance):
-        word = TRAVELS
+    elif _is_a_score(score, chance):
+        if given_away:
+            word = "given away"
+        elif fall.high is not None and fall.high <= largest_fall:
+            word = TRAVELS
     return Elsewhere(score=score, fall=fall, gain=gain, word=word)
 
 

@@ -53,10 +53,13 @@ class TestedPlace(Record):
     Attributes:
         kind: Which of the two.
         n: Class to number of films.
+        of_others: Classes that a source has no film of; films of other sources that no training had
+            stand for them.
     """
 
     kind: Literal["data set", "source"]
     n: Mapping[str, int]
+    of_others: tuple[str, ...] = ()
 
 
 class DoubtfulLungs(Record):

@@ -69,10 +69,12 @@ def _write(
     folder: Path, table: bytes, fold: Fold, index: Index, metrics: PrepareMetrics
 ) -> PrepareMetrics:
     (folder / INDEX_NAME).write_bytes(table)
-    details = details_bytes(index.details())  # of the same images in the same order
+    # A split that leaves a source out holds a part of the images.
+    known = {one.image_id: one for one in index.details()}
+    details = details_bytes([known[record.image_id] for record in fold.records])
     (folder / DETAILS_NAME).write_bytes(details)
     if index.masks is not None:
-        (folder / MASKS_NAME).write_bytes(masks_bytes(index.masks, index.records))
+        (folder / MASKS_NAME).write_bytes(masks_bytes(index.masks, fold.records))
     labels = sorted({record.label for record in fold.records})
     return metrics.model_copy(
         update={

@@ -29,10 +29,12 @@ class SourcePlan:
 
 
 def source_splits(records: Sequence[ImageRecord], *, seed: int, val_share: float) -> SourcePlan:
-    """Plan to test on each source in turn, alone, after training on the others.
+    """Plan to test on each source in turn, after training on the others.
 
     A group with images of the tested source is tested with these and trains nothing. Validation
-    images are drawn by group from the other sources, each class in proportion.
+    images are drawn by group from the other sources, each class in proportion. Of a class that the
+    tested source lacks, as many images of the others as in validation are tested, and their groups
+    train nothing: without them a source of one class could not be ranked.
 
     Args:
         records: All images of the index; their own splits are not used.
@@ -62,13 +64,18 @@ def _leave_out(
     if not any(record.source not in ("", source) for record in records):
         return "it is the only known source"
     groups = {label: {r.group for r in rest if r.label == label} for label in classes}
+    lacking = set(classes) - {record.label for record in records if record.source == source}
     for label, names in groups.items():
-        if len(names) < 2:
+        if len(names) < 2 + (label in lacking):
+            test = ", validation and the test" if label in lacking else " and validation"
             return (
                 f"without it {len(names)} {'group' if len(names) == 1 else 'groups'} of the class "
-                f"{label!r} would be left, and training and validation need one each"
+                f"{label!r} would be left, and training{test} need one each"
             )
+    shown = [record for record in rest if record.label in lacking]
     try:
+        held = _held_out(shown, seed, val_share)
+        rest = [record for record in rest if record.group not in held]
         part = part_groups(
             [record.group for record in rest],
             [record.label for record in rest],
@@ -80,5 +87,20 @@ def _leave_out(
         return "without it no split by group has every class in training and in validation"
     return {
         **{record.image_id: "test" for record in records if record.source == source},
+        **{record.image_id: "test" for record in shown if record.group in held},
         **{record.image_id: ("train", "val")[part[record.group]] for record in rest},
     }
+
+
+def _held_out(records: Sequence[ImageRecord], seed: int, share: float) -> set[str]:
+    """Return the groups that are kept from training, to be tested beside a source."""
+    if not records:
+        return set()
+    part = part_groups(
+        [record.group for record in records],
+        [record.label for record in records],
+        shares=(1 - share, share),
+        seed=seed,
+        names=("training", "the test"),
+    )
+    return {group for group, number in part.items() if number}

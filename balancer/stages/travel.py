@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from rich.console import RenderableType
 
@@ -21,7 +22,7 @@ def run(
     external: Sequence[Path] = (),
     trained: bool = False,
     jobs: int = 1,
-) -> ablate.AnyResult:
+) -> StageResult[AblateMetrics]:
     """Compare views of the films, as an ablation of its own in `travel/`.
 
     Args:
@@ -42,7 +43,8 @@ def run(
         result = ablate.run(
             config, place, force=force, quick=not trained, jobs=jobs, external=external
         )
-    return result.model_copy(update={"stage": "travel"})
+    # Neither a plan nor a protocol alone was asked for.
+    return cast("StageResult[AblateMetrics]", result).model_copy(update={"stage": "travel"})
 
 
 def summary(result: StageResult[AblateMetrics]) -> list[RenderableType]:

@@ -1,6 +1,6 @@
 """Two hospitals of drawn chests: at home one class comes from a scanner of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -46,4 +46,26 @@ def write_hospital(
             seed = first_seed + number * each + place
             film = draw_phantom(seed, covid=label == "COVID", size=SIZE)
             Image.fromarray(scanner(film)).save(root / label / f"{place:03}.png")
+    return root
+
+
+Scanner = Callable[[Pixels], Pixels]
+
+
+def write_sources(
+    root: Path, sources: Mapping[str, Mapping[str, Scanner]], *, each: int, first_seed: int = 0
+) -> Path:
+    """Write `each` films of every class of every source, and `metadata.csv` with the sources."""
+    rows = ["path,source"]
+    cells = [(source, label, scan) for source, of in sources.items() for label, scan in of.items()]
+    for number, (source, label, scanner) in enumerate(cells):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        for place in range(each):
+            film = draw_phantom(
+                first_seed + number * each + place, covid=label == "COVID", size=SIZE
+            )
+            name = f"{label}/{source}-{place:03}.png"
+            Image.fromarray(scanner(film)).save(root / name)
+            rows.append(f"{name},{source}")
+    (root / "metadata.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return root

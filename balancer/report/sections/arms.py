@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from balancer.ablation.arm_records import ArmResult, ArmVerdict, ReferenceVerdict
+from balancer.ablation.elsewhere_records import ExternalResult
 from balancer.ablation.headline import shown_difference
-from balancer.ablation.records import ExternalResult
 from balancer.ablation.runs import REAL
 from balancer.drawing.inks import KINDS
 from balancer.drawing.numbers import HasReason

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from balancer.ablation.records import ExternalResult, SameImagesArm
+from balancer.ablation.elsewhere_records import ExternalResult, SameImagesArm
 from balancer.data.audit.admission import Copy
 from balancer.data.audit.association import Association
 from balancer.data.audit.content import NearDuplicatePair
@@ -157,7 +157,7 @@ def _sources(study: Study) -> Iterator[Block]:
             [
                 source,
                 arm,
-                _counted(entry.n),
+                _counted(entry.n, entry.of_others),
                 *(scalar(one.metrics.get(key)) for key in _OF_SOURCES),
                 _to_real(one, study.primary),
             ]
@@ -172,7 +172,8 @@ def _sources(study: Study) -> Iterator[Block]:
                 f"{study.title}, difference to real",
             ],
             rows, text_columns=(1, 2),
-            note="Mean over the seeds; interval: bootstrap over the groups of the left-out source.",
+            note="Mean over the seeds; interval: bootstrap over the groups of the tested images. "
+            "*: of other sources, kept from training, since this one lacks the class.",
         )  # fmt: skip
     if reasons:
         yield Paragraph("Not left out:", "note")
@@ -181,8 +182,8 @@ def _sources(study: Study) -> Iterator[Block]:
         yield Paragraph("No source was left out.", "note")
 
 
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} {label}" for label, n in counts.items())
+def _counted(counts: Mapping[str, int], of_others: Sequence[str] = ()) -> str:
+    return ", ".join(f"{n} {label}{'*' * (label in of_others)}" for label, n in counts.items())
 
 
 def _external(study: Study, name: str, found: ExternalResult) -> Iterator[Block]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from balancer.ablation.runs import REAL
 from balancer.ablation.travel_records import Travel
 from balancer.drawing.numbers import interval
-from balancer.drawing.wording import scalar
+from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph, Section, Table
 from balancer.report.records import ReportRecords, Study
 
@@ -120,7 +120,8 @@ def _scores(found: Travel) -> Table:
 
 
 def _place(found: Travel, place: str) -> Table:
-    counts = ", ".join(f"{n} {label}" for label, n in found.places[place].n.items())
+    tested = found.places[place]
+    counts = ", ".join(f"{n} {label}" for label, n in tested.n.items())
     rows = [
         [_named(name), one.word, scalar(one.score), scalar(one.fall),
          "-" if one.gain is None else scalar(one.gain, sign=True)]
@@ -129,6 +130,9 @@ def _place(found: Travel, place: str) -> Table:
     ]  # fmt: skip
     columns = ["view", "here", found.primary_title, "fall from home", "difference to whole films"]
     note = "Differences are paired, and not corrected for the number of views."
+    if tested.of_others:
+        lacking = listing(list(tested.of_others))
+        note += f" This source has no {lacking}: films of others that no training had stand in."
     title = f"{place}: {counts}"
     return Table(title, columns, rows, text_columns=(1,), word_column=1, note=note)
 
