@@ -222,6 +222,13 @@ _SERVE = [
         metavar="MB",
         help="Size of all uploads together; beyond it the oldest are removed.",
     ),
+    click.option(
+        "--studies",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder of workspaces whose studies are listed.",
+    ),
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
     click.option("--no-browser", is_flag=True, help="Do not open the page in a browser."),
 ]
 

@@ -4,99 +4,22 @@ import http.client
 import importlib.util
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from balancer.app.upload_folder import UploadFolder
+from support.served_page import LIMIT, Served, serving
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None, reason="not installed: gradio"
 )
-CODE = "from balancer.cli import main; main()"
-LIMIT = 2 * 10**6
-
-
-@dataclass
-class Served:
-    """A server and the folder that it keeps its files in."""
-
-    process: subprocess.Popen[str]
-    port: int
-    temporary: Path
-    log: Path
-    own: frozenset[Path] = frozenset()
-
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, str]:
-        """Send a request; return the status and the text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, named)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, text
-
-    def upload(self, content: bytes, name: str = "film.png") -> tuple[int, str]:
-        """Upload a file as the page does."""
-        head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        body = head.encode() + content + b"\r\n--x--\r\n"
-        kind = "multipart/form-data; boundary=x"
-        return self.ask("POST", "/gradio_api/upload", body, Content_Type=kind)
-
-    def call(self, number: int, data: list[Any]) -> tuple[int, str]:
-        """Call a function of the page."""
-        question = {"fn_index": number, "data": data, "session_hash": "s"}
-        words = json.dumps(question).encode()
-        return self.ask("POST", "/gradio_api/queue/join", words, Content_Type="application/json")
-
-    def uploads(self) -> list[Path]:
-        """Return every file of an upload, not the page's own samples."""
-        return sorted(files_in(self.temporary) - self.own)
-
-
-def files_in(temporary: Path) -> frozenset[Path]:
-    """Return all files that servers keep."""
-    found = temporary.glob("balancer-serve-*/files/**/*")
-    return frozenset(path for path in found if path.is_file())
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    """Serve an empty ablation, with a temporary folder of its own."""
-    (folder / "work" / "ablation").mkdir(parents=True, exist_ok=True)
-    (folder / "tmp").mkdir(exist_ok=True)
-    words = ["serve", "-w", str(folder / "work"), "--port", "0", "--no-browser"]
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, *words, "--upload-limit", str(LIMIT // 10**6)],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"TMPDIR": str(folder / "tmp")},
-        ) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
-            assert found, (folder / "log").read_text()
-            own = files_in(folder / "tmp")
-            assert own  # the samples
-            yield Served(process, int(found[1]), folder / "tmp", folder / "log", own)
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """Requests that the server answers: its own page's, to what the page needs, within the bounds."""
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from balancer.app.upload_folder import UploadFolder
 
@@ -16,6 +18,43 @@ _CLOSED = ("info", "openapi.json", "api", "call", "run", "mcp")
 """Routes of gradio for other programs; the page itself uses the queue alone."""
 _LARGEST_QUESTION = 2**20
 """Bytes of a request to the queue; a real one names files and has a few hundred."""
+_UPLOADS = (f"{_API}/upload", "/judge")
+_COOKIE = "balancer-token"
+_START_UP = f"{_API}/startup-events"
+"""Route that gradio asks itself for when it starts; it tells and changes nothing."""
+
+
+class Token:
+    """Answer only to those who know the token: in the address once, then in a cookie.
+
+    Args:
+        app: Application that answers all other requests.
+        token: The token.
+    """
+
+    def __init__(self, app: _App, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Compare the token in constant time."""
+        if (
+            scope["type"] == "lifespan"
+            or scope.get("path") == _START_UP
+            or any(self._is_right(one) for one in _cookies(scope))
+        ):
+            await self._app(scope, receive, send)
+        elif any(self._is_right(one) for one in _query(scope).get("token", [])):
+            cookie = f"{_COOKIE}={self._token.decode()}; HttpOnly; SameSite=Strict; Path=/"
+            place = "/" + scope["path"].lstrip("/")  # `//name` would be another server
+            headers = [(b"location", place.encode()), (b"set-cookie", cookie.encode())]
+            await send({"type": "http.response.start", "status": 303, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await _refuse(send, 401, "Open the address that balancer serve printed")
+
+    def _is_right(self, given: str) -> bool:
+        return secrets.compare_digest(given.encode("utf-8", "replace"), self._token)
 
 
 class OwnPages:
@@ -26,10 +65,13 @@ class OwnPages:
 
     Args:
         app: Application that answers all other requests.
+        any_name: The server has names that it does not know, so that the name in a request counts
+            as its own; only behind `Token`.
     """
 
-    def __init__(self, app: _App) -> None:
+    def __init__(self, app: _App, any_name: bool = False) -> None:
         self._app = app
+        self._any_name = any_name
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Check the origin that browsers send with every request but plain visits."""
@@ -38,7 +80,9 @@ class OwnPages:
         ports = {_port(host) for host in hosts if host is not None}
         for origin in origins:
             place = _split(origin)
-            known = place is not None and place.hostname in OWN_NAMES
+            asked = {host.hostname for host in hosts if host is not None and self._any_name}
+            names = {*OWN_NAMES, *asked}
+            known = place is not None and place.hostname in names
             if not known or place is None or {_port(place)} != ports:
                 await _refuse(send, 403, "Foreign page")
                 return
@@ -97,7 +141,7 @@ class BoundedUploads:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Make room for an upload before it is read."""
-        if scope.get("method") != "POST" or scope["path"].rstrip("/") != f"{_API}/upload":
+        if scope.get("method") != "POST" or scope["path"].rstrip("/") not in _UPLOADS:
             await self._app(scope, receive, send)
             return
         sizes = _headers(scope, b"content-length")
@@ -120,6 +164,21 @@ class BoundedUploads:
 
 def _headers(scope: Any, wanted: bytes) -> list[str]:
     return [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == wanted]
+
+
+def _query(scope: Any) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
+
+
+def _cookies(scope: Any) -> list[str]:
+    found = []
+    for text in _headers(scope, b"cookie"):
+        try:
+            cookie = SimpleCookie(text).get(_COOKIE)
+        except CookieError:
+            continue
+        found += [] if cookie is None else [cookie.value]
+    return found
 
 
 def _split(url: str) -> SplitResult | None:

@@ -31,6 +31,7 @@ class UploadFolder:
 
     Attributes:
         files: Where uploads are written.
+        judged: Where images that are judged are unpacked.
         limit: Largest sum of bytes.
     """
 
@@ -42,6 +43,8 @@ class UploadFolder:
         self._owner = _claim(self._root)
         self.files = self._root / _FILES
         self.files.mkdir()
+        self.judged = self._root / "judged"
+        self.judged.mkdir()
         self._own: frozenset[Path] = frozenset()
         self._expected = 0
         self._lock = threading.Lock()

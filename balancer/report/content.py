@@ -30,6 +30,7 @@ from balancer.report.sections.decisions import decisions_section, subgroups_sect
 from balancer.report.sections.images import images_section
 from balancer.report.sections.methods import methods_section, methods_text
 from balancer.report.sections.protocol import protocol_section
+from balancer.report.sections.readers import readers_section
 from balancer.report.sections.recipe import recipe_section
 from balancer.report.sections.sharing import sharing_section
 from balancer.report.sections.spread import balance_section, variance_section
@@ -59,6 +60,7 @@ def compose(records: ReportRecords) -> tuple[Report, dict[str, Any]]:
         *(() if study is not None else _alone(records)),
         images_section(records),
         *_kept(_sharing(records)),
+        *_kept(readers_section(records.readers)),
         *([] if study is None else [shortcuts_section(study, records.domain)]),
         audit_section(records),
         *([] if study is None else [protocol_section(study)]),

@@ -17,6 +17,7 @@ from balancer.domains.domain import CHEST, Domain, domain_of
 from balancer.drawing.numbers import titles_of
 from balancer.drawing.wording import TITLES
 from balancer.evaluation.ledger import LedgerSummary
+from balancer.evaluation.readers import ReaderScores
 from balancer.evaluation.records import (
     ClassifyMetrics,
     Comparison,
@@ -37,6 +38,7 @@ ABLATION, QUALITY, SYNTHETIC = (
 )
 EXPLAIN, LUNGS, LUNG_MODEL = "explain/result.json", "lungs/result.json", "lungs/model/result.json"
 LEDGER, REPORT, TRAVEL = "runs/ledger", "report/report.json", "travel"
+READERS = "readers"
 _MOST_CURVES = 6
 
 
@@ -88,6 +90,7 @@ class ReportRecords:
             `arms`.
         travel: The study of travel of these images; None if there is none, and of its own page.
         ledger: Facts of the ledger of test reads; None where it is empty.
+        readers: Scores of blinded readers; None without a reading.
         seed: Seed for the resampling.
         folder: Path to the pictures.
     """
@@ -111,6 +114,7 @@ class ReportRecords:
     external: Mapping[str, StageResult[EvaluateMetrics]]
     travel: AblateMetrics | None = None
     ledger: LedgerSummary | None
+    readers: ReaderScores | None = None
     seed: int
     folder: Path
 
@@ -153,6 +157,7 @@ class ReportRecords:
             AUDIT: self.audit,
             LEDGER: self.ledger,
             TRAVEL: self.travel,
+            READERS: self.readers,
         }
         return {
             **self.results,

@@ -21,6 +21,7 @@ from balancer.data.index import Index, load_index
 from balancer.data.records import PrepareMetrics
 from balancer.errors import IntegrityError
 from balancer.evaluation.ledger import ledger_summary, read_ledger
+from balancer.evaluation.readers import read_scores
 from balancer.evaluation.records import Comparison, UnitMetrics
 from balancer.evaluation.trained_classifier import ARMS
 from balancer.explanation.records import ExplainMetrics
@@ -246,6 +247,7 @@ def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> Rep
         if isinstance(workspace, TravelWorkspace)
         else travel_study(workspace, found.index.index_hash),
         ledger=ledger if ledger.reads or ledger.explained else None,
+        readers=read_scores(workspace.readers_dir),
         seed=config.seed,
         folder=workspace.report_dir,
     )
