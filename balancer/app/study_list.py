@@ -87,7 +87,8 @@ def find_workspaces(own: Workspace, folder: Path | None) -> dict[str, Workspace]
             if not inner and (place / "index" / "index.csv").is_file():
                 found[place.relative_to(folder).as_posix()] = Workspace(place)
     if own.root.resolve() not in {one.root.resolve() for one in found.values()}:
-        found = {own.root.resolve().name: own, **found}
+        name = own.root.resolve().name
+        found[f"{name} (of this page)" if name in found else name] = own
     return found
 
 
