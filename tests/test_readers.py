@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from balancer.errors import IntegrityError
 from balancer.evaluation.readers import (
-    Reading,
+    BlindedReading,
     Trial,
     is_reader_name,
     read_reading,
@@ -19,7 +19,7 @@ from balancer.evaluation.readers import (
 )
 
 
-def reading_of(origins: str, answers: str) -> Reading:
+def reading_of(origins: str, answers: str) -> BlindedReading:
     """Make a reading: `r` or `s` for each origin, `-` for no answer."""
     kinds = {"r": "real", "s": "synthetic"}
     trials = [
@@ -29,7 +29,7 @@ def reading_of(origins: str, answers: str) -> Reading:
         )
         for n, (one, key) in enumerate(zip(origins, answers, strict=True))
     ]  # fmt: skip
-    return Reading(reader="Dr. Ö, (2)", label="a,b\n", size=64, trials=tuple(trials))
+    return BlindedReading(reader="Dr. Ö, (2)", label="a,b\n", size=64, trials=tuple(trials))
 
 
 def test_scores_are_those_of_other_implementations() -> None:

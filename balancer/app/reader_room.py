@@ -21,7 +21,7 @@ from balancer.data.roots import Roots
 from balancer.errors import ConfigurationError, DataError
 from balancer.evaluation.readers import (
     ANSWERS,
-    Reading,
+    BlindedReading,
     Trial,
     is_reader_name,
     read_reading,
@@ -66,7 +66,7 @@ class ReaderRoom:
                 found[label] = most
         return found
 
-    def readings(self) -> list[tuple[str, Reading]]:
+    def readings(self) -> list[tuple[str, BlindedReading]]:
         """Return the names and contents of all readings, the newest first.
 
         Raises:
@@ -108,7 +108,7 @@ class ReaderRoom:
             ),
         ]
         draw.shuffle(trials)
-        reading = Reading(
+        reading = BlindedReading(
             reader=reader, label=label, size=min(one.width for one in made), trials=tuple(trials)
         )
         name = f"{reader.replace(' ', '-')}-{secrets.token_hex(4)}"
@@ -116,7 +116,7 @@ class ReaderRoom:
         write_reading(self._file(name), reading)
         return name
 
-    def open(self, name: str) -> Reading:
+    def open(self, name: str) -> BlindedReading:
         """Read a reading.
 
         Raises:
@@ -145,7 +145,7 @@ class ReaderRoom:
         self._shown_at.setdefault((name, place), time.monotonic())
         return content
 
-    def answer(self, name: str, place: int, answer: int) -> Reading:
+    def answer(self, name: str, place: int, answer: int) -> BlindedReading:
         """Note an answer; a second one to the same image changes nothing.
 
         Raises:
@@ -183,7 +183,7 @@ class ReaderRoom:
             found.setdefault(record.label, []).append(record)
         return found
 
-    def _pixels(self, reading: Reading) -> list[Pixels]:
+    def _pixels(self, reading: BlindedReading) -> list[Pixels]:
         """Read images as the classifiers read them, at the size of the generator."""
         index, place = self._open_index(), self.workspace.synthetic_dir
         images = index.image_set(reading.size)

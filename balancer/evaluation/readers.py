@@ -45,7 +45,7 @@ class Trial(Record):
     seconds: float | None = Field(default=None, ge=0)
 
 
-class Reading(Record):
+class BlindedReading(Record):
     """The images that one reader is shown, in their order.
 
     Attributes:
@@ -71,7 +71,7 @@ class Reading(Record):
         open_ = (place for place, trial in enumerate(self.trials) if trial.answer is None)
         return next(open_, None)
 
-    def answered(self, place: int, answer: int, seconds: float) -> "Reading":
+    def answered(self, place: int, answer: int, seconds: float) -> "BlindedReading":
         """Return the reading with one more answer."""
         given = self.trials[place].model_copy(update={"answer": answer, "seconds": seconds})
         return self.model_copy(
@@ -127,7 +127,7 @@ def is_reader_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and not name.endswith((" ", "."))
 
 
-def score(reading: Reading) -> ReaderScore:
+def score(reading: BlindedReading) -> ReaderScore:
     """Measure a reading; images without an answer are left out."""
     given = [trial for trial in reading.trials if trial.answer is not None]
     answers = np.array([trial.answer for trial in given], np.float64)
@@ -148,13 +148,13 @@ def score(reading: Reading) -> ReaderScore:
     )
 
 
-def write_reading(path: Path, reading: Reading) -> None:
+def write_reading(path: Path, reading: BlindedReading) -> None:
     """Write a reading as its CSV, whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(csv_of(reading), encoding="utf-8", newline="")
 
 
-def csv_of(reading: Reading) -> str:
+def csv_of(reading: BlindedReading) -> str:
     """Return a reading as CSV: a row per image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -165,7 +165,7 @@ def csv_of(reading: Reading) -> str:
     return text.getvalue()
 
 
-def read_reading(path: Path) -> Reading:
+def read_reading(path: Path) -> BlindedReading:
     """Read the CSV of a reading.
 
     Raises:
@@ -179,7 +179,7 @@ def read_reading(path: Path) -> Reading:
             Trial.model_validate({name: row[name] or None for name in Trial.model_fields})
             for row in rows
         ]
-        return Reading(
+        return BlindedReading(
             reader=first["reader"], label=first["class"], size=int(first["size"]),
             trials=tuple(trials),
         )  # fmt: skip
