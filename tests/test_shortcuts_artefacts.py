@@ -39,6 +39,7 @@ PLANTED: Mapping[str, tuple[str, Callable[[int, bool], np.ndarray]]] = {
     "rulers": ("skin", lambda n, there: with_ruler(skin(n), n) if there else skin(n)),
     "dark-corners": ("skin", lambda n, there: with_dark_corners(skin(n), n) if there else skin(n)),
     "stain": ("histology", lambda n, there: tissue(n, OTHER if there else STAINS)),
+    "white": ("blood", lambda n, there: (skin(n) * [1, 1, 0.93 if there else 1]).astype(np.uint8)),
     "ring": ("fundus", lambda n, there: retina(n, 0.42 if there else 0.48)),
     "calipers": ("ultrasound", lambda n, there: sonogram(n, crosses=4 * there)),
 }

@@ -128,8 +128,12 @@ def _ring(grey: Pixels) -> Sequence[float]:
 
 def _stain(image: Pixels) -> Sequence[float]:
     """Measure the colours of the stains themselves, whatever their amounts, and that of glass."""
-    glass = np.percentile(image.reshape(-1, COLOUR), 99, axis=0) / 255
-    return *stain_directions(image).ravel(), *map(float, glass)
+    return *map(float, stain_directions(image).ravel()), *_white(image)
+
+
+def _white(image: Pixels) -> Sequence[float]:
+    """Measure the colour of the lightest pixels: that of the lamp and the white balance."""
+    return [float(level) / 255 for level in np.percentile(image.reshape(-1, COLOUR), 99, axis=0)]
 
 
 def _calipers(grey: Pixels) -> Sequence[float]:
@@ -184,6 +188,13 @@ ARTEFACTS = {
         ("stain 1 red", "stain 1 green", "stain 1 blue", "stain 2 red", "stain 2 green",
          "stain 2 blue", "white red", "white green", "white blue"),
         _stain,
+        of_colour=True,
+    ),
+    "white": Artefact(
+        "the colour of the lightest pixels",
+        "The colour of the light tells the classes apart",
+        ("white red", "white green", "white blue"),
+        _white,
         of_colour=True,
     ),
     "calipers": Artefact(
