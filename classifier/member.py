@@ -110,6 +110,7 @@ def train_member(
             pretrained=network.pretrained,
         )
         first = _Part(config, tables, phases, plan.steps_per_epoch, seed)
+        first.warn_of_small_batches()
         if not n_of_head:
             return first.train(network, hardware, progress=progress)
         side = network.preprocessing.input_size
@@ -153,17 +154,20 @@ class _Part:
             rarest=tables.rarest,
         )
 
+    def warn_of_small_batches(self) -> None:
+        """Say where there are fewer images than a batch should hold."""
+        if self._loaders.batch_size < self._config.batch_size:
+            logger.warning(
+                "Batches hold %d images instead of %d, because there are no more.",
+                self._loaders.batch_size,
+                self._config.batch_size,
+            )
+
     def train(
         self, network: ImageClassifier, hardware: TrainingHardware, *, progress: bool
     ) -> Member:
         """Train the layers that the phases unfreeze."""
         config, n_steps = self._config, self._phases[-1].last
-        if self._loaders.batch_size < config.batch_size:
-            logger.warning(
-                "Batches hold %d images instead of %d, because there are no more.",
-                self._loaders.batch_size,
-                config.batch_size,
-            )
         # Processes of several devices exchange the gradients of all layers that can ever learn.
         module = ClassifierModule(
             network.train().requires_grad_(True),

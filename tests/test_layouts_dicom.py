@@ -131,6 +131,20 @@ def test_colour_becomes_grey() -> None:
     assert (radiograph.file_format, radiograph.colour) == ("DICOM", 0)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_of_a_palette_are_looked_up(bits: int) -> None:
+    palette = np.random.default_rng(0).integers(0, 2**bits, (256, 3))
+    tags: dict[str, object] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for channel, name in enumerate(("Red", "Green", "Blue")):
+        tags[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
+        table = palette[:, channel].astype("<u2" if bits == 16 else np.uint8)
+        tags[f"{name}PaletteColorLookupTableData"] = table.tobytes()
+    data = content(dataset(film(1), **tags))
+    wanted = np.round(palette / (2**bits - 1) * 255).astype(np.uint8)[film(1)]
+    assert (decode_dicom(data, None).pixels == wanted).all()
+    assert decode_radiograph(data, Path("x.dcm"), channels=3).colours is not None
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
 def test_compressed_pixels_are_those_of_the_raw_file(syntax: str) -> None:
     compressed = dataset(film(1, 64))
@@ -183,7 +197,7 @@ def broken(how: str) -> bytes:
     [
         ("no image", "it is a DICOM file without an image"),
         ("frames", "it is a DICOM file of 3 frames, not of one radiograph"),
-        ("palette", "it is a DICOM file with a palette of colours"),
+        ("palette", "its palette cannot be applied (ValueError)"),
         ("window", "its window cannot be applied (ValueError)"),
         ("lossless", "no decoder here: write it uncompressed, for example by `gdcmconv --raw`"),
         ("cut", "its pixels cannot be decoded"),

@@ -130,6 +130,13 @@ def test_a_retrained_head_leaves_the_backbone_as_it_was(
     assert training_prior(decoupled, np.bincount(labels)) == pytest.approx(1 / n_classes)
 
 
+def test_small_batches_of_both_parts_are_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tmp_path, TINY.model_copy(update={"head_retraining": 0.5, "batch_size": 64}), n_steps=2)
+    assert sum("instead of 64" in one.getMessage() for one in caplog.records) == 1
+
+
 def test_a_head_that_cannot_be_balanced_is_refused_before_any_training(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"head_retraining": 0.5})
     options = {"train": skewed(), "class_names": ["a", "b", "c"]}

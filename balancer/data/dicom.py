@@ -168,7 +168,9 @@ def _decoded(data: bytes, dataset: "Dataset", max_megapixels: float | None) -> D
     _note_syntax(dataset)
     _require_decoder(dataset)
     array = _quietly(lambda: dataset.pixel_array, _why_not_decoded(dataset))
-    if array.ndim == 3:
+    if _has_palette(dataset):
+        pixels = _quietly(lambda: _of_palette(array, dataset), "its palette cannot be applied")
+    elif array.ndim == 3:
         pixels = _eight_bits(array)
     else:
         pixels = _quietly(lambda: _grey(array, dataset), "its window cannot be applied")
@@ -247,8 +249,6 @@ def _refuse_other_images(dataset: "Dataset", max_megapixels: float | None) -> No
             f"it has {width} x {height} pixels, over the limit of {max_megapixels:g} megapixels "
             "(data.max_megapixels)"
         )
-    if str(dataset.get("PhotometricInterpretation", "")).startswith("PALETTE"):
-        raise ValueError("it is a DICOM file with a palette of colours")
 
 
 def _note_syntax(dataset: "Dataset") -> None:
@@ -300,6 +300,20 @@ def _require_decoder(dataset: "Dataset") -> None:
             f"its DICOM compression ({syntax.name}) has no decoder here: write it uncompressed, "
             "for example by `gdcmconv --raw`"
         )
+
+
+def _has_palette(dataset: "Dataset") -> bool:
+    return str(dataset.get("PhotometricInterpretation", "")).startswith("PALETTE")
+
+
+def _of_palette(array: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
+    """Look up the colours of a palette of 8 or 16 bits, PS3.3 C.7.6.3.1.5."""
+    from pydicom.pixels.processing import apply_color_lut
+
+    colours = apply_color_lut(array, dataset)[..., :3]
+    if colours.dtype == np.uint8:
+        return np.asarray(colours, np.uint8)
+    return np.round(colours / np.iinfo(np.uint16).max * np.iinfo(np.uint8).max).astype(np.uint8)
 
 
 def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
