@@ -1,6 +1,7 @@
 """The main job on images in colour, from the files to the page, at the command."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,17 @@ def test_pictures_have_the_colours(workspace: Workspace) -> None:
     for place in (workspace.quality_dir / "real-rare.png", workspace.root / "explain/grad-cam.png"):
         sheet = opened(place)[..., :3]
         assert (np.ptp(sheet.astype(int), axis=2) > 20).mean() > 0.2
+
+
+def test_no_word_of_chests_stands_in_a_report_of_other_images(workspace: Workspace) -> None:
+    run(["report"], workspace.root)
+    text = (workspace.root / "report" / "report.md").read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)  # settings
+    text += (workspace.root / "report" / "methods.txt").read_text(encoding="utf-8")
+    chests = re.compile(
+        r"\b(films?|radiographs?|lungs?|chests?|frontal|opacit\w+)\b", re.IGNORECASE
+    )
+    assert not chests.findall(text)
 
 
 def test_the_page_answers_for_images_in_colour(workspace: Workspace) -> None:

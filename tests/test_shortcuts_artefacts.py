@@ -108,7 +108,7 @@ def test_tissue_that_reaches_the_rim_is_no_shortcut_there(tmp_path: Path) -> Non
     index = index_of(tmp_path / "data", in_workspace(tmp_path), "data.domain=histology")
     found = probed(index)
     assert found["border-only"].reason
-    assert not any(fact.startswith("rim") for fact in found["metadata-without-lungs"].facts)
+    assert not any(fact.startswith("rim") for fact in found["metadata-of-file"].facts)
     grey = probed(replace(index, preprocessing=type(index.preprocessing)(channels=1)))
     assert grey["stain"].reason == "the images are grey"
 

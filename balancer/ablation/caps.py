@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from balancer.ablation.runs import ArmFacts
 from balancer.data.audit.association import Association
-from balancer.shortcuts.probes import FILE, METADATA, SHORTCUTS
+from balancer.shortcuts.probes import FILE, FILE_ELSEWHERE, METADATA, SHORTCUTS
 from balancer.shortcuts.records import ProbeResult
 from balancer.statistics.resampled_t import ResampledT
 from balancer.statistics.verdict import HELPS, Verdict, difference_in_words
@@ -36,9 +36,9 @@ def source_caps(association: Association | None) -> list[str]:
 def shortcut_caps(probes: Sequence[ProbeResult], limit: float = LIMIT) -> list[str]:
     """Name the probes that see no lung and find the class nevertheless.
 
-    `metadata-only` counts if its part that no disease can change, `metadata-without-lungs`, is
-    better than chance. `source-from-image` does not count: an image that shows its source does no
-    harm as long as the source does not give the class away.
+    `metadata-only` counts if its part that no disease can change, `metadata-without-lungs` or
+    `metadata-of-file`, is better than chance. `source-from-image` does not count: an image that
+    shows its source does no harm as long as the source does not give the class away.
 
     Args:
         probes: Results of `run_probes`.
@@ -54,7 +54,7 @@ def shortcut_caps(probes: Sequence[ProbeResult], limit: float = LIMIT) -> list[s
     }
     reached = {name for name, low in lows.items() if low >= limit}
     # By themselves, the mean of a whole image and its file size can show the disease.
-    if METADATA in reached and lows.get(FILE, 1.0) <= _CHANCE:
+    if METADATA in reached and lows.get(FILE, lows.get(FILE_ELSEWHERE, 1.0)) <= _CHANCE:
         reached.remove(METADATA)
     return [
         f"{SHORTCUTS[probe.probe]}: the probe {probe.probe} reaches AUROC "

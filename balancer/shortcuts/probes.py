@@ -44,12 +44,15 @@ _PLACES_KEPT = 4
 
 WHOLE, BORDER = "whole-image", "border-only"
 METADATA, FILE = "metadata-only", "metadata-without-lungs"
+FILE_ELSEWHERE = "metadata-of-file"
+"""Name of the latter where there are no lungs."""
 BLACKED_OUT, LUNGS, SOURCE = "lungs-blacked-out", "lungs-only", "source-from-image"
 PLACES, SHARPNESS, REST = "places-without-lungs", "sharpness-without-lungs", "whole-minus-lungs"
 SHORTCUTS = {
     BORDER: "The rim of the image tells the classes apart",
     METADATA: "Facts about the file tell the classes apart",
     FILE: "Facts about the file and its rim tell the classes apart",
+    FILE_ELSEWHERE: "Facts about the file or its rim tell the classes apart",
     BLACKED_OUT: "The image without its lungs tells the classes apart",
     PLACES: "A few places outside the lungs tell the classes apart, as marks do",
     SHARPNESS: "The sharpness of the image outside the lungs tells the classes apart",
@@ -84,7 +87,7 @@ _WITHOUT_LUNGS = {
     BORDER: "The class from the rim of the image, its middle 88 % by 88 % blacked out.",
     METADATA: "The class from facts about the file and its grey values, without a look at "
     "{subject}; {disease} can change some of them.",
-    FILE: "The class from size and type of the file, the view, and the grey values of the rim.",
+    FILE: "The class from size and type of the file{rim}.",
 }
 """Words for domains without lungs."""
 _OF_LUNGS = ("without_mask", "left_out", "masks")
@@ -255,10 +258,10 @@ def _elsewhere(result: ProbeResult, domain: Domain) -> ProbeResult:
     """Describe a probe in the words of a domain without lungs."""
     is_vague = result.shortcut and result.probe not in ARTEFACTS
     usual = f" Usual there: {', '.join(domain.look_for)}." if is_vague else ""
-    words = domain.say(
-        _WITHOUT_LUNGS.get(result.probe, result.describes).replace("films", "{images}")
-    )
-    return result.model_copy(update={"describes": words + usual})
+    words = _WITHOUT_LUNGS.get(result.probe, result.describes).replace("films", "{images}")
+    words = words.replace("{rim}", ", and the grey values of its rim" if domain.rim else "")
+    name = FILE_ELSEWHERE if result.probe == FILE else result.probe
+    return result.model_copy(update={"probe": name, "describes": domain.say(words) + usual})
 
 
 def _without_lungs(

@@ -129,8 +129,8 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
         )
     yield (
         "The arms tune nothing, but the default recipes were chosen with results in sight: that of "
-        "the GAN on films of the COVID-19 Radiography Database, that of the classifier on those "
-        "and on films of darkcovid-3class. On films of these sets their figures are optimistic."
+        "the GAN on images of the COVID-19 Radiography Database, that of the classifier on those "
+        "and on images of darkcovid-3class. On these two sets their figures are optimistic."
     )
     for cap in study.metrics.caps:
         yield f"No claim is possible: {cap}"

@@ -2,6 +2,7 @@
 
 from balancer.data.layouts.layout import Layout
 from balancer.data.layouts.recognition import OF_FOLDERS, layouts_of
+from balancer.domains.domain import CHEST, Domain, domain_of
 from balancer.drawing.wording import cell, listing
 from balancer.imaging.preprocess import from_record
 from balancer.report.records import INDEX
@@ -45,7 +46,7 @@ def preprocessing(facts: Facts) -> Claim:
     if not record:
         facts.index.get(lambda index: index.settings)
     done = from_record(record, INDEX)
-    steps = [f"border: {done.border}", f"lungs: {done.lungs}"]
+    steps = [f"border: {done.border}", *([f"lungs: {done.lungs}"] if _domain(facts).lungs else [])]
     if done.lungs != "none":
         by = facts.index.get(lambda index: index.metrics.lungs_by) or {}
         counts = listing([f"{n} {method}" for method, n in by.items()])
@@ -156,7 +157,13 @@ def _chosen(facts: Facts) -> str:
         pairs = listing([f"{label} as {name}" for label, name in classes.items()])
         said = f"Labels chosen by data.classes: {pairs}; images of other labels are left out"
     known = {"frontal": "frontal views, and those whose view is not known", "all": "all views"}
+    if not _domain(facts).lungs:
+        return f"{said}."
     return f"{said}; data.views={views}: {known.get(views, 'not known')}."
+
+
+def _domain(facts: Facts) -> Domain:
+    return domain_of(str(facts.index.setting("data.domain") or CHEST))
 
 
 def _left_out(facts: Facts) -> str:
