@@ -160,6 +160,14 @@ def test_a_generator_that_leans_towards_what_it_saw_is_not_shared(place: Path) -
     assert max(leak["membership"] for leak in release["leaks"].values()) > 0.6
 
 
+def test_copies_of_held_out_films_are_not_shared(place: Path) -> None:
+    """Whoever says that they are unseen is mistaken, and they are real films all the same."""
+    made = write(noisy(shifted(draw(1_000, N, covid=True), 2, -1), 5), place / "of holdout")
+    assert judge(place, made, "--strict-release").exit_code == 4
+    assert found(place)["quality"]["release"]["word"] == NEVER
+    assert len(found(place)["copies"]) > N / 2
+
+
 def test_wrong_words_and_mixed_up_folders_are_refused(place: Path, tmp_path: Path) -> None:
     before = tree(place / "real")
     real, unseen = str(place / "real"), write(draw(2_000, 8, covid=True), tmp_path / "made")

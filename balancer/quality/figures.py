@@ -294,7 +294,7 @@ class Release(Record):
         reasons: Reasons for the word.
         n: Number of accepted images.
         copies: Numbers of the accepted images that are near copies of a real image.
-        expected_copies: Number of near copies among as many held-out real images.
+        expected_copies: Number of near copies among as many real images, of one side or the other.
         reproduced: Number of real images that have a near copy among the accepted ones.
         leaks: Leak by feature space; empty where no held-out image is known to be unseen.
         tests: Attack to its one-sided p after Holm, which the word rests on; empty in early

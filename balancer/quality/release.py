@@ -52,18 +52,23 @@ def measure_release(sets: ClassFeatures) -> Release | None:
     images = sets.images
     if min(len(images.accepted), len(images.own_validation), len(images.own_training)) < FEWEST:
         return None
-    copied, held_out = sets.accepted_copies, sets.held_out_copies
+    copied, (held_out, training) = sets.accepted_copies, sets.real_copies
+    # A real image is compared with one side, a synthetic one with both.
+    by_chance = float(held_out.mean() + training.mean())
     return judged(
         Release(
             word=SHARE,
             reasons=(),
             n=len(copied),
             copies=tuple(int(row) for row in np.flatnonzero(copied)),
-            expected_copies=float(held_out.mean()) * len(copied),
-            reproduced=len(np.unique(sets.nearest.rows[sets.nearest.is_copy])),
+            expected_copies=min(by_chance, 1.0) * len(copied),
+            reproduced=sum(
+                len(np.unique(found.rows[found.is_copy]))
+                for found in (sets.nearest, sets.nearest_held_out)
+            ),
             leaks=_leaks(sets),
         ),
-        held_out_copies=int(held_out.sum()),
+        held_out_copies=min(round(by_chance * len(held_out)), len(held_out)),
         n_held_out=len(held_out),
     )
 

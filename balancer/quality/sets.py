@@ -131,27 +131,35 @@ class ClassFeatures:
         return self.copies.nearest(self.images.made, cache=self.cache)
 
     @cached_property
+    def copies_of_held_out(self) -> CopyDetector:
+        """The detector of near copies of validation images."""
+        return self._detector(self.images.own_validation, self.images.own_training)
+
+    @cached_property
+    def nearest_held_out(self) -> Nearest:
+        """The validation image nearest to each accepted image."""
+        return self.copies_of_held_out.nearest(self.images.accepted, cache=self.cache)
+
+    @cached_property
     def accepted_copies(self) -> NDArray[np.bool_]:
-        """Return whether each accepted image is a near copy of a real image that may be seen."""
-        return self._copied(self.images.accepted, self.nearest)
+        """Whether each accepted image is a near copy of a real image of either side."""
+        return self.nearest.is_copy | self.nearest_held_out.is_copy
 
     @cached_property
     def made_copies(self) -> NDArray[np.bool_]:
         """The same for each image made."""
         if np.array_equal(self.images.made, self.images.accepted):
             return self.accepted_copies
-        return self._copied(self.images.made, self.nearest_made)
+        others = self.copies_of_held_out.nearest(self.images.made, cache=self.cache)
+        return self.nearest_made.is_copy | others.is_copy
 
     @cached_property
-    def held_out_copies(self) -> NDArray[np.bool_]:
-        """Return whether each validation image is a near copy of a training image."""
-        return self.copies.nearest(self.images.own_validation, cache=self.cache).is_copy
-
-    def _copied(self, images: Images, nearest: Nearest) -> NDArray[np.bool_]:
-        if self.images.unseen:
-            return nearest.is_copy
-        others = self._detector(self.images.own_validation, self.images.own_training)
-        return nearest.is_copy | others.nearest(images, cache=self.cache).is_copy
+    def real_copies(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether each validation image is a near copy of a training image, and the reverse."""
+        images, cache = self.images, self.cache
+        held_out = self.copies.nearest(images.own_validation, cache=cache)
+        training = self.copies_of_held_out.nearest(images.own_training, cache=cache)
+        return held_out.is_copy, training.is_copy
 
     def _detector(self, training: Images, held_out: Images) -> CopyDetector:
         return CopyDetector(
