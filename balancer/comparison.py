@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def compare(
         epochs: Passes of a LightningModule over the real training images; all arms take as many
             optimizer steps.
         batch_size: Number of images of its steps.
-        out: Folder that keeps the question, the ledger of looks, the page and `result.json`; it
+        out: Folder that keeps the question, the ledger of looks, the page and `compare.json`; it
             takes one question only. None: nothing is kept.
 
     Raises:
@@ -181,7 +182,7 @@ def compare(
 
 def _refuse_below(*given: tuple[str, Any, int]) -> None:
     for name, value, least in given:
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, Integral) or value < least:
             raise ConfigurationError(
                 f"{name} should be a whole number of {least} or more, but is {value!r}; correct it."
             )
