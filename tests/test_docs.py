@@ -17,7 +17,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 @pytest.mark.parametrize(
     ("script", "page"),
-    [("settings.py", "settings.md"), ("idea.py", "idea.svg"), ("gallery.py", "gallery.md")],
+    [("settings.py", "settings.md"), ("idea.py", "idea.svg"), ("atlas.py", "atlas.md")],
 )
 def test_what_a_script_of_docs_writes_is_up_to_date(script: str, page: str) -> None:
     done = subprocess.run(

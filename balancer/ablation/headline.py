@@ -136,7 +136,7 @@ def control(
 
 
 def _more_real(n_held_back: float | None) -> str:
-    return "More real images" if n_held_back is None else f"{n_held_back:g} more real images"
+    return "More real images" if n_held_back is None else f"{n_held_back:.0f} more real images"
 
 
 def _leading_gan(arms: Arms) -> str | None:

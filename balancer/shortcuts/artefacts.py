@@ -64,11 +64,17 @@ class Artefact:
 
 
 def _hair(grey: Pixels) -> Sequence[float]:
-    """Measure thin dark lines: the black-hat of lines in four directions (DullRazor, Lee 1997)."""
+    """Measure thin dark lines around the middle, where a lesion has lines of its own.
+
+    By the black-hat of lines in four directions, as DullRazor finds hair (Lee 1997).
+    """
     length = max(5, round(_LINE * len(grey)) | 1)
     depths = [cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, line) for line in _lines(length)]
     # Lines across a hair fill it and the line along it does not; a blot is filled by none.
-    thin = np.sort(depths, axis=0)[1].astype(np.float64)
+    quarter = len(grey) // 4
+    around = np.ones(grey.shape, np.bool_)
+    around[quarter:-quarter, quarter:-quarter] = False
+    thin = np.sort(depths, axis=0)[1][around].astype(np.float64)
     return float((thin > _LEAST_DEPTH).mean()), float(np.log1p(thin.mean()))
 
 
@@ -157,7 +163,7 @@ def _calipers(grey: Pixels) -> Sequence[float]:
 
 ARTEFACTS = {
     "hair": Artefact(
-        "how much of the image thin dark lines cover, and how dark they are",
+        "how much of the image around its middle thin dark lines cover, and how dark they are",
         "Hair tells the classes apart",
         ("hair share", "hair depth"),
         _hair,

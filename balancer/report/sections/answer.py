@@ -119,7 +119,7 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
         pixels = "" if study.design is None else f" of {study.design.image_size} px"
         yield f"It speaks of these generators and their images{pixels}, not of every generator."
     if study.design is not None and study.design.held_back:
-        held = listing([f"{n:g} of {label}" for label, n in study.design.held_back.items()])
+        held = listing([f"{n:.0f} of {label}" for label, n in study.design.held_back.items()])
         takers = [name for name in study.arms if name.startswith("held-back-real")]
         others = "all other arms" if takers else "all arms"
         yield (

@@ -34,7 +34,7 @@ def inclusion(facts: Facts) -> Claim:
 def subsets(facts: Facts) -> Claim:
     """Return the claim on subsets."""
     held_back = facts.ablation.get(lambda study: existing(study.metrics.design).held_back) or {}
-    kept = ", ".join(f"{n:g} of {label}" for label, n in held_back.items())
+    kept = ", ".join(f"{n:.0f} of {label}" for label, n in held_back.items())
     also = f" Held back in training for the positive control: {kept}." if kept else ""
     return "filled in", f"{_chosen(facts)} {_left_out(facts)}{also}"
 
