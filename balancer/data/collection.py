@@ -109,7 +109,8 @@ class Collection:
             IntegrityError: An image is synthetic, or is in two classes.
         """
         scan = self.as_scan()
-        built = build_index(scan, self.images, self.unusable, config, seed=0)
+        drawn = config.model_copy(update={"official_split": False})
+        built = build_index(scan, self.images, self.unusable, drawn, seed=0)
         recipe = {"channels": decide_channels(config, self.roots, scan.images)}
         return Index(
             built.records,
