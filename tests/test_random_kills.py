@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX fork
 
 KILLS = 1 if FACTOR == 1 else 10
 SETTINGS = (
-    "gan.images_shown=192",
+    "gan.images_shown=96",
     "gan.checkpoint_every=32",
-    "gan.evaluate_every=64",
+    "gan.evaluate_every=48",
     "ablation.repeats=1",
     "ablation.arms=[real, noise]",
 )
