@@ -80,6 +80,26 @@ def test_what_is_hidden_stays_black_and_changes_nothing(
     np.testing.assert_array_equal(done.apply(other, lungs), result)
 
 
+@pytest.mark.parametrize(("contrast", "alone"), [("equalize", equalize), ("window", window)])
+def test_a_film_is_exposed_for_its_lungs(
+    film: np.ndarray, lungs: np.ndarray, contrast: str, alone
+) -> None:
+    done = preprocessor(Config(lungs="exposed-for-lungs", contrast=contrast))
+    exposed = done.apply(film, lungs)
+    np.testing.assert_array_equal(exposed, alone(film, shown=lungs))
+    other = np.where(lungs, film, film // 2)  # the lungs alone decide, and all of the film changes
+    np.testing.assert_array_equal(done.apply(other, lungs)[lungs], exposed[lungs])
+    assert (exposed[~lungs] != film[~lungs]).any()
+    np.testing.assert_array_equal(done.apply(film, np.zeros_like(lungs)), alone(film))
+
+
+@pytest.mark.parametrize("contrast", ["none", "clahe"])
+def test_an_exposure_needs_a_contrast_that_is_measured(contrast: str) -> None:
+    settings = f"preprocessing={{lungs: exposed-for-lungs, contrast: {contrast}}}"
+    with pytest.raises(ConfigurationError, match="preprocessing"):
+        load_config(assignments=[settings])
+
+
 def test_a_mask_of_another_size_is_stretched(film: np.ndarray, lungs: np.ndarray) -> None:
     large = np.kron(lungs, np.ones((2, 2), bool))
     for view in VIEWS:
@@ -164,6 +184,7 @@ def test_every_setting_that_changes_pixels_is_in_the_recipe() -> None:
         {"lungs": "lungs-only"},
         {"lungs": "lungs-blacked-out"},
         {"lungs": "lungs-only", "masks": "classical"},
+        {"lungs": "exposed-for-lungs", "contrast": "window"},
         {"contrast": "clahe"},
         {"contrast": "clahe", "clahe_clip": 3.0},
         {"contrast": "clahe", "clahe_tiles": 9},

@@ -12,7 +12,10 @@ class PreprocessingConfig(ConfigSection):
 
     border: Literal["keep", "remove"] = "keep"
     """Even frames, letterbox bars and rounded collimation around the film."""
-    lungs: Literal["none", "lungs-only", "lungs-blacked-out", "crop-to-lungs"] = "none"
+    lungs: Literal[
+        "none", "lungs-only", "lungs-blacked-out", "crop-to-lungs", "exposed-for-lungs"
+    ] = "none"
+    """View of the lungs; with `exposed-for-lungs` the whole film, its contrast set by the lungs."""
     masks: Literal["auto", "archive", "classical", "unet"] = "auto"
     """Source of lung masks: the archive, a segmentation without training, or the U-Net of
     `balancer lungs`; `auto`: the archive, and `classical` for images without a mask."""
@@ -36,6 +39,15 @@ class PreprocessingConfig(ConfigSection):
         if not window[0] < window[1]:
             raise ValueError("the first percentile must be below the second")
         return window
+
+    @model_validator(mode="after")
+    def _has_an_exposure(self) -> "PreprocessingConfig":
+        if self.lungs == "exposed-for-lungs" and self.contrast not in ("window", "equalize"):
+            raise ValueError(
+                "exposed-for-lungs measures the contrast in the lungs; set contrast to window or "
+                "equalize"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keeps_the_lungs(self) -> "PreprocessingConfig":

@@ -161,7 +161,7 @@ class Preprocessor:
             pixels, followed = film.of(pixels), film.of(followed)
             lungs = None if lungs is None else lungs[film.top : film.bottom, film.left : film.right]
             yield Step(_BORDER, pixels), followed > 0
-        shown = None
+        shown = counted = None
         if config.lungs != "none":
             from balancer.imaging.lungs.views import lung_view
 
@@ -169,17 +169,20 @@ class Preprocessor:
             if config.lungs == "crop-to-lungs":
                 followed = lung_view(followed, lungs, config.lungs)
                 pixels = lung_view(pixels, lungs, config.lungs)
+            elif config.lungs == "exposed-for-lungs":
+                counted = lungs if lungs.any() else None
             else:
                 shown = lung_view(np.full(lungs.shape, 255, np.uint8), lungs, config.lungs) > 0
                 # Where no lungs were found, an image without them cannot be shown.
                 shown &= lungs.any()
                 pixels = np.where(over(pixels, shown), pixels, np.uint8(0))
+                counted = shown
             yield Step(config.lungs, pixels), followed > 0
         if config.colour != "keep":
             pixels = even_colours(pixels, config.colour)
             yield Step(config.colour, pixels), followed > 0
         if config.contrast != "none":
-            pixels = on_lightness(pixels, lambda greys: self._contrast(greys, shown))
+            pixels = on_lightness(pixels, lambda greys: self._contrast(greys, shown, counted))
             yield Step(config.contrast, pixels), followed > 0
         if config.frame != "stretch":
             frame = crop_square if config.frame == "crop" else pad_square
@@ -195,16 +198,16 @@ class Preprocessor:
             )
         return self.find_lungs(pixels)
 
-    def _contrast(self, pixels: Pixels, shown: Mask | None) -> Pixels:
-        """Change the contrast of the pixels that are shown; the others neither count nor change."""
+    def _contrast(self, pixels: Pixels, shown: Mask | None, counted: Mask | None) -> Pixels:
+        """Change the contrast of the pixels that are shown, as those that count ask for."""
         config = self.config
         pixels = np.ascontiguousarray(pixels)
         if config.contrast == "clahe":
             pixels = clahe(pixels, tiles=config.clahe_tiles, clip=config.clahe_clip)
         elif config.contrast == "equalize":
-            pixels = equalize(pixels, shown)
+            pixels = equalize(pixels, counted)
         else:
-            pixels = window(pixels, config.window_percentiles, shown)
+            pixels = window(pixels, config.window_percentiles, counted)
         return pixels if shown is None else np.where(shown, pixels, np.uint8(0))
 
 
