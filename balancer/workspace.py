@@ -239,6 +239,11 @@ class Workspace:
         """Return the folder of an unfinished training, which is visible and can be resumed."""
         return self.root / "gan" / f"{label}.unfinished"
 
+    @property
+    def unfinished_shared_gan_dir(self) -> Path:
+        """Folder of an unfinished training of several classes in one network; it can be resumed."""
+        return self.root / "gan.unfinished"
+
     def has_generated(self) -> bool:
         """Return True if a generator was trained here, or is being trained."""
         places = [self.root / "gan", self.root / "imported"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gan.checkpoint import GeneratorCheckpointError, LoadedGenerator, Provenance, load
+    from gan.classes import train_classes
     from gan.config import GANConfig, GANTrainerOptions
     from gan.module import GANDiverged
     from gan.sampling import sample
@@ -23,6 +24,7 @@ else:
     # Importing `gan.config` runs this file, so it must not import torch: each name is imported
     # when it is first used. Type checkers read the imports above.
     _MODULES = {
+        "classes": ("train_classes",),
         "checkpoint": ("GeneratorCheckpointError", "LoadedGenerator", "Provenance", "load"),
         "config": ("GANConfig", "GANTrainerOptions"),
         "module": ("GANDiverged",),
@@ -57,6 +59,7 @@ __all__ = [
     "load",
     "sample",
     "train",
+    "train_classes",
 ]
 
 # Without a handler of the caller's, Python would print the warnings of a library to stderr.

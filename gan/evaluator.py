@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan.module import LitDCGAN
+from gan.networks import Generator
 from gan.randomness import Purpose, random_stream
 from gan.selection import (
     SnapshotEvaluation,
@@ -64,67 +65,101 @@ class SnapshotEvaluator(Callback):
             trainer.should_stop = True
 
     def _evaluate(self, module: LitDCGAN) -> None:
-        scores = self._scorer(_selection_images(module))
-        evaluation = SnapshotEvaluation(
-            # NumPy's scalars would not be read back from a checkpoint.
-            kid=float(scores.kid),
-            diversity=float(scores.diversity),
-            closer_to_training=float(scores.closer_to_training),
-            kid_parts=tuple(map(float, scores.kid_parts)),
-            recalled=tuple(map(bool, scores.recalled)),
-            images_shown=module.images_shown,
-            loss_d=float(module.window[0] / module.window[1]),
-            membership_auroc=membership_auroc(module, self._training, self._validation),
+        evaluation = evaluate(
+            module, module.averaged_generator(), self._training, self._validation, self._scorer
         )
         module.note_evaluation(evaluation)
-        log.info(
-            "after %d images: KID %.3f, recall %.2f, diversity %.2f, closer to training %.2f, "
-            "membership %.2f",
-            evaluation.images_shown,
-            evaluation.kid,
-            evaluation.recall,
-            evaluation.diversity,
-            evaluation.closer_to_training,
-            evaluation.membership_auroc,
-        )
         if module.images_shown < module.config.images_shown:
             patience = module.config.patience
             module.stop_reason = reason_to_stop(module.evaluations, patience=patience)
         write_evaluations(self._directory, module.evaluations)
 
 
+def evaluate(
+    module: LitDCGAN,
+    generator: Generator,
+    training: Tensor,
+    validation: Tensor,
+    scorer: SnapshotScorer,
+    *,
+    label: int | None = None,
+    name: str = "",
+) -> SnapshotEvaluation:
+    """Evaluate an averaged generator of one class, and log a line.
+
+    Args:
+        module: Training that it is of.
+        generator: Its averaged generator, of this class alone.
+        training: uint8 (N, C, S, S), all training images of the class.
+        validation: uint8 (M, C, S, S), validation images of the class.
+        scorer: Function that scores generated images.
+        label: Number of the class; None: there is one.
+        name: Name of the class for the log; empty: there is one.
+    """
+    scores = scorer(_selection_images(module, generator))
+    evaluation = SnapshotEvaluation(
+        # NumPy's scalars would not be read back from a checkpoint.
+        kid=float(scores.kid),
+        diversity=float(scores.diversity),
+        closer_to_training=float(scores.closer_to_training),
+        kid_parts=tuple(map(float, scores.kid_parts)),
+        recalled=tuple(map(bool, scores.recalled)),
+        images_shown=module.images_shown,
+        loss_d=float(module.window[0] / module.window[1]),
+        membership_auroc=membership_auroc(module, training, validation, label=label),
+    )
+    log.info(
+        "%safter %d images: KID %.3f, recall %.2f, diversity %.2f, closer to training %.2f, "
+        "membership %.2f",
+        f"{name} " if name else "",
+        evaluation.images_shown,
+        evaluation.kid,
+        evaluation.recall,
+        evaluation.diversity,
+        evaluation.closer_to_training,
+        evaluation.membership_auroc,
+    )
+    return evaluation
+
+
 @torch.no_grad()
-def membership_auroc(module: LitDCGAN, training: Tensor, validation: Tensor) -> float:
+def membership_auroc(
+    module: LitDCGAN, training: Tensor, validation: Tensor, *, label: int | None = None
+) -> float:
     """Return the AUROC of the discriminator for training against validation images.
 
     Args:
         module: Module with the discriminator.
         training: uint8 (N, C, S, S), not augmented.
         validation: uint8 (M, C, S, S), not augmented.
+        label: Number of their class; None: there is one.
     """
     training_logits, validation_logits = (
-        _logits(module, images) for images in (training, validation)
+        _logits(module, images, label) for images in (training, validation)
     )
     higher = (training_logits[:, None] > validation_logits).double()
     ties = (training_logits[:, None] == validation_logits).double()
     return float((higher + ties / 2).mean())
 
 
-def _logits(module: LitDCGAN, images: Tensor) -> Tensor:
+def _logits(module: LitDCGAN, images: Tensor, label: int | None) -> Tensor:
     was_training = module.discriminator.training
     module.discriminator.eval()
+    labels = None if label is None else torch.full((len(images),), label)
     logits = [
-        module.discriminator(to_unit_range(batch.to(module.device))).cpu()
-        for batch in torch.split(images, _BATCH)
+        module.discriminator(
+            to_unit_range(images[rows].to(module.device)),
+            None if labels is None else labels[rows].to(module.device),
+        ).cpu()
+        for rows in torch.split(torch.arange(len(images)), _BATCH)
     ]
     module.discriminator.train(was_training)
     return torch.cat(logits)
 
 
 @torch.no_grad()
-def _selection_images(module: LitDCGAN) -> NDArray[Any]:
-    """Draw images of the averaged generator for fixed latents, as `to_pictures` returns them."""
-    generator = module.averaged_generator()
+def _selection_images(module: LitDCGAN, generator: Generator) -> NDArray[Any]:
+    """Draw images of a generator for fixed latents, as `to_pictures` returns them."""
     latents = torch.randn(
         module.config.evaluation_images,
         module.config.latent_dim,

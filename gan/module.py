@@ -61,7 +61,9 @@ class LitDCGAN(LightningModule):
         stop_reason: Reason for an early end of the training; None: no early end.
     """
 
-    def __init__(self, config: GANConfig, *, seed: int, channels: Channels = GREY) -> None:
+    def __init__(
+        self, config: GANConfig, *, seed: int, channels: Channels = GREY, classes: int = 1
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.config = config
@@ -73,8 +75,8 @@ class LitDCGAN(LightningModule):
         self.stop_reason: str | None = None
         self._best: dict[str, Tensor] | None = None
         self._restored: dict[str, Any] | None = None
-        self.generator = Generator(config, channels)
-        self.discriminator = Discriminator(config, channels)
+        self.generator = Generator(config, channels, classes)
+        self.discriminator = Discriminator(config, channels, classes)
         random = random_stream(Purpose.WEIGHTS, seed)
         initialise(self.generator, random)
         initialise(self.discriminator, random)
@@ -115,6 +117,11 @@ class LitDCGAN(LightningModule):
         if not self.evaluations or self.evaluations[-1].images_shown != self.images_shown:
             return False
         return kept_snapshot(self.evaluations) == len(self.evaluations) - 1
+
+    @property
+    def has_snapshot(self) -> bool:
+        """True if a snapshot was evaluated, so that there is something to export."""
+        return bool(self.evaluations)
 
     def select(self) -> SnapshotEvaluation | None:
         """Load the averaged weights that the recipe keeps.

@@ -26,27 +26,33 @@ class Generator(nn.Module):
     itself (the paper), or feature maps for one more convolution (Karras 2018, arXiv 1710.10196):
     grain and edges of single pixels need more than one linear layer.
 
+    With several classes, each has a scale and an offset of its own in every batch norm (de Vries
+    2017, arXiv 1707.00683), and shares all other weights. So with its class fixed, the network is
+    one of a single class: `of_class`.
+
     Args:
         config: Recipe.
         channels: Number of channels of the images, C: 1 for grey, 3 for sRGB.
+        classes: Number of classes, K.
 
     Attributes:
-        config: Recipe; with the channels, it determines all shapes.
+        config: Recipe; with the channels and the classes, it determines all shapes.
         channels: As above.
+        classes: As above.
     """
 
-    def __init__(self, config: GANConfig, channels: Channels = GREY) -> None:
+    def __init__(self, config: GANConfig, channels: Channels = GREY, classes: int = 1) -> None:
         super().__init__()
-        self.config, self.channels = config, channels
+        self.config, self.channels, self.classes = config, channels, classes
         widths = _widths(config, config.generator_filters)[::-1]
         # The input of the paper's first transposed convolution is one pixel: a dense layer.
         self.project = nn.Linear(_inputs(config), SMALLEST_SIDE**2 * widths[0], bias=False)
-        self.start = nn.Sequential(BatchNorm(widths[0]), nn.ReLU(inplace=True))
+        self.start = nn.Sequential(_batch_norm(widths[0], classes), nn.ReLU(inplace=True))
         self.grow = nn.Sequential(
             *(
                 nn.Sequential(
                     _doubling(config, wide, narrow, bias=False),
-                    BatchNorm(narrow),
+                    _batch_norm(narrow, classes),
                     nn.ReLU(inplace=True),
                 )
                 for wide, narrow in pairwise(widths)
@@ -63,11 +69,18 @@ class Generator(nn.Module):
 
         Args:
             latents: float32 (N, latent_dim), standard normal.
-            labels: int64 (N,), 0 for the training class, 1 for companions; None: all 0.
+            labels: int64 (N,), 0 to K - 1, or 0 for the training class and 1 for companions; None:
+                all 0, or with several classes as many images of each, in their order.
 
         Returns:
             float32 (N, C, S, S) in [-1, 1].
         """
+        if self.classes > 1:
+            if labels is None:
+                labels = _in_equal_parts(len(latents), self.classes, latents.device)
+            for layer in self.modules():
+                if isinstance(layer, ClassBatchNorm):
+                    layer.labels = labels
         if self.config.n_classes > 1:
             if labels is None:
                 labels = torch.zeros(latents.shape[0], dtype=torch.int64, device=latents.device)
@@ -82,6 +95,19 @@ class Generator(nn.Module):
         x = self.grow(x)  # (N, filters, S / 2, S / 2), or half the filters at full resolution
         return torch.tanh(self.draw(x).float())  # (N, C, S, S)
 
+    def of_class(self, number: int) -> "Generator":
+        """Return the network of one class, in eval mode, with copies of the weights."""
+        alone = Generator(self.config, self.channels)
+        values = self.state_dict()
+        for name, layer in self.named_modules():
+            if isinstance(layer, ClassBatchNorm):
+                scale = 1 + values.pop(f"{name}.scales")[number]
+                offset = values.pop(f"{name}.offsets")[number]
+                values[f"{name}.weight"] = values[f"{name}.weight"] * scale
+                values[f"{name}.bias"] = values[f"{name}.bias"] * scale + offset
+        alone.load_state_dict(values)
+        return alone.eval().requires_grad_(False)
+
 
 class Discriminator(nn.Module):
     """Network from images to logits: strided convolutions to 4 x 4, then a dense layer.
@@ -89,15 +115,19 @@ class Discriminator(nn.Module):
     The paper's batch norm makes an image's score depend on its batch, all real or all fake; group
     norm (Wu and He 2018, arXiv 1803.08494) treats each image alone and suits small batches.
 
+    With several classes a logit has a part that all share and the projection on a direction of its
+    class (Miyato and Koyama 2018, arXiv 1802.05637).
+
     Args:
         config: Recipe.
         channels: Number of channels of the images, C: 1 for grey, 3 for sRGB.
+        classes: Number of classes, K.
 
     Attributes:
-        config: Recipe; with the channels, it determines all shapes.
+        config: Recipe; with the channels and the classes, it determines all shapes.
     """
 
-    def __init__(self, config: GANConfig, channels: Channels = GREY) -> None:
+    def __init__(self, config: GANConfig, channels: Channels = GREY, classes: int = 1) -> None:
         super().__init__()
         self.config = config
         widths = _widths(config, config.discriminator_filters)
@@ -113,6 +143,9 @@ class Discriminator(nn.Module):
             )
         )
         self.judge = nn.Linear(SMALLEST_SIDE**2 * widths[-1], config.n_classes)
+        self.directions: nn.Parameter | None = None
+        if classes > 1:
+            self.directions = nn.Parameter(torch.zeros(classes, SMALLEST_SIDE**2 * widths[-1]))
         initialise(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -120,7 +153,8 @@ class Discriminator(nn.Module):
 
         Args:
             images: float32 (N, C, S, S), about [-1, 1].
-            labels: int64 (N,), 0 for the training class, 1 for companions; None: all 0.
+            labels: int64 (N,), 0 to K - 1, or 0 for the training class and 1 for companions; None:
+                all 0.
 
         Returns:
             float32 (N,), logits.
@@ -135,7 +169,10 @@ class Discriminator(nn.Module):
         x = self.look(images)  # (N, filters, S / 2, S / 2)
         x = self.shrink(x)  # (N, W, 4, 4), W = filters * S / 8
         x = x.permute(0, 2, 3, 1).flatten(1)  # (N, 16 * W), pixels of W channels
-        logits: Tensor = self.judge(x).float()  # (N, classes)
+        logits: Tensor = self.judge(x).float()  # (N, 1), or (N, 2) with companions
+        if self.directions is not None and labels is not None:
+            logits = logits + (x * self.directions[labels]).sum(1, keepdim=True).float()
+            return logits[:, 0]
         return logits[:, 0] if labels is None else logits.gather(1, labels[:, None]).squeeze(1)
 
 
@@ -170,6 +207,31 @@ class BatchNorm(nn.BatchNorm2d):
         scale = self.weight * torch.rsqrt(variance + self.eps)
         result: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return result.to(input.dtype)
+
+
+class ClassBatchNorm(BatchNorm):
+    """Batch norm with a further scale and offset for each class.
+
+    Args:
+        channels: C.
+        classes: K.
+
+    Attributes:
+        labels: Class of each image of the next pass, int64 (N,).
+    """
+
+    labels: Tensor
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__(channels)
+        self.scales = nn.Parameter(torch.zeros(classes, channels))
+        self.offsets = nn.Parameter(torch.zeros(classes, channels))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise float (N, C, H, W)."""
+        scale, offset = (each[self.labels, :, None, None] for each in (self.scales, self.offsets))
+        result: Tensor = super().forward(input) * (1 + scale) + offset
+        return result
 
 
 class _MeanOfProcesses(torch.autograd.Function):
@@ -226,6 +288,15 @@ def _doubling(config: GANConfig, wide: int, narrow: int, *, bias: bool) -> nn.Mo
     if config.upsampling == "transposed":
         return nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=bias)
     return FoldedDoubling(wide, narrow, bias=bias)
+
+
+def _batch_norm(channels: int, classes: int) -> BatchNorm:
+    return BatchNorm(channels) if classes == 1 else ClassBatchNorm(channels, classes)
+
+
+def _in_equal_parts(count: int, classes: int, device: torch.device) -> Tensor:
+    """Return sorted classes, int64 (count,), as many of each as can be."""
+    return torch.arange(count, device=device) * classes // count
 
 
 def _norm(config: GANConfig, channels: int) -> nn.Module:

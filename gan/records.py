@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gan.checkpoint import write_atomically
 from gan.module import LitDCGAN
+from gan.networks import Generator
 from gan.randomness import Purpose, random_stream
 from gan.trainer import AfterStep
 from gan.transforms import to_pictures, to_uint8
@@ -181,13 +182,15 @@ def _event_writer(folder: Path, start: int) -> "SummaryWriter | None":
 
 def grid_png(module: LitDCGAN) -> bytes:
     """Draw images of the averaged generator for 64 fixed latents, as one PNG."""
-    latents = torch.randn(
-        GRID_SIDE**2,
-        module.config.latent_dim,
-        generator=random_stream(Purpose.GRID, module.seed),
-    )
+    return grid_of(module.averaged_generator(), module.seed, device=module.device)
+
+
+def grid_of(generator: Generator, seed: int, *, device: torch.device | str = "cpu") -> bytes:
+    """Draw images for 64 fixed latents, as one PNG; several classes one after the other."""
+    random = random_stream(Purpose.GRID, seed)
+    latents = torch.randn(GRID_SIDE**2, generator.config.latent_dim, generator=random)
     with torch.no_grad():
-        images = to_uint8(module.averaged_generator()(latents.to(module.device)))
+        images = to_uint8(generator(latents.to(device)))
     tiles = list(to_pictures(images))
     rows = [
         np.hstack(tiles[start : start + GRID_SIDE]) for start in range(0, len(tiles), GRID_SIDE)

@@ -1,6 +1,6 @@
 """Endless sequence of training images; each step takes the next batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -76,6 +76,43 @@ class ImageStream(LightningDataModule):
     def _order(self, epoch: int, n: int) -> Tensor:
         random = random_stream(Purpose.ORDER, self.seed, epoch)
         return torch.randperm(n, generator=random)
+
+
+class ClassStream(ImageStream):
+    """The same of several classes in turn: position p is of class p % K, the p // K-th of its own.
+
+    Each class has its own sequence of epochs, so that all are shown equally often.
+
+    Args:
+        images: uint8 (n, C, S, S) for each of K classes.
+        seed: Seed for the orders.
+        batch_size: Number of images per step, all ranks together.
+        start: First position, the number of images shown so far.
+        stop: Position that the last step reaches.
+    """
+
+    def __init__(
+        self, images: Sequence[Tensor], *, seed: int, batch_size: int, start: int, stop: int
+    ) -> None:
+        super().__init__(images[0], seed=seed, batch_size=batch_size, start=start, stop=stop)
+        self.classes = tuple(images)
+
+    def batch(self, position: int) -> Tensor:
+        """Return the `batch_size` images of all ranks from a position: uint8 (B, C, S, S)."""
+        k = len(self.classes)
+        labels = classes_in_turn(position, self.batch_size, k)
+        batch = self.images.new_empty(self.batch_size, *self.images.shape[1:])
+        for number, images in enumerate(self.classes):
+            rows = (labels == number).nonzero().flatten()
+            if len(rows):
+                first = (position + int(rows[0])) // k
+                batch[rows] = self._take(images, first, len(rows))
+        return batch
+
+
+def classes_in_turn(position: int, count: int, classes: int) -> Tensor:
+    """Return the class of each image from a position on: int64 (count,)."""
+    return torch.arange(position, position + count) % classes
 
 
 class _Batches:

@@ -1,34 +1,27 @@
 """Training of one DCGAN, from images in memory to files; an unfinished one is resumed."""
 
 import logging
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.multiprocessing.spawn import ProcessRaisedException
 
 from gan.arguments import require_kind, require_whole
-from gan.checkpoint import (
-    GeneratorCheckpointError,
-    Provenance,
-    save_generator,
-    write_atomically,
-)
+from gan.checkpoint import Provenance, save_generator, write_atomically
 from gan.config import GANConfig, GANTrainerOptions
 from gan.evaluator import SnapshotEvaluator
-from gan.module import GANDiverged, LitDCGAN
+from gan.fit import fit
+from gan.module import LitDCGAN
 from gan.progress import ProgressReport
 from gan.records import GRID_NAME, Recorder, grid_png
-from gan.resume import STATE_NAME, CheckpointWriter, describe_run, load_state
+from gan.resume import describe_run
 from gan.selection import SnapshotEvaluation, Validation, write_evaluations
 from gan.stream import ImageStream
-from gan.trainer import StopRequest, is_first_process, make_trainer, quiet_lightning
+from gan.trainer import is_first_process
 from gan.transforms import GREY, channels_of, to_planes
 
 log = logging.getLogger(__name__)
@@ -126,7 +119,7 @@ def train(
     require_whole(seed=seed)
     config = GANConfig() if config is None else config
     tensors = [
-        _tensor(some, name, config)
+        tensor_of(some, name, config)
         for name, some in (("images", images), ("companions", companions))
         if some is not None or name == "images"
     ]
@@ -137,49 +130,42 @@ def train(
             f"{'missing' if companions is None else 'given'}."
         )
     origin = provenance or Provenance(class_name="images", index_hash="", training_ids=())
-    _refuse_grey_saturation(config, tensors)
+    refuse_unlike_channels(config, tensors)
     run = describe_run(config, tensors, seed=seed, provenance=origin)
     directory = Path(out_dir)
-    path = directory / STATE_NAME
-    callbacks = _callbacks(config, tensors[0], validation, origin, directory, bar=progress)
-    directory.mkdir(parents=True, exist_ok=True)
-
     module = LitDCGAN(config, seed=seed, channels=channels_of(tensors[0]))
-    resumed = load_state(path, run)
-    seconds = 0.0
-    if resumed is not None:
-        state, seconds = resumed
-        module.restore(state)
-        log.info("resuming after %d of %d images", module.images_shown, config.images_shown)
-
-    diverged: GANDiverged | None = None
-    with StopRequest() as stop, quiet_lightning():
-        if module.images_shown < config.images_shown and module.stop_reason is None:
-            writer = CheckpointWriter(path, run, seconds=seconds)
-            options = trainer_options or GANTrainerOptions()
-            trainer = make_trainer(options, directory, [*callbacks, writer, stop])
-            stop.trainer = trainer
-            data = _stream(module, *tensors, ranks=trainer.world_size)
-            try:
-                trainer.fit(module, datamodule=data)
-            except GANDiverged as error:
-                diverged = error
-            except ProcessRaisedException as error:
-                diverged = _divergence_of_another_process(error)
-            else:
-                trainer.strategy.barrier()  # until the first process has written the checkpoint
-        return _finish(module, run, origin, directory=directory, stop=stop, diverged=diverged)
-
-
-def _divergence_of_another_process(error: ProcessRaisedException) -> GANDiverged:
-    """Return the error of a process that this one started; any other error is raised again."""
-    kind, _, sentence = error.msg.strip().splitlines()[-1].partition(": ")
-    if kind != f"{GANDiverged.__module__}.{GANDiverged.__name__}":
-        raise error
-    return GANDiverged(sentence)
+    ended = fit(
+        module,
+        lambda ranks: _stream(module, *tensors, ranks=ranks),
+        run,
+        directory,
+        callbacks=_callbacks(config, tensors[0], validation, origin, directory, bar=progress),
+        options=trainer_options or GANTrainerOptions(),
+    )
+    if ended.diverged:
+        write_evaluations(directory, module.evaluations)  # without those after the checkpoint
+    selected = module.select()
+    if is_first_process():
+        write_atomically(directory / GRID_NAME, grid_png(module))
+        save_generator(
+            directory,
+            module.averaged_generator(),
+            provenance=origin,
+            seed=module.seed,
+            images_shown=module.images_shown if selected is None else selected.images_shown,
+        )
+    return GANResult(
+        directory=directory,
+        images_shown=module.images_shown,
+        seconds=ended.seconds,
+        images_per_second=module.images_shown / ended.seconds,
+        interrupted_by=ended.interrupted_by,
+        stop_reason=ended.stop_reason,
+        selected=selected,
+    )
 
 
-def _tensor(images: object, name: str, config: GANConfig) -> Tensor:
+def tensor_of(images: object, name: str, config: GANConfig) -> Tensor:
     """Check images and return them as a tensor: uint8 (N, C, S, S)."""
     side = config.image_size
     tensor = to_planes(images, side)
@@ -194,7 +180,7 @@ def _tensor(images: object, name: str, config: GANConfig) -> Tensor:
     )
 
 
-def _refuse_grey_saturation(config: GANConfig, sets: Sequence[Tensor]) -> None:
+def refuse_unlike_channels(config: GANConfig, sets: Sequence[Tensor]) -> None:
     """Refuse images of different channels, and a transform of colours where there are none."""
     channels = {channels_of(images) for images in sets}
     if len(channels) > 1:
@@ -224,7 +210,7 @@ def _callbacks(
     ]
     if validation is not None and config.evaluate_every:
         # Before the checkpoint writer, because the checkpoint holds the evaluations.
-        held_out = _tensor(validation.images, "validation images", config)
+        held_out = tensor_of(validation.images, "validation images", config)
         callbacks.append(SnapshotEvaluator(directory, images, held_out, validation.scorer))
     return callbacks
 
@@ -255,53 +241,4 @@ def _stream(
         stop=config.images_shown,
         companions=companions,
         n_companions=config.n_companions(batch_size * ranks),
-    )
-
-
-def _finish(
-    module: LitDCGAN,
-    run: Mapping[str, Any],
-    origin: Provenance,
-    *,
-    directory: Path,
-    stop: StopRequest,
-    diverged: GANDiverged | None,
-) -> GANResult:
-    """Export the averaged generator from the checkpoint, which this reads back."""
-    written = load_state(directory / STATE_NAME, run)
-    if diverged is not None and (written is None or not written[0]["evaluations"]):
-        raise diverged
-    if written is None:
-        raise GeneratorCheckpointError(
-            f"{directory / STATE_NAME} should exist after training, but is missing; train again."
-        )
-    state, seconds = written
-    module.cpu()
-    module.restore(state)
-    reason = module.stop_reason if diverged is None else str(diverged)
-    if reason is not None:
-        log.warning("The training ended early: %s; its generator is exported.", reason)
-    if diverged is not None:
-        write_evaluations(directory, module.evaluations)  # without those after the checkpoint
-    selected = module.select()
-    if is_first_process():
-        write_atomically(directory / GRID_NAME, grid_png(module))
-        save_generator(
-            directory,
-            module.averaged_generator(),
-            provenance=origin,
-            seed=module.seed,
-            images_shown=module.images_shown if selected is None else selected.images_shown,
-        )
-    number = stop.number
-    if number is None and module.images_shown < module.config.images_shown and reason is None:
-        number = int(signal.SIGTERM)  # only the processes of other devices got the signal
-    return GANResult(
-        directory=directory,
-        images_shown=module.images_shown,
-        seconds=seconds,
-        images_per_second=module.images_shown / seconds,
-        interrupted_by=None if reason is not None else number,
-        stop_reason=reason,
-        selected=selected,
     )

@@ -17,9 +17,9 @@ from balancer.data.index import Index
 from balancer.errors import IntegrityError
 from balancer.quality.choice import choice_sentence, chosen_by
 from balancer.quality.records import QualityMetrics
+from balancer.quality.snapshot_scorer import Lite0Scorer
 from balancer.results import MissingStage, read_result, result_json
 from balancer.stages import quality, report
-from balancer.stages.gan_train import Lite0Scorer
 from balancer.workspace import Workspace
 from support.tiny_pipeline import config_for, metrics_of
 

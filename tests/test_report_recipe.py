@@ -67,6 +67,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "synthesis": {
         "ratio": "3:2", "screen": ["near-copy", "outlier"], "max_attempts": 4.0, "max_images": 5000,
+        "networks": "per-class",
     },
     "quality": {
         "extractors": ["lite0"], "kid_subsets": 20, "kid_subset_size": 30, "neighbors": 3,

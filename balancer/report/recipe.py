@@ -18,7 +18,7 @@ from balancer.lungs.records import LungApplyMetrics
 from balancer.quality.config import GateConfig
 from balancer.report.records import ReportRecords
 from balancer.results import StageResult
-from balancer.synthetic.records import SynthesizeMetrics
+from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
 
 RECIPE_NAME = "recipe.yaml"
 _WEIGHTS = ("auto", "none", "torchvision", "timm")
@@ -109,6 +109,9 @@ def _sections(file: str, result: StageResult[Any]) -> Sections:
         done = from_record(settings.get("preprocessing", {}), file)
         found["data"]["channels"] = done.channels
         found["preprocessing"] = done.preprocessing.model_dump(mode="json")
+    if isinstance(metrics, GeneratorMetrics):
+        shared = "classes" in settings  # those that one network learnt
+        found["synthesis"] = {"networks": "shared" if shared else "per-class"}
     if isinstance(metrics, SynthesizeMetrics):
         screen = dict(settings["screen"])
         found["synthesis"] = {"ratio": settings["ratio"], "screen": screen["reasons"]}

@@ -1,13 +1,12 @@
-"""`balancer gan-train`: one DCGAN for each class that has to grow, on training images alone."""
+"""`balancer gan-train`: DCGANs for the classes that have to grow, on training images alone."""
 
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,67 +18,23 @@ from balancer.data.io import Pixels
 from balancer.errors import ConfigurationError, Diverged, IntegrityError, Interrupted
 from balancer.imaging.pixels import GREY
 from balancer.imaging.preprocess import recorded
-from balancer.quality.distances import Kernels, kid_of_all
-from balancer.quality.extractors import Extractor, load_extractor
-from balancer.quality.features import Features, features_of
-from balancer.quality.neighbors import closer_to_first, distances, is_recalled
+from balancer.quality.snapshot_scorer import Lite0Scorer
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator
-from balancer.results import StageResult, new_result, standing_result, write_result
+from balancer.results import StageResult, new_result, read_result, standing_result, write_result
 from balancer.synthetic.dcgan import load_dcgan, trainer_options, training_seconds_per_image
 from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
 from balancer.team import together
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-_SCORER_DRAWS = 10
-_NEIGHBOURS = 5
+_CLASSES = "classes"
+"""Key, in the settings of a result, of the classes that shared a network."""
 
-
-class Lite0Scorer:
-    """Scores a GAN's snapshots against features of real images, which are computed once.
-
-    Always with EfficientNet-Lite0: training must not depend on weights that may be missing.
-
-    Args:
-        training: uint8 (N, S, S), N >= 2.
-        validation: uint8 (M, S, S), M >= 2.
-        cache: Folder of kept features; None: nothing is kept.
-    """
-
-    def __init__(self, training: Pixels, validation: Pixels, *, cache: Path | None = None) -> None:
-        self._extractor: Extractor | None = load_extractor("lite0")
-        self._training = features_of(self._extractor, training, cache=cache)
-        self._validation = features_of(self._extractor, validation, cache=cache)
-        self._spread = _spread(self._validation)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the network, which each process loads by itself."""
-        return self.__dict__ | {"_extractor": None}
-
-    def __call__(self, images: Pixels, /) -> gan.SnapshotScores:
-        """Score generated images, uint8 (N, S, S)."""
-        if self._extractor is None:
-            self._extractor = load_extractor("lite0")
-        made = features_of(self._extractor, images)
-        rng = np.random.default_rng(0)  # the same draws at every evaluation
-        kernels = Kernels.of(made, self._validation)
-        kid = kid_of_all(kernels)
-        to_each = kernels.xy.mean(axis=0)  # (M,)
-        recalled = is_recalled(made, self._validation, k=min(_NEIGHBOURS, len(made) - 1))
-        return gan.SnapshotScores(
-            kid=kid,
-            kid_parts=tuple(kid + 2 * (to_each.mean() - to_each)),
-            recalled=tuple(recalled),
-            diversity=_spread(made) / max(self._spread, 1e-12),
-            closer_to_training=closer_to_first(
-                distances(made, self._training),
-                distances(made, self._validation),
-                rng,
-                draws=_SCORER_DRAWS,
-            ),
-        )
+LENGTH_OF_SHARED = 1.4
+"""Images shown to a network of several classes, as a multiple of those for one class."""
 
 
 def run(
@@ -90,10 +45,10 @@ def run(
     classes: Sequence[str] = (),
     dry_run: bool = False,
 ) -> StageResult[GanTrainMetrics]:
-    """Train the generators that the target ratio needs.
+    """Train the generators that the target ratio needs: a network for each class, or one for all.
 
     Args:
-        config: Sections `gan`, `synthesis.ratio`, `hardware` and `seed` are used.
+        config: Sections `gan`, `synthesis` (ratio and networks), `hardware` and `seed` are used.
         workspace: Reads `index/`, writes `gan/<class>/`.
         force: Train again even if a finished or unfinished generator exists.
         classes: Train these instead of the classes below the target ratio.
@@ -120,12 +75,22 @@ def run(
         )
     if not labels:
         log.info("Every class reaches %s already; no GAN is needed.", config.synthesis.ratio)
+    shared = _share_network(labels, config, workspace)
     if dry_run:
         minutes = training_seconds_per_image(config) * config.gan.images_shown / 60
-        plan = GanTrainMetrics(classes={}, planned_minutes=dict.fromkeys(labels, minutes))
+        if shared:
+            minutes *= LENGTH_OF_SHARED / len(labels)
+        plan = GanTrainMetrics(
+            classes={},
+            planned_minutes=dict.fromkeys(labels, minutes),
+            **({"one_network": True} if shared else {}),
+        )
         settings = _settings(config)
         return new_result("gan-train", settings=settings, inputs={}, seconds=0, metrics=plan)
-    results = {label: _train(label, config, workspace, index, force) for label in labels}
+    if shared:
+        results = _train_shared(labels, config, workspace, index, force)
+    else:
+        results = {label: _train(label, config, workspace, index, force) for label in labels}
     return new_result(
         "gan-train",
         settings=_settings(config),
@@ -142,9 +107,12 @@ def run(
 
 def summary(result: StageResult[GanTrainMetrics]) -> list[RenderableType]:
     """Lay out a result for the terminal."""
-    planned = Table("class", "minutes", title="Would train, by a few steps measured here")
-    for label, minutes in result.metrics.planned_minutes.items():
-        planned.add_row(Text(label), f"{minutes:.1f}")
+    minutes = result.metrics.planned_minutes
+    whole = f" one network in {sum(minutes.values()):.1f} minutes"
+    what = f"Would train{whole if result.metrics.one_network else ''}"
+    planned = Table("class", "minutes", title=f"{what}, by a few steps measured here")
+    for label, share in minutes.items():
+        planned.add_row(Text(label), f"{share:.1f}")
     table = Table(
         "class", "images shown", "minutes", "images/s", "kept after", "KID", "folder",
         title="Generators",
@@ -180,28 +148,87 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
     }
 
 
+def _share_network(labels: Sequence[str], config: BalancerConfig, workspace: Workspace) -> bool:
+    """Return True if the classes are to be learnt by one network.
+
+    By itself, only where no generator of them was trained alone before: that choice stands.
+    """
+    choice = config.synthesis.networks
+    if len(labels) < 2 or choice == "per-class":
+        return False
+    if choice == "shared":
+        if config.gan.companion_share:
+            raise ConfigurationError(
+                "synthesis.networks=shared needs gan.companion_share=0, since all classes share "
+                f"the network already, but it is {config.gan.companion_share:g}; set one of them."
+            )
+        return True
+    results = [read_result(workspace.gan_dir(label), GeneratorMetrics) for label in labels]
+    alone = any(result is not None and _CLASSES not in result.settings for result in results)
+    begun = any(workspace.unfinished_gan_dir(label).exists() for label in labels)
+    return not (alone or begun or config.gan.companion_share)
+
+
 def _train(
     label: str, config: BalancerConfig, workspace: Workspace, index: Index, force: bool
 ) -> StageResult[GeneratorMetrics]:
     directory = workspace.gan_dir(label)
     unfinished = workspace.unfinished_gan_dir(label)
-    settings, inputs = _settings(config), {"index": index.index_hash}
+    settings = _settings(config)
+    existing = _standing(label, settings, workspace, index, force)
+    if existing is not None:
+        return existing
+    log.info("Training a DCGAN on %d images of %s; see %s",
+             len(index.select("train", label)), label, unfinished)  # fmt: skip
+    fit = _resumed(lambda: _fit(label, config, workspace, index), unfinished, force)
+    result = _write(label, fit, unfinished, settings, index)
+    workspace.replace(directory, unfinished)
+    return result
+
+
+def _train_shared(
+    labels: Sequence[str], config: BalancerConfig, workspace: Workspace, index: Index, force: bool
+) -> dict[str, StageResult[GeneratorMetrics]]:
+    """Train one network on the classes and on the largest one, which they learn from."""
+    settings = _settings(config) | {_CLASSES: sorted(labels)}
+    found = {label: _standing(label, settings, workspace, index, force) for label in labels}
+    standing = {label: result for label, result in found.items() if result is not None}
+    if len(standing) == len(labels):
+        return standing
+    directory = workspace.unfinished_shared_gan_dir
+    log.info("Training one DCGAN on %d classes; see %s", len(labels), directory)
+    fits = _resumed(lambda: _fit_shared(labels, config, workspace, index), directory, force)
+    results = {
+        label: _write(label, fits[label], directory / label, settings, index) for label in labels
+    }
+    for label in labels:
+        for name in ("metrics.csv", "losses.png"):
+            shutil.copy2(directory / name, directory / label / name)
+        workspace.replace(workspace.gan_dir(label), directory / label)
+    shutil.rmtree(directory)
+    return results
+
+
+def _standing(
+    label: str, settings: dict[str, Any], workspace: Workspace, index: Index, force: bool
+) -> StageResult[GeneratorMetrics] | None:
     existing = standing_result(
-        directory,
+        workspace.gan_dir(label),
         GeneratorMetrics,
         settings=settings,
-        inputs=inputs,
+        inputs={"index": index.index_hash},
         force=force,
         keep_on_new_inputs=True,
     )
     if existing is not None:
         load_dcgan(label, workspace, index)  # refuses a generator that was damaged since
-        return existing
-    records = index.select(split="train", label=label)
-    log.info("Training a DCGAN on %d images of %s; see %s", len(records), label, unfinished)
-    ids = [record.image_id for record in records]
+    return existing
+
+
+def _resumed(fit: Callable[[], T], unfinished: Path, force: bool) -> T:
+    """Train, or resume what is in a folder; with force, start again where that is damaged."""
     try:
-        fit = _fit(label, config, workspace, index, ids)
+        return fit()
     except gan.GeneratorCheckpointError as error:
         if not force:
             raise IntegrityError(
@@ -210,22 +237,27 @@ def _train(
             ) from error
         # Only now: --force too resumes an unfinished training with the same settings.
         shutil.rmtree(unfinished)
-        fit = _fit(label, config, workspace, index, ids)
+        return fit()
+
+
+def _write(
+    label: str, fit: gan.GANResult, folder: Path, settings: dict[str, Any], index: Index
+) -> StageResult[GeneratorMetrics]:
+    """Write the result of a finished training into its folder."""
     if fit.interrupted_by is not None:
         raise Interrupted(
             fit.interrupted_by,
-            f"Stopped after {fit.images_shown:,} of {config.gan.images_shown:,} images; "
-            "run the same command again to resume.",
+            f"Stopped after {fit.images_shown:,} images; run the same command again to resume.",
         )
     selected = None if fit.selected is None else _record(fit.selected)
     result = new_result(
         "gan-train",
         settings=settings,
-        inputs=inputs,
+        inputs={"index": index.index_hash},
         seconds=fit.seconds,
         metrics=GeneratorMetrics(
             label=label,
-            training_images=len(records),
+            training_images=len(index.select("train", label)),
             images_shown=fit.images_shown,
             seconds=fit.seconds,
             images_per_second=fit.images_per_second,
@@ -234,8 +266,7 @@ def _train(
             membership=None if selected is None else _membership(selected, index, label),
         ),
     )
-    write_result(unfinished, result)
-    workspace.replace(directory, unfinished)
+    write_result(folder, result)
     return result
 
 
@@ -253,39 +284,69 @@ def _membership(selected: Snapshot, index: Index, label: str) -> Membership:
     )
 
 
-def _fit(
-    label: str,
-    config: BalancerConfig,
-    workspace: Workspace,
-    index: Index,
-    training_ids: list[str],
-) -> gan.GANResult:
+def _fit(label: str, config: BalancerConfig, workspace: Workspace, index: Index) -> gan.GANResult:
     size = config.gan.image_size
     training = index.pixels(size, "train", label)
     companion = _companion(label, config, index)
-    companions = index.select("train", companion) if companion else []
-    unfinished = workspace.unfinished_gan_dir(label)
     try:
         return together(
             gan.train,
             training,
             config.gan,
-            out_dir=unfinished,
+            out_dir=workspace.unfinished_gan_dir(label),
             seed=config.seed,
-            provenance=gan.Provenance(
-                class_name=label,
-                index_hash=index.index_hash,
-                training_ids=tuple(training_ids),
-                companion_ids=tuple(record.image_id for record in companions),
-                preprocessing=recorded(index.preprocessing),
-            ),
+            provenance=_provenance(label, index, companion),
             trainer_options=trainer_options(config.hardware),
             validation=_validation(label, training, config, workspace, index),
             companions=index.pixels(size, "train", companion) if companion else None,
-            progress=logging.getLogger("gan").isEnabledFor(logging.INFO),
+            progress=_wants_bar(),
         )
     except gan.GANDiverged as error:
         raise Diverged(f"Training the GAN of {label} diverged: {error}") from error
+
+
+def _fit_shared(
+    labels: Sequence[str], config: BalancerConfig, workspace: Workspace, index: Index
+) -> dict[str, gan.GANResult]:
+    counts = index.counts("train")
+    largest = max(sorted(counts), key=lambda name: counts[name])
+    images = {
+        label: index.pixels(config.gan.image_size, "train", label)
+        for label in dict.fromkeys([*labels, largest])
+    }
+    scored = {
+        label: _validation(label, images[label], config, workspace, index) for label in labels
+    }
+    length = round(config.gan.images_shown * LENGTH_OF_SHARED)
+    try:
+        return together(
+            gan.train_classes,
+            images,
+            config.gan.model_copy(update={"images_shown": length}),
+            out_dir=workspace.unfinished_shared_gan_dir,
+            seed=config.seed,
+            provenance={label: _provenance(label, index) for label in images},
+            trainer_options=trainer_options(config.hardware),
+            validation={label: one for label, one in scored.items() if one is not None},
+            progress=_wants_bar(),
+        )
+    except gan.GANDiverged as error:
+        raise Diverged(f"Training the GAN of {len(labels)} classes diverged: {error}") from error
+
+
+def _provenance(label: str, index: Index, companion: str | None = None) -> gan.Provenance:
+    companions = index.select("train", companion) if companion else []
+    return gan.Provenance(
+        class_name=label,
+        index_hash=index.index_hash,
+        training_ids=tuple(record.image_id for record in index.select("train", label)),
+        companion_ids=tuple(record.image_id for record in companions),
+        preprocessing=recorded(index.preprocessing),
+    )
+
+
+def _wants_bar() -> bool:
+    return logging.getLogger("gan").isEnabledFor(logging.INFO)
 
 
 def _companion(label: str, config: BalancerConfig, index: Index) -> str | None:
@@ -311,9 +372,3 @@ def _validation(
         return None
     scorer = Lite0Scorer(training, held_out, cache=workspace.feature_cache_dir)
     return gan.Validation(held_out, scorer)
-
-
-def _spread(features: Features) -> float:
-    """Return the mean distance of two images of a set."""
-    n = len(features)
-    return float(distances(features, features).sum() / (n * (n - 1)))

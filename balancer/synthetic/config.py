@@ -3,9 +3,9 @@
 Small because each room owns its section.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from balancer.ratio import TargetRatio
 from balancer.section import ConfigSection
@@ -26,6 +26,18 @@ class SynthesisConfig(ConfigSection):
     """Reasons to reject an image and draw another in its place; limits are in `gate`."""
     max_attempts: Annotated[float, Field(ge=1)] = 10.0
     """Largest number of images drawn, as a multiple of the plan, before it fails."""
+    networks: Literal["auto", "per-class", "shared"] = "auto"
+    """GANs of several classes that must grow: `per-class`, a network for each; or `shared`, one
+    that knows the class, learns from the largest one too, and takes 1.4 times the steps of one
+    class for all. `auto`: shared, unless one of the classes has a network of its own already."""
+
+    @model_serializer(mode="wrap")
+    def _without_auto(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what earlier versions did not write, so that their studies stay the same."""
+        values: dict[str, Any] = serialize(self)
+        if self.networks == "auto":
+            values.pop("networks", None)
+        return values
 
     @field_validator("ratio", mode="before")
     @classmethod

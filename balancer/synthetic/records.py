@@ -89,10 +89,12 @@ class GanTrainMetrics(Record):
     Attributes:
         classes: Generators that were trained.
         planned_minutes: With --dry-run, the estimate for each class instead.
+        one_network: With --dry-run, True if one network learns them all.
     """
 
     classes: dict[str, GeneratorMetrics]
     planned_minutes: dict[str, float] = Field(default_factory=dict)
+    one_network: bool = False
 
 
 class PlanRow(_Labelled):

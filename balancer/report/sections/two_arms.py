@@ -7,6 +7,9 @@ from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Se
 from balancer.report.records import ReportRecords
 
 _ARMS = (("real", "real"), ("with-synthetic", "real + synthetic"))
+_MANY, _FEW = 100, 20
+"""Numbers of training images above which a class is of the head, and below which of the tail (many,
+medium and few shots of Liu 2019, arXiv 1904.05160)."""
 
 
 def comparison_section(material: ReportRecords) -> Section | None:
@@ -37,6 +40,7 @@ def comparison_section(material: ReportRecords) -> Section | None:
     ))  # fmt: skip
     blocks += _figures(material)
     blocks += _plan(material)
+    blocks += _long_tail(material)
     return Section("comparison", "Two classifiers, with and without synthetic images", blocks)
 
 
@@ -79,3 +83,36 @@ def _plan(material: ReportRecords) -> Iterator[Block]:
             + (f"; rejected: {rejected}." if rejected else "."),
             "note",
         )
+
+
+def _long_tail(material: ReportRecords) -> Iterator[Block]:
+    """Show what became of frequent and of rare classes, where there are more than two."""
+    tests = [material.arms[name].metrics.test for name, _ in _ARMS if name in material.arms]
+    if material.synthetic is None or len(tests) < len(_ARMS) or len(tests[0].class_names) < 3:
+        return
+    plan = {row.label: row.real for row in material.synthetic.metrics.plan}
+    parts = {
+        f"head, over {_MANY} images": [label for label, n in plan.items() if n > _MANY],
+        "medium": [label for label, n in plan.items() if _FEW <= n <= _MANY],
+        f"tail, under {_FEW} images": [label for label, n in plan.items() if n < _FEW],
+    }
+    rows = []
+    for part, labels in parts.items():
+        found = [
+            [test.per_class[label].recall.value for label in labels if test.per_class[label].n]
+            for test in tests
+        ]
+        values = [[one for one in some if one is not None] for some in found]
+        if all(values):
+            real, mixed = (sum(some) / len(some) for some in values)
+            numbers = [f"{real:.3f}", f"{mixed:.3f}", f"{mixed - real:+.3f}"]
+            rows.append(
+                [part, ", ".join(labels), str(sum(map(plan.__getitem__, labels))), *numbers]
+            )
+    yield Heading("Frequent and rare classes")
+    yield Table(
+        "Mean sensitivity of the classes, test split",
+        ["part", "classes", "real images", "real", "real + synthetic", "difference"], rows,
+        note="By the number of real training images of a class. One training run per arm: "
+        "the intervals of single classes are in report.json.",
+    )  # fmt: skip
