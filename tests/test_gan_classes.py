@@ -22,17 +22,21 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGES = {"dark": noise(9) // 4, "light": 192 + noise(20) // 4, "middle": 96 + noise(12) // 4}
 
 
-def train(out_dir: Path, **changes: object) -> dict[str, gan.GANResult]:
+def scored() -> dict[str, gan.Validation]:
+    return {"dark": watched(0.5, 0.4, 0.3, 0.2), "light": watched(0.1, 0.2, 0.3, 0.4)}
+
+
+def train(out_dir: Path, validation: dict[str, gan.Validation]) -> dict[str, gan.GANResult]:
     provenance = {
         name: gan.Provenance(class_name=name, index_hash="i", training_ids=(f"{name}-1",))
         for name in IMAGES
     }
     return gan.train_classes(
         IMAGES,
-        recipe(**changes),
+        recipe(),
         out_dir=out_dir,
         seed=3,
-        validation={"dark": watched(0.5, 0.4, 0.3, 0.2), "light": watched(0.1, 0.2, 0.3, 0.4)},
+        validation=validation,
         provenance=provenance,
         trainer_options=gan.GANTrainerOptions(accelerator="cpu"),
     )
@@ -42,7 +46,7 @@ def train(out_dir: Path, **changes: object) -> dict[str, gan.GANResult]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, gan.GANResult]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    trained = train(tmp_path_factory.mktemp("classes"))
+    trained = train(tmp_path_factory.mktemp("classes"), scored())
     torch.set_num_threads(threads)
     return trained
 
@@ -113,7 +117,7 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(
     results: dict[str, gan.GANResult],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    original = LitDCGAN.training_step
+    original, validation = LitDCGAN.training_step, scored()
 
     def step(self: LitDCGAN, images: torch.Tensor, batch_idx: int) -> None:
         if self.images_shown == 40:
@@ -122,9 +126,9 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(LitDCGAN, "training_step", step)
-        first = train(tmp_path)
+        first = train(tmp_path, validation)
     assert {result.interrupted_by for result in first.values()} == {signal.SIGTERM}
-    again = train(tmp_path)
+    again = train(tmp_path, validation)
     for name, result in results.items():
         files = [one.directory / "generator.safetensors" for one in (result, again[name])]
         assert files[0].read_bytes() == files[1].read_bytes()
@@ -156,7 +160,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_trains_one_network_for_the_classes_that_grow(
     three: Path, tmp_path: Path
 ) -> None:
-    words = arguments(three, tmp_path / "w", "gan.images_shown=40", "gan.evaluate_every=16")
+    changes = ("gan.images_shown=40", "gan.evaluate_every=16", "synthesis.ratio=1:1")
+    words = arguments(three, tmp_path / "w", *changes)
     planned = CliRunner().invoke(main, ["gan-train", "--dry-run", "--json", *words])
     assert planned.exit_code == 0, planned.output
     assert json.loads(planned.stdout)["metrics"]["one_network"] is True
