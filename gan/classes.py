@@ -56,7 +56,6 @@ class LitClassDCGAN(LitDCGAN):
         """Note an evaluation of a class; keep its generator if this snapshot is the one to keep."""
         evaluations = self.of_class[number]
         evaluations.append(evaluation)
-        self.window = torch.zeros(2)
         if kept_snapshot(evaluations) == len(evaluations) - 1:
             self._kept[number] = {k: v.cpu().clone() for k, v in generator.state_dict().items()}
 
@@ -129,6 +128,7 @@ class ClassEvaluator(Callback):
         averaged = module.averaged_generator()
         for number in numbers:
             self._evaluate(module, averaged.of_class(number).to(module.device), number)
+        module.window = torch.zeros(2)  # the loss is of all classes together
 
     def _evaluate(self, module: LitClassDCGAN, generator: Generator, number: int) -> None:
         given = self._validation[number]
