@@ -204,6 +204,7 @@ def _train_shared(
     for label in labels:
         for name in ("metrics.csv", "losses.png"):
             shutil.copy2(directory / name, directory / label / name)
+        workspace.gan_dir(label).parent.mkdir(exist_ok=True)
         workspace.replace(workspace.gan_dir(label), directory / label)
     shutil.rmtree(directory)
     return results
