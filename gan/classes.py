@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from gan.arguments import require_kind, require_whole
 from gan.checkpoint import Provenance, save_generator, write_atomically
 from gan.config import GANConfig, GANTrainerOptions
 from gan.evaluator import evaluate
-from gan.fit import fit
+from gan.loop import fit
 from gan.module import LitDCGAN
 from gan.networks import Generator
 from gan.progress import ProgressReport
@@ -24,8 +24,7 @@ from gan.resume import describe_run
 from gan.selection import SnapshotEvaluation, Validation, kept_snapshot, write_evaluations
 from gan.stream import ClassStream, classes_in_turn
 from gan.trainer import is_first_process
-from gan.training import GANResult, refuse_unlike_channels, tensor_of
-from gan.transforms import Channels, channels_of
+from gan.training import GANResult, shared_channels, tensor_of
 
 _Weights = dict[str, Tensor]
 
@@ -37,7 +36,9 @@ class LitClassDCGAN(LitDCGAN):
         of_class: Evaluations of each class so far, oldest first.
     """
 
-    def __init__(self, config: GANConfig, *, seed: int, channels: Channels, classes: int) -> None:
+    def __init__(
+        self, config: GANConfig, *, seed: int, channels: Literal[1, 3], classes: int
+    ) -> None:
         super().__init__(config, seed=seed, channels=channels, classes=classes)
         self.of_class: list[list[SnapshotEvaluation]] = [[] for _ in range(classes)]
         self._kept: list[_Weights | None] = [None] * classes
@@ -198,7 +199,7 @@ def train_classes(
     _check_names(images, config)
     names = list(images)
     tensors = [tensor_of(some, f"images of {name}", config) for name, some in images.items()]
-    refuse_unlike_channels(config, tensors)
+    channels = shared_channels(config, tensors)
     origins = _origins(names, provenance or {})
     run = describe_run(
         config, tensors, seed=seed, provenance=Provenance(
@@ -210,7 +211,7 @@ def train_classes(
         None if one is None else (tensor_of(one.images, "validation images", config), one)
         for one in map((validation or {}).get, names)
     ]
-    module = LitClassDCGAN(config, seed=seed, channels=channels_of(tensors[0]), classes=len(names))
+    module = LitClassDCGAN(config, seed=seed, channels=channels, classes=len(names))
     directory = Path(out_dir)
 
     def stream(ranks: int) -> ClassStream:

@@ -14,7 +14,7 @@ from gan.arguments import require_kind, require_whole
 from gan.checkpoint import Provenance, save_generator, write_atomically
 from gan.config import GANConfig, GANTrainerOptions
 from gan.evaluator import SnapshotEvaluator
-from gan.fit import fit
+from gan.loop import fit
 from gan.module import LitDCGAN
 from gan.progress import ProgressReport
 from gan.records import GRID_NAME, Recorder, grid_png
@@ -22,7 +22,7 @@ from gan.resume import describe_run
 from gan.selection import SnapshotEvaluation, Validation, write_evaluations
 from gan.stream import ImageStream
 from gan.trainer import is_first_process
-from gan.transforms import GREY, channels_of, to_planes
+from gan.transforms import GREY, Channels, channels_of, to_planes
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +130,10 @@ def train(
             f"{'missing' if companions is None else 'given'}."
         )
     origin = provenance or Provenance(class_name="images", index_hash="", training_ids=())
-    refuse_unlike_channels(config, tensors)
+    channels = shared_channels(config, tensors)
     run = describe_run(config, tensors, seed=seed, provenance=origin)
     directory = Path(out_dir)
-    module = LitDCGAN(config, seed=seed, channels=channels_of(tensors[0]))
+    module = LitDCGAN(config, seed=seed, channels=channels)
     ended = fit(
         module,
         lambda ranks: _stream(module, *tensors, ranks=ranks),
@@ -180,8 +180,12 @@ def tensor_of(images: object, name: str, config: GANConfig) -> Tensor:
     )
 
 
-def refuse_unlike_channels(config: GANConfig, sets: Sequence[Tensor]) -> None:
-    """Refuse images of different channels, and a transform of colours where there are none."""
+def shared_channels(config: GANConfig, sets: Sequence[Tensor]) -> Channels:
+    """Return the channels of all images.
+
+    Raises:
+        ValueError: They differ, or a transform needs colours where there are none.
+    """
     channels = {channels_of(images) for images in sets}
     if len(channels) > 1:
         raise ValueError(
@@ -193,6 +197,7 @@ def refuse_unlike_channels(config: GANConfig, sets: Sequence[Tensor]) -> None:
             "The augmentation saturation needs images in colour, but these are grey; leave it out "
             "of augment."
         )
+    return channels_of(sets[0])
 
 
 def _callbacks(

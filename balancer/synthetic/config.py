@@ -31,7 +31,7 @@ class SynthesisConfig(ConfigSection):
     that knows the class, learns from the largest one too, and takes 1.4 times the steps of one
     class for all. `auto`: shared, unless one of the classes has a network of its own already."""
 
-    @model_serializer(mode="wrap")
+    @model_serializer(mode="wrap", when_used="json")
     def _without_auto(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what earlier versions did not write, so that their studies stay the same."""
         values: dict[str, Any] = serialize(self)
