@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from classifier.decision import choose_threshold
     from classifier.metrics import evaluate
     from classifier.module import ClassifierDiverged
-    from classifier.onnx_export import ClassifierExportError, export_onnx
+    from classifier.onnx_export import ClassifierExportError, ExportDifference, export_onnx
     from classifier.prediction import predict
     from classifier.samplers import BalancedBatchSampler
     from classifier.tables import ArrayTable
@@ -41,13 +41,14 @@ else:
         "ClassifierConfig": "config",
         "ClassifierDiverged": "module",
         "ClassifierExportError": "onnx_export",
-        "TrainingHardware": "trainer",
         "ClassifierResult": "training",
+        "ExportDifference": "onnx_export",
         "LoadedClassifier": "checkpoint",
         "ModelError": "cards",
         "Phase": "config",
         "Pretraining": "data",
         "StepPlan": "config",
+        "TrainingHardware": "trainer",
         "choose_threshold": "decision",
         "evaluate": "metrics",
         "export_onnx": "onnx_export",
@@ -76,6 +77,7 @@ __all__ = [
     "ClassifierDiverged",
     "ClassifierExportError",
     "ClassifierResult",
+    "ExportDifference",
     "LoadedClassifier",
     "ModelError",
     "Phase",

@@ -34,8 +34,12 @@ class SameConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Convolve: float (N, C, H, W) -> (N, K, ceil(H / 2), ceil(W / 2))."""
         height, width = input.shape[-2:]
-        kernel = F.pad(self.weight, (1 - width % 2, 0, 1 - height % 2, 0))
+        top, left = 1 - height % 2, 1 - width % 2
         margin = (self.kernel_size[0] - 1) // 2
+        if torch.compiler.is_exporting():  # onnxruntime loses the padding of a large kernel
+            padded = F.pad(input, (margin - left, margin, margin - top, margin))
+            return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        kernel = F.pad(self.weight, (left, 0, top, 0))
         return F.conv2d(input, kernel, self.bias, self.stride, margin, 1, self.groups)
 
 

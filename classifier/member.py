@@ -97,7 +97,7 @@ def train_member(
         ValueError: The recipe does not fit the images; nothing has been trained.
         ClassifierDiverged: The loss is not finite.
     """
-    n_of_head = round(config.head_retraining * plan.n_steps)
+    n_of_head = _steps_of_head(config, plan.n_steps)
     whole = replace(plan, n_steps=plan.n_steps - n_of_head)
     # Initial weights and dropout draw from torch's global state, which the fork restores.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -122,6 +122,20 @@ def train_member(
             if isinstance(layer, nn.Linear | nn.BatchNorm1d):
                 layer.reset_parameters()
         return member.then(second.train(network, hardware, progress=progress))
+
+
+def _steps_of_head(config: ClassifierConfig, n_steps: int) -> int:
+    """Return the steps that train the new head: at least one, or none where none are wanted."""
+    if not config.head_retraining:
+        return 0
+    n_of_head = max(1, round(config.head_retraining * n_steps))
+    if n_of_head >= n_steps:
+        raise ValueError(
+            f"head_retraining should leave a step for the whole network, but {n_of_head} of "
+            f"{n_steps} would train the new head; train longer, or lower "
+            "classifier.head_retraining."
+        )
+    return n_of_head
 
 
 class _Part:

@@ -9,16 +9,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
+from PIL import Image, ImageCms
 
 import classifier
 import gan
 from balancer.cli import main
-from classifier import onnx_export
+from balancer.data.io import decode_radiograph, resize_square
+from balancer.sharing.recipe import SCRIPT as CLASSIFIER_SCRIPT
+from classifier import ClassifierConfig, LoadedClassifier, onnx_export
+from classifier.lite import SameConv2d
 from classifier.metrics import predict_classes
+from classifier.models import build
 from samples.phantom import write_samples
 from support.tiny_pipeline import arguments, draw_folder, metrics_of, tree
 
@@ -143,6 +150,50 @@ def test_a_file_that_disagrees_with_torch_is_refused_and_nothing_is_written(
     assert [path.name for path in exported.parent.iterdir()] == ["real"]
 
 
+def test_a_network_that_no_file_can_hold_is_refused_in_a_sentence(
+    workspace: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise RuntimeError("No operator of ONNX does this.")
+
+    monkeypatch.setattr(onnx_export, "write_onnx", fails)
+    before = tree(exported)
+    done = export(workspace, "--force")
+    assert done.exit_code == 4, done.output
+    assert "No operator of ONNX" in done.stderr
+    assert tree(exported) == before
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_kernels_of_lite_networks_survive_the_export(tmp_path: Path, side: int) -> None:
+    """onnxruntime loses the padding of a kernel of more than some thousand numbers."""
+    network = SameConv2d(300, 300, 5, stride=2, groups=300).eval()
+    images = torch.randn(2, 300, side, side, generator=torch.Generator().manual_seed(0))
+    onnx_export.write_onnx(network, images, tmp_path / "m.onnx", "x", ["y"], {})
+    (found,) = onnx_export.run_onnx(tmp_path / "m.onnx", {"x": images.numpy()})
+    np.testing.assert_allclose(found, network(images).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_resize_that_rounds_otherwise_is_no_other_network(tmp_path: Path, channels: int) -> None:
+    """Without Intel's library, OpenCV rounds a pixel in twenty to the neighbouring grey level."""
+    config = ClassifierConfig(model="bam-cnn", input_size=25, weights="none", views=("plain",))
+    network = build(config, 2, channels=channels).eval()
+    with torch.no_grad():
+        network.head[-1].weight.mul_(50)
+    loaded = LoadedClassifier((network,), config, ("a", "b"), {}, "0" * 64)
+    shape = (6, 16, 16) if channels == 1 else (6, 16, 16, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    is_used = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        difference = classifier.export_onnx(loaded, tmp_path / "m.onnx", images)
+    finally:
+        cv2.ipp.setUseIPP(is_used)
+    assert difference.same_pixels < 1e-4 < difference.resized
+
+
 @pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
 def test_a_missing_package_names_the_extra(
     package: str, workspace: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,3 +264,57 @@ def test_an_export_is_up_to_date_until_the_card_changes(workspace: Path, exporte
     assert "Not tested on another hospital" not in card
     assert len(_head(card)["model-index"][0]["results"]) == 2
     assert tree(workspace / "runs") == ledger  # an export reads no test image
+
+
+_RECORDER = """\
+import numpy as np
+
+
+class InferenceSession:
+    def __init__(self, path):
+        pass
+
+    def run(self, names, inputs):
+        np.save("seen.npy", inputs["images"])
+        return np.ones((1, 1)), [0]
+"""
+"""Stands in for onnxruntime, and keeps what it is shown."""
+
+
+def _profile_of_swapped_primaries() -> bytes:
+    """A profile whose red is the blue of sRGB."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return srgb.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
+
+
+def _photograph(mode: str) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 20, 4), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_script_reads_files_as_prepare_does(tmp_path: Path, mode: str) -> None:
+    """Turned, with a palette, with a profile; what it cannot read alike it refuses."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    _photograph("RGB").save(tmp_path / "turned.png", exif=turned)
+    _photograph("L").save(tmp_path / "grey.png", exif=turned)
+    _photograph("RGB").quantize(7).save(tmp_path / "palette.png")
+    _photograph("RGB").save(tmp_path / "profile.png", icc_profile=_profile_of_swapped_primaries())
+    _photograph("RGBA").save(tmp_path / "clear.png")
+    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(tmp_path / "deep.png")
+    recipe = {"before": [], "mode": mode, "size": [16, 16], "class_names": ["a"]}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    (tmp_path / "onnxruntime.py").write_text(_RECORDER)
+    for name, is_read in (
+        *((name, True) for name in ("turned", "grey", "palette", "profile")),
+        *((name, False) for name in ("clear", "deep")),
+    ):
+        path = tmp_path / f"{name}.png"
+        words = [sys.executable, "-c", CLASSIFIER_SCRIPT, str(tmp_path), str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode == 0) == is_read, done.stderr
+        if is_read:
+            channels = {"L": 1, "RGB": 3}[mode]
+            read = decode_radiograph(path.read_bytes(), path, channels=channels).as_read
+            assert (np.load(tmp_path / "seen.npy")[0] == resize_square(read, 16)).all(), name

@@ -1,7 +1,7 @@
 """Remedies of the long-tail field, in closed form and by what they must leave as it is."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,6 +12,10 @@ from safetensors.torch import load_file
 import classifier
 from balancer.ablation.families.arm import Blend
 from balancer.ablation.frozen_head import fit_head
+from balancer.ablation.plan import make_plan
+from balancer.config import BalancerConfig
+from balancer.data.index import Index
+from balancer.errors import ConfigurationError
 from classifier.config import ClassifierConfig
 from classifier.heads import CosineLinear
 from classifier.losses import ClassLoss, effective_weights, loss_function, training_prior
@@ -143,6 +147,25 @@ def test_a_head_that_cannot_be_balanced_is_refused_before_any_training(tmp_path:
     with pytest.raises(ValueError, match="class 2"):
         train(tmp_path / "out", config, **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_small_share_of_the_steps_is_one_step_and_never_all(tmp_path: Path) -> None:
+    """Rounded to no step, the head would not be the balanced one that its prior is of."""
+    small = TINY.model_copy(update={"head_retraining": 0.01})
+    whole, found = train(tmp_path / "a"), train(tmp_path / "b", small)
+    before, after = weights(whole), weights(found)
+    assert any(not torch.equal(before[name], after[name]) for name in before if "head." in name)
+    large = TINY.model_copy(update={"head_retraining": 0.9})
+    with pytest.raises(ValueError, match="head_retraining"):
+        train(tmp_path / "c", large, n_steps=1)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("remedy", [{"posthoc_tau": 1.0}, {"head_retraining": 0.2}])
+def test_a_study_refuses_a_remedy_that_all_arms_share(remedy: dict[str, float]) -> None:
+    config = BalancerConfig.model_validate({"classifier": remedy})
+    with pytest.raises(ConfigurationError, match=next(iter(remedy))):
+        make_plan(config, cast(Index, None))
 
 
 def test_post_hoc_adjustment_divides_the_probabilities_by_the_class_shares(tmp_path: Path) -> None:

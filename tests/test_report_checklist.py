@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from balancer.ablation.records import AblateMetrics
+from balancer.ablation.records import REGISTERED_RUNS, AblateMetrics, Registration, Status
 from balancer.config import BalancerConfig
 from balancer.data.audit.content import read_audit
 from balancer.data.index import load_index
@@ -17,7 +17,9 @@ from balancer.data.layouts.recognition import OF_FOLDERS
 from balancer.data.records import PrepareMetrics
 from balancer.evaluation.ledger import ledger_summary, note_read, read_ledger
 from balancer.report.records import EXPLAIN, INDEX, LEDGER, ReportRecords
+from balancer.report.sections.answer import answer
 from balancer.report.sections.checklist import CLAIM, OTHERS, answered, checklist_of
+from balancer.report.sections.methods import methods_text
 from balancer.results import StageResult, read_result
 from balancer.stages import explain, prepare, report
 from balancer.workspace import Workspace
@@ -270,6 +272,55 @@ def test_one_run_has_no_interval_and_no_robustness(films: Path, tmp_path: Path) 
     assert rows["30"]["state"] == "not known"
     assert rows["37"]["state"] == "in part"
     assert "GAN" not in rows["1"]["answer"]  # no arm of it made images
+
+
+def test_only_a_registered_question_is_called_registered(whole: Workspace) -> None:
+    ablation = read_result(whole.ablation_dir, AblateMetrics)
+    assert ablation is not None
+
+    def said(status: Status, runs: str) -> tuple[str, str]:
+        found = Registration(
+            status=status, sentence="", label="EXPLORATORY: margin", hash="0" * 64,
+            time="2026-01-02", reads=3, entries=(), runs=runs,
+        )  # fmt: skip
+        metrics = ablation.metrics.model_copy(update={"registration": found})
+        study = ablation.model_copy(update={"metrics": metrics})
+        records = dataclasses.replace(EMPTY, ablation=study)
+        aims = next(row for row in answered(records) if row["number"] == "4")
+        return aims["answer"], methods_text(records)
+
+    for status, runs in (("confirmatory", "runs/units"), ("exploratory", REGISTERED_RUNS)):
+        assert all("registered on 2026-01-02" in text for text in said(status, runs))
+    aims, methods = said("exploratory", "runs/units")
+    assert "registered" not in aims
+    assert "EXPLORATORY: margin" in methods
+
+
+def test_no_temperature_is_claimed_where_none_was_fitted(whole: Workspace) -> None:
+    ablation = read_result(whole.ablation_dir, AblateMetrics)
+    assert ablation is not None
+    for calibration in ("temperature", "none"):
+        recipe = {**ablation.settings["classifier"], "calibration": calibration}
+        study = ablation.model_copy(update={"settings": {"classifier": recipe}})
+        records = dataclasses.replace(EMPTY, ablation=study)
+        rows = [row for name in (CLAIM, *OTHERS) for row in answered(records, name)]
+        is_fitted = calibration == "temperature"
+        assert any("temperature" in row["answer"] for row in rows) == is_fitted
+
+
+def test_seeds_of_a_split_are_no_more_splits(whole: Workspace) -> None:
+    index = read_result(whole.index_dir, PrepareMetrics)
+    ablation = read_result(whole.ablation_dir, AblateMetrics)
+    assert index is not None
+    assert ablation is not None
+    arms = {
+        name: arm.model_copy(update={"n_runs": 9}) for name, arm in ablation.metrics.arms.items()
+    }
+    study = ablation.model_copy(
+        update={"metrics": ablation.metrics.model_copy(update={"arms": arms})}
+    )
+    limits = answer(dataclasses.replace(EMPTY, index=index, ablation=study)).limits
+    assert any("9 runs of an arm on 3 splits" in limit for limit in limits)
 
 
 def test_what_no_record_knows_is_not_known(whole: Workspace) -> None:

@@ -24,6 +24,8 @@ from balancer.shortcuts.sources import source_splits
 from classifier.config import ClassifierConfig, plan_steps
 
 _FIRST_SOURCE = 1_000_000  # above every repeat, so that more repeats do not change the seeds
+_REMEDIES = ("loss", "class_weights", "batches", "mixup_alpha", "posthoc_tau", "head_retraining")
+"""Settings of the classifier that are remedies against imbalance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _curve(config: BalancerConfig, arms: Sequence[Arm], positive: str) -> list[A
 def _refuse_remedies(config: BalancerConfig) -> None:
     """Refuse a remedy that all arms share: `real` would not be plain, and no arm could beat it."""
     plain = ClassifierConfig()
-    for key in ("loss", "class_weights", "batches", "mixup_alpha"):
+    for key in _REMEDIES:
         found = getattr(config.classifier, key)
         if found != getattr(plain, key):
             raise ConfigurationError(

@@ -219,6 +219,10 @@ class Amendment(Record):
     hash: str
 
 
+REGISTERED_RUNS = "runs/registered"
+"""Folder of the first predictions of a registered question, which none replaces."""
+
+
 class Registration(Record):
     """Registration of a study: was its question fixed before the first read of a test image?
 
@@ -243,6 +247,11 @@ class Registration(Record):
     reads: int
     entries: tuple[Amendment, ...]
     runs: str
+
+    @property
+    def covers_headline(self) -> bool:
+        """Return whether the question of the headline was fixed before any look."""
+        return self.status == "confirmatory" or self.runs == REGISTERED_RUNS
 
 
 class Exploration(Record):

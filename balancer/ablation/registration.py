@@ -26,7 +26,14 @@ from balancer.ablation.protocol import (
     changes_between,
     sentence_of_changes,
 )
-from balancer.ablation.records import AblateMetrics, Amendment, Headline, Registration, Status
+from balancer.ablation.records import (
+    REGISTERED_RUNS,
+    AblateMetrics,
+    Amendment,
+    Headline,
+    Registration,
+    Status,
+)
 from balancer.ablation.runs import REAL
 from balancer.ablation.unit import TEST, VALIDATION, Unit, read_run, unit_settings
 from balancer.config import BalancerConfig
@@ -41,7 +48,6 @@ _NOT_TRAINED = "it was not trained before the study was changed"
 _NOT_TESTED = (
     "it was trained again, or the images changed, before it was tested on those that count"
 )
-_KEPT = "runs/registered"
 _CLAIMS = (HELPS, HURTS, EQUIVALENT)
 
 
@@ -258,7 +264,7 @@ def _failures(study: EndedStudy, config: BalancerConfig, units: Sequence[Unit]) 
     known = dict(study.failures)
     result = read_result(study.workspace.ablation_dir, AblateMetrics)
     before = None if result is None else result.metrics
-    if before is not None and before.registration and before.registration.runs == _KEPT:
+    if before is not None and before.registration and before.registration.runs == REGISTERED_RUNS:
         for run in before.failed:
             known.setdefault(f"{run.arm}, {run.fold}, seed {run.seed}", run.reason)
     workspace = study.workspace
@@ -331,7 +337,7 @@ def registration_record(
             Amendment(time=entry.time, reads=entry.reads, changes=_changes(entry), hash=entry.hash)
             for entry in protocol.entries
         ),
-        runs=_KEPT if kept else "runs/units",
+        runs=REGISTERED_RUNS if kept else "runs/units",
     )
 
 

@@ -123,8 +123,8 @@ def _model_section(facts: ClassifierFacts) -> Section:
 def _evaluation_section(facts: ClassifierFacts) -> Section:
     blocks: list[Block] = [
         Paragraph(
-            "Threshold and temperature were chosen on validation images; the test images were "
-            "read afterwards. Intervals are 95 %, by a bootstrap of whole groups."
+            f"{_fitted(facts.recipe)}The test images were read afterwards. Intervals are 95 %, by "
+            "a bootstrap of whole groups."
         ),
         *_performance("The test split of the same archives", facts.test),
     ]
@@ -132,6 +132,13 @@ def _evaluation_section(facts: ClassifierFacts) -> Section:
         blocks += [Heading(f"Elsewhere: {name}")]
         blocks += _performance(f"{name}, unchanged weights and threshold", result.metrics.test)
     return Section("evaluation", "Evaluation", blocks)
+
+
+def _fitted(recipe: ClassifierRecipe) -> str:
+    """Say what validation images decided; empty of a classifier with neither."""
+    fitted = [f"threshold {recipe.threshold:.3f}"] if recipe.threshold is not None else []
+    fitted += [f"temperature {recipe.temperature:.3f}"] if recipe.temperature != 1 else []
+    return f"Chosen on validation images: {listing(fitted)}. " if fitted else ""
 
 
 def _performance(caption: str, test: Performance) -> Iterator[Table | Paragraph]:
@@ -159,8 +166,8 @@ def _limits(facts: ClassifierFacts) -> Iterator[str]:
         yield f"{UNTESTED} Scores there are often far lower."
     positives = test.per_class[metrics.positive_class].n
     yield (
-        f"The test has {positives} images of {metrics.positive_class}; the intervals show what so "
-        "few can tell."
+        f"The test has {positives} images of {metrics.positive_class}; the intervals show what "
+        "that number can tell."
     )
     if metrics.test_reads is not None and metrics.test_reads > 1:
         yield (

@@ -12,22 +12,31 @@ from classifier.onnx_export import INPUT, PREDICTED, PROBABILITIES, TOLERANCE
 
 CLASSIFIER_FILE, GENERATOR_FILE, RECIPE_FILE = "classifier.onnx", "generator.onnx", "recipe.json"
 SCRIPT = """\
+import io
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
 folder, *films = map(Path, sys.argv[1:])
-recipe = json.loads((folder / "recipe.json").read_text())
+recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(folder / "classifier.onnx")
 for film in films:
-    image = Image.open(film)
-    if recipe["before"] or image.mode[0] in "IF":
-        sys.exit(f"{film} needs more than this script does: {recipe['before'] or '8 bits'}")
-    square = image.convert(recipe["mode"]).resize(recipe["size"], Image.Resampling.BICUBIC)
+    image = ImageOps.exif_transpose(Image.open(film))
+    if image.mode not in ("1", "L", "P", "RGB") or image.has_transparency_data:
+        sys.exit(f"{film} should be grey or RGB, 8 bits and opaque, but is {image.mode}")
+    if recipe["before"]:
+        sys.exit(f"{film} needs more than this script does: {recipe['before']}")
+    square = image.convert("RGB") if image.mode == "P" else image
+    profile = image.info.get("icc_profile")
+    if profile and recipe["mode"] == square.mode == "RGB":
+        square = ImageCms.profileToProfile(
+            square, io.BytesIO(profile), ImageCms.createProfile("sRGB")
+        )
+    square = square.convert(recipe["mode"]).resize(recipe["size"], Image.Resampling.BICUBIC)
     probabilities, predicted = session.run(None, {"images": np.asarray(square)[None]})
     scores = dict(zip(recipe["class_names"], probabilities[0].tolist(), strict=True))
     print(film.name, recipe["class_names"][predicted[0]], json.dumps(scores))
@@ -40,23 +49,44 @@ class ExportCheck(Record):
 
     Attributes:
         images: Number of images that were compared.
-        largest_difference: Largest absolute difference.
+        largest_difference: Largest absolute difference, of the same pixels.
         tolerance: Largest difference that is accepted.
+        with_resize: Largest difference where each side resizes by itself, which rounds a few pixels
+            otherwise; null of a generator.
         versions: Versions of both sides.
     """
 
     images: int
     largest_difference: float
     tolerance: float = TOLERANCE
+    with_resize: float | None = None
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, images: int, difference: float) -> "ExportCheck":
+    def of(cls, images: int, difference: float, with_resize: float | None = None) -> "ExportCheck":
         """Record a comparison just made."""
         names = ("torch", "onnx", "onnxruntime")
         versions = {name: importlib.metadata.version(name) for name in names}
         return cls(
-            images=images, largest_difference=difference, tolerance=TOLERANCE, versions=versions
+            images=images,
+            largest_difference=difference,
+            tolerance=TOLERANCE,
+            with_resize=with_resize,
+            versions=versions,
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What was compared, and how far both sides are apart."""
+        resized = self.with_resize
+        rounding = (
+            f" Where each resizes by itself it is {resized:.1e}, for they round pixels apart."
+            if resized is not None and resized > self.tolerance
+            else ""
+        )
+        return (
+            f"Checked against torch on {self.images} images: the largest difference is "
+            f"{self.largest_difference:.1e} (at most {self.tolerance:g} is accepted).{rounding}"
         )
 
 

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from rich.console import RenderableType
@@ -49,7 +48,6 @@ from classifier.onnx_export import ClassifierExportError
 README = "README.md"
 _CHECKED = 64
 """Number of validation images that a classifier is checked on, at most."""
-R = TypeVar("R", ClassifierRecipe, GeneratorRecipe)
 
 
 class ModelExport(Record):
@@ -152,11 +150,9 @@ def run(
 def summary(result: StageResult[ModelExport]) -> list[RenderableType]:
     """Return what the terminal shows of a result."""
     found = result.metrics
-    check = found.check
     return [
         f"The {found.kind} of {found.of} for other programs: {found.folder}",
-        f"Checked against torch on {check.images} images: the largest difference is "
-        f"{check.largest_difference:.1e} (at most {check.tolerance:g} is accepted).",
+        found.check.sentence,
         found.elsewhere,
     ]
 
@@ -210,7 +206,8 @@ def _classifier(workspace: Workspace, index: Index, arm: str, licence: str | Non
         )
         for name in (WEIGHTS, CARD):
             shutil.copy(directory / name, folder / name)
-        return _checked(recipe, len(images), difference)
+        check = ExportCheck.of(len(images), difference.same_pixels, difference.resized)
+        return recipe.model_copy(update={"check": check})
 
     return _Model("classifier", arm, trained.loaded.weights_sha256, CLASSIFIER_FILE,
                   classifier_card(facts), elsewhere, write)  # fmt: skip
@@ -239,7 +236,7 @@ def _generator(workspace: Workspace, index: Index, label: str, licence: str | No
         metadata = {recipe.metadata_key: recipe.model_dump_json()}
         difference = export_generator(source, folder / GENERATOR_FILE, metadata)
         save_without_ids(source, folder)
-        return _checked(recipe, 64, difference)
+        return recipe.model_copy(update={"check": ExportCheck.of(64, difference)})
 
     return _Model("generator", label, source.checkpoint, GENERATOR_FILE, generator_card(facts),
                   f"On sharing its images: {facts.word}.", write)  # fmt: skip
@@ -251,10 +248,6 @@ def _quality(workspace: Workspace, label: str, source: DcganSource) -> ClassQual
     if result is None or result.inputs.get("generators", {}).get(label) != source.checkpoint:
         return None
     return result.metrics.classes.get(label)
-
-
-def _checked(recipe: R, images: int, difference: float) -> R:
-    return recipe.model_copy(update={"check": ExportCheck.of(images, difference)})
 
 
 def _data(workspace: Workspace, index: Index) -> DataFacts:

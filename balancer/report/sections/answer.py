@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from balancer.ablation.records import Design
 from balancer.ablation.runs import GAN_IMAGES
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
@@ -91,12 +92,12 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
             f"The verdicts speak of new trainings on such images and of new images such as those "
             f"of {elsewhere}, with the trainings as the unit."
         )
+    made = f"{n_runs} runs of an arm{_on_splits(study.design)}"
     yield (
-        f"One data set of {records.index.metrics.images} images, split {n_runs} times: the "
-        "verdicts speak of new splits and new trainings on such images, not of other hospitals."
+        f"One data set of {records.index.metrics.images} images, {made}: the verdicts speak of new "
+        "splits and new trainings on such images, not of other hospitals."
         if n_runs > 1 and elsewhere is None
-        else f"Trained on one data set of {records.index.metrics.images} images, split {n_runs} "
-        "times."
+        else f"Trained on one data set of {records.index.metrics.images} images, {made}."
         if n_runs > 1
         else "One data set and one run per arm: nothing is known of other splits, other "
         "trainings or other hospitals."
@@ -140,6 +141,14 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
         yield f"{runs} in no figure because of a failure; see “Two sources of variance”."
     yield from records.index.metrics.warnings
     yield from _gate(records, study)
+
+
+def _on_splits(design: Design | None) -> str:
+    """Say how many splits the runs are on: seeds of one split are no new test images."""
+    if design is None:
+        return ""
+    n = design.repeats * (design.folds or 1)
+    return f" on {n} splits" if n > 1 else " on one split"
 
 
 def _gate(records: ReportRecords, study: Study) -> Iterator[str]:

@@ -36,7 +36,7 @@ def aims(facts: Facts) -> Claim:
     others = [name for name, arm in facts.arms.items() if arm.kind != "reference"]
     found = facts.ablation.get(lambda study: study.metrics.registration)
     fixed = "from the configuration"
-    if found is not None and found.time is not None:
+    if found is not None and found.covers_headline:
         fixed = f"registered on {found.time}, before any look"
     return "filled in", (
         f"The effect of {listing(others) or 'no arm'} on {asked.primary_title} for "
@@ -139,14 +139,7 @@ def selection(facts: Facts) -> Claim:
     }.get(facts.setting("classifier.keep"))
     if kept is None:
         return "not known", "No record says which weights were kept."
-    scaled = facts.setting("classifier.calibration") == "temperature"
-    names = facts.ablation.get(lambda study: study.metrics.question.class_names)
-    threshold = (
-        len(names) == 2 if names
-        else facts.real.get(lambda arm: arm.metrics.threshold) is not None
-    )  # fmt: skip
-    also = [*["threshold"] * threshold, *["temperature"] * scaled]
-    by = f"; {listing(also)} by validation images" if also else ""
+    by = f"; {listing(facts.fitted)} by validation images" if facts.fitted else ""
     return "filled in", f"Kept: {kept}{by}."
 
 

@@ -45,10 +45,14 @@ def blinding(facts: Facts) -> Claim:
     if reads is None:
         return "not known", "No ledger of test reads is on record."
     return "in part", (
-        "The classifier saw the pixels alone; weights, threshold and temperature were fixed before "
-        f"the test images were read. Ledger: {reads.rstrip('.')}. What the images themselves give "
+        f"The classifier saw the pixels alone; {_fixed(facts)} were fixed before the test images "
+        f"were read. Ledger: {reads.rstrip('.')}. What the images themselves give "
         "away is under Shortcuts."
     )
+
+
+def _fixed(facts: Facts) -> str:
+    return listing(["weights", *facts.fitted])
 
 
 def indeterminate(facts: Facts) -> Claim:
@@ -92,7 +96,7 @@ def prevalence(facts: Facts) -> Claim:
     total = sum(found.values())
     if not total:
         return "not known", "No record has the counts."
-    shares = listing([f"{label} {n / total:.0%}" for label, n in found.items()])
+    shares = listing([f"{label} {100 * n / total:.1f} %" for label, n in found.items()])
     return "in part", f"Shares in the test split: {shares}. Those of patients are for the authors."
 
 
@@ -152,7 +156,7 @@ def updating(facts: Facts) -> Claim:
     tested = facts.external or facts.tests or facts.arms
     if not tested:
         return "not known", "No test is on record."
-    return "filled in", "None: weights, threshold and temperature were tested unchanged."
+    return "filled in", f"None: {_fixed(facts)} were tested unchanged."
 
 
 def stored_outputs(facts: Facts) -> Claim:

@@ -126,6 +126,15 @@ class Facts:
         return self.real.setting(path) if found is None else found
 
     @property
+    def fitted(self) -> list[str]:
+        """What validation images decided once the weights were: threshold, temperature, or none."""
+        names = self.ablation.get(lambda study: study.metrics.question.class_names)
+        of_real = self.real.get(lambda arm: arm.metrics.threshold)
+        threshold = len(names) == 2 if names else of_real is not None
+        scaled = self.setting("classifier.calibration") == "temperature"
+        return [*["threshold"] * threshold, *["temperature"] * scaled]
+
+    @property
     def arms(self) -> Mapping[str, ArmResult]:
         """Arms of the ablation by name; empty without one."""
         return self.ablation.get(lambda study: study.metrics.arms) or {}

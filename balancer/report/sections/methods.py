@@ -78,6 +78,9 @@ def _registered(facts: Facts) -> str:
     found = facts.ablation.get(lambda one: one.metrics.registration)
     if found is None or found.time is None:
         return "The study was not registered." if facts.arms else ""
+    if not found.covers_headline:
+        changed = "The question was asked after a first look, in place of a registered one"
+        return f"{changed}: {found.label}."
     return f"The protocol was registered on {found.time} (SHA-256 {found.hash[:12]})."
 
 
