@@ -308,6 +308,23 @@ def test_no_temperature_is_claimed_where_none_was_fitted(whole: Workspace) -> No
         assert any("temperature" in row["answer"] for row in rows) == is_fitted
 
 
+def test_images_of_another_generator_are_not_called_ours(whole: Workspace) -> None:
+    ablation = read_result(whole.ablation_dir, AblateMetrics)
+    assert ablation is not None
+    arms = {f"imported sd15 {name}" if arm.kind == "gan" else name: arm
+            for name, arm in ablation.metrics.arms.items()}  # fmt: skip
+    metrics = ablation.metrics.model_copy(update={"arms": arms})
+    for study, is_ours in (
+        (ablation, True),
+        (ablation.model_copy(update={"metrics": metrics}), False),
+    ):
+        records = dataclasses.replace(EMPTY, ablation=study)
+        said = {row["number"]: row["answer"] for row in answered(records)}
+        assert ("DCGAN" in said["22"]) == is_ours
+        assert ("imported sd15" in said["22"]) != is_ours
+        assert "GAN" not in said["1"]
+
+
 def test_seeds_of_a_split_are_no_more_splits(whole: Workspace) -> None:
     index = read_result(whole.index_dir, PrepareMetrics)
     ablation = read_result(whole.ablation_dir, AblateMetrics)

@@ -89,7 +89,8 @@ def classifier_card(facts: ClassifierFacts) -> str:
 
 
 def _use_section(facts: ClassifierFacts) -> Section:
-    names, images = listing(facts.recipe.class_names), facts.data.domain.images
+    classes, images = facts.recipe.class_names, facts.data.domain.images
+    names = listing(classes, len(classes))  # a use is of all classes
     return Section("use", "Intended use", [
         Bullets([
             f"For: research on telling {names} in {images} like those of the archives below.",

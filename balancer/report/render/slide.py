@@ -38,7 +38,7 @@ def save_slide(answer: Answer, folder: Path) -> None:
         top = _text(page, 0.93, answer.question, size=26, columns=62, weight="bold")
         if answer.word is not None:
             top = _text(page, top - 0.02, answer.word.upper(), size=22, columns=60, weight="bold")
-        top = _text(page, top - 0.01, answer.sentence, size=15, columns=112)
+        top = _text(page, top - 0.01, answer.sentence, size=15, columns=106)
         bottom = _limits(page, answer)
         if chart is not None and top - bottom > 0.15:
             _chart(figure, folder / f"{chart.name}.png", bottom, top - 0.02)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from balancer.ablation.families.arm import FAMILIES, Needs
 from balancer.drawing.numbers import HasInterval
 from balancer.drawing.wording import TITLES, cell, listing, scalar
 from balancer.report.records import REPORT
@@ -16,8 +17,8 @@ def kind_of_study(facts: Facts) -> Claim:
         return "not known", "No record names the networks."
     made = facts.synthetic.get(lambda images: images.metrics.made)
     generated = made or any(arm.kind == "gan" for arm in facts.arms.values())
-    gan = ", and GANs that make training images" if generated else ""
-    return "in part", f"Deep learning: classifiers ({model}){gan}. The title is the authors'."
+    makers = ", and generators of training images" if generated else ""
+    return "in part", f"Deep learning: classifiers ({model}){makers}. The title is the authors'."
 
 
 def summary(facts: Facts) -> Claim:
@@ -77,10 +78,19 @@ def model(facts: Facts) -> Claim:
     )
     state: State = "in part" if size is None else "filled in"
     side = next((training.setting("gan.image_size") for training in facts.trainings.values()), None)
-    if any(arm.kind == "gan" for arm in facts.arms.values()):
+    own = {name: _is_ours(name) for name, arm in facts.arms.items() if arm.kind == "gan"}
+    if any(own.values()):
         side = facts.ablation.setting("gan.image_size")
-    gan = f"; generators: DCGAN, {side} px" if side else ""
-    return state, f"{recipe.get('model')}, input {size or 'unknown'} px{gan}; see Recipes."
+    makers = f"; generators: DCGAN, {side} px" if side else ""
+    others = [name for name, is_ours in own.items() if not is_ours]
+    makers += f"; generators that are not ours: {listing(others)}" if others else ""
+    return state, f"{recipe.get('model')}, input {size or 'unknown'} px{makers}; see Recipes."
+
+
+def _is_ours(arm: str) -> bool:
+    """Return whether an arm trains on images of the DCGAN, by the family that its name begins."""
+    family = FAMILIES.get(arm.partition(" ")[0])
+    return family is not None and family.needs is not Needs.OUTSIDE
 
 
 def _is_frozen(facts: Facts) -> bool:

@@ -90,7 +90,7 @@ def _named(begin: str, claim: Claim) -> str:
     if state == "not known":
         return ""
     for hint in ("; the rest under Recipes", "; the rest, augmentation included, under Recipes",
-                 "; no settings on record",
+                 "; no settings on record", "; no primary metric is on record",
                  " What the images themselves give away is under Shortcuts."):  # fmt: skip
         answer = answer.replace(hint, "")
     if begin and not begin.endswith(":"):
