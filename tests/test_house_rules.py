@@ -376,6 +376,7 @@ _REORDER = re.compile(
 _REORDERED = {
     *("balancer/data/colours.py", "balancer/data/io.py", "balancer/data/grey_levels.py"),
     "balancer/lungs/sheets.py",  # outlines in colour on a grey film
+    "balancer/sharing/recipe.py",  # a script that runs without the balancer
     "gan/networks.py",
 }
 
