@@ -1,5 +1,6 @@
 """`balancer.compare`: does adding images help a classifier of your own?"""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
@@ -7,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.config import BalancerConfig, load_config
-from balancer.errors import ConfigurationError
+from balancer.errors import ConfigurationError, DataError
 from balancer.given_images import given_collection, given_files
+from balancer.manifest import fingerprint
 from balancer.ratio import TargetRatio
 from balancer.shown_page import ShownPage, folder_or_none
 from balancer.workspace import Workspace
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from balancer.data.collection import Collection
     from balancer.data.index import Index
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 _SMALLEST = 8
 """Smallest side in pixels of an image that is given from Python."""
 
@@ -79,7 +82,7 @@ def compare(
     *,
     classifier: Any,
     synthetic: Mapping[str, Any] | None = None,
-    declared: Sequence[str] = (),
+    lineage: Mapping[str, str | Sequence[Any]] | None = None,
     groups: Sequence[Any] | None = None,
     positive: Any = None,
     ratio: str = "1:1",
@@ -113,8 +116,11 @@ def compare(
             a dictionary of class to these; or a function of (training images of a class, uint8 (N,
             S, S) or (N, S, S, 3); number of images; seed) that returns images, which is called once
             per split and class.
-        declared: Names of the sets of fixed images of which you say that their generator saw none
-            of `images`; without it a gain is `unverified`, since it may come from test images.
+        lineage: Name of a set of fixed images to what its generator was trained on: a list of
+            images, by position in `images`, path or content hash (SHA-256 of the file), which are
+            then training images in every split and never tested; or `declared`, your word that it
+            saw none of `images`. Without it a gain is `unverified`, since it may come from test
+            images.
         groups: Patient of each image, (N,), None or NaN where unknown; images of one are kept in
             one split. Copies always are.
         positive: The class that the metric is about; None: the rarest.
@@ -164,12 +170,14 @@ def compare(
     )
     with folder_or_none(out) as place:
         drawn = place / "images"
-        index = _index(images, labels, groups, config, drawn)
+        side, place_of = given_collection(images, labels, groups, config.data, drawn / "real")
+        index = side.as_index(config.data, drawn)
+        ids = _ids(side, place_of)
         study = GivenStudy(
             config=config,
             index=index,
             classifier=GivenClassifier(classifier, rows, epochs, batch_size),
-            synthetic=_sources(synthetic or {}, declared, index, config, drawn),
+            synthetic=_sources(synthetic or {}, lineage or {}, index, ids, config, drawn),
             ratio=_ratio(ratio),
             positive=_positive(positive, index),
             size=size,
@@ -188,32 +196,33 @@ def _refuse_below(*given: tuple[str, Any, int]) -> None:
             )
 
 
-def _index(
-    images: Any,
-    labels: Sequence[Any] | None,
-    groups: Sequence[Any] | None,
-    config: BalancerConfig,
-    folder: Path,
-) -> "Index":
-    """Read real images and group them, without a split of their own."""
-    side, _ = given_collection(images, labels, groups, config.data, folder / "real")
-    return side.as_index(config.data, folder)
+def _ids(side: "Collection", place_of: Mapping[str, int]) -> dict[Any, str]:
+    """Return the content hash of each image by its position, path and hash."""
+    found: dict[Any, str] = {}
+    for image in side.images:
+        path = side.roots.locate(image.path)
+        words = (image.path, str(path.resolve()), image.image_id)
+        found |= dict.fromkeys(words, image.image_id)
+        if image.path in place_of:
+            found[place_of[image.path]] = image.image_id
+    return found
 
 
 def _sources(
     synthetic: Mapping[str, Any],
-    declared: Sequence[str],
+    lineage: Mapping[str, str | Sequence[Any]],
     index: "Index",
+    ids: Mapping[Any, str],
     config: BalancerConfig,
     folder: Path,
 ) -> "list[GivenImages]":
     from balancer.ablation.given_study import OWN_ARMS, GivenImages
     from balancer.synthetic.lineage import source_name
 
-    strange = [name for name in declared if name not in synthetic or callable(synthetic[name])]
+    strange = [name for name in lineage if name not in synthetic or callable(synthetic[name])]
     if strange:
         raise ConfigurationError(
-            f"declared should name sets of fixed images, but {strange[0]!r} is none; leave it out."
+            f"lineage should name sets of fixed images, but {strange[0]!r} is none; leave it out."
         )
     found = []
     for name, images in synthetic.items():
@@ -227,10 +236,39 @@ def _sources(
             make = _maker(images, config, place, name)
             found.append(GivenImages(name, "declared", {}, make))
         else:
-            lineage = "declared" if name in declared else "unknown"
+            state, seen = _lineage(name, lineage.get(name, "unknown"), ids)
             fixed = _fixed(images, index, config, place, name)
-            found.append(GivenImages(name, lineage, fixed))
+            found.append(GivenImages(name, state, fixed, seen=seen))
     return found
+
+
+def _lineage(
+    name: str, given: str | Sequence[Any], ids: Mapping[Any, str]
+) -> tuple[str, frozenset[str]]:
+    """Return the state of a lineage, and the content hashes of the images that it names."""
+    if given in ("unknown", "declared"):
+        return str(given), frozenset()
+    if isinstance(given, str) or not len(given):
+        raise ConfigurationError(
+            f"The lineage of {name} should be a list of images, declared or unknown, but is "
+            f"{given!r:.80}; give one of them."
+        )
+    return "known", frozenset(_id_of(name, word, ids) for word in given)
+
+
+def _id_of(name: str, word: Any, ids: Mapping[Any, str]) -> str:
+    path = Path(str(word)).expanduser()
+    for key in (word, str(word), str(path.resolve())):
+        if key in ids:
+            return ids[key]
+    if _HASH.fullmatch(str(word)):
+        return str(word)
+    if path.is_file():
+        return fingerprint(path.read_bytes())
+    raise DataError(
+        f"The lineage of {name} should list images by position in images, path or content hash, "
+        f"but {word!r:.80} is none; correct it."
+    )
 
 
 def _maker(

@@ -1,6 +1,7 @@
 """`balancer.compare`: planted classifiers that tell what they were trained and tested on."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -60,7 +61,11 @@ class Witness:
 
 
 def ask(**more: Any) -> balancer.ArmComparison:
-    given = {"classifier": Witness(), "synthetic": {"oracle": MADE}, "declared": ["oracle"]}
+    given = {
+        "classifier": Witness(),
+        "synthetic": {"oracle": MADE},
+        "lineage": {"oracle": "declared"},
+    }
     return balancer.compare(IMAGES, LABELS, **{**given, **FEW, **more})
 
 
@@ -172,7 +177,7 @@ def test_a_function_is_given_training_images_alone() -> None:
         seen.append(set(ids(training)))
         return MADE[:count]
 
-    found = ask(synthetic={"oracle": make}, declared=(), splits=3)
+    found = ask(synthetic={"oracle": make}, lineage=None, splits=3)
     assert found.word == "helps"
     assert len(seen) == 3
     trainings = [Witness.trainings[start : start + 8] for start in range(0, 24, 8)]
@@ -184,9 +189,38 @@ def test_a_function_is_given_training_images_alone() -> None:
 def test_copies_of_what_is_tested_are_refused() -> None:
     copied = np.concatenate([MADE[1:], IMAGES[:1]])
     with pytest.raises(IntegrityError):
-        ask(synthetic={"copier": copied}, declared=["copier"])
+        ask(synthetic={"copier": copied}, lineage={"copier": "declared"})
     with pytest.raises(IntegrityError):  # it knows more than it was given
-        ask(synthetic={"thief": lambda *_: np.resize(IMAGES, (40, SIDE, SIDE))}, declared=())
+        ask(synthetic={"thief": lambda *_: np.resize(IMAGES, (40, SIDE, SIDE))}, lineage=None)
+
+
+def test_images_that_a_generator_saw_are_never_tested() -> None:
+    Witness.trainings.clear()
+    copied = np.concatenate([MADE[1:], IMAGES[:1]])
+    found = ask(synthetic={"oracle": copied}, lineage={"oracle": range(6)})
+    assert found.word == "helps"  # not unverified: what it saw is known
+    tested = [seen for _, seen in Witness.trainings]
+    assert not any(seen & {*range(6)} for seen in tested)
+    assert all(seen & {*range(6, N_RARE)} for seen in tested)
+    assert all(trained >= {*range(6)} for trained, _ in Witness.trainings if trained)
+    with pytest.raises(IntegrityError):  # the list lies: it copies an image that is not on it
+        ask(synthetic={"oracle": copied}, lineage={"oracle": range(1, 6)})
+
+
+def test_a_lineage_lists_paths_and_hashes(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number:02d}.png" for number in range(len(IMAGES))]
+    for path, image in zip(paths, IMAGES, strict=True):
+        assert cv2.imwrite(str(path), image)
+    other = tmp_path / "of another hospital.png"
+    assert cv2.imwrite(str(other), MADE[0] ^ 255)
+    given = [paths[0], str(paths[1]), sha256(paths[2].read_bytes()).hexdigest(), other, "0" * 64]
+    Witness.trainings.clear()
+    found = balancer.compare(
+        paths, LABELS, classifier=Witness(), synthetic={"oracle": MADE}, lineage={"oracle": given},
+        **FEW,
+    )  # fmt: skip
+    assert found.word == "helps"
+    assert not any(tested & {0, 1, 2} for _, tested in Witness.trainings)
 
 
 class Module(lightning.LightningModule):
@@ -231,16 +265,23 @@ def test_a_lightning_module_takes_as_many_steps_in_every_arm() -> None:
     ("wrong", "error"),
     [
         ({"classifier": object()}, ConfigurationError),
-        ({"synthetic": {"real": MADE}, "declared": ()}, ConfigurationError),
-        ({"declared": ["another"]}, ConfigurationError),
+        ({"synthetic": {"real": MADE}, "lineage": None}, ConfigurationError),
+        ({"lineage": {"another": "declared"}}, ConfigurationError),
+        ({"lineage": {"oracle": "sure"}}, ConfigurationError),
+        ({"lineage": {"oracle": []}}, ConfigurationError),
+        ({"lineage": {"oracle": ["no-such-image.png"]}}, DataError),
+        ({"lineage": {"oracle": range(N_RARE)}}, DataError),  # no rare image is left to test on
         ({"metric": "beauty"}, ConfigurationError),
         ({"ratio": "1:3"}, ConfigurationError),
         ({"ratio": "9:1"}, ConfigurationError),
         ({"positive": "Flu"}, ConfigurationError),
         ({"groups": [0]}, DataError),
-        ({"synthetic": {"few": MADE[:3]}, "declared": ()}, DataError),
-        ({"synthetic": {"other": {"Flu": MADE}}, "declared": ()}, ConfigurationError),
-        ({"synthetic": {"o": {"COVID": MADE, "Normal": MADE}}, "declared": ()}, ConfigurationError),
+        ({"synthetic": {"few": MADE[:3]}, "lineage": None}, DataError),
+        ({"synthetic": {"other": {"Flu": MADE}}, "lineage": None}, ConfigurationError),
+        (
+            {"synthetic": {"o": {"COVID": MADE, "Normal": MADE}}, "lineage": None},
+            ConfigurationError,
+        ),
         ({"size": 0}, ConfigurationError),
         ({"epochs": 0}, ConfigurationError),
         ({"batch_size": 0.5}, ConfigurationError),

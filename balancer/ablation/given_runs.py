@@ -20,6 +20,7 @@ from balancer.ablation.runs import REAL, Question, Run
 from balancer.data.collection import Collection
 from balancer.data.index import ImageSet, evaluation_table
 from balancer.data.io import Pixels
+from balancer.data.split import verify_splits
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.fit_and_test import Reader, choose_and_test
 from balancer.evaluation.ledger import ledger_summary, note_search, read_ledger
@@ -44,15 +45,13 @@ def run_given_study(study: GivenStudy) -> AblateMetrics:
         IntegrityError: A synthetic image copies a real one that it must not know.
     """
     registration = _fix(study)
-    config, index, ablation = study.config, study.index, study.config.ablation
+    index, ablation = study.index, study.config.ablation
     images = index.image_set(study.size)
-    folds = plan_folds(
-        index.records, ablation, config.data.split, held_back=(), positive=study.positive,
-        seed=config.seed,
-    )  # fmt: skip
+    folds = _folds(study)
+    is_tested = [record.group not in study.seen_groups for record in index.records]
     for one in study.synthetic:
         for some in one.fixed.values():
-            _refuse_copies(study, one, some, _EVERY_SPLIT, [True] * len(index.records))
+            _refuse_copies(study, one, some, _EVERY_SPLIT, is_tested)
     runs: list[Run] = []
     splits = []
     for fold in folds:
@@ -69,6 +68,33 @@ def run_given_study(study: GivenStudy) -> AblateMetrics:
             "registration": registration,
         }
     )
+
+
+def _folds(study: GivenStudy) -> list[Fold]:
+    """Split all images but those that a generator saw, which are training images in each split."""
+    config, records, seen = study.config, study.index.records, study.seen_groups
+    unseen = [record for record in records if record.group not in seen]
+    if gone := {*study.index.classes} - {record.label for record in unseen}:
+        raise DataError(
+            f"Classifiers should be tested on images that no generator saw, but of {min(gone)} all "
+            "are in the lineage, or of a patient in it; add images, or give a function that makes "
+            "synthetic ones from the training images of each split."
+        )
+    folds = plan_folds(
+        unseen,
+        config.ablation,
+        config.data.split,
+        held_back=(),
+        positive=study.positive,
+        seed=config.seed,
+    )
+    found = []
+    for fold in folds:
+        split_of = {record.image_id: record.split for record in fold.records}
+        rows = [replace(one, split=split_of.get(one.image_id, "train")) for one in records]
+        verify_splits(rows)
+        found.append(replace(fold, records=tuple(rows)))
+    return found
 
 
 def _fix(study: GivenStudy) -> Registration:

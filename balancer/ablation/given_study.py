@@ -30,16 +30,18 @@ class GivenImages:
 
     Attributes:
         name: Name of the source.
-        lineage: `declared` or `unknown`.
+        lineage: `known`, `declared` or `unknown`.
         fixed: Class to its images, the same ones for all splits; empty where there is a function.
         make: Function from training images of a class in a split, uint8 (N, S, S) or (N, S, S, 3),
             the number of images wanted and a seed to images; None where they are fixed.
+        seen: Content hashes of the images that its generator was trained on, where it is known.
     """
 
     name: str
     lineage: str
     fixed: Mapping[str, Collection]
     make: Callable[[Pixels, int, int], Collection] | None = None
+    seen: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> str:
@@ -72,6 +74,12 @@ class GivenStudy:
     positive: str
     size: int
     workspace: Workspace
+
+    @property
+    def seen_groups(self) -> frozenset[str]:
+        """Groups with an image that a generator saw: training images in every split."""
+        seen = frozenset().union(*(one.seen for one in self.synthetic))
+        return frozenset(one.group for one in self.index.records if one.image_id in seen)
 
     def pixels(self, images: Collection, size: int) -> Pixels:
         """Decode synthetic images as the real ones are, uint8 (N, size, size) or (..., 3)."""
@@ -116,7 +124,7 @@ class GivenStudy:
     @property
     def asked(self) -> dict[str, Any]:
         """The question, which is fixed before the first look."""
-        ablation = self.config.ablation
+        ablation, seen = self.config.ablation, self.seen_groups
         return {
             "metric": ablation.primary,
             "secondary": list(ablation.secondary),
@@ -124,6 +132,7 @@ class GivenStudy:
             "alpha": ablation.alpha,
             "arms": [arm.name for arm in self.arms],
             "lineage": {one.name: one.lineage for one in self.synthetic},
+            **({"seen": fingerprint_of_images(sorted(seen))} if seen else {}),
             "synthetic": {one.name: one.fingerprint for one in self.synthetic},
             "ratio": str(self.ratio),
             "positive": self.positive,
