@@ -113,6 +113,20 @@ def one_device(hardware: HardwareConfig, what: str) -> "classifier.TrainingHardw
     return classifier.TrainingHardware(hardware.accelerator, hardware.precision)
 
 
+def has_bf16() -> bool:
+    """Return True if this machine's processor computes in bf16 by itself; PyTorch emulates it else.
+
+    False too where PyTorch does not say what the processor has.
+    """
+    found = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def on_cpu_with_bf16(hardware: HardwareConfig) -> bool:
+    """Return True if a training would be on such a processor."""
+    return inference_device(hardware).type == "cpu" and has_bf16()
+
+
 def require_free_space(directory: Path, needed: int, purpose: str) -> None:
     """Refuse work that would fill the disk.
 

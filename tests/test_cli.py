@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from balancer.cli import main
+from balancer.resources import has_bf16
 from balancer.stages import report
 from balancer.workspace import Workspace
 from support.tiny_pipeline import TINY, arguments, metrics_of, tree
@@ -47,7 +49,11 @@ def test_the_three_commands_work_in_an_empty_folder(empty: Path) -> None:
     assert [path.name for path in empty.iterdir()] == ["balancer-workspace"]
 
 
-def test_a_dry_run_of_the_gan_tells_minutes_and_trains_nothing(empty: Path) -> None:
+def test_a_dry_run_of_the_gan_tells_minutes_and_trains_nothing(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    able = {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     done = invoke("gan-train", "--dry-run", "--json", *SETTINGS)
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)["metrics"]
@@ -55,6 +61,9 @@ def test_a_dry_run_of_the_gan_tells_minutes_and_trains_nothing(empty: Path) -> N
     assert list(found["planned_minutes"]) == ["COVID"]
     assert 0 < found["planned_minutes"]["COVID"] < 10
     assert not (empty / "balancer-workspace" / "gan").exists()
+    assert "bf16-mixed" in done.stderr
+    able.clear()
+    assert not has_bf16()
 
 
 def test_an_expensive_stage_is_named_not_run(empty: Path) -> None:
