@@ -118,7 +118,7 @@ def has_bf16() -> bool:
 
     False too where PyTorch does not say what the processor has.
     """
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
