@@ -56,13 +56,11 @@ class Server:
     _uploads: UploadFolder
 
     def wait(self) -> None:
-        """Serve until a signal to stop, then remove uploads.
-
-        Raises:
-            KeyboardInterrupt: The signal.
-        """
+        """Serve until a signal to stop, which is `KeyboardInterrupt`; then remove uploads."""
         try:
             threading.Event().wait()
+        except KeyboardInterrupt:
+            pass
         finally:
             self.close()
 
