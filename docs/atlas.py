@@ -44,6 +44,7 @@ def in_short(path: Path) -> str:
     question, arms = metrics["question"], metrics["arms"]
     rare, primary = question["positive_class"], question["primary"]
     counts = [split.get(rare, 0) for split in index["metrics"]["splits"].values()]
+    trained_on = question.get("rare_images")
     domain = domain_of(index["settings"]["data"].get("domain", CHEST))
     main = question.get("main_arm") or ("gan" if "gan" in arms else "")
     worth: dict[str, Any] = metrics.get("worth") or {"sentence": "not asked"}
@@ -54,7 +55,7 @@ def in_short(path: Path) -> str:
     return _row([
         f"[{path.parent.name}](#{path.parent.name})",
         f"{index['metrics']['images']} {domain.title}",
-        f"{sum(counts)} {rare}",
+        f"{sum(counts)} {rare}" + (f", {trained_on} of them trained on" if trained_on else ""),
         f"**{report['verdict']['word']}**",
         f"{main}: {question['primary_title']} {level[main]:.3f}" if main else "none",
         worth["sentence"],
