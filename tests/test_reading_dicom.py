@@ -71,7 +71,7 @@ def test_one_patient_id_for_a_class_is_said_and_can_be_ignored(place: Path) -> N
         write(place / label / f"{number}.dcm", deep(number), PatientID=f"ANON-{label}")
     done = prepare(place)
     assert done.exit_code == 3
-    assert "one patient id names all 10" in done.stderr
+    assert "all 10 of its images" in done.stderr
     assert "data.patients=ignored" in done.stderr
     assert "ANON-" not in done.stderr
     metrics = prepared(place, "--set", "data.patients=ignored")
