@@ -15,7 +15,7 @@ from support.tiny_pipeline import config_for, metrics_of
 
 pytestmark = pytest.mark.blank_pictures
 
-STUDY = ("ablation.repeats=2", "ablation.arms=[real, oversample, held-back-real]")
+STUDY = ("ablation.repeats=3", "ablation.arms=[real, oversample, held-back-real]")
 WORTH = "ablation.worth=[0.25, 0.5]"
 POINTS = ("real-images_share-0.25", "real-images_share-0.5", "real-images_share-all")
 
@@ -38,7 +38,7 @@ def shown(workspace: Workspace, fold: str, slug: str) -> tuple[int, int]:
 
 
 def test_points_have_more_and_more_images_and_the_same_steps(answered: Workspace) -> None:
-    for fold in ("split-0", "split-1"):
+    for fold in ("split-0", "split-1", "split-2"):
         counts = [shown(answered, fold, slug) for slug in (*POINTS[:2], "real", POINTS[2])]
         sizes = [n for n, _ in counts]
         assert sizes == sorted(set(sizes))
@@ -52,7 +52,7 @@ def test_the_worth_is_on_the_page_and_no_point_is_an_arm(answered: Workspace) ->
     metrics = metrics_of(answered.ablation_dir)
     assert set(metrics["arms"]) == {"real", "oversample", "held-back-real"}
     worth = metrics["worth"]
-    assert worth["n_splits"] == 2
+    assert worth["n_splits"] == 3
     assert set(worth["arms"]) == {"oversample", "held-back-real"}
     sizes = [point["n"] for point in worth["curve"]]
     assert sizes == sorted(sizes)
