@@ -20,6 +20,8 @@ from support.tiny_pipeline import config_for, draw_folder
 
 pytest_plugins = ["support.registered_study"]
 
+_DRAWN = Figure.savefig
+
 
 def pytest_configure() -> None:
     """Tests must not depend on how they were started: `nohup` and `&` pass on ignored signals.
@@ -46,7 +48,8 @@ def config(data: Path) -> BalancerConfig:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, config: BalancerConfig) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("run") / "work")
-    with workspace.lock():
+    with workspace.lock(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", _DRAWN)  # whole, also where a blank module asks first
         everything.run(config, workspace)
     return workspace
 

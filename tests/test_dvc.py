@@ -106,7 +106,11 @@ def test_the_recipe_stands_without_the_lines_that_make_it_quick(tmp_path: Path) 
 
 def test_every_section_decides_something() -> None:
     named = {key.partition(".")[0] for stage in WRITES for key in STAGES[stage]["params"]}
-    others = {"lungs", "travel", "tracking"}  # the first two have no stages, the last decides nothing
+    others = {
+        "lungs",
+        "travel",
+        "tracking",
+    }  # the first two have no stages, the last decides nothing
     left = set(BalancerConfig.model_fields) - named - others
     assert not left, "add the section to the params of its stage in dvc.yaml, and to params.yaml"
     assert set(RECIPE) == named

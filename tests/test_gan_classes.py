@@ -160,7 +160,10 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_trains_one_network_for_the_classes_that_grow(
     three: Path, tmp_path: Path
 ) -> None:
-    changes = ("gan.images_shown=40", "gan.evaluate_every=16", "synthesis.ratio=1:1")
+    changes = (
+        *("gan.images_shown=40", "gan.evaluate_every=16"),
+        *("synthesis.ratio=1:1", "synthesis.networks=shared"),
+    )
     words = arguments(three, tmp_path / "w", *changes)
     planned = CliRunner().invoke(main, ["gan-train", "--dry-run", "--json", *words])
     assert planned.exit_code == 0, planned.output

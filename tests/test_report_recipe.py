@@ -67,7 +67,6 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "synthesis": {
         "ratio": "3:2", "screen": ["near-copy", "outlier"], "max_attempts": 4.0, "max_images": 5000,
-        "networks": "per-class",
     },
     "quality": {
         "extractors": ["lite0"], "kid_subsets": 20, "kid_subset_size": 30, "neighbors": 3,
@@ -311,7 +310,8 @@ def test_the_configuration_above_changes_every_setting(tmp_path: Path) -> None:
         (tmp_path / "changed.yaml").write_text(json.dumps(values))
         changed = leaves(load_config(tmp_path / "changed.yaml"))
         unchanged &= {key for key in changed if changed[key] == default[key]}
-    assert unchanged <= NOT_RECORDED
+    alone = {"synthesis.networks"}  # a GAN of one class is recorded as alone, whatever was set
+    assert unchanged <= NOT_RECORDED | alone
     assert {*CHANGED["classifier"]["augment"]} == {
         *type(BalancerConfig().classifier.augment).model_fields
     }

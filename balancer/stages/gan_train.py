@@ -21,7 +21,7 @@ from balancer.imaging.preprocess import recorded
 from balancer.quality.snapshot_scorer import Lite0Scorer
 from balancer.ratio import TargetRatio, plan_synthesis
 from balancer.resources import check_accelerator, on_cpu_with_bf16
-from balancer.results import StageResult, new_result, read_result, standing_result, write_result
+from balancer.results import StageResult, new_result, standing_result, write_result
 from balancer.synthetic.dcgan import load_dcgan, trainer_options, training_seconds_per_image
 from balancer.synthetic.records import GanTrainMetrics, GeneratorMetrics, Membership, Snapshot
 from balancer.team import together
@@ -75,7 +75,7 @@ def run(
         )
     if not labels:
         log.info("Every class reaches %s already; no GAN is needed.", config.synthesis.ratio)
-    shared = _share_network(labels, config, workspace)
+    shared = _share_network(labels, config)
     if dry_run:
         if config.hardware.precision == "32-true" and on_cpu_with_bf16(config.hardware):
             log.info(
@@ -153,25 +153,16 @@ def _settings(config: BalancerConfig) -> dict[str, Any]:
     }
 
 
-def _share_network(labels: Sequence[str], config: BalancerConfig, workspace: Workspace) -> bool:
-    """Return True if the classes are to be learnt by one network.
-
-    By itself, only where no generator of them was trained alone before: that choice stands.
-    """
-    choice = config.synthesis.networks
-    if len(labels) < 2 or choice == "per-class":
+def _share_network(labels: Sequence[str], config: BalancerConfig) -> bool:
+    """Return True if the classes are to be learnt by one network."""
+    if len(labels) < 2 or config.synthesis.networks == "per-class":
         return False
-    if choice == "shared":
-        if config.gan.companion_share:
-            raise ConfigurationError(
-                "synthesis.networks=shared needs gan.companion_share=0, since all classes share "
-                f"the network already, but it is {config.gan.companion_share:g}; set one of them."
-            )
-        return True
-    results = [read_result(workspace.gan_dir(label), GeneratorMetrics) for label in labels]
-    alone = any(result is not None and _CLASSES not in result.settings for result in results)
-    begun = any(workspace.unfinished_gan_dir(label).exists() for label in labels)
-    return not (alone or begun or config.gan.companion_share)
+    if config.gan.companion_share:
+        raise ConfigurationError(
+            "synthesis.networks=shared needs gan.companion_share=0, since all classes share the "
+            f"network already, but it is {config.gan.companion_share:g}; set one of them."
+        )
+    return True
 
 
 def _train(

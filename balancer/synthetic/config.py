@@ -26,16 +26,15 @@ class SynthesisConfig(ConfigSection):
     """Reasons to reject an image and draw another in its place; limits are in `gate`."""
     max_attempts: Annotated[float, Field(ge=1)] = 10.0
     """Largest number of images drawn, as a multiple of the plan, before it fails."""
-    networks: Literal["auto", "per-class", "shared"] = "auto"
-    """GANs of several classes that must grow: `per-class`, a network for each; or `shared`, one
-    that knows the class, learns from the largest one too, and takes 1.4 times the steps of one
-    class for all. `auto`: shared, unless one of the classes has a network of its own already."""
+    networks: Literal["per-class", "shared"] = "per-class"
+    """GANs of several classes that must grow: a network for each; or one that knows the class,
+    learns from the largest one too, and takes 1.4 times the steps of one class for all."""
 
     @model_serializer(mode="wrap", when_used="json")
-    def _without_auto(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_default_networks(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what earlier versions did not write, so that their studies stay the same."""
         values: dict[str, Any] = serialize(self)
-        if self.networks == "auto":
+        if self.networks == "per-class":
             values.pop("networks", None)
         return values
 
