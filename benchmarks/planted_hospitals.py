@@ -1,4 +1,4 @@
-"""Which views `balancer travel` calls safe where one class comes from a scanner of its own.
+"""Ask `balancer travel` which views are safe where one class comes from a scanner of its own.
 
 Usage: python benchmarks/planted_hospitals.py --work FOLDER [--seeds 3]
 

@@ -1,4 +1,4 @@
-"""What makes a classifier travel: views of the lungs, tested on films of sources left out.
+"""Compare views of the lungs by how well a classifier does on films of sources left out.
 
 Usage: python benchmarks/robust_views.py -w WORKSPACE [--most 300] [--splits 5] [--out FILE]
 
@@ -25,7 +25,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from lung_views import CROP, ONLY, WHOLE, Mask, Pixels, Recipe, show
 from numpy.typing import NDArray
+from paired_tests import Floats, Rows, Test, Tested, compared, table
 
 from balancer.ablation.frozen_head import fit_head, one_thread
 from balancer.data.index import ImageSet, load_index
@@ -47,11 +48,7 @@ from balancer.statistics.calibration import expected_calibration_error
 from balancer.workspace import Workspace
 from classifier.config import ClassifierConfig
 
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
 SIDE = 224
-RESAMPLES = 2000
 LEAST = 20
 """Films of a class and source from which a test counts."""
 
@@ -144,7 +141,7 @@ def main() -> None:
     for name, candidate in wanted.items():
         tested[name] = test(candidate, films, trials, asked.splits, asked.negative)
         print(f"tested: {name}", file=sys.stderr, flush=True)
-    rows = compared(tested, films)
+    rows = compared(tested, films.groups)
     print("\n".join(table(rows)))
     if asked.out:
         record = {
@@ -249,16 +246,6 @@ def read_films(workspace: Workspace, most: int) -> Films:
 
 
 @dataclass(frozen=True)
-class Test:
-    """Films whose order is tested: positive ones should score higher."""
-
-    place: str
-    name: str
-    positive: Rows
-    negative: Rows
-
-
-@dataclass(frozen=True)
 class Trial:
     """Films to train on, and what is tested afterwards."""
 
@@ -301,22 +288,6 @@ def _apart(films: Films, train: Rows, tests: Sequence[Test]) -> Rows:
     """Leave out films that share a group, such as a copy, with a tested film."""
     tested = {films.groups[row] for test in tests for row in (*test.positive, *test.negative)}
     return np.array([row for row in train if films.groups[row] not in tested], np.int64)
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A test of one candidate.
-
-    Attributes:
-        test: The test.
-        wins: float64 (positive, negative), the share of splits in which the positive film of a pair
-            scores higher; equal scores count half. Its mean is the AUROC, averaged over the splits.
-        ece: Expected calibration error, averaged over the splits.
-    """
-
-    test: Test
-    wins: Floats
-    ece: float
 
 
 def test(
@@ -388,76 +359,6 @@ def fitted(
 def _wins(up: Floats, down: Floats) -> Floats:
     above = up[:, None] - down[None]
     return np.asarray((above > 0) + 0.5 * (above == 0), np.float64)
-
-
-# Comparison.
-
-
-def compared(found: Mapping[str, dict[str, Any]], films: Films) -> dict[str, dict[str, Any]]:
-    """Return each candidate's figures, and its differences from whole films in pairs."""
-    base = found["whole film"]["tested"]
-    drawn = Resamples(films, [one.test for one in base])
-    plain = drawn.aurocs(base)
-    rows: dict[str, dict[str, Any]] = {}
-    for name, one in found.items():
-        own = drawn.aurocs(one["tested"])
-        row: dict[str, Any] = {"home": round(one["home"], 4), "places": {}, "tests": {}}
-        for test in one["tested"]:
-            row["tests"][f"{test.test.place}: {test.test.name}"] = {
-                "auroc": round(float(test.wins.mean()), 4), "ece": round(test.ece, 4)
-            }  # fmt: skip
-        for place in dict.fromkeys(test.test.place for test in one["tested"]):
-            at = [number for number, test in enumerate(base) if test.test.place == place]
-            values = np.mean([own[number] for number in at], axis=0)
-            gains = values - np.mean([plain[number] for number in at], axis=0)
-            row["places"][place] = {
-                "auroc": _with_ends(values),
-                "gain": _with_ends(gains),
-                "ece": round(float(np.mean([one["tested"][number].ece for number in at])), 4),
-            }
-        rows[name] = row
-    return rows
-
-
-class Resamples:
-    """Resamples of the groups of tested films, the same for every candidate; the first is plain."""
-
-    def __init__(self, films: Films, tests: Sequence[Test]) -> None:
-        """Draw them."""
-        groups, number = np.unique(films.groups, return_inverse=True)
-        rng = np.random.default_rng(0)
-        drawn = rng.poisson(1.0, (RESAMPLES, len(groups))).astype(np.float64)
-        drawn = np.concatenate([np.ones((1, len(groups))), drawn])
-        self.weights = [(drawn[:, number[t.positive]], drawn[:, number[t.negative]]) for t in tests]
-
-    def aurocs(self, tested: Sequence[Tested]) -> list[Floats]:
-        """Return the AUROC of each test in every resample."""
-        return [
-            np.einsum("bp,bp->b", up @ one.wins, down) / (up.sum(1) * down.sum(1))
-            for one, (up, down) in zip(tested, self.weights, strict=True)
-        ]
-
-
-def _with_ends(values: Floats) -> list[float]:
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return [round(float(value), 4) for value in (values[0], low, high)]
-
-
-def table(rows: Mapping[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of a Markdown table."""
-    places = list(next(iter(rows.values()))["places"])
-    yield "| candidate | home | " + " | ".join(f"{p} | gain" for p in places) + " | ECE left out |"
-    yield "|---|---|" + "---|" * (2 * len(places) + 1)
-    for name, row in rows.items():
-        cells = []
-        for place in places:
-            found = row["places"][place]
-            cells += [
-                f"{found['auroc'][0]:.3f}",
-                "{:+.3f} ({:+.3f} to {:+.3f})".format(*found["gain"]),
-            ]
-        ece = row["places"]["left out"]["ece"]
-        yield f"| {name} | {row['home']:.3f} | {' | '.join(cells)} | {ece:.3f} |"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class GivenClassifier:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What is known to decide its training; of a function or an object, its name alone."""
+        """Return the settings of its training; of a function or an object, its name alone."""
         known: dict[str, Any] = {"name": self.name, "rows": self.rows}
         if isinstance(self.given, lightning.LightningModule):
             layers = {"layers": repr(self.given), "settings": dict(self.given.hparams)}

@@ -103,7 +103,7 @@ class ReaderScore(Record):
 
     @property
     def sentence(self) -> str:
-        """What the AUROC says."""
+        """Say whether the reader can tell generated images from real ones."""
         found = self.auroc
         if found.value is None:
             return "Too few images of a kind have an answer."

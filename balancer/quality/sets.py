@@ -142,12 +142,12 @@ class ClassFeatures:
 
     @cached_property
     def accepted_copies(self) -> NDArray[np.bool_]:
-        """Whether each accepted image is a near copy of a real image of either side."""
+        """Return True for accepted images that are near copies of a real image of either side."""
         return self.nearest.is_copy | self.nearest_held_out.is_copy
 
     @cached_property
     def made_copies(self) -> NDArray[np.bool_]:
-        """The same for each image made."""
+        """Return the same for each image made."""
         if np.array_equal(self.images.made, self.images.accepted):
             return self.accepted_copies
         others = self.copies_of_held_out.nearest(self.images.made, cache=self.cache)
@@ -155,7 +155,7 @@ class ClassFeatures:
 
     @cached_property
     def real_copies(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether each validation image is a near copy of a training image, and the reverse."""
+        """Return True where validation images are near copies of training ones; the reverse."""
         images, cache = self.images, self.cache
         held_out = self.copies.nearest(images.own_validation, cache=cache)
         training = self.copies_of_held_out.nearest(images.own_training, cache=cache)

@@ -77,7 +77,7 @@ class ExportCheck(Record):
 
     @property
     def sentence(self) -> str:
-        """What was compared, and how far both sides are apart."""
+        """Say how far the exported file and torch are apart, and on which images."""
         resized = self.with_resize
         rounding = (
             f" Where each resizes by itself it is {resized:.1e}, for they round pixels apart."

@@ -127,7 +127,7 @@ class Facts:
 
     @property
     def fitted(self) -> list[str]:
-        """What validation images decided once the weights were: threshold, temperature, or none."""
+        """Name what was fitted on validation images: threshold, temperature, both or none."""
         names = self.ablation.get(lambda study: study.metrics.question.class_names)
         of_real = self.real.get(lambda arm: arm.metrics.threshold)
         threshold = len(names) == 2 if names else of_real is not None
