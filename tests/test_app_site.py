@@ -126,7 +126,7 @@ def test_studies_are_listed_and_a_running_one_is_followed(view: Any, folder: Pat
     assert view.locator("h1").inner_text() in (folder / "work/report/report.html").read_text()
 
 
-@pytest.mark.parametrize("path", ["/studies/page/none/quick", "/studies/page/../../etc/passwd",
+@pytest.mark.parametrize("path", ["/studies/page/work/quick", "/studies/page/../../etc/passwd",
                                   "/readers/..%2Fx", "/readers/none/0", "/judge/none",
                                   "/site/desk.py"])  # fmt: skip
 def test_what_does_not_exist_is_not_found(served: Served, path: str) -> None:
