@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 import pytest
 import torch
@@ -117,6 +117,27 @@ def pytest_runtest_makereport(
     if item.get_closest_marker("gpu") is None:
         _failed_if_skipped(report)
     return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Name the files that differ: under CI, pytest prints the bytes of both folders, whole."""
+    if op != "==" or not (_is_folder(left) and _is_folder(right)):
+        return None
+    names = sorted(left.keys() | right.keys())
+    return ["files differ:", *(name for name in names if left.get(name) != right.get(name))]
+
+
+def _is_folder(value: object) -> TypeGuard[dict[str, bytes]]:
+    return isinstance(value, dict) and {*map(type, value.values())} == {bytes}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """End with the names of what failed: the reasons before may be thousands of lines."""
+    yield
+    for outcome in ("failed", "error"):
+        for report in terminalreporter.getreports(outcome):
+            terminalreporter.write_line(f"{outcome}: {report.nodeid}")
 
 
 @pytest.hookimpl(wrapper=True)
