@@ -1,5 +1,7 @@
 import io
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from balancer.data.film.fingerprint import (
     waves_with_slopes,
 )
 from balancer.data.roots import Roots
+from balancer.data.row_file import RowFile
 from balancer.data.scan import FoundImage
 from samples.phantom import draw_phantom
 from support.radiograph_folders import film, save
@@ -135,13 +138,34 @@ def test_blocks_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = find_near_duplicates(images, LIMIT)
     monkeypatch.setattr("balancer.data.copies.duplicates._BLOCK", 3)
     monkeypatch.setattr("balancer.data.copies.duplicates._PAIRS", 2)
-    monkeypatch.setattr("balancer.data.copies.proposals._LEAST_BLOCK", 3)
-    monkeypatch.setattr("balancer.data.copies.proposals._COMPARED", 4 * len(images))
+    monkeypatch.setattr("balancer.data.copies.proposals._BLOCK", 3)
+    monkeypatch.setattr("balancer.data.copies.proposals._ACROSS", 2)
     pairs = find_near_duplicates(images, LIMIT)
     assert [(pair.first, pair.second) for pair in pairs] == [(seed, seed + 7) for seed in range(7)]
     assert [(p.first, p.second, p.flip) for p in whole] == [
         (p.first, p.second, p.flip) for p in pairs
     ]
+
+
+def test_memory_of_the_search_does_not_grow_with_the_films(tmp_path: Path) -> None:
+    """Thumbnails and what is computed of them stay in files; no film of noise is a candidate."""
+
+    def peak(n_films: int) -> int:
+        rows = RowFile(tmp_path / f"{n_films}.npy", n_films, (SIDE, SIDE))
+        draw = np.random.default_rng(0)
+        for row in range(n_films):
+            rows.write(row, draw.integers(0, 256, (SIDE, SIDE), np.uint8))
+        images = [replace(one, thumbnail=rows.at(row)) for row in range(n_films)]
+        tracemalloc.start()
+        assert find_near_duplicates(images, LIMIT) == []
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        rows.close()
+        return most
+
+    (one,) = examined(tmp_path, [Image.fromarray(film(1, 64))])
+    few, many = 1024, 4096
+    assert (peak(many) - peak(few)) / (many - few) < 256  # bytes a film, whose thumbnail has 4096
 
 
 def test_few_or_flat_images_are_no_duplicates(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from balancer.data.cache import open_cache
 from balancer.data.index import load_index
-from balancer.data.ingest.row_file import RowFile
+from balancer.data.row_file import RowFile
 from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.stages import prepare
 from support.radiograph_folders import configured, film, in_workspace, save

@@ -8,8 +8,8 @@ import pytest
 
 from balancer.data import cache
 from balancer.data.index import load_index
-from balancer.data.ingest.row_file import RowFile
 from balancer.data.io import read_radiograph, resize_square
+from balancer.data.row_file import RowFile
 from balancer.evaluation.classifier_recipe import image_sizes
 from balancer.stages import prepare
 from support.radiograph_folders import class_folders, configured, film, in_workspace, save

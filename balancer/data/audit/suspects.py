@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.data.film.examine import Examined
+from balancer.data.film.examine import Examined, thumbnails_of
 from balancer.data.film.facts import ImageFacts
 from balancer.domains.domain import CHEST, Domain, domain_of
 
@@ -82,8 +82,7 @@ def _reversed(images: Sequence[Examined]) -> list[bool]:
 
 def _patterns(images: Sequence[Examined]) -> NDArray[np.float32]:
     """Return small images without their brightness and contrast, unit vectors (N, 1024)."""
-    thumbnails = np.stack([image.thumbnail[::2, ::2] for image in images])
-    flat = thumbnails.reshape(len(images), -1).astype(np.float32)
+    flat = thumbnails_of(images)[:, ::2, ::2].reshape(len(images), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
     return flat

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from balancer.data.copies.proposals import CandidatePairs, propose_pairs
+from balancer.data.copies.proposals import CandidatePairs, Films, Places, propose_pairs
 from balancer.data.copies.registration import refine_cuts, register, similarity_of
-from balancer.data.film.examine import Examined
+from balancer.data.copies.scratch import Scratch
+from balancer.data.film.examine import Examined, thumbnails_of
 from balancer.data.film.fingerprint import (
     DECIDE,
     SEARCH,
-    Floats,
     Grey,
     Space,
     even_contrast,
@@ -65,55 +65,63 @@ def find_near_duplicates(images: Sequence[Examined], correlation: float) -> list
     Returns:
         Every pair once, `first < second`.
     """
-    if len(images) < 2:
-        return []
-    return find_copies_by_thumbnail(np.stack([image.thumbnail for image in images]), correlation)
+
+    def read(films: Places) -> Pixels:
+        return thumbnails_of([images[film] for film in films])
+
+    return _find_copies(read, len(images), correlation)
 
 
 def find_copies_by_thumbnail(thumbnails: Pixels, correlation: float) -> list[NearDuplicate]:
-    """Find the same pairs among thumbnails, uint8 (N, 64, 64), 2 or more; see `thumbnail_of`."""
+    """Find the same pairs among thumbnails, uint8 (N, 64, 64); see `thumbnail_of`."""
+    return _find_copies(thumbnails.__getitem__, len(thumbnails), correlation)
+
+
+def _find_copies(films: Films, n_films: int, correlation: float) -> list[NearDuplicate]:
+    if n_films < 2:
+        return []
     with threadpool_limits(1, "blas"):  # BLAS threads and ours would block each other
-        pairs = _copies_among(thumbnails, correlation)
+        pairs = _copies_among(films, n_films, correlation)
     return sorted(_best_of_each(pairs), key=lambda pair: (pair.first, pair.second))
 
 
-def _copies_among(thumbnails: Pixels, correlation: float) -> Iterable[NearDuplicate]:
-    coefficients, search, decide = _spaces(thumbnails)
-    pairs = propose_pairs(thumbnails, coefficients, search)
+def _copies_among(films: Films, n_films: int, correlation: float) -> Iterable[NearDuplicate]:
+    coefficients, search, decide = _spaces(films, n_films)
+    pairs = propose_pairs(films, coefficients, search)
     parts = [
         pairs.take(np.arange(start, min(start + _PAIRS, len(pairs.first))))
         for start in range(0, len(pairs.first), _PAIRS)
     ]
 
     def confirm(part: CandidatePairs) -> list[NearDuplicate]:
-        return list(_confirm(part, thumbnails, search, decide, correlation))
+        return list(_confirm(part, films, search, decide, correlation))
 
     found = map_threaded(confirm, parts, task=f"Registering pairs, {_PAIRS} at a time")
     return itertools.chain.from_iterable(found)
 
 
-def _spaces(thumbnails: Pixels) -> tuple[Floats, Space, Space]:
+def _spaces(films: Films, n_films: int) -> tuple[Scratch, Space, Space]:
     """Compute the coefficients in the band `SEARCH`, and the spaces of both bands."""
-    search, decide = (
-        np.empty((len(thumbnails), len(band.cycles())), np.float32) for band in (SEARCH, DECIDE)
-    )
+    search, decide = (Scratch(n_films, len(band.cycles())) for band in (SEARCH, DECIDE))
 
     def read(start: int) -> None:
-        block = slice(start, start + _BLOCK)
-        even = even_contrast(thumbnails[block])
-        search[block], decide[block] = SEARCH.coefficients(even), DECIDE.coefficients(even)
+        even = even_contrast(films(np.arange(start, min(start + _BLOCK, n_films))))
+        search.write(start, SEARCH.coefficients(even))
+        decide.write(start, DECIDE.coefficients(even))
 
-    starts = range(0, len(thumbnails), _BLOCK)
+    starts = range(0, n_films, _BLOCK)
     map_threaded(read, starts, task=f"Reading {_BLOCK} thumbnails at a time")
     return search, Space.of(search, SEARCH), Space.of(decide, DECIDE)
 
 
 def _confirm(
-    part: CandidatePairs, thumbnails: Pixels, search: Space, decide: Space, correlation: float
+    part: CandidatePairs, films: Films, search: Space, decide: Space, correlation: float
 ) -> Iterator[NearDuplicate]:
-    first, second = thumbnails[part.first], _flip_each(thumbnails[part.second], part.flip)
-    one, other = _even_of_each(thumbnails, part.first, part.second)
-    other = _flip_each(other, part.flip)
+    seen, both = np.unique(np.concatenate([part.first, part.second]), return_inverse=True)
+    thumbnails, (of_first, of_second) = films(seen), np.split(both, 2)
+    first, second = thumbnails[of_first], _flip_each(thumbnails[of_second], part.flip)
+    even = even_contrast(thumbnails)
+    one, other = even[of_first], _flip_each(even[of_second], part.flip)
     similarity, cuts = register(one, other, part.cuts, search, steps=1)
     kept = np.flatnonzero(similarity >= _HOPEFUL)
     if not len(kept):
@@ -130,15 +138,6 @@ def _confirm(
                 flip=int(part.flip[place]),
                 cropped=float(np.abs(cut).max()),
             )
-
-
-def _even_of_each(
-    thumbnails: Pixels, first: NDArray[np.intp], second: NDArray[np.intp]
-) -> tuple[Floats, Floats]:
-    """Apply `even_contrast` to both films of pairs, once per film: float32 (P, S, S) each."""
-    films, place = np.unique(np.concatenate([first, second]), return_inverse=True)
-    even = even_contrast(thumbnails[films])
-    return even[place[: len(first)]], even[place[len(first) :]]
 
 
 def _flip_each(images: NDArray[Grey], flips: NDArray[np.intp]) -> NDArray[Grey]:

@@ -12,9 +12,14 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from balancer.data.copies.registration import Cuts, flip_cuts
-from balancer.data.film.fingerprint import SEARCH, Floats, Space, even_contrast, unit
+from balancer.data.copies.scratch import Scratch
+from balancer.data.film.fingerprint import FLIPS, SEARCH, Floats, Space, even_contrast, unit
 from balancer.data.io import Pixels
 from balancer.data.threads import map_threaded
+
+Places = NDArray[np.intp]
+Films = Callable[[Places], Pixels]
+"""Function from positions of films to their thumbnails, uint8 (P, S, S)."""
 
 _DIRECTIONS = 48
 _CROP = 0.08
@@ -43,19 +48,18 @@ class Sieve:
     least_cropped: float
 
     @classmethod
-    def of(cls, thumbnails: Pixels, coefficients: Floats, space: Space) -> "Sieve":
+    def of(cls, films: Films, coefficients: Scratch, space: Space) -> "Sieve":
         """Fit to crops of some of the films; with few films, all pairs pass.
 
         Args:
-            thumbnails: Thumbnails, uint8 (N, S, S).
-            coefficients: Their coefficients in the band `SEARCH`, (N, F).
+            films: Thumbnails of all films.
+            coefficients: Their coefficients in the band `SEARCH`.
             space: Space of all films.
         """
-        if len(thumbnails) < _FEW:
+        if len(coefficients) < _FEW:
             return cls(space.mean, space.whitening, -1.0, -1.0)
-        among_films = np.cov(space.whiten(coefficients), rowvar=False)
-        among_crops = _scatter_of_crops(thumbnails, coefficients, space)
-        values, vectors = scipy.linalg.eigh(among_films, among_crops + among_films)
+        among_crops = _scatter_of_crops(films, coefficients, space)
+        values, vectors = scipy.linalg.eigh(space.covariance, among_crops + space.covariance)
         values, vectors = values[-_DIRECTIONS:], vectors[:, -_DIRECTIONS:]
         # Unit variance among films, times the root of its ratio to the variance among crops.
         scale = (values / np.maximum(1 - values, 1e-3)) ** 0.25 / np.sqrt(values)
@@ -67,11 +71,9 @@ class Sieve:
         return unit(np.asarray((coefficients - self.mean) @ self.weights, np.float32))[0]
 
 
-def _scatter_of_crops(
-    thumbnails: Pixels, coefficients: Floats, space: Space
-) -> NDArray[np.float64]:
-    films = np.unique(np.linspace(0, len(thumbnails) - 1, _FILMS).round().astype(np.intp))
-    even, whole = even_contrast(thumbnails[films]), space.whiten(coefficients[films])
+def _scatter_of_crops(films: Films, coefficients: Scratch, space: Space) -> NDArray[np.float64]:
+    some = np.unique(np.linspace(0, len(coefficients) - 1, _FILMS).round().astype(np.intp))
+    even, whole = even_contrast(films(some)), space.whiten(coefficients.take(some))
     draw = np.random.default_rng(0)
     scatter = np.zeros((whole.shape[1],) * 2)
     for turn in range(_CROPS):
@@ -81,14 +83,11 @@ def _scatter_of_crops(
             cropped = space.whiten(SEARCH.coefficients(even[part], (left, right, top, bottom)))
             moved = (cropped - whole[part]).astype(np.float64)
             scatter += moved.T @ moved
-    return scatter / (_CROPS * len(films))
+    return scatter / (_CROPS * len(some))
 
 
-Places = NDArray[np.intp]
-
-_BLOCK, _ACROSS, _AT_A_TIME = 512, 4096, 4096
-_LEAST_BLOCK, _COMPARED = 16, 512 * 10_000
-"""Fewest films of a block; number of pairs of films that a block compares at most above it."""
+_BLOCK, _ACROSS, _AT_A_TIME = 512, 512, 4096
+"""Films that are compared at a time, with how many others; pairs that are cropped at a time."""
 _ENDS = ((0.0, 0.0), (0.04, 0.0), (0.0, 0.04), (0.04, 0.04))
 _CUTS = np.array([(*columns, *rows) for columns in _ENDS for rows in _ENDS])
 _LIKELY = 0.62
@@ -126,76 +125,85 @@ class CandidatePairs:
         )
 
 
-def propose_pairs(thumbnails: Pixels, coefficients: Floats, space: Space) -> CandidatePairs:
+def propose_pairs(films: Films, coefficients: Scratch, space: Space) -> CandidatePairs:
     """Compare every film with every other, in every flip.
 
     Args:
-        thumbnails: Thumbnails, uint8 (N, S, S), N >= 2.
+        films: Thumbnails of N films, N >= 2.
         coefficients: Their coefficients in the band `SEARCH`, (N, F).
         space: Space of all films.
 
     Returns:
         Every pair and flip once, `first < second`, with the initial crop for registration.
     """
-    search = _Search(thumbnails, coefficients, space)
-    starts = range(0, len(thumbnails), search.block)
-    task = f"Comparing {len(thumbnails)} images with each other, {search.block} at a time"
+    search = _Search(films, coefficients, space)
+    starts = range(0, len(coefficients), _BLOCK)
+    task = f"Comparing {len(coefficients)} images with each other, {_BLOCK} at a time"
     return _drop_reversed(_concatenate(map_threaded(search.candidates_of, starts, task=task)))
 
 
 class _Search:
-    """All uncropped films in every flip, with which blocks of cropped films are compared.
+    """All uncropped films in every flip, with which blocks of cropped films are compared."""
 
-    Attributes:
-        block: Number of films that are compared at a time; fewer of many, so that the pairs that
-            pass the sieve at a time, and their memory, do not grow with the number of films.
-    """
+    def __init__(self, films: Films, coefficients: Scratch, space: Space) -> None:
+        self._films, self._coefficients, self._space = films, coefficients, space
+        self._sieve = Sieve.of(films, coefficients, space)
+        self._signs = np.stack([SEARCH.flip_signs(flip) for flip in range(len(FLIPS))])
+        # Film by film, each in every flip.
+        self._flipped = Scratch(len(coefficients), len(FLIPS) * self._sieve.weights.shape[1])
+        starts = range(0, len(coefficients), _BLOCK)
+        map_threaded(self._embed_flips, starts, task=f"Flipping {_BLOCK} images at a time")
 
-    def __init__(self, thumbnails: Pixels, coefficients: Floats, space: Space) -> None:
-        self._thumbnails, self._coefficients, self._space = thumbnails, coefficients, space
-        self._sieve = Sieve.of(thumbnails, coefficients, space)
-        self.block = max(_LEAST_BLOCK, min(_BLOCK, _COMPARED // len(thumbnails)))
-        self._signs = np.stack([SEARCH.flip_signs(flip) for flip in range(4)])
-        # Flip by flip: position `flip * N + film`.
-        self._flipped = np.concatenate(
-            [self._sieve.embed(coefficients * signs) for signs in self._signs]
-        )
+    def _embed_flips(self, start: int) -> None:
+        films = self._coefficients[start : start + _BLOCK]
+        flipped = self._sieve.embed(films[:, None] * self._signs)
+        self._flipped.write(start, flipped.reshape(len(films), -1))
 
     def candidates_of(self, start: int) -> CandidatePairs:
         """Find the likely copies of the films of a block, or of crops of these films."""
-        block = slice(start, start + self.block)
+        block = slice(start, start + _BLOCK)
         uncut = self._sieve.embed(self._coefficients[block])
-        row, place = self._passing(uncut, start)
-        if not len(row):
-            return _no_pairs()
-        cropped = SEARCH.coefficients_of_ends(even_contrast(self._thumbnails[block]), _ENDS)
+        thumbnails = self._films(np.arange(start, start + len(uncut)))
+        cropped = SEARCH.coefficients_of_ends(even_contrast(thumbnails), _ENDS)
         # Crops in the outer order, so that each look-up touches little memory.
         cropped = np.ascontiguousarray(cropped.swapaxes(0, 1))
-        best, _ = _under_best_crop(
-            self._sieve.embed(cropped), row, lambda part: self._flipped[place[part]]
-        )
-        kept = np.flatnonzero(best >= self._sieve.least_cropped)
-        row, (flip, second) = row[kept], np.divmod(place[kept], len(self._thumbnails))
-
-        def whole(part: slice) -> Floats:
-            return self._space.embed(self._coefficients[second[part]] * self._signs[flip[part]])
-
-        best, crop = _under_best_crop(self._space.embed(cropped), row, whole)
-        pairs = CandidatePairs(row + start, second, flip, best, _CUTS[crop])
+        crops = _Crops(self._sieve.embed(cropped), self._space.embed(cropped))
+        lefts = range(0, len(self._coefficients), _ACROSS)
+        pairs = _concatenate([self._likely(start, uncut, crops, left) for left in lefts])
         return pairs.take(_nearest(pairs))
 
-    def _passing(self, uncut: Floats, start: int) -> tuple[Places, Places]:
-        """Return row in the block and position in `_flipped` of the pairs that pass the sieve."""
-        rows, places = [], []
-        for left in range(0, len(self._flipped), _ACROSS):
-            across = self._flipped[left : left + _ACROSS]
-            alike = np.flatnonzero(uncut @ across.T >= self._sieve.least)
-            row, column = np.divmod(alike, len(across))
-            rows.append(row)
-            places.append(column + left)
-        row, place = np.concatenate(rows), np.concatenate(places)
-        other = place % len(self._thumbnails) != row + start
-        return row[other], place[other]
+    def _likely(self, start: int, uncut: Floats, crops: "_Crops", left: int) -> CandidatePairs:
+        """Compare the films of a block with those from `left` on."""
+        across = self._flipped[left : left + _ACROSS].reshape(-1, uncut.shape[1])
+        alike = np.flatnonzero(uncut @ across.T >= self._sieve.least)
+        row, place = np.divmod(alike, len(across))
+        other = place // len(FLIPS) + left != row + start
+        row, place = row[other], place[other]
+        best, _ = _under_best_crop(crops.sieved, row, lambda part: across[place[part]])
+        kept = np.flatnonzero(best >= self._sieve.least_cropped)
+        row, (second, flip) = row[kept], np.divmod(place[kept], len(FLIPS))
+        second += left
+
+        def whole(part: slice) -> Floats:
+            films = self._coefficients.take(second[part])
+            return self._space.embed(films * self._signs[flip[part]])
+
+        best, crop = _under_best_crop(crops.whole, row, whole)
+        pairs = CandidatePairs(row + start, second, flip, best, _CUTS[crop])
+        return pairs.take(np.flatnonzero(best >= _LIKELY))
+
+
+@dataclass(frozen=True, slots=True)
+class _Crops:
+    """Vectors of the films of a block under every crop.
+
+    Attributes:
+        sieved: Vectors of the sieve, (C, B, D).
+        whole: Vectors of all coefficients, (C, B, F).
+    """
+
+    sieved: Floats
+    whole: Floats
 
 
 def _under_best_crop(
@@ -222,15 +230,9 @@ def _under_best_crop(
 
 def _nearest(pairs: CandidatePairs) -> Places:
     order = np.lexsort((-pairs.similarity, pairs.first))
-    order = order[pairs.similarity[order] >= _LIKELY]
     first = pairs.first[order]
     rank = np.arange(len(order)) - np.searchsorted(first, first)
     return order[rank < _NEAREST]
-
-
-def _no_pairs() -> CandidatePairs:
-    none = np.empty(0, np.intp)
-    return CandidatePairs(none, none, none, np.empty(0, np.float32), np.empty((0, 4)))
 
 
 def _concatenate(parts: Sequence[CandidatePairs]) -> CandidatePairs:

@@ -22,6 +22,7 @@ from balancer.data.io import (
 )
 from balancer.data.memory import one_image
 from balancer.data.roots import Roots
+from balancer.data.row_file import StoredRow
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded
 from balancer.errors import IntegrityError
@@ -56,7 +57,7 @@ class Examined:
         pixel_hash: SHA-256 of the decoded pixels and their shape, in hex.
         width: Width of the upright image in pixels.
         height: Height of the upright image in pixels.
-        thumbnail: uint8 (64, 64), see `thumbnail_of`.
+        thumbnail: uint8 (64, 64), see `thumbnail_of`; of a pass over many files, a row of its file.
         synthetic: The file is marked as generated.
         flags: Peculiarities to be checked by a person; no reason to refuse the image.
         facts: Measurements of the pixels.
@@ -68,7 +69,7 @@ class Examined:
     pixel_hash: str
     width: int
     height: int
-    thumbnail: Pixels = field(repr=False)
+    thumbnail: Pixels | StoredRow = field(repr=False)
     synthetic: bool
     flags: tuple[str, ...]
     facts: ImageFacts = field(repr=False)
@@ -130,6 +131,11 @@ def examine_prepared(roots: Roots, records: Sequence[ImageRecord]) -> list[Exami
 def usable_of(outcomes: Sequence[Examined | Unusable]) -> list[Examined]:
     """Return the usable images."""
     return [outcome for outcome in outcomes if isinstance(outcome, Examined)]
+
+
+def thumbnails_of(images: Sequence[Examined]) -> Pixels:
+    """Read the thumbnails of images, uint8 (N, 64, 64)."""
+    return np.stack([np.asarray(image.thumbnail) for image in images])
 
 
 def unusable_of(outcomes: Sequence[Examined | Unusable]) -> list[Unusable]:

@@ -7,7 +7,7 @@ thumbnails of many films at once.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -133,6 +133,13 @@ DECIDE = WaveBand(1.5, 8.0)
 """Band for films that are registered to each other."""
 
 
+class FilmRows(Protocol):
+    """Rows of numbers, one for each film, which are read in parts: an array, or a file of them."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> Floats: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """Space of whitened coefficients, where copies are near and other films are far.
@@ -142,28 +149,36 @@ class Space:
     Attributes:
         mean: Mean of the coefficients of the films it was fitted to, float32 (F,).
         whitening: Whitening matrix, float32 (F, F).
+        covariance: Covariance of these films once whitened, float64 (F, F).
     """
 
     mean: Floats
     whitening: Floats
+    covariance: NDArray[np.float64]
 
     @classmethod
-    def of(cls, coefficients: Floats, band: WaveBand) -> "Space":
+    def of(cls, coefficients: FilmRows, band: WaveBand) -> "Space":
         """Fit to the coefficients of all films, (N, F), with a prior that matters for few films.
 
         The prior is that amplitudes fall with the frequency, as in nearly all pictures.
         """
-        mean = coefficients.mean(axis=0)
-        scatter = np.zeros((coefficients.shape[1],) * 2)
-        for start in range(0, len(coefficients), _FILMS):  # in parts, which need less memory
-            around = (coefficients[start : start + _FILMS] - mean).astype(np.float64)
+        n_films = len(coefficients)
+        parts = [slice(start, start + _FILMS) for start in range(0, n_films, _FILMS)]
+        total = np.zeros((1, len(band.cycles())), np.float32)
+        for part in parts:
+            total = np.concatenate([total, coefficients[part]]).sum(axis=0, keepdims=True)
+        mean = total[0] / n_films
+        scatter = np.zeros((len(mean),) * 2)
+        for part in parts:
+            around = (coefficients[part] - mean).astype(np.float64)
             scatter += around.T @ around
         prior = 1 / np.square(band.cycles())
-        power = float(np.trace(scatter)) / len(coefficients) / float(prior.sum())
+        power = float(np.trace(scatter)) / n_films / float(prior.sum())
         covariance = scatter + np.diag(_PRIOR_FILMS * max(power, 1e-6) * prior)
-        values, vectors = np.linalg.eigh(covariance / (len(coefficients) + _PRIOR_FILMS))
+        values, vectors = np.linalg.eigh(covariance / (n_films + _PRIOR_FILMS))
         whitening = vectors / np.sqrt(values + _NOISE * values.mean())
-        return cls(mean.astype(np.float32), whitening.astype(np.float32))
+        whitened = whitening.T @ scatter @ whitening / max(n_films - 1, 1)
+        return cls(mean.astype(np.float32), whitening.astype(np.float32), whitened)
 
     def whiten(self, coefficients: Floats) -> Floats:
         """Whiten coefficients: (..., F) -> (..., F)."""

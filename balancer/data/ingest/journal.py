@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from balancer.data.film.examine import Examined, FileResult
 from balancer.data.film.facts import ImageFacts
-from balancer.data.io import Pixels
+from balancer.data.row_file import StoredRow
 from balancer.data.scan import Unusable
 from balancer.files import parse_json
 
@@ -92,7 +92,7 @@ def as_row(result: FileResult) -> Row:
     return [result.digest, values]
 
 
-def from_row(row: Row, thumbnail: Pixels) -> FileResult:
+def from_row(row: Row, thumbnail: StoredRow) -> FileResult:
     """Rebuild a result from `as_row`; the thumbnail is ignored for an unusable file."""
     digest, *rest = row
     if len(rest) > 1:

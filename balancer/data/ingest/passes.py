@@ -1,7 +1,7 @@
 """One pass over all files: each is read once, hashed, decoded, examined and cached at all sizes.
 
-Memory does not grow with the pixels: these go to row files in the order of the scan; only a
-thumbnail and a few numbers of each image stay in memory. A killed pass can be resumed.
+Memory does not grow with the pixels: these and the thumbnails go to row files in the order of the
+scan; only a few numbers of each image stay in memory. A killed pass can be resumed.
 """
 
 import hashlib
@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from balancer.data.cache import cache_key, cached_pixels
 from balancer.data.film.examine import THUMBNAIL, Examined, FileResult, unusable_of, usable_of
-from balancer.data.ingest.journal import JOURNAL_NAME, Journal, as_row, from_row
+from balancer.data.ingest.journal import JOURNAL_NAME, Journal, Row, as_row, from_row
 from balancer.data.ingest.pool import run_bounded
 from balancer.data.ingest.reader import FileReader
-from balancer.data.ingest.row_file import RowFile
 from balancer.data.masks.of_index import LungMasks
 from balancer.data.memory import limit_decoding
+from balancer.data.row_file import RowFile
 from balancer.data.scan import FoundImage, Unusable
 from balancer.data.threads import map_threaded, progress
 from balancer.errors import EnvironmentFault
@@ -45,6 +47,7 @@ class PassResult:
         squares: Side to pixels of all images, as in `open_cache`. An image that already is such a
             square is in the file of that side only.
         stored: For each file, the side of `squares` that it has itself; 0: none.
+        thumbnails: Thumbnails of all images, which `outcomes` read from here.
         directory: Folder of the row files.
     """
 
@@ -52,6 +55,7 @@ class PassResult:
     outcomes: list[Examined | Unusable] = field(repr=False)
     squares: dict[int, RowFile] = field(repr=False)
     stored: list[int] = field(repr=False)
+    thumbnails: RowFile = field(repr=False)
     directory: Path
 
     @property
@@ -81,6 +85,7 @@ class PassResult:
         """
         # Rows move from here on, so the journal becomes invalid.
         (self.directory / JOURNAL_NAME).unlink(missing_ok=True)
+        self.thumbnails.close()
         row_of = {outcome.path: row for row, outcome in enumerate(self.outcomes)}
         rows = [row_of[record.path] for record in records]
         sides = {self.stored[row] for row in rows}
@@ -151,17 +156,17 @@ class _Worker:
     reader: FileReader
     store: Store
 
-    def __call__(self, chunk: _Chunk) -> tuple[_Chunk, str, list[FileResult]]:
+    def __call__(self, chunk: _Chunk) -> tuple[_Chunk, str, list[Row]]:
         key = _key(self.reader, chunk)  # before reading, so that a later change invalidates it
-        results = []
+        rows = []
         for place, image in zip(chunk.places, chunk.images, strict=True):
             result, squares = self.reader.read(image)
             if isinstance(result.outcome, Examined):
-                self.store.thumbnails.write(place, result.outcome.thumbnail)
+                self.store.thumbnails.write(place, np.asarray(result.outcome.thumbnail))
             for side, pixels in squares.items():
                 self.store.squares[side].write(place, pixels)
-            results.append(result)
-        return chunk, key, results
+            rows.append(as_row(result))
+        return chunk, key, rows
 
 
 def read_all(reader: FileReader, images: Sequence[FoundImage], directory: Path) -> PassResult:
@@ -193,10 +198,10 @@ def read_all(reader: FileReader, images: Sequence[FoundImage], directory: Path) 
         log.info("Resuming: %d of %d images are already read.", before, len(images))
     with progress(len(images), f"Reading {len(images)} images") as advance:
         advance(before)
-        for chunk, key, found in run_bounded(_Worker(reader, store), left, len(images) - before):
-            results |= dict(zip(chunk.places, found, strict=True))
-            journal.add(chunk.number, key, [as_row(one) for one in found])
-            advance(len(found))
+        for chunk, key, rows in run_bounded(_Worker(reader, store), left, len(images) - before):
+            results |= _results_of(chunk, rows, store)
+            journal.add(chunk.number, key, rows)
+            advance(len(rows))
     seconds = max(time.monotonic() - started, 1e-9)
     if len(images) - before >= _WORTH_LOGGING:
         rate = (len(images) - before) / seconds
@@ -214,13 +219,13 @@ def collect_results(
         store: Pixels of the pass.
         results: Position in the scan to result.
     """
-    store.thumbnails.close()
     in_order = [results[place] for place in range(len(results))]
     return PassResult(
         [one.digest for one in in_order],
         [one.outcome for one in in_order],
         store.squares,
         [reader.stored_side(one) for one in in_order],
+        store.thumbnails,
         store.directory,
     )
 
@@ -248,9 +253,15 @@ def _finished_results(
     for number, key, rows in journal.read():
         chunk = chunks[number]
         if _key(reader, chunk) == key:
-            for place, row in zip(chunk.places, rows, strict=True):
-                results[place] = from_row(row, store.thumbnails.read(place))
+            results |= _results_of(chunk, rows, store)
     return results
+
+
+def _results_of(chunk: _Chunk, rows: Sequence[Row], store: Store) -> dict[int, FileResult]:
+    return {
+        place: from_row(row, store.thumbnails.at(place))
+        for place, row in zip(chunk.places, rows, strict=True)
+    }
 
 
 def _key(reader: FileReader, chunk: _Chunk) -> str:

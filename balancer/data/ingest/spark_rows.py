@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from balancer.data.film.examine import Examined, FileResult
+from balancer.data.film.examine import Examined, FileResult, thumbnails_of
 from balancer.data.ingest.journal import as_row, from_row
 from balancer.data.ingest.passes import Store
 from balancer.data.ingest.reader import FileReader
@@ -62,13 +62,13 @@ def relative(path: str, prefix: str) -> str:
 
 
 def unpack_row(row: Mapping[str, Any], store: Store) -> FileResult:
-    """Unpack a row and write its pixels where the local pass writes them."""
+    """Unpack a row and write its pixels and thumbnail where the local pass writes them."""
     place, thumbnail = row["place"], np.frombuffer(row["thumbnail"], np.uint8)
     if len(thumbnail):
-        thumbnail = thumbnail.reshape(store.thumbnails.shape)
+        store.thumbnails.write(place, thumbnail)
         for size, rows in store.squares.items():
             rows.write(place, np.frombuffer(row[f"pixels_{size}"], np.uint8))  # or nothing
-    return from_row(json.loads(row["row"]), thumbnail)
+    return from_row(json.loads(row["row"]), store.thumbnails.at(place))
 
 
 def _packed(
@@ -79,6 +79,6 @@ def _packed(
     return {
         "place": place,
         "row": json.dumps(as_row(result)),
-        "thumbnail": outcome.thumbnail.tobytes() if isinstance(outcome, Examined) else b"",
+        "thumbnail": thumbnails_of([outcome]).tobytes() if isinstance(outcome, Examined) else b"",
         **{f"pixels_{size}": one for size, one in zip(sizes, pixels, strict=True)},
     }

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Rows = NDArray[np.uint8]
 
@@ -52,6 +53,10 @@ class RowFile:
         """Read one row."""
         content = os.pread(self._descriptor, self._row_bytes, self._place(row))
         return np.frombuffer(content, np.uint8).reshape(self.shape)
+
+    def at(self, row: int) -> "StoredRow":
+        """Return one row, read whenever it is used."""
+        return StoredRow(self, row)
 
     def keep(self, rows: Sequence[int], target: Path) -> None:
         """Keep only the chosen rows and move the file; this object cannot be used afterwards.
@@ -100,6 +105,22 @@ class RowFile:
 
     def _place(self, row: int) -> int:
         return _HEADER_BYTES + row * self._row_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row that stays in its file until `np.asarray` asks for it, and is not kept afterwards.
+
+    Attributes:
+        file: The file, which has to be open.
+        row: Number of the row.
+    """
+
+    file: RowFile
+    row: int
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Rows:
+        return np.asarray(self.file.read(self.row), dtype)
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
