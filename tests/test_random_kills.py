@@ -48,7 +48,7 @@ class Undisturbed:
 
     Attributes:
         before: Workspace that it began with.
-        after: Files that it left, without times.
+        after: Files that it left, without what hangs on the moment.
         seconds: Time that it took.
     """
 
@@ -57,19 +57,20 @@ class Undisturbed:
     seconds: float
 
 
-def without_times(value: Any) -> Any:
-    """Return the content of a JSON file without durations."""
+MOMENTS = ("seconds", "images_per_second", "test_reads")
+"""Keys of what hangs on the moment of a kill: a read of test images that a killed command noted
+stays in the ledger, as it must, and the next one counts it."""
+
+
+def without_moments(value: Any) -> Any:
+    """Return the content of a JSON file without durations and counts of reads."""
     if isinstance(value, dict):
-        times = ("seconds", "images_per_second")
-        return {key: without_times(one) for key, one in value.items() if key not in times}
-    return [without_times(one) for one in value] if isinstance(value, list) else value
+        return {key: without_moments(one) for key, one in value.items() if key not in MOMENTS}
+    return [without_moments(one) for one in value] if isinstance(value, list) else value
 
 
 def lasting(workspace: Path) -> dict[str, object]:
-    """Return what must be equal: every file but logs, ledgers and states, and no time in it.
-
-    A read that a killed command noted stays in the ledger, as it must.
-    """
+    """Return what must be equal: every file but logs, ledgers and states, without moments."""
     kept: dict[str, object] = {}
     for name, content in tree(workspace).items():
         path = Path(name)
@@ -78,7 +79,7 @@ def lasting(workspace: Path) -> dict[str, object]:
         if name.startswith("runs/") and "units" not in path.parts:
             continue  # of a study: dates of its protocol, and first predictions by its hash
         if path.suffix == ".json":
-            kept[name] = without_times(json.loads(content))
+            kept[name] = without_moments(json.loads(content))
         elif path.name == "metrics.csv":  # its last column is the speed
             kept[name] = [line.rsplit(b",", 1)[0] for line in content.splitlines()]
         else:
