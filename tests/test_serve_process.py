@@ -29,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
         server.process.send_signal(signal.SIGHUP)
         server.process.send_signal(signal.SIGHUP)  # as a terminal that closes does
-        assert server.process.wait(60) == 0
+        assert server.process.wait(60) == 128 + signal.SIGHUP
         assert not list(server.temporary.glob("balancer-serve-*"))
 
 
@@ -162,7 +162,7 @@ def test_uploads_go_with_the_server_and_those_of_killed_ones_at_the_next_start(
         assert server.upload(b"a film")[0] == 200
         assert set(temporary.glob("balancer-serve-*")) > kept
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(60) == 128 + signal.SIGTERM
         assert set(temporary.glob("balancer-serve-*")) == kept
         assert "Traceback" not in server.log.read_text()
         assert "balancer-serve-earlier" in server.log.read_text()

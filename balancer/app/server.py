@@ -56,11 +56,13 @@ class Server:
     _uploads: UploadFolder
 
     def wait(self) -> None:
-        """Serve until a signal to stop, which is `KeyboardInterrupt`; then remove uploads."""
+        """Serve until a signal to stop, then remove uploads.
+
+        Raises:
+            KeyboardInterrupt: The signal.
+        """
         try:
             threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
         finally:
             self.close()
 

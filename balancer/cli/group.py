@@ -1,5 +1,7 @@
 """The group of commands: their order, and their exit codes."""
 
+import atexit
+import gc
 from typing import Any
 
 import click
@@ -23,6 +25,15 @@ class InOrder(click.Group):
         """Run the command."""
         with own_exit_codes():
             return super().invoke(ctx)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line of this process, and end it soon.
+
+        The interpreter would search all that torch and others leave for cycles before it exits,
+        for a second or two of CPU time, which on a busy machine looks as if it hung.
+        """
+        atexit.register(gc.freeze)
+        return super().__call__(*args, **kwargs)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line and exit."""
