@@ -1,21 +1,28 @@
+import csv
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.metrics import roc_auc_score
 
+from balancer.cli import main
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
 from balancer.errors import ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.classifier_recipe import complete_recipe
 from balancer.evaluation.predictions import read_predictions
-from balancer.evaluation.records import ClassifyMetrics
+from balancer.evaluation.records import ClassifyMetrics, EvaluateMetrics
+from balancer.manifest import fingerprint
 from balancer.results import MissingStage, read_result
 from balancer.stages import classify, evaluate, lr_find, prepare
 from balancer.stages import run as everything
 from balancer.workspace import Workspace
 from samples.phantom import write_samples
-from support.tiny_pipeline import metrics_of
+from support.tiny_pipeline import arguments, metrics_of
 
 pytestmark = pytest.mark.blank_pictures
 
@@ -42,10 +49,39 @@ def test_the_finished_classifier_is_tested_as_it_is(
     assert len(found.labels) == 16
     assert not set(found.image_ids) & {r.image_id for r in load_index(copied.index_dir).records}
     assert evaluate.run(config, copied, images=elsewhere) == result
-    (shown,) = evaluate.summary(result)
+    shown, *_ = evaluate.summary(result)
     assert "; 1 more" in str(shown)
     both = evaluate.run(config, copied, images=elsewhere, with_synthetic=True)
     assert both.metrics.arm == "real+synthetic"
+
+
+def test_images_that_are_no_radiographs_are_named_and_the_score_is_given_without_them(
+    copied: Workspace, data: Path, elsewhere: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        noise = Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8))
+        noise.save(elsewhere / "COVID" / f"noise-{number}.png")
+    words = arguments(data, copied.root)
+    done = CliRunner().invoke(main, ["evaluate", str(elsewhere), *words])
+    assert done.exit_code == 0
+    assert evaluate.UNLIKE in done.output
+    (folder,) = copied.root.glob("evaluate/elsewhere-*/real")
+    with (folder / evaluate.UNLIKE).open(encoding="utf-8", newline="") as file:
+        named = list(csv.DictReader(file))
+    assert {row["path"] for row in named[:3]} == {f"COVID/noise-{n}.png" for n in range(3)}
+    result = read_result(folder, EvaluateMetrics)
+    assert result is not None
+    assert result.metrics.test.n == 19  # they are tested too
+    unlike = result.metrics.unlike
+    assert unlike is not None
+    counts = Counter(row["label"] for row in named)
+    assert unlike.classes == {label: counts[label] for label in ("COVID", "Normal")}
+    far = {fingerprint((elsewhere / row["path"]).read_bytes()) for row in named}
+    found = read_predictions(folder / "predictions.csv")
+    others = [row for row, image_id in enumerate(found.image_ids) if image_id not in far]
+    expected = roc_auc_score(found.labels[others] == 0, found.probabilities[others, 0])
+    assert unlike.auroc.value == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_test_images_of_the_index_are_no_other_data(

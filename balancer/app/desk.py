@@ -15,17 +15,17 @@ from balancer.app.cards import (
     study_card,
     walk_card,
 )
-from balancer.app.familiarity import Familiarity
 from balancer.app.generation import MOST_IMAGES, Studio
 from balancer.app.models import ServedModel, receive_model
 from balancer.app.reading import Reading, read_with
 from balancer.app.samples import Sample, find_samples
 from balancer.app.study import view_study
-from balancer.app.uploads import Film, read_film
+from balancer.app.uploads import Film, RefusedFilmError, read_film
 from balancer.data.config import DataConfig
 from balancer.data.index import Index
 from balancer.errors import BalancerError, sentence_of
 from balancer.imaging.pixels import Mask
+from balancer.quality.familiarity import Familiarity, Likeness
 from balancer.workspace import Workspace
 
 DECIDED = "the class decided for"
@@ -198,7 +198,9 @@ class Desk:
                 "another split, and may have learnt this image."
             )
         if self.familiarity is not None and own:
-            notes.append(self.familiarity.refuse_far(self._prepared(film)).sentence())
+            found = self.familiarity.of(self._prepared(film).pixels)
+            refuse_far(found)
+            notes.append(found.sentence())
         if self.familiarity is None or strangers:
             whose = f" of {', '.join(strangers)}" if strangers else ""
             notes.append(
@@ -209,6 +211,20 @@ class Desk:
 
     def _knows_training_of(self, model: ServedModel) -> bool:
         return self.index is not None and model.trained.index_hash == self.index.index_hash
+
+
+def refuse_far(found: Likeness) -> None:
+    """Refuse an image that is too unlike the training images.
+
+    Raises:
+        RefusedFilmError: It is beyond a limit.
+    """
+    if found.is_far:
+        raise RefusedFilmError(
+            "The page needs an image like the training images, and as upright, but this one is "
+            f"too far from them for a meaningful answer ({found.shares_text()} of the limit); "
+            "choose another file, or a classifier that was trained on such images."
+        )
 
 
 def _preprocessing_notes(models: Sequence[ServedModel]) -> list[str]:

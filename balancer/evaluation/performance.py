@@ -34,9 +34,29 @@ def write_performance(
     probabilities, labels = predictions.probabilities, predictions.labels
     predicted = predict_classes(probabilities, positive=positive, threshold=threshold)
     write_predictions(folder / PREDICTIONS, predictions, predicted)
+    performance = performance_of(
+        predictions, positive=positive, threshold=threshold, n_bootstrap=n_bootstrap, seed=seed
+    )
+    scores, is_positive = {"test": probabilities[:, positive]}, labels == positive
+    if 0 < is_positive.sum() < len(is_positive):
+        save_roc(scores, is_positive, folder / "roc.png")
+        save_precision_recall(scores, is_positive, folder / "precision-recall.png")
+    save_confusion(performance.confusion, predictions.class_names, folder / "confusion.png")
+    return performance
+
+
+def performance_of(
+    predictions: Predictions,
+    *,
+    positive: int,
+    threshold: float | None,
+    n_bootstrap: int,
+    seed: int,
+) -> Performance:
+    """Measure predictions; arguments as for `write_performance`."""
     found = evaluate(
-        probabilities,
-        labels,
+        predictions.probabilities,
+        predictions.labels,
         class_names=predictions.class_names,
         positive=positive,
         threshold=threshold,
@@ -44,13 +64,7 @@ def write_performance(
         n_bootstrap=n_bootstrap,
         seed=seed,
     )
-    performance = Performance.model_validate(found)
-    scores, is_positive = {"test": probabilities[:, positive]}, labels == positive
-    if 0 < is_positive.sum() < len(is_positive):
-        save_roc(scores, is_positive, folder / "roc.png")
-        save_precision_recall(scores, is_positive, folder / "precision-recall.png")
-    save_confusion(performance.confusion, predictions.class_names, folder / "confusion.png")
-    return performance
+    return Performance.model_validate(found)
 
 
 def metric_lines(metrics: HeadlineMetrics) -> list[str]:

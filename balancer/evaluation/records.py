@@ -210,6 +210,23 @@ class ExternalFacts(Record):
     copies: int
 
 
+class UnlikeImages(Record):
+    """Images of another data set that are too far from the training images for an answer.
+
+    Attributes:
+        classes: Number of them in each class.
+        auroc: AUROC of the positive class on all other images.
+    """
+
+    classes: dict[str, int]
+    auroc: Scalar
+
+    @property
+    def n(self) -> int:
+        """Number of them."""
+        return sum(self.classes.values())
+
+
 class EvaluateMetrics(Record):
     """Metrics of `balancer evaluate`.
 
@@ -220,6 +237,7 @@ class EvaluateMetrics(Record):
         external: The images.
         predictions: SHA-256 of `predictions.csv`.
         test: Metrics on the images.
+        unlike: Those too far from the training images; None: not measured, as by early versions.
     """
 
     arm: str
@@ -228,6 +246,7 @@ class EvaluateMetrics(Record):
     external: ExternalFacts
     predictions: str
     test: Performance
+    unlike: UnlikeImages | None = None
 
 
 _SYNTHETIC = "real+synthetic"

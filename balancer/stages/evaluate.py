@@ -1,20 +1,33 @@
 """`balancer evaluate`: test a finished classifier on images of another folder."""
 
+import csv
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from balancer.ablation.external import external_table
 from balancer.config import BalancerConfig
-from balancer.data.index import load_index
+from balancer.data.index import Index, RadiographTable, load_index
 from balancer.data.roots import base_folder
+from balancer.drawing.numbers import interval
+from balancer.drawing.wording import listing
 from balancer.errors import ConfigurationError
 from balancer.evaluation.external import fingerprint_of_labels, load_external
 from balancer.evaluation.fit_and_test import Reader, predict_noted
 from balancer.evaluation.ledger import EXTERNAL, INDEX_FOLD, fingerprint_of_images
-from balancer.evaluation.performance import PREDICTIONS, metric_lines, write_performance
-from balancer.evaluation.records import EvaluateMetrics
+from balancer.evaluation.performance import (
+    PREDICTIONS,
+    metric_lines,
+    performance_of,
+    write_performance,
+)
+from balancer.evaluation.predictions import Predictions
+from balancer.evaluation.records import EvaluateMetrics, Scalar, UnlikeImages
 from balancer.evaluation.trained_classifier import (
     REAL_ARM,
     SYNTHETIC_ARM,
@@ -22,10 +35,15 @@ from balancer.evaluation.trained_classifier import (
     trained_arm,
 )
 from balancer.manifest import fingerprint
+from balancer.quality.extractors import load_extractor
+from balancer.quality.familiarity import measure_familiarity
 from balancer.results import StageResult, fingerprint_of_result, perform, standing_result
 from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+UNLIKE = "unlike.csv"
+"""Images that are too far from the training images, the farthest first."""
 
 
 def run(
@@ -38,7 +56,8 @@ def run(
 ) -> StageResult[EvaluateMetrics]:
     """Test unchanged weights and threshold on images that the index lacks.
 
-    Images that show an image or a patient of the index are left out and counted.
+    Images that show an image or a patient of the index are left out and counted. Images that are
+    too far from the training images are tested, named, and the score is given without them too.
 
     Args:
         config: `data`, `evaluation.bootstrap_samples` and `seed` are used.
@@ -99,24 +118,62 @@ def run(
             external, index.classes, cache, trained.image_size, index.preprocessing
         )
         reader = Reader(workspace.ledger_dir, INDEX_FOLD, config.seed, arm)
-        test = write_performance(
-            predict_noted(trained.loaded, table, reader, what=f"{EXTERNAL}{name}"),
-            partial,
-            positive=index.classes.index(of_classifier.positive_class),
-            threshold=of_classifier.threshold,
-            n_bootstrap=config.evaluation.bootstrap_samples,
-            seed=config.seed,
-        )
-        return EvaluateMetrics(
+        predictions = predict_noted(trained.loaded, table, reader, what=f"{EXTERNAL}{name}")
+        how: dict[str, Any] = {
+            "positive": index.classes.index(of_classifier.positive_class),
+            "threshold": of_classifier.threshold,
+            "n_bootstrap": config.evaluation.bootstrap_samples,
+            "seed": config.seed,
+        }
+        metrics = EvaluateMetrics(
             arm=arm,
             positive_class=of_classifier.positive_class,
             threshold=of_classifier.threshold,
             external=external.facts(),
+            test=write_performance(predictions, partial, **how),
             predictions=fingerprint((partial / PREDICTIONS).read_bytes()),
-            test=test,
         )
+        shares = _shares_of_limit(workspace, index, table)
+        if shares is None:
+            log.warning("Too few validation images show how far usual images are from training.")
+            return metrics
+        _write_unlike(table, shares, partial / UNLIKE)
+        return metrics.model_copy(update={"unlike": _unlike(predictions, shares, how)})
 
     return perform("evaluate", workspace, directory, settings=settings, inputs=inputs, work=work)
+
+
+def _shares_of_limit(
+    workspace: Workspace, index: Index, table: RadiographTable
+) -> NDArray[np.float64] | None:
+    """Return the distance of each image to the training images; None if no limit is known."""
+    pixels, cache = table.sources[0], workspace.feature_cache_dir
+    extractor = load_extractor("lite0")
+    familiarity = measure_familiarity(index, pixels.shape[1], extractor, cache=cache)
+    return None if familiarity is None else familiarity.largest_shares(pixels, cache=cache)
+
+
+def _write_unlike(table: RadiographTable, shares: NDArray[np.float64], path: Path) -> None:
+    """Name the images beyond the limit, the farthest first."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "share_of_limit"])
+        for row in sorted(np.flatnonzero(shares > 1).tolist(), key=lambda row: -shares[row]):
+            record = table.records[row]
+            writer.writerow([record.path, record.label, f"{shares[row]:.3f}"])
+
+
+def _unlike(
+    predictions: Predictions, shares: NDArray[np.float64], how: Mapping[str, Any]
+) -> UnlikeImages:
+    """Count the images beyond the limit, and measure the others."""
+    names, others = predictions.class_names, np.flatnonzero(shares <= 1)
+    found = np.bincount(predictions.labels[shares > 1], minlength=len(names)).tolist()
+    if len(others):
+        auroc = performance_of(predictions.take(others.tolist()), **how).auroc
+    else:
+        auroc = Scalar(value=None, low=None, high=None, reason="there is no other image")
+    return UnlikeImages(classes=dict(zip(names, found, strict=True)), auroc=auroc)
 
 
 def summary(result: StageResult[EvaluateMetrics]) -> list[RenderableType]:
@@ -129,4 +186,12 @@ def summary(result: StageResult[EvaluateMetrics]) -> list[RenderableType]:
     )
     if left_out:
         title += f"; {left_out} more show images or patients of the index and were left out"
-    return ["\n".join([title, *metric_lines(metrics.test)])]
+    shown: list[RenderableType] = ["\n".join([title, *metric_lines(metrics.test)])]
+    unlike = metrics.unlike
+    if unlike is not None and unlike.n:
+        counts = listing([f"{n} of {label}" for label, n in unlike.classes.items() if n])
+        shown.append(
+            f"{unlike.n} images ({counts}) are too far from the training images for an answer; "
+            f"AUROC without them {interval(unlike.auroc)}. {UNLIKE} beside the result names them."
+        )
+    return shown

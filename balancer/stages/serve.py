@@ -96,8 +96,8 @@ def run(
     own = [one for one in trained if index and one.index_hash == index.index_hash]
     familiarity = None
     if index is not None and own:
-        from balancer.app.familiarity import measure_familiarity
         from balancer.quality.extractors import load_extractor
+        from balancer.quality.familiarity import measure_familiarity
 
         log.info("Measuring how far usual films lie from the training images")
         familiarity = measure_familiarity(

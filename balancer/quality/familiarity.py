@@ -1,7 +1,7 @@
 """Distance of an image to the training images of the classifiers of a workspace.
 
-A classifier names a class for anything, even a photograph, so the page first measures the distance
-of an image to the training images: the mean distance to the k nearest of them (Sun 2022, arXiv
+A classifier names a class for anything, even a photograph, so the distance of an image to the
+training images is measured first: the mean distance to the k nearest of them (Sun 2022, arXiv
 2204.06507). It uses two spaces: directions of Lite0 features, which separate radiographs from other
 pictures, and thumbnails of equal mean and contrast, which separate upright radiographs from
 negatives and rotated ones. The usual distance is measured on validation images, which are as new to
@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from balancer.app.uploads import Film, RefusedFilmError
 from balancer.data.index import Index
 from balancer.data.io import Pixels, resize_square
 from balancer.quality.extractors import Extractor
@@ -34,6 +33,8 @@ FEWEST = 2
 _MOST = 2_000
 """Largest number of training images used per class; more take time and add nothing."""
 _THUMBNAIL = 32
+_AT_ONCE = 1_000
+"""Number of images whose distances to all training images are in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +98,35 @@ class Familiarity:
 
     def of(self, pixels: Pixels) -> Likeness:
         """Measure an image, uint8 (H, W)."""
-        image = resize_square(pixels, self._size)[None]
-        spaces = {
-            FEATURES: _directions(features_of(self._extractor, image)),
-            SHAPE: _shapes(image),
-        }
+        shares = self._shares(resize_square(pixels, self._size)[None], cache=None)
         return Likeness(
-            {
-                space: float(_nearest(values, self._training[space])[0]) / self._limits[space]
-                for space, values in spaces.items()
-            },
-            self._n_validation,
+            {space: float(values[0]) for space, values in shares.items()}, self._n_validation
         )
 
-    def refuse_far(self, film: Film) -> Likeness:
-        """Measure an image, and refuse one that is too unlike the training images.
+    def largest_shares(self, images: Pixels, *, cache: Path) -> FloatArray:
+        """Return the largest share of a limit of each image; above 1 is too far.
 
-        Raises:
-            RefusedFilmError: It is beyond a limit.
+        Args:
+            images: uint8 (N, S, S), S as in training.
+            cache: Folder of cached features.
+
+        Returns:
+            float64 (N,).
         """
-        found = self.of(film.pixels)
-        if found.is_far:
-            raise RefusedFilmError(
-                "The page needs an image like the training images, and as upright, but this one is "
-                f"too far from them for a meaningful answer ({found.shares_text()} of the limit); "
-                "choose another file, or a classifier that was trained on such images."
-            )
-        return found
+        parts = [images[start : start + _AT_ONCE] for start in range(0, len(images), _AT_ONCE)]
+        shares = [self._shares(np.asarray(part), cache=cache) for part in parts]
+        return np.concatenate([np.max(list(one.values()), axis=0) for one in shares])
+
+    def _shares(self, images: Pixels, *, cache: Path | None) -> dict[str, FloatArray]:
+        """Return space to the distance of each image as a share of the limit."""
+        spaces = {
+            FEATURES: _directions(features_of(self._extractor, images, cache=cache)),
+            SHAPE: _shapes(images),
+        }
+        return {
+            space: _nearest(values, self._training[space]) / self._limits[space]
+            for space, values in spaces.items()
+        }
 
 
 def measure_familiarity(

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from balancer.app.familiarity import (
+from balancer.app.desk import refuse_far
+from balancer.app.uploads import RefusedFilmError
+from balancer.data.index import load_index
+from balancer.quality.extractors import Extractor, load_extractor
+from balancer.quality.familiarity import (
     FEATURES,
     MARGIN,
     QUANTILE,
@@ -11,10 +15,6 @@ from balancer.app.familiarity import (
     Familiarity,
     measure_familiarity,
 )
-from balancer.app.uploads import Film, RefusedFilmError
-from balancer.data.index import load_index
-from balancer.imaging.pixels import with_channels
-from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import features_of
 from balancer.workspace import Workspace
 from samples.phantom import draw_phantom
@@ -59,10 +59,8 @@ def test_other_pictures_are_too_far(kind: str, familiarity: Familiarity) -> None
     }
     found = familiarity.of(pictures[kind])
     assert found.is_far
-    pixels = pictures[kind]
-    other = Film("x.png", "", pixels, False, False, with_channels(pixels, 3))
     with pytest.raises(RefusedFilmError):
-        familiarity.refuse_far(other)
+        refuse_far(found)
 
 
 def test_the_limit_is_the_margin_over_the_quantile_of_validation_images(
