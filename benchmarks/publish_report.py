@@ -11,8 +11,9 @@ import re
 import shutil
 from pathlib import Path
 
-FILMS = re.compile(r"^(split-)?(beside|closest|real)-")
-"""Names of pictures with real films in them; `real-confusion` and the like are plots."""
+FILMS = re.compile(r"(^|-)(beside|closest|real)-")
+"""Names of pictures with real films in them, after `split-` and the name of an arm where there is
+one; `real-confusion` and the like are plots."""
 PLOTS = ("confusion", "learning-curves")
 PICTURE = re.compile(r"!\[.*\]\(([^)]+)\)")
 
@@ -45,7 +46,7 @@ def main() -> None:
 def has_films(picture: str) -> bool:
     """Return whether a picture of a report shows radiographs of patients."""
     name = Path(picture).stem
-    return bool(FILMS.match(name)) and not name.endswith(PLOTS)
+    return bool(FILMS.search(name)) and not name.endswith(PLOTS)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Arms of other generators: a folder per split, or a command that is run per split."""
 
+import json
 import os
 import shlex
 import sys
@@ -23,9 +24,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import BalancerError, ConfigurationError, DataError, IntegrityError
 from balancer.evaluation.ledger import COPIES, read_ledger
-from balancer.report.summary import ReportMetrics
-from balancer.results import StageResult, new_result
-from balancer.stages import ablate, prepare
+from balancer.stages import prepare
 from balancer.statistics.resampled_t import resampled_t
 from balancer.statistics.verdict import Evidence, judge
 from balancer.workspace import Workspace
@@ -56,6 +55,7 @@ SCRIPTS = {
     "tiny": "save([image[:9, :9] for image in drawn(int(count))])",
     "hangs": "time.sleep(600)",
     "text": "(Path(out) / 'image.png').write_text('no image')",
+    "copier": "save([cv2.add(films[n % len(films)], n // len(films)) for n in range(int(count))])",
 }
 
 
@@ -195,32 +195,40 @@ def test_a_command_that_reads_the_workspace_is_found_out(
     assert not found.images.exists()
 
 
-def test_folders_per_split_become_an_arm_of_a_study(
-    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+def test_generators_of_others_become_arms_of_a_study_and_meet_the_gate(
+    tmp_path: Path, films: Path
 ) -> None:
-    def page(config: BalancerConfig, workspace: Workspace) -> StageResult[ReportMetrics]:
-        metrics = ReportMetrics(ablation=None, page="")  # drawn elsewhere; it takes seconds
-        return new_result("report", settings={}, inputs={}, seconds=0, metrics=metrics)
-
-    monkeypatch.setattr(ablate.report, "run", page)
     write_samples(tmp_path, n_covid=12, n_normal=2, size=64, seed=77)
     (tmp_path / "COVID").rename(tmp_path / "split-0-made")
     few = ("ablation.repeats=1", "ablation.leave_source_out=false")
     settings = arguments(films, tmp_path / "work", *few)
 
     def call(*words: str) -> Result:
-        return CliRunner().invoke(main, ["ablate", *words, *settings, "-q"])
+        arms = ("--arm", words[0], "--arm", line(tmp_path, "copier"))
+        return CliRunner().invoke(main, ["ablate", *arms, *words[1:], *settings, "-q"])
 
-    done = call("--arm", f"imported sd15={tmp_path}/{{split}}-made")
+    done = call(f"imported sd15={tmp_path}/{{split}}-made")
     assert done.exit_code == 0, done.output
-    metrics = metrics_of(Workspace(tmp_path / "work").ablation_dir)
+    workspace = Workspace(tmp_path / "work")
+    metrics = metrics_of(workspace.ablation_dir)
     assert metrics["arms"]["imported sd15"]["n_runs"] == 1
     assert "unknown" in metrics["arms"]["imported sd15"]["describes"]
-    assert metrics["ledger"]["copies"] == {"sd15": 1}
+    assert metrics["ledger"]["copies"] == {"sd15": 1, "pca": 1}
     assert metrics["question"]["main_images"] == "images of sd15"
     assert "images of sd15" in metrics["verdict"]["sentence"]
     assert "GAN images" not in metrics["verdict"]["sentence"]
-    other = call("--arm", f"imported sd15={tmp_path}/{{split}}-other", "--register")
+
+    gates = {arm: folds["split-0"]["COVID"] for arm, folds in metrics["outside_quality"].items()}
+    assert "memorization" in gates["command pca"]["failures"]
+    assert "memorization" not in gates["imported sd15"]["failures"]
+    page = json.loads((workspace.report_dir / "report.json").read_text())
+    sections = {section["id"]: section["blocks"] for section in page["sections"]}
+    (table,) = [one for one in sections["images"] if "images of" in one.get("columns", ())]
+    shown = {row[1]: row[-1] for row in table["rows"]}
+    assert shown.keys() == gates.keys()
+    assert "memorization" in shown["command pca"]
+    assert any("command pca" in limit and "memorization" in limit for limit in page["limits"])
+    other = call(f"imported sd15={tmp_path}/{{split}}-other", "--register")
     assert "EXPLORATORY" in other.output  # other files under a registered name
 
 

@@ -1,13 +1,15 @@
 """An ablation whose units have ended, and the numbers that describe how it was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from balancer.ablation.families.outside import OutsideArm
 from balancer.ablation.plan import Plan
-from balancer.ablation.records import Design, FoldGate, MeanImages
+from balancer.ablation.records import Design, FoldGate, Gates, MeanImages
 from balancer.ablation.runs import REAL, Run
 from balancer.ablation.unit import Unit
 from balancer.config import BalancerConfig
@@ -132,11 +134,20 @@ def _held_back(records: Sequence[ImageRecord], label: str) -> int:
     return sum(record.split == HELD_BACK and record.label == label for record in records)
 
 
-def gates_of_folds(study: EndedStudy) -> dict[str, dict[str, FoldGate]]:
-    """Return the answer of the gate on each class's images, for each split that has them."""
+def gate_fields(study: EndedStudy) -> dict[str, Any]:
+    """Return the answers of the gate on the images of each split, as fields of the metrics."""
+    arms = [arm for arm in study.plan.arms if isinstance(arm, OutsideArm)]
+    outside = {arm.name: _gates(study, arm.folder) for arm in arms}
+    own = {"quality": _gates(study, lambda fold: fold)}
+    return own | ({"outside_quality": outside} if outside else {})
+
+
+def _gates(study: EndedStudy, place: Callable[[Workspace], Workspace]) -> Gates:
+    """Return the answer on each class's images, for each split that has them."""
     found: dict[str, dict[str, FoldGate]] = {}
     for fold in study.plan.folds:
-        result = read_result(study.workspace.fold(fold.name).quality_dir, QualityMetrics)
+        directory = place(study.workspace.fold(fold.name)).quality_dir
+        result = read_result(directory, QualityMetrics)
         if result is None:
             continue
         found[fold.name] = {

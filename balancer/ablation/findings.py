@@ -11,7 +11,7 @@ import numpy as np
 from balancer.ablation.arm_records import ArmResult, Difference, Level
 from balancer.ablation.caps import shortcut_caps, source_caps
 from balancer.ablation.compare import compare
-from balancer.ablation.design import EndedStudy, describe_design, gates_of_folds
+from balancer.ablation.design import EndedStudy, describe_design, gate_fields
 from balancer.ablation.elsewhere import elsewhere_results, travel_fields
 from balancer.ablation.elsewhere_records import SameImagesArm
 from balancer.ablation.inquiry import deployment_prior, masks_hash
@@ -189,7 +189,7 @@ def _compare(held: HeldStudy, folder: Path) -> AblateMetrics:
             "ledger": ledger_summary(reads),
             "probes": tuple(probes),
             **elsewhere_results(study.external, elsewhere, runs, plan, question),
-            "quality": {} if held.images_replaced else gates_of_folds(study),
+            **({} if held.images_replaced else gate_fields(study)),
             "registration": held.registration,
             **({} if worth is None else {"worth": worth}),
             **({} if at_home else {"home": _at_home(main, facts, question)}),

@@ -200,6 +200,9 @@ class FoldGate(Record):
     failures: tuple[str, ...]
 
 
+Gates = Mapping[str, Mapping[str, FoldGate]]
+"""Split to class to the answer of the gate."""
+
 Status = Literal["confirmatory", "exploratory", "not registered"]
 
 
@@ -285,7 +288,9 @@ class AblateMetrics(Record):
         probes: Results of the shortcut probes.
         sources: Tests on sources that were left out.
         external: Tests on other data sets, by name.
-        quality: Split to class to the answer of the gate.
+        quality: Answers of the gate on the images of our own GANs.
+        outside_quality: Those on the images of each arm from outside, by its name; no
+            split where they were not measured.
         registration: Place of the study in its protocol; None of a study before there were any.
         exploratory: The answer to another question than the registered one; None if there is none.
         tier: Name of the tier of a study that trains no network; empty of others.
@@ -308,7 +313,8 @@ class AblateMetrics(Record):
     probes: tuple[ProbeResult, ...] = ()
     sources: SourceTests = SourceTests()
     external: Mapping[str, ExternalResult] = Field(default_factory=dict)
-    quality: Mapping[str, Mapping[str, FoldGate]] = Field(default_factory=dict)
+    quality: Gates = Field(default_factory=dict)
+    outside_quality: Mapping[str, Gates] = Field(default_factory=dict)
     registration: Registration | None = None
     exploratory: Exploration | None = None
     tier: str = ""

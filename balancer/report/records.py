@@ -1,7 +1,7 @@
 """All records that a report is written from, read once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,6 +81,7 @@ class ReportRecords:
         fold: Name of the first split of the ablation whose images were measured; the names of its
             pictures begin with `split-`.
         fold_quality: `result.json` of `quality` for that split; None if there is none.
+        outside_quality: Name of an arm from outside to the same record of its images in that split.
         generators: Class to `generator.json` of its generator.
         trainings: Class to `result.json` of `gan-train`.
         lungs: `result.json` of `lungs apply`, if it has run.
@@ -115,6 +116,7 @@ class ReportRecords:
     travel: AblateMetrics | None = None
     ledger: LedgerSummary | None
     readers: ReaderScores | None = None
+    outside_quality: Mapping[str, StageResult[QualityMetrics]] = field(default_factory=dict)
     seed: int
     folder: Path
 

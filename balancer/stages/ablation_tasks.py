@@ -11,6 +11,7 @@ from typing import Any
 
 from balancer.ablation.families.outside import OutsideArm
 from balancer.ablation.outside_folds import bring_outside_images
+from balancer.ablation.outside_gates import measure_outside_images
 from balancer.ablation.plan import Plan, make_plan
 from balancer.ablation.schedule import Task
 from balancer.ablation.slurm import do_job
@@ -58,14 +59,11 @@ def tasks_of(
     outside = {
         _outside_key(unit): Task(
             _outside_key(unit),
-            partial(
-                bring_outside_images, config, workspace, unit.fold, unit.number, unit.arm,
-                force=force,
-            ),
+            partial(_bring, config, workspace, unit, unit.arm, force=force),
         )
         for unit in left
         if isinstance(unit.arm, OutsideArm)
-    }  # fmt: skip
+    }
     units = [
         Task(unit.name, partial(_train, config, workspace, unit, force=force), _needs(unit))
         for unit in left
@@ -82,6 +80,15 @@ def _needs(unit: Unit) -> tuple[str, ...]:
 
 def _train(config: BalancerConfig, workspace: Workspace, unit: Unit, *, force: bool) -> float:
     return train_unit(config, workspace, unit, force=force).seconds
+
+
+def _bring(
+    config: BalancerConfig, workspace: Workspace, unit: Unit, arm: OutsideArm, *, force: bool
+) -> float:
+    """Bring the images of an arm from outside, and ask the gate; return what they cost."""
+    seconds = bring_outside_images(config, workspace, unit.fold, unit.number, arm, force=force)
+    measure_outside_images(config, workspace, unit.fold, arm, force=force)
+    return seconds
 
 
 def _outside_key(unit: Unit) -> str:

@@ -13,20 +13,16 @@ from balancer.data.cache import open_cache
 from balancer.data.index import Index, load_index
 from balancer.data.roots import Roots
 from balancer.drawing.plots import save_image_grid
-from balancer.errors import DataError, IntegrityError
+from balancer.errors import IntegrityError
 from balancer.evaluation.records import ClassifyMetrics
 from balancer.manifest import SyntheticRecord
-from balancer.quality.assess import assess
-from balancer.quality.checks import ask_all
-from balancer.quality.choice import ChosenBy, chosen_by
+from balancer.quality.choice import chosen_by
+from balancer.quality.class_quality import class_images, measure_class
 from balancer.quality.config import OWN
 from balancer.quality.extractors import Extractor, check_names, load_configured
-from balancer.quality.features import Images
 from balancer.quality.own_classifier import classifier_extractor
-from balancer.quality.pictures import save_pictures
 from balancer.quality.records import ClassQuality, QualityMetrics
 from balancer.quality.release import refuse_release
-from balancer.quality.sets import ClassImages
 from balancer.quality.summary import NOT_ASKED, class_summary
 from balancer.results import MissingStage, StageResult, perform, read_result, standing_result
 from balancer.synthetic.card import write_card
@@ -42,7 +38,6 @@ from balancer.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-_GRID = 64
 _WALKS, _STEPS = 6, 9
 
 
@@ -106,18 +101,27 @@ def run(
             folder_of = workspace.synthetic_dir
             read_alike = index.preprocessor.alone
             pixels = open_cache(folder_of, Roots.of([folder_of]), records, size, read_alike)
-            classes = {}
+            classes, most, cache = {}, config.quality.max_images, workspace.feature_cache_dir
             for label in labels:
                 chosen = chosen_by(label, workspace)
                 is_unseen = label not in outside or outside[label].lineage != "unknown"
-                images = _images(
-                    label, records, pixels, size, config, index, chosen, unseen=is_unseen
+                own = [row for row, record in enumerate(records) if record.label == label]
+                images = class_images(
+                    label,
+                    index,
+                    size,
+                    made=pixels[own[:most]],
+                    accepted=pixels[[row for row in own if records[row].accepted][:most]],
+                    unseen=is_unseen,
+                    chosen=chosen,
                 )
                 checkpoints = {record.checkpoint for record in records if record.label == label}
                 checkpoint = checkpoint_hash(label, workspace)
                 is_todays = checkpoint is not None and checkpoint in checkpoints
                 membership = _membership(label, workspace) if is_todays else None
-                classes[label] = _measure(images, membership, extractors, config, workspace, folder)
+                classes[label] = measure_class(
+                    images, extractors, config, folder, cache=cache, membership=membership
+                )
                 if is_todays:
                     walks = load_dcgan(label, workspace, index).walks(_WALKS, _STEPS)
                     save_image_grid(walks, folder / f"interpolation-{label}.png", columns=_STEPS)
@@ -199,63 +203,6 @@ def _extractors(config: BalancerConfig, workspace: Workspace, index: Index) -> d
             cheap=False,
         )
     return {name: found[name] for name in config.quality.extractors if name in found}
-
-
-def _images(
-    label: str,
-    records: Sequence[SyntheticRecord],
-    pixels: Images,
-    size: int,
-    config: BalancerConfig,
-    index: Index,
-    chosen: ChosenBy,
-    *,
-    unseen: bool,
-) -> ClassImages:
-    most = config.quality.max_images
-    own = [row for row, record in enumerate(records) if record.label == label]
-    accepted = [row for row in own if records[row].accepted]
-    validation = {name: index.pixels(size, "val", name) for name in index.classes}
-    empty = [name for name, images in validation.items() if not len(images)]
-    if empty:
-        raise DataError(
-            f"quality needs validation images of every class, but {', '.join(empty)} has none; "
-            "enlarge data.split and prepare again."
-        )
-    return ClassImages(
-        label=label,
-        accepted=pixels[accepted[:most]],
-        made=pixels[own[:most]],
-        training={name: index.pixels(size, "train", name) for name in index.classes},
-        validation=validation,
-        unseen=unseen,
-        chosen_by=chosen,
-    )
-
-
-def _measure(
-    images: ClassImages,
-    membership: Membership | None,
-    extractors: Mapping[str, Extractor],
-    config: BalancerConfig,
-    workspace: Workspace,
-    folder: Path,
-) -> ClassQuality:
-    label = images.label
-    log.info("Measuring %d images of %s", len(images.accepted), label)
-    figures, nearest = assess(
-        images,
-        extractors=extractors,
-        quality=config.quality,
-        gate=config.gate,
-        seed=config.seed,
-        cache=workspace.feature_cache_dir,
-    )
-    save_image_grid(images.accepted[:_GRID], folder / f"generated-{images.label}.png")
-    save_image_grid(images.own_training[:_GRID], folder / f"real-{images.label}.png")
-    save_pictures(images, nearest, extractors, folder, cache=workspace.feature_cache_dir)
-    gate = ask_all(label, figures, config.gate)
-    return ClassQuality.of(figures, membership=membership, gate=gate)
 
 
 def _membership(label: str, workspace: Workspace) -> Membership | None:

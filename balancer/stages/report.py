@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
+from balancer.ablation.families.arm import slug_of
 from balancer.ablation.records import AblateMetrics
 from balancer.ablation.run_predictions import (
     RunPredictions,
@@ -198,8 +199,25 @@ def _find(workspace: Workspace) -> _Found:
         runs = workspace.root / ("runs/units" if held is None else held.runs)
         units = read_predictions_of_runs(ablation.metrics, runs, workspace)
     synthetic = read_result(workspace.synthetic_dir, SynthesizeMetrics)
-    folds = {} if ablation is None else ablation.metrics.quality
-    return _Found(index, ablation, units, arms, quality, synthetic, next(iter(folds), None))
+    fold = None if ablation is None else _first_measured(ablation.metrics)
+    return _Found(index, ablation, units, arms, quality, synthetic, fold)
+
+
+def _first_measured(study: AblateMetrics) -> str | None:
+    places = (study.quality, *study.outside_quality.values())
+    return next((fold for folds in places for fold in folds), None)
+
+
+def _outside(workspace: Workspace, found: _Found) -> dict[str, Path]:
+    """Return where the images of each arm from outside were measured in the first split."""
+    if found.ablation is None or found.fold is None:
+        return {}
+    fold = workspace.fold(found.fold)
+    return {
+        arm: fold.outside(slug_of(arm)).quality_dir
+        for arm, gates in found.ablation.metrics.outside_quality.items()
+        if found.fold in gates
+    }
 
 
 def _ablation(workspace: Workspace, index: Index) -> StageResult[AblateMetrics] | None:
@@ -217,6 +235,8 @@ def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> Rep
     ledger = ledger_summary(read_ledger(workspace.ledger_dir))
     unit = next((runs[0].unit for runs in found.units.values() if runs), None)
     fold = None if found.fold is None else workspace.fold(found.fold).quality_dir
+    outside = _outside(workspace, found)
+    measured = {arm: read_result(place, QualityMetrics) for arm, place in outside.items()}
     index = read_result(workspace.index_dir, PrepareMetrics)
     if index is None:
         raise RuntimeError(f"{workspace.index_dir} was loaded but has no result.json.")
@@ -233,6 +253,7 @@ def _records(config: BalancerConfig, workspace: Workspace, found: _Found) -> Rep
         quality=found.quality,
         fold=found.fold,
         fold_quality=None if fold is None else read_result(fold, QualityMetrics),
+        outside_quality={arm: one for arm, one in measured.items() if one is not None},
         generators=read_cards(workspace),
         trainings=_trainings(workspace),
         lungs=read_result(workspace.lungs_dir, LungApplyMetrics),
@@ -328,10 +349,13 @@ def _pictures(workspace: Workspace, found: _Found) -> Iterator[tuple[Path, str]]
     for arm, prefix in (("real", "real"), ("real+synthetic", "with-synthetic")):
         for name in ("confusion", "learning-curves") if found.arms else ():
             yield workspace.classify_dir(arm) / f"{name}.png", f"{prefix}-{name}"
-    owner = workspace if found.fold is None else workspace.fold(found.fold)
+    fold = workspace if found.fold is None else workspace.fold(found.fold)
+    owner = fold if (fold.root / "gan").is_dir() else workspace
     for name in ("losses", "selection"):
         for picture in sorted(owner.root.glob(f"gan/*/{name}.png")):
             yield picture, f"{name}-{picture.parent.name}"
-    if found.fold is not None:
-        for picture in sorted(owner.quality_dir.glob("*.png")):
-            yield picture, f"split-{picture.stem}"
+    measured = {"split-": fold.quality_dir} if found.fold is not None else {}
+    measured |= {f"split-{slug_of(arm)}-": at for arm, at in _outside(workspace, found).items()}
+    for prefix, place in measured.items():
+        for picture in sorted(place.glob("*.png")):
+            yield picture, f"{prefix}{picture.stem}"

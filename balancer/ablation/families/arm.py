@@ -175,7 +175,7 @@ class Arm:
     @property
     def slug(self) -> str:
         """Name as a folder."""
-        return self.name.replace(" ", "_").replace(":", "to").replace("=", "-")
+        return slug_of(self.name)
 
     @property
     def trains_generator(self) -> bool:
@@ -349,6 +349,11 @@ def _ratio(text: str) -> str:
 
 RATIO = Option("ratio", _ratio, None)
 """Option of arms that add or leave out images."""
+
+
+def slug_of(name: str) -> str:
+    """Return the name of an arm as a folder."""
+    return name.replace(" ", "_").replace(":", "to").replace("=", "-")
 
 
 def repeated(rows: list[int], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

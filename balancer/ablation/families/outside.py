@@ -25,6 +25,7 @@ from balancer.errors import ConfigurationError, DataError
 from balancer.manifest import ImageRecord, fingerprint, read_table
 from balancer.synthetic.lineage import source_name
 from balancer.synthetic.outside_images import TABLE
+from balancer.synthetic.records import Lineage
 from balancer.workspace import Workspace
 
 COMMAND_WORDS = ("train", "out", "state", "count", "seed", "class", "size", "split")
@@ -68,7 +69,7 @@ class OutsideArm(Arm):
         return " ".join(f"{key}={self.options[key]}" for key in self.required if key != "name")
 
     @property
-    def lineage(self) -> str:
+    def lineage(self) -> Lineage:
         """Knowledge of the images that its generator was trained on."""
         return "declared"
 
@@ -148,9 +149,10 @@ class ImportedArm(OutsideArm):
         return found
 
     @property
-    def lineage(self) -> str:
+    def lineage(self) -> Lineage:
         """Known where a list is given, else as the line says."""
-        return "known" if self.options["ids"] else str(self.options["lineage"])
+        said: Lineage = self.options["lineage"]
+        return "known" if self.options["ids"] else said
 
     def place(self, option: str, fold: str, label: str) -> str:
         """Return its folder, or its list, for a split and a class."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from balancer.ablation.records import Design
+from balancer.ablation.records import Design, Gates
 from balancer.ablation.runs import GAN_IMAGES
 from balancer.drawing.wording import listing, scalar
 from balancer.report.blocks import Answer, Block, Figure, Paragraph
@@ -140,7 +140,7 @@ def _limits(records: ReportRecords, study: Study) -> Iterator[str]:
         runs = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
         yield f"{runs} in no figure because of a failure; see “Two sources of variance”."
     yield from records.index.metrics.warnings
-    yield from _gate(records, study)
+    yield from _gate(study)
 
 
 def _on_splits(design: Design | None) -> str:
@@ -151,10 +151,22 @@ def _on_splits(design: Design | None) -> str:
     return f" on {n} splits" if n > 1 else " on one split"
 
 
-def _gate(records: ReportRecords, study: Study) -> Iterator[str]:
+def _gate(study: Study) -> Iterator[str]:
     """Say whether the images of the splits passed the quality gate."""
+    outside = study.metrics.outside_quality
+    yield from _failing("synthetic images", study.metrics.quality)
+    for arm, gates in outside.items():
+        yield from _failing(f"{arm} images", gates)
+    if not study.metrics.quality and [arm for arm in study.of_kind("gan") if arm not in outside]:
+        yield "The quality of the synthetic images was not measured on the splits."
+    for arm, gates in outside.items():
+        if not gates:
+            yield f"The quality of the images of {arm} was not measured on the splits."
+
+
+def _failing(what: str, gates: Gates) -> Iterator[str]:
     folds: dict[str, list[list[str]]] = {}
-    for classes in study.metrics.quality.values():
+    for classes in gates.values():
         for label, entry in classes.items():
             folds.setdefault(label, []).append(list(entry.failures))
     for label, found in folds.items():
@@ -162,11 +174,9 @@ def _gate(records: ReportRecords, study: Study) -> Iterator[str]:
         if failed:
             checks = list(dict.fromkeys(name for names in failed for name in names))
             yield (
-                f"The synthetic images of {label} fail the quality gate in {len(failed)} of "
+                f"The {what} of {label} fail the quality gate in {len(failed)} of "
                 f"{len(found)} splits ({listing(checks)}); the effect of good ones is not known."
             )
-    if not folds and study.of_kind("gan"):
-        yield "The quality of the synthetic images was not measured on the splits."
 
 
 def _two_arms(records: ReportRecords) -> Answer:

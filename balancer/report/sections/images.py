@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from balancer.ablation.records import FoldGate
+from balancer.ablation.families.arm import slug_of
+from balancer.ablation.records import AblateMetrics, Gates
 from balancer.drawing.wording import number
 from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Distance, SameN
@@ -11,10 +12,10 @@ from balancer.quality.summary import map_name, title_of, value_of
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords
 
-_NOT_ASKED = "not asked"
+_NOT_TOLD = "cannot be told"
 _GATE = {
     True: "passes the gate",
-    None: "fails nothing, but not everything could be asked",
+    None: "fails nothing, but not everything can be told",
     False: "fails the gate",
 }
 
@@ -22,15 +23,20 @@ _GATE = {
 def images_section(material: ReportRecords) -> Section:
     """Compose the pictures and the gate of each class that has synthetic images."""
     blocks: list[Block] = []
-    folds = {} if material.ablation is None else material.ablation.metrics.quality
-    if material.fold_quality is not None:
+    study = None if material.ablation is None else material.ablation.metrics
+    if material.fold is not None:
         blocks.append(Paragraph(
             f"Every split has generators of its own; these are the images of {material.fold}, the "
             "first."))  # fmt: skip
+    if material.fold_quality is not None:
         for label, quality in material.fold_quality.metrics.classes.items():
             blocks += class_blocks(material.has_picture, label, quality, "split-")
-    if folds:
-        blocks += [Heading("Generators of all splits"), _folds(folds)]
+    for arm, measured in material.outside_quality.items():
+        for label, found in measured.metrics.classes.items():
+            prefix = f"split-{slug_of(arm)}-"
+            blocks += class_blocks(material.has_picture, label, found, prefix, source=arm)
+    if study is not None and (study.quality or study.outside_quality):
+        blocks += [Heading("Generators of all splits"), _folds(study)]
     if material.quality is not None:
         own = [
             block
@@ -38,7 +44,7 @@ def images_section(material: ReportRecords) -> Section:
             for block in class_blocks(material.has_picture, label, quality, "")
         ]
         blocks += (
-            own if material.fold_quality is None
+            own if material.fold is None
             else [Folded("Images made for the two classifiers below", own)]
         )  # fmt: skip
     if not blocks:
@@ -50,7 +56,12 @@ def images_section(material: ReportRecords) -> Section:
 
 
 def class_blocks(
-    has_picture: Callable[[str], bool], label: str, quality: ClassQuality, prefix: str
+    has_picture: Callable[[str], bool],
+    label: str,
+    quality: ClassQuality,
+    prefix: str,
+    *,
+    source: str = "",
 ) -> Iterator[Block]:
     """Compose the pictures, the gate and the figures of one class.
 
@@ -59,12 +70,14 @@ def class_blocks(
         label: The class.
         quality: Its entry in the result of `balancer quality`.
         prefix: Prefix of the names of its pictures.
+        source: Arm of the images; empty where there is one source.
     """
 
     def named(name: str) -> str:
         return f"{prefix}{name}-{label}"
 
-    yield Heading(f"{label}: {_GATE[quality.gate.passed]}")
+    of = f"{label} of {source}" if source else label
+    yield Heading(f"{of}: {_GATE[quality.gate.passed]}")
     if has_picture(named("beside")):
         yield Figure(
             named("beside"), f"Real training images left, synthetic ones right, of {label}.",
@@ -96,7 +109,7 @@ def class_blocks(
 
 
 def _gate(gate: GateResult) -> Table:
-    words = {True: "pass", False: "fail", None: _NOT_ASKED}
+    words = {True: "pass", False: "fail", None: _NOT_TOLD}
     rows = [[answer.name, words[answer.passed], answer.sentence] for answer in gate.checks]
     return Table("Quality gate", ["check", "answer", "what was found"], rows, text_columns=(1, 2),
                  word_column=1)  # fmt: skip
@@ -172,16 +185,18 @@ def _figures(label: str, quality: ClassQuality) -> Iterator[list[str]]:
         ]
 
 
-def _folds(folds: Mapping[str, Mapping[str, FoldGate]]) -> Table:
-    words = {True: "pass", False: "fail", None: _NOT_ASKED}
+def _folds(study: AblateMetrics) -> Table:
+    words = {True: "pass", False: "fail", None: _NOT_TOLD}
+    sources: dict[str, Gates] = {"our GAN": study.quality, **study.outside_quality}
     rows = [
-        [fold, label, words[entry.passed], ", ".join(entry.failures) or "-"]
+        [fold, source, label, words[entry.passed], ", ".join(entry.failures) or "-"]
+        for source, folds in sources.items()
         for fold, classes in folds.items()
         for label, entry in classes.items()
     ]
     return Table("Quality gate of the images of every split",
-                 ["split", "class", "answer", "failed checks"], rows, text_columns=(1, 2, 3),
-                 word_column=2)  # fmt: skip
+                 ["split", "images of", "class", "answer", "failed checks"], rows,
+                 text_columns=(1, 2, 3, 4), word_column=3)  # fmt: skip
 
 
 def _training(material: ReportRecords) -> Iterator[Block]:
