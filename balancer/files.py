@@ -1,8 +1,8 @@
-"""Files whole or not at all, also if the power fails; JSON that anyone may have changed."""
+"""Files whole or not at all, also if the power fails; JSON that anyone may have changed; paths."""
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,3 +80,11 @@ def parse_json(content: bytes | str) -> Any:
         return _ANYTHING.validate_json(content)
     except ValidationError as error:
         raise ValueError(error.errors()[0]["msg"]) from None
+
+
+def is_paths(images: Any) -> bool:
+    """Return whether images are given as paths: a list, an array (N,) or a Series of them."""
+    is_row = hasattr(images, "__getitem__") and getattr(images, "ndim", 1) == 1
+    if isinstance(images, str | Mapping) or not is_row:
+        return False
+    return all(isinstance(one, Path | str) for one in images)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ConfigurationError, DataError
+from balancer.files import is_paths
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,14 +106,6 @@ def given_collection(
     number_of = {path.expanduser().resolve(): number for number, path in enumerate(files)}
     names = [*(one.path for one in side.images), *(one.path for one in side.unusable)]
     return side, {name: number_of[side.roots.locate(name)] for name in names}
-
-
-def is_paths(images: Any) -> bool:
-    """Return whether images are given as paths: a list, an array (N,) or a Series of them."""
-    is_row = hasattr(images, "__getitem__") and getattr(images, "ndim", 1) == 1
-    if isinstance(images, str | Mapping) or not is_row:
-        return False
-    return all(isinstance(one, Path | str) for one in images)
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from balancer.config import BalancerConfig, load_config
 from balancer.data.config import DataConfig
 from balancer.execution import execute
-from balancer.given_images import given_files, is_paths
+from balancer.files import is_paths
+from balancer.given_images import given_files
 from balancer.shown_page import ShownPage, folder_or_none
 
 if TYPE_CHECKING:

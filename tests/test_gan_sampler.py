@@ -59,7 +59,10 @@ def test_arrays_of_another_kind_are_refused() -> None:
     for images, labels in (
         *(
             (images, LABELS)
-            for images in (IMAGES / 2.0, IMAGES - 1.0, IMAGES > 9, IMAGES[:, :, 1:9])
+            for images in (
+                *(IMAGES / 2.0, IMAGES - 1.0, IMAGES > 9, IMAGES[:, :, 1:9]),
+                *(IMAGES[:0], [*IMAGES[1:], IMAGES[0][:5]], []),
+            )
         ),
         *((IMAGES, labels) for labels in (LABELS[1:], LABELS[:9], table, np.linspace(0, 1, 30))),
     ):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from scipy.special import betaincinv
 
 from balancer.quality import checks
 from balancer.quality.checks import CHECKS, ask_all
@@ -139,6 +140,17 @@ def test_a_good_set_passes_every_check() -> None:
 )
 def test_each_limit_fails_alone(changes: dict[str, object], name: str) -> None:
     assert answers(**changes).failures == [name]
+
+
+@pytest.mark.parametrize(("copied", "answer"), [(2, True), (5, None), (7, None), (8, False)])
+def test_a_few_copies_among_few_images_are_neither_proved_nor_excluded(
+    copied: int, answer: bool | None
+) -> None:
+    at_least = float(betaincinv(copied, 60 - copied + 1, 0.025))  # Clopper and Pearson
+    figure = memorization(copied / 60, at_least)
+    found = answers(memorization=figure)
+    assert found.passed is answer
+    assert found.failures == (["memorization"] if answer is False else [])
 
 
 def test_a_class_that_is_nearer_within_the_interval_is_no_proof() -> None:

@@ -79,8 +79,8 @@ class GateConfig(ConfigSection):
     """An image is of low confidence if it looks less like its class than all but this share of
     held-out images."""
     max_near_copies: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Largest share of near copies among all images made, above that of held-out images; the lower
-    end of its 95 % interval counts."""
+    """Largest share of near copies among all images made, above that of held-out images. A set
+    fails if the lower end of the 95 % interval is larger; if only the share is, nothing is told."""
     max_twins: Annotated[float, Field(ge=0, le=1)] = 0.20
     """Largest share of images with a near copy in their own set, above that of real images."""
     max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.15

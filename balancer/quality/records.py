@@ -12,7 +12,7 @@ class CheckResult(Record):
 
     Attributes:
         name: Name of the check, with the feature space where it has several.
-        passed: The answer; None with too few images to ask.
+        passed: The answer; None with too few images to tell.
         sentence: The figure and its limit, in words.
     """
 
@@ -25,7 +25,7 @@ class GateResult(Record):
     """The gate's verdict on the synthetic images of a class.
 
     Attributes:
-        passed: False if a check failed; None if none did but one could not be asked.
+        passed: False if a check failed; None if none did but one has no answer.
         checks: All answers.
     """
 

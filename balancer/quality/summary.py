@@ -10,7 +10,7 @@ from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Distance
 from balancer.quality.records import ClassQuality
 
-NOT_ASKED = "too few images to ask everything"
+NOT_ASKED = "too few images to answer everything"
 
 
 def class_summary(label: str, quality: ClassQuality) -> Iterator[RenderableType]:

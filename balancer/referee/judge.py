@@ -97,7 +97,7 @@ def verdict_sentence(classes: Mapping[str, ClassJudgement], *, unseen: bool) -> 
         if gate.passed is False:
             parts.append(f"{what} fail ({', '.join(gate.failures)})")
         elif gate.passed is None:
-            parts.append(f"{what} fail nothing, but are too few to ask everything")
+            parts.append(f"{what} fail nothing, but are too few to answer everything")
         else:
             parts.append(f"{what} pass every check")
     text = "; ".join(parts)

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from balancer.data.channels import decide_channels
 from balancer.data.collection import collection_of
 from balancer.data.config import DataConfig
 from balancer.errors import DataError
+from balancer.files import is_paths
 from balancer.imaging.pixels import Pixels
 
 
@@ -71,9 +72,9 @@ def read_arrays(X: Any, y: Any, *, size: int) -> GivenArrays:  # noqa: N803
         DataError: A file is no usable image.
     """
     labels = _read_labels(y)
-    if _are_paths(X):
+    if is_paths(X) and len(X):
         X = _read_files([Path(one) for one in X], size)  # noqa: N806
-    images = _read_images(np.asarray(X))
+    images = _read_images(_as_array(X))
     if len(images) != len(labels):
         raise ArraysError(
             f"Every image needs one label, but there are {len(images)} images and "
@@ -152,6 +153,15 @@ def _read_labels(y: Any) -> NDArray[Any]:
     return labels.ravel()
 
 
+def _as_array(given: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError as error:  # NumPy makes no array of rows of several lengths
+        raise ArraysError(
+            "X should hold images of one size, but theirs differ; bring them to one, or give paths."
+        ) from error
+
+
 def _read_images(given: NDArray[Any]) -> Pixels:
     """Return images as uint8 (N, S, S) or (N, S, S, 3)."""
     array = given
@@ -163,7 +173,8 @@ def _read_images(given: NDArray[Any]) -> Pixels:
                 break
     is_float, is_whole = array.dtype.kind == "f", array.dtype.kind in "iu"
     is_square = array.ndim in (3, 4) and array.shape[1] == array.shape[2]
-    if not (is_float or is_whole) or not is_square or array.shape[3:] not in ((), (3,)):
+    is_image = array.size > 0 and is_square and array.shape[3:] in ((), (3,))
+    if not (is_float or is_whole) or not is_image:
         raise ArraysError(
             "X should hold images (N, S, S) or (N, S, S, 3), rows of their pixels (N, S * S) or "
             f"paths, but is {given.dtype} {given.shape}; convert it."
@@ -175,14 +186,6 @@ def _read_images(given: NDArray[Any]) -> Pixels:
             f"are {given.dtype} from {array.min():.4g} to {array.max():.4g}; scale them."
         )
     return np.rint(array * 255.0).astype(np.uint8) if is_float else array.astype(np.uint8)
-
-
-def _are_paths(given: Any) -> bool:
-    return (
-        isinstance(given, Sequence | np.ndarray)
-        and len(given) > 0
-        and all(isinstance(one, str | Path) for one in given)
-    )
 
 
 def _read_files(paths: list[Path], size: int) -> Pixels:

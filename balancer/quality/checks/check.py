@@ -35,8 +35,8 @@ class Check(ABC, Generic[F]):
         """Return the limit that the figure has to keep, for images of the class `label`."""
 
     @abstractmethod
-    def passes(self, label: str, figure: F, limit: float) -> bool:
-        """Compare the figure with its limit."""
+    def passes(self, label: str, figure: F, limit: float) -> bool | None:
+        """Compare the figure with its limit; None where too few images cannot tell."""
 
     @abstractmethod
     def sentence(self, label: str, figure: F, limit: float) -> str:
