@@ -1,6 +1,6 @@
 """Verdicts of `balancer judge` on planted sets that pose as synthetic images.
 
-python benchmarks/judged_sets.py DATA RARE OTHER [--out FOLDER]
+python benchmarks/judged_sets.py DATA RARE OTHER [--out FOLDER] [--set NAME ...]
 
 DATA holds a folder of images per class. Half of both classes are the real images, a quarter the
 held-out ones, and the last quarter of the rare class poses as synthetic: as it is, as bad JPEG,
@@ -106,14 +106,16 @@ def make_sets(data: Path, rare: str, other: str, folder: Path) -> dict[str, Path
 @click.argument("rare")
 @click.argument("other")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the sets and pages there.")
-def main(data: Path, rare: str, other: str, out: Path | None) -> None:
+@click.option("--set", "wanted", multiple=True, help="Judge this set; repeat it. [all]")
+def main(data: Path, rare: str, other: str, out: Path | None, wanted: Sequence[str]) -> None:
     """Print the verdict, the failed checks and the word on sharing of every set."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
         sets = make_sets(data, rare, other, folder)
-        print("| posing as synthetic | images | verdict | failed checks | sharing |")
-        print("|---|---|---|---|---|")
-        for name, place in sets.items():
+        print("| posing as synthetic | images | near copies | verdict | not passed | sharing |")
+        print("|---|---|---|---|---|---|")
+        for name in wanted or sets:
+            place = sets[name]
             words = ["judge", str(folder / "real"), str(place), "--class", rare, "-q", "--strict"]
             pages = folder / f"judged-{place.name}"
             words += ["--holdout", str(folder / "holdout"), "--out", str(pages)]
@@ -121,12 +123,14 @@ def main(data: Path, rare: str, other: str, out: Path | None) -> None:
             if done.exit_code not in (0, 4):
                 raise click.ClickException(done.stderr)
             found = json.loads((pages / "judge" / "judge.json").read_text())["classes"][rare]
-            checks = found["quality"]["gate"]["checks"]
-            failed = ", ".join(one["name"] for one in checks if one["passed"] is not True)
-            verdict = "fail" if done.exit_code else "pass"
+            gate = found["quality"]["gate"]
+            failed = ", ".join(one["name"] for one in gate["checks"] if one["passed"] is not True)
+            verdict = {True: "pass", False: "fail", None: "cannot be told"}[gate["passed"]]
+            copies = found["quality"]["memorization"]["near_copies"]["generated"]
             sharing = found["quality"]["release"]["word"]
             n_images = len(list(place.iterdir()))
-            print(f"| {name} | {n_images} | {verdict} | {failed} | {sharing} |", flush=True)
+            shown = (name, n_images, f"{copies:.3f}", verdict, failed, sharing)
+            print(f"| {' | '.join(map(str, shown))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -94,10 +94,13 @@ def verdict_sentence(classes: Mapping[str, ClassJudgement], *, unseen: bool) -> 
     for label, one in classes.items():
         gate, n = one.quality.gate, one.synthetic.n
         what = f"the {n} synthetic images of {label}"
+        fail, are = "fail", "are"
+        if n == 1:
+            what, fail, are = f"the synthetic image of {label}", "fails", "is"
         if gate.passed is False:
-            parts.append(f"{what} fail ({', '.join(gate.failures)})")
+            parts.append(f"{what} {fail} ({', '.join(gate.failures)})")
         elif gate.passed is None:
-            parts.append(f"{what} fail nothing, but are too few to answer everything")
+            parts.append(f"{what} {fail} nothing, but {are} too few to answer everything")
         else:
             parts.append(f"{what} pass every check")
     text = "; ".join(parts)
