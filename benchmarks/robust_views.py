@@ -267,7 +267,7 @@ def left_out(films: Films, positive: str, negative: str) -> Iterator[Trial]:
             others = films.rows(source, label)
             if len(others) >= LEAST:
                 tests.append(Test("one hospital", f"{label}, {source}", others, well))
-        train = _apart(films, films.rows(f"!{source}", positive, negative), tests)
+        train = apart(films, films.rows(f"!{source}", positive, negative), tests)
         yield Trial(f"without {source}", train, tuple(tests), has_home=True)
 
 
@@ -278,13 +278,13 @@ def crossed(films: Films, positive: str, negative: str) -> Iterator[Trial]:
         asked = Test(
             "crossed", f"{one}/{other}", films.rows(other, positive), films.rows(one, negative)
         )
-        train = _apart(films, np.concatenate(cells), [asked])
+        train = apart(films, np.concatenate(cells), [asked])
         sizes = [np.isin(train, cell).sum() for cell in cells]
         if min(*sizes, len(asked.positive), len(asked.negative)) >= LEAST:
             yield Trial(f"crossed {one}/{other}", train, (asked,), has_home=False)
 
 
-def _apart(films: Films, train: Rows, tests: Sequence[Test]) -> Rows:
+def apart(films: Films, train: Rows, tests: Sequence[Test]) -> Rows:
     """Leave out films that share a group, such as a copy, with a tested film."""
     tested = {films.groups[row] for test in tests for row in (*test.positive, *test.negative)}
     return np.array([row for row in train if films.groups[row] not in tested], np.int64)
@@ -309,17 +309,17 @@ def test(
             if trial.has_home:
                 rest = trial.train[own == 1]
                 well = films.labels[rest] == negative
-                home.append(_wins(score(rest[~well]), score(rest[well])).mean())
+                home.append(wins(score(rest[~well]), score(rest[well])).mean())
             for number, asked in enumerate(trial.tests):
                 up, down = score(asked.positive), score(asked.negative)
                 chances = 1 / (1 + np.exp(-np.concatenate([up, down])))
                 truth = np.repeat([1, 0], [len(up), len(down)])
                 error = expected_calibration_error(np.stack([1 - chances, chances], 1), truth)
-                scored[number].append((_wins(up, down), error))
+                scored[number].append((wins(up, down), error))
         found += [
             Tested(
                 asked,
-                np.mean([wins for wins, _ in values], axis=0),
+                np.mean([won for won, _ in values], axis=0),
                 float(np.mean([error for _, error in values])),
             )
             for asked, values in zip(trial.tests, scored, strict=True)
@@ -356,7 +356,8 @@ def fitted(
     return score
 
 
-def _wins(up: Floats, down: Floats) -> Floats:
+def wins(up: Floats, down: Floats) -> Floats:
+    """Return 1 where a positive film scores above a negative one, 0.5 where equal, (P, N)."""
     above = up[:, None] - down[None]
     return np.asarray((above > 0) + 0.5 * (above == 0), np.float64)
 
