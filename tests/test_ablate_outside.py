@@ -143,7 +143,7 @@ def test_a_command_that_fails_says_so_in_a_sentence(
     tmp_path: Path,
 ) -> None:
     words = line(tmp_path, script, *(["hours=0.0005"] if script == "hangs" else []))
-    found = study("command name=x run=no-such-program" if script == "absent" else words)
+    found = study("command name=x run='no-such-program {out}'" if script == "absent" else words)
     start = time.monotonic()
     with pytest.raises(kind) as error:
         found.bring()
@@ -243,7 +243,10 @@ def test_generators_of_others_become_arms_of_a_study_and_meet_the_gate(
         "command run=true",
         "command name=pca run='true",
         "imported a=b lineage=known",
-        "command name=pca run=true hours=0",
+        "command name=pca run='true {out}' hours=0",
+        "command name=pca run='true {train}'",
+        "command name=pca run='true {out} {cuont}'",
+        "imported a=b/{splt}",
     ],
 )
 def test_a_line_that_lacks_something_is_refused(wrong: str) -> None:
@@ -255,7 +258,7 @@ def test_two_generators_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError):
         read_arms(["imported a=x", "imported a=y"], ratio="2:1")
     arms = read_arms(
-        ["command name=a run='x {out}' ratio=3:1", "command name=b run=x"], ratio="2:1"
+        ["command name=a run='x {out}' ratio=3:1", "command name=b run={out}"], ratio="2:1"
     )
     assert {arm.name for arm in arms if isinstance(arm, CommandArm)} == {
         "command a ratio=3:1",

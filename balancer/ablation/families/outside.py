@@ -1,5 +1,6 @@
 """Arms with images of generators that are not ours: folders per split, or a command per split."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -28,8 +29,7 @@ from balancer.synthetic.outside_images import TABLE
 from balancer.synthetic.records import Lineage
 from balancer.workspace import Workspace
 
-COMMAND_WORDS = ("train", "out", "state", "count", "seed", "class", "size", "split")
-"""Words in braces that the line of a command may hold; see docs/outside.md."""
+_IN_BRACES = re.compile(r"\{(\w+)\}")
 
 
 class OutsideArm(Arm):
@@ -38,15 +38,24 @@ class OutsideArm(Arm):
     kind = "gan"
     needs = Needs.OUTSIDE
     required: ClassVar[tuple[str, ...]]
+    words_in_braces: ClassVar[tuple[str, ...]]
+    """Words in braces that its line may hold; see docs/outside.md."""
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], ratio: str) -> dict[str, Any]:
-        """Add the defaults; refuse a line without what it cannot do without."""
+        """Add the defaults; refuse a line without what it cannot do without, or with a slip."""
         missing = [name for name in cls.required if not given.get(name)]
         if missing:
             raise ConfigurationError(
                 f"An arm {cls.family} needs {' and '.join(missing)}, but its line has none; write "
                 f"it such as {cls.example}."
+            )
+        words = [word for text in given.values() for word in _IN_BRACES.findall(str(text))]
+        if slips := [word for word in words if word not in cls.words_in_braces]:
+            known = ", ".join(f"{{{word}}}" for word in cls.words_in_braces)
+            raise ConfigurationError(
+                f"An arm {cls.family} fills in {known}, but its line has {{{slips[0]}}}; correct "
+                "it."
             )
         return super().complete(given, ratio)
 
@@ -128,6 +137,7 @@ class ImportedArm(OutsideArm):
     family = "imported"
     describes = "Images of {name} from a folder, until the classes reach {ratio}."
     required = ("name", "folder")
+    words_in_braces = ("split", "class")
     example = "'imported sd15=FOLDER/{split}'"
     takes = (
         Option("name", source_name, ""),
@@ -169,6 +179,7 @@ class CommandArm(OutsideArm):
         "classes reach {ratio}."
     )
     required = ("name", "run")
+    words_in_braces = ("train", "out", "state", "count", "seed", "class", "size", "split")
     example = "'command name=pca run=\"python make.py {train} {out} {count} {seed}\"'"
     takes = (
         Option("name", source_name, ""),
@@ -176,6 +187,17 @@ class CommandArm(OutsideArm):
         Option("hours", number(0.0001, 1000), 24.0),
         RATIO,
     )
+
+    @classmethod
+    def complete(cls, given: Mapping[str, Any], ratio: str) -> dict[str, Any]:
+        """Refuse a command that is not told where to leave its images."""
+        found = super().complete(given, ratio)
+        if "{out}" not in found["run"]:
+            raise ConfigurationError(
+                "The command of an arm should be told where to leave its images, but run="
+                f"{found['run']!r} has no {{out}}; write it such as {cls.example}."
+            )
+        return found
 
     def words(self, values: Mapping[str, str]) -> list[str]:
         """Return the program and its arguments; no shell reads them.
