@@ -1,11 +1,12 @@
-"""Growth of `balancer prepare` with the number of films: seconds, memory, and copies found.
+"""Growth of `balancer prepare` with the number of films: CPU seconds, memory, and copies found.
 
 python benchmarks/scale.py [--films 12500 --films 25000 ...] [--folder FOLDER] [--out docs/results]
 
 Every film is a phantom of its own; every hundredth is a copy of the one before it: trimmed by up
 to 3 % of each side, brighter or darker, with noise, and as JPEG. Each size is the first part of the
-same set, read from a table of paths, by a command of its own. Drawing 100,000 films takes a quarter
-of an hour and 4 GB; `--folder` keeps them, and goes on with what is there.
+same set, read from a table of paths, by a command of its own. Seconds are CPU seconds, which depend
+less on other work of the machine. Drawing 100,000 films takes a quarter of an hour and 4 GB;
+`--folder` keeps them, and goes on with what is there.
 """
 
 import csv
@@ -25,7 +26,7 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-from large_sets import cores, cost_of, stages_of
+from large_sets import cores, cost_of, cpu_seconds, stages_of
 from numpy.typing import NDArray
 
 from samples.phantom import draw_phantom
@@ -121,10 +122,9 @@ def measure(table: Path, n_films: int, place: Path) -> dict[str, Any]:
     )
     return {
         "films": n_films,
-        "wall": cost.wall,
         "cpu": cost.cpu,
         "peak": cost.peak,
-        "up to date": again.wall,
+        "up to date": again.cpu,
         "copies found": copies_found(workspace / "index" / "index.csv"),
         "parts": json.loads(parts.stdout),
     }
@@ -140,11 +140,11 @@ def exponent(rows: Sequence[dict[str, Any]], part: str) -> float:
 def told(rows: Sequence[dict[str, Any]]) -> str:
     """Return the figures as text."""
     lines = [
-        f"{'films':>9} {'wall s':>8} {'CPU s':>8} {'the pass':>9} {'copies':>8} {'again s':>8} "
-        f"{'peak MiB':>9} {'copies found':>13}"
+        f"{'films':>9} {'CPU s':>8} {'the pass':>9} {'copies':>8} {'again':>8} {'peak MiB':>9} "
+        f"{'copies found':>13}"
     ]
     lines += [
-        f"{row['films']:9,} {row['wall']:8.0f} {row['cpu']:8.0f} {row['parts'][PASS]:9.0f} "
+        f"{row['films']:9,} {row['cpu']:8.0f} {row['parts'][PASS]:9.0f} "
         f"{row['parts'][COPIES]:8.0f} {row['up to date']:8.0f} {row['peak']:9.0f} "
         f"{row['copies found']:13.4f}"
         for row in rows
@@ -156,8 +156,9 @@ def told(rows: Sequence[dict[str, Any]]) -> str:
         lines += [
             f"growth from the last but one: the pass n^{pass_:.2f}, the search n^{copies:.2f}, "
             f"memory {slope * 1024:.1f} KiB a film",
-            f"extrapolated to {MILLION:,}: the pass {last['parts'][PASS] * more / 3600:.1f} h, the "
-            f"search {last['parts'][COPIES] * more**2 / 3600:.1f} h by the square, memory "
+            f"extrapolated to {MILLION:,}, in hours of one core: the pass "
+            f"{last['parts'][PASS] * more / 3600:.1f}, the search "
+            f"{last['parts'][COPIES] * more**2 / 3600:.1f} by the square; memory "
             f"{(last['peak'] + slope * (MILLION - last['films'])) / 1024:.1f} GiB",
         ]
     return "\n".join(lines)
@@ -169,9 +170,10 @@ def page(text: str, machine: str) -> str:
         "# Growth of `balancer prepare` with the number of films\n\n"
         "    python benchmarks/scale.py --out docs/results\n\n"
         f"Drawn films of {SIDE} px, each of its own chest; every {EVERY}th is a copy of the film "
-        "before it, trimmed, brighter or darker, with noise, as JPEG. `again` is the same command "
-        "on an index that is up to date; `copies found` is the share of copies in the group of "
-        f"their original. {machine}.\n\n" + "\n".join(f"    {line}" for line in text.splitlines())
+        "before it, trimmed, brighter or darker, with noise, as JPEG. Seconds are CPU seconds of "
+        "all cores, and the parts are of a run of their own. `again` is the same command on an "
+        "index that is up to date; `copies found` is the share of copies in the group of their "
+        f"original. {machine}.\n\n" + "\n".join(f"    {line}" for line in text.splitlines())
     ) + "\n"
 
 
@@ -190,9 +192,9 @@ def page(text: str, machine: str) -> str:
 def main(
     sizes: tuple[int, ...], folder: Path | None, out: Path | None, only_stages: Path | None
 ) -> None:
-    """Print seconds, memory and copies found for every size."""
+    """Print CPU seconds, memory and copies found for every size."""
     if only_stages and folder:
-        print(json.dumps(stages_of(only_stages, folder)))
+        print(json.dumps(stages_of(only_stages, folder, cpu_seconds)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
