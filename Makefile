@@ -20,7 +20,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 fuzz: .venv/installed-dev
 	BALANCER_FUZZ=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist load --timeout 7200 \
@@ -47,7 +47,7 @@ endif
 	touch $@
 
 test-lowest: .venv-lowest/installed
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 docs: .venv/installed-dev
 	$(BIN)/mkdocs build --strict --quiet

@@ -16,6 +16,7 @@ from PIL import Image
 from balancer.config import BalancerConfig
 from balancer.stages import run as everything
 from balancer.workspace import Workspace
+from support.forked_commands import ForkedCommands
 from support.tiny_pipeline import config_for, draw_folder
 
 pytest_plugins = ["support.registered_study"]
@@ -52,6 +53,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory, config: BalancerConfig) -
         patch.setattr(Figure, "savefig", _DRAWN)  # whole, also where a blank module asks first
         everything.run(config, workspace)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
+    """Commands as processes: the libraries are imported once for all of them."""
+    if not hasattr(os, "fork"):
+        pytest.skip("only POSIX forks")
+    with ForkedCommands(tmp_path_factory.mktemp("commands")) as server:
+        yield server
 
 
 @pytest.fixture

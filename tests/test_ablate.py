@@ -2,8 +2,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -26,6 +24,7 @@ from balancer.results import StageResult, new_result, read_result
 from balancer.stages import ablate, prepare
 from balancer.synthetic.records import SynthesizeMetrics
 from balancer.workspace import Workspace
+from support.forked_commands import ForkedCommands
 from support.tiny_pipeline import arguments, config_for, metrics_of, tree
 
 pytestmark = pytest.mark.blank_pictures
@@ -347,21 +346,17 @@ def test_the_images_of_the_run_are_no_other_data_set(
 
 
 def test_a_killed_ablation_goes_on_where_it_was(
-    fresh: Workspace, ablated: Workspace, data: Path
+    fresh: Workspace, ablated: Workspace, data: Path, commands: ForkedCommands
 ) -> None:
-    balancer_ = str(Path(sys.executable).with_name("balancer"))
-    command = [balancer_, "ablate", *arguments(data, fresh.root, *FIRST_SPLIT)]
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    words = ["ablate", *arguments(data, fresh.root, *FIRST_SPLIT), "-q"]
     for number in (signal.SIGKILL, signal.SIGTERM):
         wanted = finished(fresh) + 2
-        with subprocess.Popen(
-            [*command, "-q"], stderr=subprocess.DEVNULL, env=one_thread
-        ) as running:
-            deadline = time.monotonic() + 120
-            while finished(fresh) < wanted and time.monotonic() < deadline:
-                time.sleep(0.05)
-            running.send_signal(number)
-            assert running.wait(60) in (-signal.SIGKILL, 128 + signal.SIGTERM)
+        command = commands.start(*words)
+        deadline = time.monotonic() + 120
+        while finished(fresh) < wanted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(command.pid, number)
+        assert command.wait(60) in (-signal.SIGKILL, 128 + signal.SIGTERM), command.said
     with fresh.lock():
         ablate.run(config_for(data, *FIRST_SPLIT), fresh)
     assert units(fresh, "split-0") == units(ablated, "split-0")

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from balancer.cli import main
 from balancer.resources import has_bf16
 from balancer.stages import report
 from balancer.workspace import Workspace
+from support.forked_commands import ForkedCommands
 from support.tiny_pipeline import TINY, arguments, metrics_of, tree
 
 pytestmark = pytest.mark.blank_pictures
@@ -171,35 +170,22 @@ def test_a_dry_run_prints_the_plan(copied: Workspace, data: Path) -> None:
     assert not copied.synthetic_dir.exists()
 
 
-def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
-    code = "from balancer.cli import main; main()"
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *words],
-            stderr=file,
-            stdout=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-
-
 @pytest.mark.fault(39)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_while_a_classifier_trains(
-    tmp_path: Path, copied: Workspace, number: signal.Signals, code: int
+    commands: ForkedCommands, copied: Workspace, number: signal.Signals, code: int
 ) -> None:
     before = tree(copied.root)
     words = ["-w", str(copied.root), "--force", *SETTINGS, "--set", "classifier.epochs=20000"]
-    process = _start(["classify", *words], tmp_path / "log")
+    command = commands.start("classify", *words)
     deadline = time.monotonic() + 120
-    while "Training bam-cnn" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+    while "Training bam-cnn" not in command.said and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1)
-    process.send_signal(number)
-    process.send_signal(number)  # as a terminal that closes does; the removal goes on
-    assert process.wait(60) == code
-    assert (
-        (tmp_path / "log").read_text().endswith("Error: Stopped; no half-written result is left.\n")
-    )
+    os.kill(command.pid, number)
+    os.kill(command.pid, number)  # as a terminal that closes does; the removal goes on
+    assert command.wait(60) == code
+    assert command.said.endswith("Error: Stopped; no half-written result is left.\n")
     assert tree(copied.root) == before
 
 
@@ -225,17 +211,22 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
     ],
 )
 def test_a_stopped_training_goes_on_to_the_same_weights(
-    tmp_path: Path, data: Path, uninterrupted: bytes, number: signal.Signals, code: int
+    tmp_path: Path,
+    data: Path,
+    commands: ForkedCommands,
+    uninterrupted: bytes,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     words = arguments(data, tmp_path / "work", *LONG)
-    process = _start(["gan-train", *words], tmp_path / "log")
+    command = commands.start("gan-train", *words)
     state = tmp_path / "work" / "gan" / "COVID.unfinished" / "last.ckpt"
     deadline = time.monotonic() + 120
-    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not state.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(number)
-    assert process.wait(60) == code, (tmp_path / "log").read_text()
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    os.kill(command.pid, number)
+    assert command.wait(60) == code, command.said
+    assert "Traceback" not in command.said
     assert state.exists()
     assert not (tmp_path / "work" / "gan" / "COVID").exists()
     done = invoke("gan-train", *words)

@@ -104,12 +104,12 @@ def dvc(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Dvc]:
     folder.mkdir()
     front = tmp_path / "bin" / "balancer"
     front.parent.mkdir()
-    with request.param(front, folder):
+    with request.param(request, front, folder):
         yield Dvc(executable, folder, front.parent)
 
 
 @contextmanager
-def stand_in(path: Path, folder: Path) -> Iterator[None]:
+def stand_in(_: pytest.FixtureRequest, path: Path, folder: Path) -> Iterator[None]:
     path.write_text(_STAND_IN.format(python=sys.executable))
     path.chmod(0o755)
     draw_folder(folder / "samples", n_covid=1, n_normal=1)
@@ -117,10 +117,11 @@ def stand_in(path: Path, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def itself(path: Path, folder: Path) -> Iterator[None]:
+def itself(request: pytest.FixtureRequest, path: Path, folder: Path) -> Iterator[None]:
     """The command, in processes that start at once."""
     draw_folder(folder / "samples")
-    with ForkedCommands(path.parent) as commands, commands.executable(path):
+    commands: ForkedCommands = request.getfixturevalue("commands")
+    with commands.executable(path):
         yield
 
 

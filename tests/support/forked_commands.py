@@ -5,15 +5,17 @@ A server imports the libraries once and forks a process for each command, in a g
 
 import json
 import os
+import signal
 import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 _SERVER = """
 import json, os, signal, sys, time
@@ -28,30 +30,42 @@ def save(figure, target, **words):  # no test that uses this looks at a plot
     Image.new("L", (8, 8)).save(target, format="png")
 
 Figure.savefig = save
-for line in sys.stdin:
-    words, seconds, folder, log = json.loads(line)
-    start = time.monotonic()
+living = set()
+
+def start(words, folder, log):
     child = os.fork()
-    if not child:
-        os.setsid()
-        with open(log, "wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        sys.stdin.close()
-        os.chdir(folder)
-        try:
-            main(words)
-        except SystemExit as end:
-            os._exit(end.code or 0)
-        os._exit(0)
-    done = 0
-    while not done and (seconds is None or time.monotonic() - start < seconds):
-        time.sleep(0.002)
+    os.setpgid(child, child)  # here and there: neither may come too late
+    if child:
+        living.add(child)
+        return child
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdin.close()
+    os.chdir(folder)
+    try:
+        main(words)
+    except SystemExit as end:
+        os._exit(end.code or 0)
+    os._exit(0)
+
+def wait(child, seconds):
+    until = None if seconds is None else time.monotonic() + seconds
+    while True:
         done, status = os.waitpid(child, os.WNOHANG)
-    if not done:
-        os.killpg(child, signal.SIGKILL)  # it is not reaped yet, so the number is still its own
-        _, status = os.waitpid(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), time.monotonic() - start]), flush=True)
+        if done:
+            living.remove(child)
+            return os.waitstatus_to_exitcode(status)
+        if until is not None and time.monotonic() >= until:
+            return None
+        time.sleep(0.002)
+
+for line in sys.stdin:
+    number, order, *given = json.loads(line)
+    answer = {"start": start, "wait": wait}[order](*given)
+    print(json.dumps([number, answer]), flush=True)
+for child in living:  # a test that failed did not wait for it
+    os.killpg(child, signal.SIGKILL)
 """
 
 _FRONT = """#!{python} -SE
@@ -81,12 +95,29 @@ class Ended:
     said: str
 
 
+class Command:
+    """A command that was started."""
+
+    def __init__(self, server: "ForkedCommands", pid: int, log: Path) -> None:
+        self._server, self.pid, self._log = server, pid, log
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text(errors="replace")
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Return its exit code, or None if it has not ended by then; ask no more once it has."""
+        code: int | None = self._server.ask("wait", self.pid, seconds)
+        return code
+
+
 class ForkedCommands:
-    """Server of commands, to be used as a context."""
+    """Server of commands, to be used as a context; threads take turns."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the path to the folder of the logs, which must exist."""
-        self._log = folder / "log"
+        self._folder, self._asked = folder, 0
 
     def __enter__(self) -> Self:
         paths = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
@@ -102,14 +133,34 @@ class ForkedCommands:
     def __exit__(self, *_: object) -> None:
         self._server.communicate(timeout=60)  # closes both pipes; the server ends with its input
 
-    def run(self, *words: str, kill_after: float | None = None, folder: str = ".") -> Ended:
-        """Run a command in a folder to its end, or kill its whole group after some seconds."""
+    def ask(self, order: str, *given: object) -> Any:
+        """Have the server start a command, or wait for one."""
         assert self._server.stdin
         assert self._server.stdout
-        self._server.stdin.write(json.dumps([words, kill_after, folder, str(self._log)]) + "\n")
+        self._asked += 1
+        self._server.stdin.write(json.dumps([self._asked, order, *given]) + "\n")
         self._server.stdin.flush()
-        code, seconds = json.loads(self._server.stdout.readline())
-        return Ended(code, seconds, self._log.read_text(errors="replace"))
+        while True:  # a test that ran out of time has not read its answer
+            number, answer = json.loads(self._server.stdout.readline())
+            if number == self._asked:
+                return answer
+
+    def start(self, *words: str, folder: str = ".") -> Command:
+        """Start a command in a folder."""
+        log = self._folder / f"log-{self._asked}"
+        log.touch()  # the command may be read before it opens it
+        return Command(self, self.ask("start", words, folder, str(log)), log)
+
+    def run(self, *words: str, kill_after: float | None = None, folder: str = ".") -> Ended:
+        """Run a command in a folder to its end, or kill its whole group after some seconds."""
+        command = self.start(*words, folder=folder)
+        start = time.monotonic()  # the first one waits until the libraries are imported
+        code = command.wait(kill_after)
+        if code is None:
+            os.killpg(command.pid, signal.SIGKILL)  # not reaped yet: the number is its own
+            code = command.wait()
+        assert code is not None
+        return Ended(code, time.monotonic() - start, command.said)
 
     @contextmanager
     def executable(self, path: Path) -> Iterator[Path]:
