@@ -164,11 +164,12 @@ def told(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def page(text: str, machine: str) -> str:
+def page(text: str, machine: str, sizes: Sequence[int]) -> str:
     """Return the page for `docs/results`."""
+    chosen = " ".join(f"--films {n_films}" for n_films in sizes)
     return (
         "# Growth of `balancer prepare` with the number of films\n\n"
-        "    python benchmarks/scale.py --out docs/results\n\n"
+        f"    python benchmarks/scale.py {chosen} --out docs/results\n\n"
         f"Drawn films of {SIDE} px, each of its own chest; every {EVERY}th is a copy of the film "
         "before it, trimmed, brighter or darker, with noise, as JPEG. Seconds are CPU seconds of "
         "all cores, and the parts are of a run of their own. `again` is the same command on an "
@@ -211,7 +212,7 @@ def main(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "scale.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=2))
-        (out / "scale.md").write_text(page(text, machine))
+        (out / "scale.md").write_text(page(text, machine, sorted(sizes)))
 
 
 if __name__ == "__main__":
