@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from balancer.ablation.compare import compare
 from balancer.ablation.decision_curve import DECISION_GRID
+from balancer.ablation.harms import harms
 from balancer.ablation.runs import Run
 from balancer.evaluation.predictions import Predictions
 from balancer.statistics.calibration import correct_prior, squared_errors
 from balancer.statistics.platt import fit_platt
-from balancer.statistics.resampled_t import resampled_t
+from balancer.statistics.resampled_t import ResampledT, resampled_t
 from support.planted_studies import QUESTION, as_json, facts, study
 
 
@@ -119,6 +121,16 @@ def test_validation_images_of_one_class_leave_log_loss_undefined(alike: list[Run
 
 
 # Harm
+
+
+def test_the_interval_of_a_harm_is_that_of_its_test() -> None:
+    """A one-sided p of 0.037: the 95 % interval reaches 0, the 90 % interval does not."""
+    t = ResampledT(mean=0.012, se=0.005, k=5)
+    pairs: Any = {"gan": SimpleNamespace(t=lambda key: t)}
+    (harm,) = harms(pairs, {"gan": "main"}, ["log_loss"], 0.05)["gan"]
+    assert harm.confidence == pytest.approx(0.9)
+    assert (t.interval() or (0.0,))[0] < 0 < (harm.difference.low or 0)
+    assert harm.p_holm == pytest.approx(0.037, abs=0.001)
 
 
 def test_harm_beside_an_equal_ranking_is_told_in_the_answer() -> None:

@@ -190,13 +190,16 @@ class Harm(Record):
 
     Attributes:
         metric: Key of the metric.
-        difference: Arm minus `real`.
+        difference: Arm minus `real`, with its interval.
         p_holm: One-sided p, after Holm's correction over the arms of the same role.
+        confidence: Of the interval: the one that excludes 0 where the p, before the correction,
+            is below its level.
     """
 
     metric: str
     difference: Scalar
     p_holm: float
+    confidence: float = 0.95
 
 
 class ArmVerdict(Record):

@@ -49,9 +49,12 @@ def harms(
             for name, p in zip(mine, adjusted, strict=True):
                 t = tests[name]
                 if t is not None and p is not None and p <= alpha:
-                    low, high = t.interval() or (None, None)
+                    confidence = 1 - 2 * alpha
+                    low, high = t.interval(confidence) or (None, None)
                     difference = Scalar(value=t.mean, low=low, high=high)
-                    found[name].append(Harm(metric=key, difference=difference, p_holm=p))
+                    found[name].append(
+                        Harm(metric=key, difference=difference, p_holm=p, confidence=confidence)
+                    )
     return {name: tuple(several) for name, several in found.items()}
 
 

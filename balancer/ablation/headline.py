@@ -162,14 +162,15 @@ _ANY = {
 }
 
 
-def in_words(difference: HasReason) -> str:
+def in_words(difference: HasReason, confidence: float = 0.95) -> str:
     """Format as `+0.012 (95 % interval -0.003 to +0.027)`, or say why there is none."""
     value, low, high = difference.value, difference.low, difference.high
     if value is None:
         return f"nothing known ({difference.reason})"
     if low is None or high is None:
         return f"{value:+z.3f} (no spread to give an interval by)"
-    return f"{value:+z.3f} (95 % interval {low:+z.3f} to {high:+z.3f})"
+    level = f"{confidence:.0%}".replace("%", " %")
+    return f"{value:+z.3f} ({level} interval {low:+z.3f} to {high:+z.3f})"
 
 
 def _differences(arms: Arms, name: str, question: AskedQuestion) -> str:
@@ -215,7 +216,7 @@ def _harms(arm: ArmResult) -> list[str]:
     """Say in which registered metrics an arm is worse."""
     return [
         f"Harm: {_title(harm.metric)} is worse than with real images alone by "
-        f"{in_words(harm.difference)}."
+        f"{in_words(harm.difference, harm.confidence)}."
         for harm in _harms_of(arm)
     ]
 
