@@ -1,6 +1,9 @@
-"""The message when `prepare` is stopped."""
+"""The message when `prepare` is stopped, or the machine stops it."""
 
+import errno
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -33,4 +36,24 @@ def test_a_stopped_prepare_says_that_it_can_be_resumed(
     said = "re-run to resume."
     assert done.stderr.endswith(f"{said}\n") == kept.is_file()
     assert kept.is_file() or chunks == 0
+    assert CliRunner().invoke(main, words).exit_code == 0
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be on another disk than the workspace, which is not to blame."""
+    root = class_folders(tmp_path / "data", {"COVID": 10, "Normal": 10})
+
+    def no_room(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    words = ["prepare", "--data", str(root), "-w", str(tmp_path / "workspace")]
+    with monkeypatch.context() as patched:
+        full = SimpleNamespace(pwrite=no_room, close=os.close)
+        patched.setattr("balancer.data.copies.scratch.os", full)
+        done = CliRunner().invoke(main, words)
+    assert done.exit_code == 5, done.stderr
+    assert "TMPDIR" in done.stderr.splitlines()[-1]
+    assert not Workspace(tmp_path / "workspace").index_dir.exists()
     assert CliRunner().invoke(main, words).exit_code == 0

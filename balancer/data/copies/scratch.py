@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancer.data.film.fingerprint import Floats
+from balancer.errors import EnvironmentFault
 
 
 class Scratch:
@@ -21,8 +22,6 @@ class Scratch:
         rows: Number of rows, N.
         width: Numbers of a row, F.
 
-    Raises:
-        OSError: The temporary folder has no room.
     """
 
     def __init__(self, rows: int, width: int) -> None:
@@ -47,12 +46,23 @@ class Scratch:
         return found
 
     def write(self, start: int, values: Floats) -> None:
-        """Write consecutive rows that begin at `start`."""
+        """Write consecutive rows that begin at `start`.
+
+        Raises:
+            EnvironmentFault: The folder for temporary files takes no more.
+        """
         content = np.ascontiguousarray(values, np.float32).data.cast("B")
         place = start * self._row_bytes
-        while content:
-            done = os.pwrite(self._descriptor, content, place)
-            content, place = content[done:], place + done
+        try:
+            while content:
+                done = os.pwrite(self._descriptor, content, place)
+                content, place = content[done:], place + done
+        except OSError as error:
+            raise EnvironmentFault(
+                f"The search for copies needs {self._rows * self._row_bytes / 2**20:,.0f} MiB in "
+                f"{tempfile.gettempdir()}, but: {error.strerror}; free some space there, or name "
+                "another folder in the variable TMPDIR."
+            ) from error
 
     def _read(self, start: int, count: int) -> Floats:
         content = os.pread(self._descriptor, count * self._row_bytes, start * self._row_bytes)
