@@ -240,6 +240,8 @@ def test_faults_leave_nothing_half_done(
     done = call("import-synthetic", few, "--class", "COVID", "--ratio", "2:1")
     assert done.exit_code == 3, done.output  # fewer than the ratio needs
     assert not work.synthetic_dir.exists()
+    assert not work.imported_dir("COVID").exists()
+    assert read_ledger(work.ledger_dir) == []  # so no test image was looked at for nothing
 
 
 def test_a_folder_that_changed_is_imported_again(

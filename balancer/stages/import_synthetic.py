@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import RenderableType
 
 from balancer.config import BalancerConfig
-from balancer.data.collection import read_collection
+from balancer.data.collection import Collection, read_collection
 from balancer.data.index import Index, load_index
-from balancer.errors import ConfigurationError
+from balancer.errors import ConfigurationError, DataError
 from balancer.evaluation.ledger import INDEX_FOLD
 from balancer.manifest import fingerprint
 from balancer.ratio import TargetRatio, plan_synthesis
@@ -59,7 +59,7 @@ def run(
         IntegrityError: An image copies a validation or test image, or the list names one.
     """
     index = load_index(workspace.index_dir)
-    _refuse_class(label, config, index)
+    wanted = _images_wanted(label, config, index)
     workspace.refuse_overlap(images)
     name = source_name(name or images.expanduser().resolve().stem)
     lineage = _lineage(name, licence, trained_on, declared, index)
@@ -76,6 +76,7 @@ def run(
         "images": fingerprint("\n".join(one.image_id for one in found.images).encode()),
         "trained_on": fingerprint("\n".join(lineage.training_ids).encode()),
     }
+    _refuse_few(found, label, wanted)
     search = Search(name=str(lineage.name), arm=label, fold=INDEX_FOLD, seed=config.seed)
 
     def work(folder: Path) -> ImportMetrics:
@@ -100,9 +101,11 @@ def summary(result: StageResult[ImportMetrics]) -> list[RenderableType]:
     return [f"{found.label}: {found.sentence}"]
 
 
-def _refuse_class(label: str, config: BalancerConfig, index: Index) -> None:
+def _images_wanted(label: str, config: BalancerConfig, index: Index) -> int:
+    """Return the number of images of a class that the ratio lacks."""
     ratio = TargetRatio.parse(config.synthesis.ratio)
-    growing = [plan.label for plan in plan_synthesis(index.counts("train"), ratio) if plan.to_make]
+    plans = plan_synthesis(index.counts("train"), ratio)
+    growing = {plan.label: plan.to_make for plan in plans if plan.to_make}
     if label not in index.classes:
         raise ConfigurationError(
             f"--class should be one of {', '.join(index.classes)}, but is {label!r}; name one."
@@ -112,6 +115,17 @@ def _refuse_class(label: str, config: BalancerConfig, index: Index) -> None:
             f"Images of {label} are wanted only where the ratio {ratio} lacks some, but the "
             f"training split has enough (it lacks {', '.join(growing) or 'none'}); ask for "
             "another --ratio."
+        )
+    return growing[label]
+
+
+def _refuse_few(found: Collection, label: str, wanted: int) -> None:
+    """Refuse too few images before the search for copies looks at test images."""
+    own = found.of(label) if label in found.labels else found
+    if (n := len({image.image_id for image in own.images})) < wanted:
+        raise DataError(
+            f"The ratio needs {wanted} images of {label}, but {found.name!r} has {n} different "
+            "ones; let its generator draw more, or ask for fewer (--ratio)."
         )
 
 
