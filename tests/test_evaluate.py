@@ -17,6 +17,7 @@ from balancer.evaluation.classifier_recipe import complete_recipe
 from balancer.evaluation.predictions import read_predictions
 from balancer.evaluation.records import ClassifyMetrics, EvaluateMetrics
 from balancer.manifest import fingerprint
+from balancer.report.elsewhere import evaluations, known_elsewhere
 from balancer.results import MissingStage, read_result
 from balancer.stages import classify, evaluate, lr_find, prepare
 from balancer.stages import run as everything
@@ -82,6 +83,7 @@ def test_images_that_are_no_radiographs_are_named_and_the_score_is_given_without
     others = [row for row, image_id in enumerate(found.image_ids) if image_id not in far]
     expected = roc_auc_score(found.labels[others] == 0, found.probabilities[others, 0])
     assert unlike.auroc.value == pytest.approx(expected, abs=1e-6)
+    assert f"({unlike.n} of 19 " in known_elsewhere(None, evaluations(copied), None)
 
 
 def test_the_test_images_of_the_index_are_no_other_data(

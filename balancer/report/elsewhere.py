@@ -78,4 +78,8 @@ def _of_study(study: AblateMetrics) -> Iterator[str]:
 def _of_evaluate(evaluated: Mapping[str, StageResult[EvaluateMetrics]]) -> Iterator[str]:
     for place, result in evaluated.items():
         _, name, arm = place.split("/")
-        yield f"{METRICS['auroc']} of {arm} {interval(result.metrics.test.auroc)} on {name}"
+        test, unlike = result.metrics.test, result.metrics.unlike
+        far = ""
+        if unlike is not None and unlike.n:
+            far = f" ({unlike.n} of {test.n} images too far from the training images)"
+        yield f"{METRICS['auroc']} of {arm} {interval(test.auroc)} on {name}{far}"

@@ -191,7 +191,7 @@ def summary(result: StageResult[EvaluateMetrics]) -> list[RenderableType]:
     if unlike is not None and unlike.n:
         counts = listing([f"{n} of {label}" for label, n in unlike.classes.items() if n])
         shown.append(
-            f"{unlike.n} images ({counts}) are too far from the training images for an answer; "
-            f"AUROC without them {interval(unlike.auroc)}. {UNLIKE} beside the result names them."
+            f"Too far from the training images for an answer: {counts}; AUROC without them "
+            f"{interval(unlike.auroc)}. {UNLIKE} beside the result names them."
         )
     return shown
