@@ -113,6 +113,18 @@ def test_a_result_of_an_earlier_version_is_read_and_written_back_unchanged(
     assert result_json(found) == content
 
 
+def test_a_result_of_fewer_checks_is_measured_again_without_force(
+    copied: Workspace, config: BalancerConfig
+) -> None:
+    path = copied.quality_dir / "result.json"
+    content = json.loads(path.read_text())
+    content["inputs"].pop("checks")
+    content["metrics"]["classes"]["COVID"].pop("spread")
+    path.write_text(json.dumps(content))
+    quality.run(config, copied)
+    assert "spread" in metrics_of(copied.quality_dir)["classes"]["COVID"]
+
+
 def test_the_discriminators_membership_figure_is_that_of_the_kept_snapshot(
     finished: Workspace,
 ) -> None:

@@ -29,6 +29,7 @@ from balancer.quality.figures import (
     Usefulness,
 )
 from balancer.quality.records import CheckResult, ClassQuality, GateResult
+from balancer.quality.spread import Spread, Spreads
 from balancer.quality.summary import class_summary
 from balancer.report.blocks import Table
 from balancer.report.sections.images import class_blocks
@@ -45,11 +46,22 @@ def memorization(generated: float = 0.01, at_least: float = 0.0) -> Memorization
     )
 
 
-def diversity(twins: float = 0.02, similarity: float = 0.40) -> Diversity:
+def ms_ssim(generated: float, real: float) -> MsSsim:
+    return MsSsim(generated=generated, real=real, ratio=generated / real, n=100, recipe="")
+
+
+def diversity(twins: float = 0.02, similarity: float = 0.40, registered: float = 0.70) -> Diversity:
     return Diversity(
-        ms_ssim=MsSsim(generated=similarity, real=0.35, ratio=similarity / 0.35, n=100, recipe=""),
+        ms_ssim=ms_ssim(similarity, 0.35),
         twins=Twins(generated=twins, real=0.03, n=100),
+        registered=ms_ssim(registered, 0.68),
     )
+
+
+def spread(low: float, high: float) -> Spreads:
+    usual = Spread(generated=4.0, real=4.0, ratio=1.0, interval=(0.8, 1.2))
+    one = Spread(generated=2.0, real=4.0, ratio=0.5, interval=(low, high))
+    return Spreads(n=100, of={"size, %": usual, "contrast": one}, recipe="")
 
 
 def distances(own_minus_other: float, width: float = 0.1) -> dict[str, ClassDistance]:
@@ -107,6 +119,7 @@ GOOD = Figures(
     memorization=memorization(),
     tells=tells(0.7),
     identity=identity(),
+    spread=spread(0.3, 0.7),
     usefulness=Usefulness(
         train_real_test_real=SCORE,
         train_synthetic_test_real=SCORE,
@@ -132,6 +145,8 @@ def test_a_good_set_passes_every_check() -> None:
         ({"memorization": memorization(0.2, at_least=0.15)}, "memorization"),
         ({"diversity": diversity(twins=0.3)}, "twins"),
         ({"diversity": diversity(similarity=0.51)}, "diversity"),
+        ({"diversity": diversity(registered=0.79)}, "registered diversity"),
+        ({"spread": spread(0.3, 0.49)}, "spread"),
         ({"against": coverage(0.2)}, "coverage[lite0]"),
         ({"tells": tells(0.91)}, "shortcut"),
         ({"identity": identity(0.2)}, "nearest class [lite0]"),
@@ -170,9 +185,19 @@ def test_a_check_that_cannot_be_asked_does_not_pass() -> None:
             distances={"lite0": None, "edges": None}, judged=labels_given(1.0, real_own=1.0)
         ),
         tells=Tells(features=None, trivial_statistics=None),
+        spread=None,
     )
-    assert [answer.passed for answer in found.checks].count(None) == 6
+    assert [answer.passed for answer in found.checks].count(None) == 8
     assert found.passed is None
+
+
+def test_limits_of_this_version_leave_the_settings_of_earlier_studies_as_they_were() -> None:
+    later = {"max_registered_similarity", "min_spread"}
+    assert not later & set(GateConfig().model_dump(mode="json"))
+    chosen = GateConfig(min_spread=0.4, max_registered_similarity=0.2)
+    assert later < set(chosen.model_dump(mode="json"))
+    for gate in (GateConfig(), chosen):
+        assert GateConfig.model_validate(gate.model_dump(mode="json")) == gate
 
 
 def test_one_failure_outweighs_a_check_that_was_not_asked() -> None:

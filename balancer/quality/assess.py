@@ -48,7 +48,9 @@ def assess(
         n_made=len(images.made),
         against=_against(sets),
         diversity=Diversity(
-            ms_ssim=checks.DIVERSITY.measure(sets), twins=checks.TWINS.measure(sets)
+            ms_ssim=checks.DIVERSITY.measure(sets),
+            twins=checks.TWINS.measure(sets),
+            registered=checks.REGISTERED_DIVERSITY.measure(sets),
         ),
         memorization=checks.MEMORIZATION.measure(sets),
         tells=Tells(
@@ -60,6 +62,7 @@ def assess(
         ),
         usefulness=usefulness(images.label, sets.accepted, sets.training, sets.validation),
         release=measure_release(sets),
+        spread=checks.SPREAD.measure(sets),
         main=sets.main.name,
         **({"chosen_by": chosen} if chosen else {}),
     )

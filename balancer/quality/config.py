@@ -3,12 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from balancer.section import ConfigSection
 
 OWN = "classifier"
 """The extractor that is the run's own classifier."""
+_LATER_LIMITS = ("max_registered_similarity", "min_spread")
+"""Limits of the gate that earlier versions did not have."""
 ExtractorName = Annotated[str, Field(pattern=r"^[\w.:-]+$")]
 
 
@@ -85,9 +93,23 @@ class GateConfig(ConfigSection):
     """Largest share of images with a near copy in their own set, above that of real images."""
     max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Largest mean MS-SSIM within the set, above that of real images."""
+    max_registered_similarity: Annotated[float, Field(ge=0, le=1)] = 0.10
+    """The same of images registered to the mean real image, which have no place and size."""
+    min_spread: Annotated[float, Field(ge=0, le=1)] = 0.50
+    """Least standard deviation of place, size, grey level and contrast, as a share of that of real
+    images; the upper end of its 95 % interval counts."""
     min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Least coverage, as a share of that of real images at the same n."""
     min_own_class: Annotated[float, Field(ge=0, le=1)] = 0.50
     """Least share of images taken for their own class, as a share of that of held-out images."""
     max_trivial_auroc: Annotated[float, Field(ge=0.5, le=1)] = 0.90
     """Largest AUROC of separating synthetic from real by grey levels, borders and sharpness."""
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _without_later_limits(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what earlier versions did not write, so that their studies stay the same."""
+        values: dict[str, Any] = serialize(self)
+        for name in _LATER_LIMITS:
+            if values[name] == type(self).model_fields[name].default:
+                values.pop(name)
+        return values

@@ -6,6 +6,7 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from balancer.imaging.pixels import planes
 from balancer.quality.aligned import Images, nearest_aligned
+from balancer.quality.figures import MsSsim
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _KERNEL = 11
@@ -40,6 +41,20 @@ def pairwise_ms_ssim(images: Images, rng: np.random.Generator, *, pairs: int) ->
         for start in range(0, len(first), _BATCH)
     ]
     return float(torch.cat([value.reshape(-1) for value in values]).double().mean())
+
+
+def compare_ms_ssim(
+    generated: Images, real: Images, rng: np.random.Generator, *, pairs: int
+) -> MsSsim:
+    """Measure `pairwise_ms_ssim` of synthetic images, and of equally many real ones."""
+    value, floor = (pairwise_ms_ssim(some, rng, pairs=pairs) for some in (generated, real))
+    return MsSsim(
+        generated=value,
+        real=floor,
+        ratio=value / max(floor, 1e-12),
+        n=len(generated),
+        recipe=ms_ssim_recipe(generated.shape[1], pairs),
+    )
 
 
 def twin_share(images: Images, correlation: float) -> float:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from balancer.quality.spread import Spreads
 from balancer.results import Record
 
 
@@ -90,10 +91,17 @@ class Twins(Record):
 
 
 class Diversity(Record):
-    """Differences between the synthetic images; None with too few of them."""
+    """Differences between the synthetic images; None with too few of them.
+
+    Attributes:
+        ms_ssim: Of images as they are.
+        twins: Images with a near copy in their own set.
+        registered: Of images registered to the mean real image; None in early versions.
+    """
 
     ms_ssim: MsSsim | None
     twins: Twins | None
+    registered: MsSsim | None = None
 
 
 class NearCopies(Record):
@@ -324,6 +332,7 @@ class Figures(Record):
         identity: Class that the images look like.
         usefulness: Value for training; None with one class.
         release: What the accepted images give away of real ones; None in early versions.
+        spread: Spread of place and exposure; None with too few images, and in early versions.
         own: Figures of checks without a field here, by name of the check.
         main: Name of the extractor that the gate and the probes rest on; "" in early versions.
         chosen_by: Name of an extractor that also chose the images to what it chose.
@@ -338,6 +347,7 @@ class Figures(Record):
     identity: Identity
     usefulness: Usefulness | None
     release: Release | None = None
+    spread: Spreads | None = None
     own: dict[str, Any] = Field(default_factory=dict)
     main: str = ""
     chosen_by: dict[str, tuple[str, ...]] = Field(default_factory=dict)

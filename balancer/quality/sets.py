@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.imaging.pixels import luma
 from balancer.quality.choice import ChosenBy
 from balancer.quality.config import GateConfig, QualityConfig
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Features, Images, features_of
 from balancer.quality.memorization import CopyDetector, Nearest
+from balancer.quality.placement import Registered, register
 
 FEWEST = 2
 """Number of images of a set below which nothing is measured."""
@@ -160,6 +162,16 @@ class ClassFeatures:
         held_out = self.copies.nearest(images.own_validation, cache=cache)
         training = self.copies_of_held_out.nearest(images.own_training, cache=cache)
         return held_out.is_copy, training.is_copy
+
+    @cached_property
+    def registered(self) -> tuple[Registered, Registered] | None:
+        """Accepted and real images of `pairable`, registered to the mean real training image."""
+        sets = self.pairable(self.rng(3))
+        if sets is None:
+            return None
+        mean = luma(self.images.own_training).mean(axis=0)
+        accepted, real = sets
+        return register(accepted, mean), register(real, mean)
 
     def _detector(self, training: Images, held_out: Images) -> CopyDetector:
         return CopyDetector(

@@ -9,6 +9,7 @@ from rich.text import Text
 from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Distance
 from balancer.quality.records import ClassQuality
+from balancer.quality.spread import Spreads
 
 NOT_ASKED = "too few images to answer everything"
 
@@ -33,6 +34,12 @@ def class_summary(label: str, quality: ClassQuality) -> Iterator[RenderableType]
         yield table
     if (sentence := choice_sentence(quality.chosen_by, quality.main)) is not None:
         yield Text(sentence)
+    if quality.spread is not None:
+        columns = ("standard deviation of", "synthetic", "real", "ratio (95 %)")
+        table = Table(*columns, title=Text(f"{label}: place and exposure, n = {quality.spread.n}"))
+        for row in spread_rows(quality.spread):
+            table.add_row(*row)
+        yield table
     yield from _probes(label, quality)
     yield from _gate(label, quality)
     if quality.release is not None:
@@ -58,6 +65,16 @@ def value_of(distance: Distance) -> str:
     if not distance.reliable:
         text += f", not reliable at n = {min(distance.n_fake, distance.n_reference)}"
     return text
+
+
+def spread_rows(spreads: Spreads) -> Iterator[list[str]]:
+    """Yield the cells of each quantity: name, synthetic, real, and their ratio."""
+    for name, one in spreads.of.items():
+        ratio = "-"
+        if one.ratio is not None and one.interval is not None:
+            low, high = one.interval
+            ratio = f"{one.ratio:.2f} ({low:.2f} to {high:.2f})"
+        yield [name, f"{one.generated:.1f}", f"{one.real:.1f}", ratio]
 
 
 def _same_n(distance: Distance) -> Iterator[str]:

@@ -14,6 +14,7 @@ from balancer.data.collection import Collection
 from balancer.data.roots import base_folder
 from balancer.errors import IntegrityError
 from balancer.manifest import fingerprint
+from balancer.quality.checks import CHECKS
 from balancer.quality.choice import ChosenBy, chosen_by
 from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.pictures import save_pictures
@@ -91,6 +92,7 @@ def run(
         "held_out": _fingerprint(sides.held_out.values()),
         "synthetic": _fingerprint(sides.synthetic.values()),
         "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
+        "checks": [check.name for check in CHECKS],  # a result of fewer is measured again
     }
     chosen_of = {n: {} if source is None else chosen_by(n, source) for n in sides.synthetic}
     if any(chosen_of.values()):

@@ -16,6 +16,7 @@ from balancer.drawing.plots import save_image_grid
 from balancer.errors import IntegrityError
 from balancer.evaluation.records import ClassifyMetrics
 from balancer.manifest import SyntheticRecord
+from balancer.quality.checks import CHECKS
 from balancer.quality.choice import chosen_by
 from balancer.quality.class_quality import class_images, measure_class
 from balancer.quality.config import OWN
@@ -87,6 +88,7 @@ def run(
         "made": synthetic_fingerprint(records),
         "generators": {label: checkpoint_hash(label, workspace) for label in labels},
         "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
+        "checks": [check.name for check in CHECKS],  # a result of fewer is measured again
     }
     outside = outside_sources(workspace)
     if outside:  # what is known of their origin decides what can be asked

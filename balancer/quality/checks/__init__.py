@@ -12,7 +12,9 @@ from balancer.quality.checks.diversity import DiversityCheck
 from balancer.quality.checks.judged_class import JudgedClassCheck
 from balancer.quality.checks.memorization import MemorizationCheck
 from balancer.quality.checks.nearest_class import NearestClassCheck
+from balancer.quality.checks.registered_diversity import RegisteredDiversityCheck
 from balancer.quality.checks.shortcut import ShortcutCheck
+from balancer.quality.checks.spread import SpreadCheck
 from balancer.quality.checks.twins import TwinsCheck
 from balancer.quality.config import GateConfig
 from balancer.quality.figures import Figures
@@ -25,7 +27,9 @@ __all__ = [
     "JUDGED_CLASS",
     "MEMORIZATION",
     "NEAREST_CLASS",
+    "REGISTERED_DIVERSITY",
     "SHORTCUT",
+    "SPREAD",
     "TWINS",
     "Check",
     "MeasuringCheck",
@@ -35,6 +39,8 @@ __all__ = [
 MEMORIZATION = MemorizationCheck()
 TWINS = TwinsCheck()
 DIVERSITY = DiversityCheck()
+REGISTERED_DIVERSITY = RegisteredDiversityCheck()
+SPREAD = SpreadCheck()
 NEAREST_CLASS = NearestClassCheck()
 JUDGED_CLASS = JudgedClassCheck()
 COVERAGE = CoverageCheck()
@@ -44,6 +50,8 @@ CHECKS: tuple[Check[Any], ...] = (
     MEMORIZATION,
     TWINS,
     DIVERSITY,
+    REGISTERED_DIVERSITY,
+    SPREAD,
     NEAREST_CLASS,
     JUDGED_CLASS,
     COVERAGE,

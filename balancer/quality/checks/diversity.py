@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from balancer.quality.checks.check import Check
 from balancer.quality.config import GateConfig
-from balancer.quality.diversity import ms_ssim_recipe, pairwise_ms_ssim
+from balancer.quality.diversity import compare_ms_ssim
 from balancer.quality.figures import Figures, MsSsim
 from balancer.quality.sets import ClassFeatures
 
@@ -24,15 +24,7 @@ class DiversityCheck(Check[MsSsim]):
         sets = images.pairable(rng)
         if sets is None:
             return None
-        pairs = images.quality.ms_ssim_pairs
-        generated, real = [pairwise_ms_ssim(some, rng, pairs=pairs) for some in sets]
-        return MsSsim(
-            generated=generated,
-            real=real,
-            ratio=generated / max(real, 1e-12),
-            n=len(sets[0]),
-            recipe=ms_ssim_recipe(sets[0].shape[1], pairs),
-        )
+        return compare_ms_ssim(*sets, rng, pairs=images.quality.ms_ssim_pairs)
 
     def read(self, figures: Figures) -> Mapping[str, MsSsim | None]:
         """Return the one figure."""

@@ -8,7 +8,8 @@ from balancer.drawing.wording import number
 from balancer.quality.choice import choice_sentence
 from balancer.quality.figures import Distance, SameN
 from balancer.quality.records import ClassQuality, GateResult
-from balancer.quality.summary import map_name, title_of, value_of
+from balancer.quality.spread import Spreads
+from balancer.quality.summary import map_name, spread_rows, title_of, value_of
 from balancer.report.blocks import Block, Figure, Folded, Heading, Paragraph, Section, Table
 from balancer.report.records import ReportRecords
 
@@ -85,6 +86,8 @@ def class_blocks(
         )  # fmt: skip
     yield _gate(quality.gate)
     yield _others(label, quality)
+    if quality.spread is not None:
+        yield _spread(quality.spread)
     if has_picture(named("closest")):
         yield Figure(
             named("closest"),
@@ -172,6 +175,10 @@ def _figures(label: str, quality: ClassQuality) -> Iterator[list[str]]:
     if similar is not None:
         yield [f"mean MS-SSIM of pairs (lower is more diverse), {similar.ratio:.2f} of real",
                number(similar.generated), number(similar.real)]  # fmt: skip
+    registered = quality.diversity.registered
+    if registered is not None:
+        yield [f"the same of registered images, {registered.ratio:.2f} of real",
+               number(registered.generated), number(registered.real)]  # fmt: skip
     if quality.membership is not None:
         yield ["training images separated from validation images by the discriminator, AUROC "
                "(private: 0.5)", number(quality.membership.auroc), "-"]  # fmt: skip
@@ -183,6 +190,16 @@ def _figures(label: str, quality: ClassQuality) -> Iterator[list[str]]:
             number(useful.train_synthetic_test_real.balanced_accuracy),
             number(useful.train_real_test_real.balanced_accuracy),
         ]
+
+
+def _spread(spreads: Spreads) -> Table:
+    return Table(
+        f"Place and exposure, over {spreads.n} images of each kind",
+        ["standard deviation of", "synthetic", "real", "ratio (95 % interval)"],
+        list(spread_rows(spreads)),
+        note="1 is as real images vary; near 0, all images have one place, size or exposure. "
+        "Place and size are found by registration to the mean real image.",
+    )
 
 
 def _folds(study: AblateMetrics) -> Table:
