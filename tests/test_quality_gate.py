@@ -29,7 +29,7 @@ FAILS = {
     "ten images, jittered": "memorization",
     "every image, warped": "memorization",
     "much alike, jittered": "registered diversity",
-    "all in one place": "spread",
+    "one place and contrast": "spread",
     "collapsed": "twins",
     "noise": "coverage[lite2]",
     "majority class": "judged class",

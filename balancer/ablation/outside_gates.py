@@ -8,6 +8,7 @@ from balancer.ablation.families.arm import FoldData
 from balancer.ablation.families.outside import OutsideArm
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
+from balancer.quality.checks import CHECKS
 from balancer.quality.class_quality import class_images, measure_class
 from balancer.quality.extractors import load_configured
 from balancer.quality.records import ClassQuality, QualityMetrics
@@ -51,6 +52,7 @@ def measure_outside_images(
         "index": index.index_hash,
         "images": arm.images_hash(split, index),
         "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
+        "checks": [check.name for check in CHECKS],
     }
 
     def work(folder: Path) -> QualityMetrics:

@@ -120,7 +120,7 @@ def planted(
         ),
         "every image, warped": lambda: noisy(warped(copies(), 1), 3),
         "much alike, jittered": lambda: moved(alike(held_out), pixels=4),
-        "all in one place": lambda: centred(held_out, own),
+        "one place and contrast": lambda: of_one_contrast(centred(held_out, own)),
         "collapsed": lambda: noisy(held_out[np.arange(n) % 4], 3),
         "noise": lambda: rng.integers(0, 256, (n, *own.shape[1:]), dtype=np.uint8),
         "majority class": lambda: other,
