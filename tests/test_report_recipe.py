@@ -75,7 +75,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "gate": {
         "near_copy_correlation": 0.8, "near_copy_distance": 0.5, "outlier_distance": 1.75,
         "confidence_quantile": 0.1, "max_near_copies": 0.1, "max_twins": 0.3,
-        "max_similarity": 0.2, "max_registered_similarity": 0.1, "min_spread": 0.4,
+        "max_similarity": 0.2, "max_registered_similarity": 0.12, "min_spread": 0.4,
         "min_coverage": 0.2, "min_own_class": 0.4,
         "max_trivial_auroc": 0.85,
     },
