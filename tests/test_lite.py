@@ -7,7 +7,7 @@ import torch
 from classifier.lite import frozen_lite_features, lite_features, lite_weights_path
 
 
-@pytest.fixture(scope="module", params=["lite0", "lite2"])
+@pytest.fixture(scope="module", params=["lite0", "lite1", "lite2"])
 def name(request):
     return request.param
 

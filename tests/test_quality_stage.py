@@ -19,9 +19,9 @@ from balancer.quality.choice import choice_sentence, chosen_by
 from balancer.quality.records import QualityMetrics
 from balancer.quality.snapshot_scorer import Lite0Scorer
 from balancer.results import MissingStage, read_result, result_json
-from balancer.stages import quality, report
+from balancer.stages import quality, report, synthesize
 from balancer.workspace import Workspace
-from support.tiny_pipeline import config_for, metrics_of
+from support.tiny_pipeline import config_for, metrics_of, tree
 
 ONE = "quality.extractors=[lite0]"
 
@@ -47,7 +47,10 @@ def test_the_extractor_that_chose_the_images_is_marked_and_not_asked(
 ) -> None:
     result = quality.run(config, finished)
     entry = result.metrics.classes["COVID"]
-    assert entry.chosen_by == {"lite0": ("snapshot", "screen")}
+    chosen = chosen_by("COVID", finished)
+    assert chosen == {"lite0": ("snapshot",), "lite1": ("screen",)}
+    assert entry.main not in chosen
+    assert entry.chosen_by == {"lite0": ("snapshot",)}  # the screen's extractor is not measured
     for metrics in entry.against.values():
         assert {name for name, one in metrics.items() if one.chose} == {
             name for name in metrics if name.endswith("[lite0]")
@@ -63,6 +66,19 @@ def test_the_extractor_that_chose_the_images_is_marked_and_not_asked(
     assert "kid[lite0] ↓ *" in page
     files = json.loads((finished.report_dir / "metrics" / "images-COVID.json").read_text())
     assert files["also chose the images"] == "lite0"
+
+
+def test_images_of_an_earlier_screen_stay_and_say_what_chose_them(
+    copied: Workspace, config: BalancerConfig
+) -> None:
+    path = copied.synthetic_dir / "result.json"
+    record = json.loads(path.read_text())
+    del record["inputs"]["extractors"]
+    path.write_text(json.dumps(record))
+    before = tree(copied.synthetic_dir)
+    synthesize.run(config, copied)
+    assert tree(copied.synthetic_dir) == before
+    assert chosen_by("COVID", copied) == {"lite0": ("snapshot", "screen")}
 
 
 def test_an_extractor_that_is_named_first_is_asked_though_it_chose(
@@ -207,7 +223,7 @@ def test_the_report_shows_a_failed_gate(copied: Workspace, data: Path) -> None:
     page = (copied.report_dir / "report.html").read_text()
     assert "fails the gate" in page
     assert page.count("data:image/png") > 8
-    assert "not asked" in page or "pass" in page
+    assert "cannot be told" in page or "pass" in page
 
 
 def test_the_summary_names_every_check(finished: Workspace, config: BalancerConfig) -> None:

@@ -117,7 +117,7 @@ def _weights() -> Condition:
     from classifier.lite import lite_weights_path
 
     hub = Path(torch.hub.get_dir()) / "checkpoints"
-    lite = [name for name in ("lite0", "lite2") if lite_weights_path(name).is_file()]
+    lite = [name for name in ("lite0", "lite1", "lite2") if lite_weights_path(name).is_file()]
     inception = any((hub / name).is_file() for name in INCEPTION_FILES)
     others = sum(1 for path in hub.glob("*.*") if path.name not in INCEPTION_FILES)
     found = f"{' and '.join(lite) or 'none'}; {others} other files in the cache of torch.hub"

@@ -1,7 +1,8 @@
-"""The extractor that chose the images that are measured; its own figures flatter them.
+"""The extractors that chose the images that are measured; their own figures flatter them.
 
-The snapshot of a GAN and the screen go by one extractor, and the gate and the headline of a report
-by another, so that no image is good because it was chosen to look so.
+The snapshot of a GAN is selected by one extractor, its images are screened by another, and the gate
+and the headline of a report rest on a third, so that no image is good because it was chosen to look
+so. All are bundled: none of the three depends on weights that may be missing.
 """
 
 from collections.abc import Mapping
@@ -11,9 +12,8 @@ from balancer.results import read_result
 from balancer.synthetic.records import GeneratorMetrics, SynthesizeMetrics
 from balancer.workspace import Workspace
 
-CHOOSER = "lite0"
-"""Extractor of the snapshot and of the screen: bundled, so that neither depends on weights that may
-be missing."""
+SELECTOR, SCREENER = "lite0", "lite1"
+"""Extractors of the snapshot and of the screen."""
 Choice = Literal["snapshot", "screen"]
 ChosenBy = Mapping[str, tuple[Choice, ...]]
 """Name of an extractor to what it chose."""
@@ -27,14 +27,16 @@ def chosen_by(label: str, workspace: Workspace) -> ChosenBy:
     made = read_result(workspace.synthetic_dir, SynthesizeMetrics)
     if made is None:
         return {}
-    choices: list[Choice] = []
+    choices: dict[str, tuple[Choice, ...]] = {}
     trained = read_result(workspace.gan_dir(label), GeneratorMetrics)
     is_ours = label not in made.metrics.outside
     if is_ours and (trained is None or trained.metrics.selected is not None):
-        choices.append("snapshot")
+        choices[SELECTOR] = ("snapshot",)
     if made.setting("screen.reasons"):
-        choices.append("screen")
-    return {CHOOSER: tuple(choices)} if choices else {}
+        # Earlier versions screened by the extractor of the snapshot, and did not note it.
+        for name in made.inputs.get("extractors", [SELECTOR]):
+            choices[name] = (*choices.get(name, ()), "screen")
+    return choices
 
 
 def choice_sentence(chosen: Mapping[str, Any], asked: str) -> str | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 import gan
 from balancer.data.io import Pixels
+from balancer.quality.choice import SELECTOR
 from balancer.quality.distances import Kernels, kid_of_all
 from balancer.quality.extractors import Extractor, load_extractor
 from balancer.quality.features import Features, features_of
@@ -19,7 +20,7 @@ _NEIGHBOURS = 5
 class Lite0Scorer:
     """Scores a GAN's snapshots against features of real images, which are computed once.
 
-    Always with EfficientNet-Lite0: training must not depend on weights that may be missing.
+    Always with EfficientNet-Lite0, which is bundled.
 
     Args:
         training: uint8 (N, S, S), N >= 2.
@@ -28,7 +29,7 @@ class Lite0Scorer:
     """
 
     def __init__(self, training: Pixels, validation: Pixels, *, cache: Path | None = None) -> None:
-        self._extractor: Extractor | None = load_extractor("lite0")
+        self._extractor: Extractor | None = load_extractor(SELECTOR)
         self._training = features_of(self._extractor, training, cache=cache)
         self._validation = features_of(self._extractor, validation, cache=cache)
         self._spread = _spread(self._validation)
@@ -40,7 +41,7 @@ class Lite0Scorer:
     def __call__(self, images: Pixels, /) -> gan.SnapshotScores:
         """Score generated images, uint8 (N, S, S)."""
         if self._extractor is None:
-            self._extractor = load_extractor("lite0")
+            self._extractor = load_extractor(SELECTOR)
         made = features_of(self._extractor, images)
         rng = np.random.default_rng(0)  # the same draws at every evaluation
         kernels = Kernels.of(made, self._validation)

@@ -15,7 +15,7 @@ from balancer.config import BalancerConfig
 from balancer.data.index import Index, load_index
 from balancer.errors import ConfigurationError
 from balancer.manifest import SyntheticRecord, fingerprint, table_bytes
-from balancer.quality.choice import CHOOSER
+from balancer.quality.choice import SCREENER
 from balancer.quality.extractors import load_extractor
 from balancer.quality.screen import LIMITS, Screen
 from balancer.ratio import ClassPlan, TargetRatio, plan_synthesis
@@ -73,9 +73,17 @@ def run(
         "index": index.index_hash,
         "generators": {label: source.fingerprint for label, source in sources.items()},
     }
+    earlier = dict(inputs)  # earlier versions did not note the extractor of the screen
+    if config.synthesis.screen:
+        inputs["extractors"] = {SCREENER: load_extractor(SCREENER).weights_sha256}
     directory = workspace.synthetic_dir
     existing = standing_result(
-        directory, SynthesizeMetrics, settings=settings, inputs=inputs, force=force
+        directory,
+        SynthesizeMetrics,
+        settings=settings,
+        inputs=inputs,
+        force=force,
+        earlier_inputs=earlier,
     )
     if existing is not None:
         load_synthetic(workspace, index)  # refuses images that were changed since
@@ -175,7 +183,7 @@ def _screen(
         label,
         {name: index.pixels(size, "train", name) for name in index.classes},
         index.pixels(size, "val", label),
-        extractor=load_extractor(CHOOSER),
+        extractor=load_extractor(SCREENER),
         gate=config.gate,
         reasons=config.synthesis.screen,
         seed=config.seed,

@@ -34,7 +34,7 @@ class LiteExtractor(FeatureExtractorBase):  # type: ignore[misc]
     """EfficientNet-Lite (ImageNet), its 1,280 pooled features.
 
     Attributes:
-        architecture: `lite0` or `lite2`.
+        architecture: `lite0`, `lite1` or `lite2`.
         side: Side of its input in pixels.
     """
 
@@ -89,6 +89,13 @@ class Lite0Extractor(LiteExtractor):
     side = LITE0_SIDE
 
 
+class Lite1Extractor(LiteExtractor):
+    """EfficientNet-Lite1 at 128 px."""
+
+    architecture = "lite1"
+    side = 128
+
+
 class Lite2Extractor(LiteExtractor):
     """EfficientNet-Lite2 at 128 px."""
 
@@ -96,16 +103,16 @@ class Lite2Extractor(LiteExtractor):
     side = 128
 
 
-_KINDS = {kind.architecture: kind for kind in (Lite0Extractor, Lite2Extractor)}
+_KINDS = {kind.architecture: kind for kind in (Lite0Extractor, Lite1Extractor, Lite2Extractor)}
 
 
 class LiteFamily(Family):
-    """The bundled networks; both are registered with torch-fidelity."""
+    """The bundled networks; all are registered with torch-fidelity."""
 
     names = tuple(_KINDS)
 
     def knows(self, name: str) -> bool:
-        """Compare with both names."""
+        """Compare with their names."""
         return name in _KINDS
 
     def load(self, name: str, weights: Path | None, channels: int) -> Extractor:
