@@ -65,7 +65,7 @@ def served(folder: Path) -> Iterator[Served]:
         yield server
         assert "Traceback" not in server.log.read_text()
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(60) == 130
         assert not list(server.temporary.glob("balancer-serve-*"))
 
 
@@ -305,5 +305,5 @@ def test_beyond_this_machine_the_page_asks_for_its_token(tmp_path: Path) -> None
         foreign = {"Cookie": cookie, "Origin": "http://hospital.example"}
         assert server.ask("GET", "/config", **foreign)[0] == 403
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(60) == 130
         assert server.token not in server.log.read_text()

@@ -78,7 +78,7 @@ def test_images_of_an_earlier_screen_stay_and_say_what_chose_them(
     before = tree(copied.synthetic_dir)
     synthesize.run(config, copied)
     assert tree(copied.synthetic_dir) == before
-    assert chosen_by("COVID", copied) == {"lite0": ("snapshot", "screen")}
+    assert chosen_by("COVID", copied) == {"lite0": ("snapshot",), "lite1": ("screen",)}
 
 
 def test_an_extractor_that_is_named_first_is_asked_though_it_chose(
@@ -91,7 +91,7 @@ def test_an_extractor_that_is_named_first_is_asked_though_it_chose(
 
 
 def test_images_that_nobody_chose_have_no_mark(copied: Workspace) -> None:
-    assert chosen_by("COVID", copied) == {"lite0": ("snapshot", "screen")}
+    assert chosen_by("COVID", copied) == {"lite0": ("snapshot",), "lite1": ("screen",)}
     for directory, change in (
         (copied.synthetic_dir, {"settings": {"screen": {"reasons": []}}}),
         (copied.gan_dir("COVID"), {"metrics": {"selected": None}}),
@@ -111,7 +111,7 @@ def test_the_judge_marks_images_that_a_workspace_chose(
     done = CliRunner().invoke(main, ["judge", str(finished.root), str(made), *words])
     assert done.exit_code == 0, done.output
     entry = json.loads(done.stdout)["metrics"]["classes"]["COVID"]["quality"]
-    assert entry["chosen_by"] == {"lite0": ["snapshot", "screen"]}
+    assert entry["chosen_by"] == {"lite0": ["snapshot"]}
     assert entry["against"]["training"]["kid[lite0]"]["chose"] is True
     page = (tmp_path / "out" / "judge" / "judge.html").read_text()
     assert "lite0 also chose these images" in page
