@@ -23,14 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 from paired_tests import Floats, Rows, Test, Tested, compared, table
-from robust_views import Films, Trial, apart, crossed, read_films, wins
+from robust_views import Films, Trial, apart, crossed, parted, read_films, wins
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 import classifier
 from balancer.data.io import resize_square
-from balancer.data.split import part_groups
 from balancer.data.threads import map_threaded
 from balancer.imaging.config import ImageRecipe
 from balancer.imaging.preprocess import preprocessor
@@ -149,14 +148,7 @@ def train(
     films: Films, seen: Mapping[str, Image], trial: Trial, way: str, split: int, runs: Path
 ) -> Tried:
     """Train a network and test it, or read back what it said."""
-    part = part_groups(
-        [str(group) for group in films.groups[trial.train]],
-        [str(label) for label in films.labels[trial.train]],
-        shares=(0.8, 0.2),
-        seed=split,
-    )
-    own = np.array([part[group] for group in films.groups[trial.train]])
-    fit, home = trial.train[own == 0], trial.train[own == 1]
+    fit, home = parted(films, trial.train, split)
     folder = runs / f"{trial.name}-{split}-{way}".replace("/", "-").replace(" ", "-")
     kept = folder / "logits.npz"
     away = [rows for test in trial.tests for rows in (test.positive, test.negative)]

@@ -290,6 +290,18 @@ def apart(films: Films, train: Rows, tests: Sequence[Test]) -> Rows:
     return np.array([row for row in train if films.groups[row] not in tested], np.int64)
 
 
+def parted(films: Films, rows: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Part films by group into 80 %, which train, and the rest, which test at home."""
+    part = part_groups(
+        [str(group) for group in films.groups[rows]],
+        [str(label) for label in films.labels[rows]],
+        shares=(0.8, 0.2),
+        seed=seed,
+    )
+    own = np.array([part[group] for group in films.groups[rows]])
+    return rows[own == 0], rows[own == 1]
+
+
 def test(
     candidate: Candidate, films: Films, trials: Sequence[Trial], splits: int, negative: str
 ) -> dict[str, Any]:
@@ -298,16 +310,9 @@ def test(
     for trial in trials:
         scored: list[list[tuple[Floats, float]]] = [[] for _ in trial.tests]
         for split in range(splits):
-            part = part_groups(
-                [str(group) for group in films.groups[trial.train]],
-                [str(label) for label in films.labels[trial.train]],
-                shares=(0.8, 0.2),
-                seed=split,
-            )
-            own = np.array([part[group] for group in films.groups[trial.train]])
-            score = fitted(candidate, films, trial.train[own == 0], negative)
+            fit, rest = parted(films, trial.train, split)
+            score = fitted(candidate, films, fit, negative)
             if trial.has_home:
-                rest = trial.train[own == 1]
                 well = films.labels[rest] == negative
                 home.append(wins(score(rest[~well]), score(rest[well])).mean())
             for number, asked in enumerate(trial.tests):

@@ -192,8 +192,7 @@ class Harm(Record):
         metric: Key of the metric.
         difference: Arm minus `real`, with its interval.
         p_holm: One-sided p, after Holm's correction over the arms of the same role.
-        confidence: Of the interval: the one that excludes 0 where the p, before the correction,
-            is below its level.
+        confidence: Level of the interval, 1 - 2 alpha: the interval that matches a one-sided test.
     """
 
     metric: str

@@ -8,8 +8,7 @@ from balancer.ablation.families.arm import FoldData
 from balancer.ablation.families.outside import OutsideArm
 from balancer.config import BalancerConfig
 from balancer.data.index import load_index
-from balancer.quality.checks import CHECKS
-from balancer.quality.class_quality import class_images, measure_class
+from balancer.quality.class_quality import class_images, measure_class, measured_by
 from balancer.quality.extractors import load_configured
 from balancer.quality.records import ClassQuality, QualityMetrics
 from balancer.results import StageResult, perform, read_result, standing_result
@@ -42,18 +41,8 @@ def measure_outside_images(
         config.classifier_image_size,
     )
     extractors = load_configured(config.quality.without_own(), index.preprocessing.channels)
-    settings = {
-        "seed": config.seed,
-        "image_size": size,
-        "quality": config.quality.as_record(),
-        "gate": config.gate.model_dump(mode="json"),
-    }
-    inputs = {
-        "index": index.index_hash,
-        "images": arm.images_hash(split, index),
-        "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
-        "checks": [check.name for check in CHECKS],
-    }
+    settings, inputs = measured_by(config, size, extractors)
+    inputs |= {"index": index.index_hash, "images": arm.images_hash(split, index)}
 
     def work(folder: Path) -> QualityMetrics:
         data = FoldData(

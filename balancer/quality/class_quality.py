@@ -1,19 +1,20 @@
 """The quality of the synthetic images of a class beside the real images of one split.
 
-`balancer quality` and `balancer ablate` measure by these two functions, so that our own GAN and the
+`balancer quality` and `balancer ablate` measure by these functions, so that our own GAN and the
 generators of others pass the same gate.
 """
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from balancer.config import BalancerConfig
 from balancer.data.index import Index
 from balancer.drawing.plots import save_image_grid
 from balancer.errors import DataError
 from balancer.quality.assess import assess
-from balancer.quality.checks import ask_all
+from balancer.quality.checks import CHECKS, ask_all
 from balancer.quality.choice import ChosenBy
 from balancer.quality.extractors import Extractor
 from balancer.quality.features import Images
@@ -25,6 +26,29 @@ from balancer.synthetic.records import Membership
 log = logging.getLogger(__name__)
 
 _GRID = 64
+
+
+def measured_by(
+    config: BalancerConfig, size: int, extractors: Mapping[str, Extractor]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings and the inputs of a result that are not the images.
+
+    Args:
+        config: Sections `quality`, `gate` and `seed` are used.
+        size: Side of the images in pixels.
+        extractors: The extractors, by name.
+    """
+    settings = {
+        "seed": config.seed,
+        "image_size": size,
+        "quality": config.quality.as_record(),
+        "gate": config.gate.model_dump(mode="json"),
+    }
+    inputs = {
+        "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
+        "checks": [check.name for check in CHECKS],  # a result of fewer is measured again
+    }
+    return settings, inputs
 
 
 def class_images(

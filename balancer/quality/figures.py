@@ -94,9 +94,10 @@ class Diversity(Record):
     """Differences between the synthetic images; None with too few of them.
 
     Attributes:
-        ms_ssim: Of images as they are.
+        ms_ssim: Mean MS-SSIM of pairs of images.
         twins: Images with a near copy in their own set.
-        registered: Of images registered to the mean real image; None in early versions.
+        registered: The same, after each image was shifted and zoomed to fit the mean real image;
+            None in results of early versions.
     """
 
     ms_ssim: MsSsim | None

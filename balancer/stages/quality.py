@@ -16,9 +16,8 @@ from balancer.drawing.plots import save_image_grid
 from balancer.errors import IntegrityError
 from balancer.evaluation.records import ClassifyMetrics
 from balancer.manifest import SyntheticRecord
-from balancer.quality.checks import CHECKS
 from balancer.quality.choice import chosen_by
-from balancer.quality.class_quality import class_images, measure_class
+from balancer.quality.class_quality import class_images, measure_class, measured_by
 from balancer.quality.config import OWN
 from balancer.quality.extractors import Extractor, check_names, load_configured
 from balancer.quality.own_classifier import classifier_extractor
@@ -76,19 +75,12 @@ def run(
     # The size of these images; a generator trained with today's settings may have another.
     size = min(record.width for record in records)
     labels = sorted({record.label for record in records})
-    settings = {
-        "seed": config.seed,
-        "image_size": size,
-        "quality": config.quality.as_record(),
-        "gate": config.gate.model_dump(mode="json"),
-    }
-    inputs = {
+    settings, inputs = measured_by(config, size, extractors)
+    inputs |= {
         "index": index.index_hash,
         "synthetic": synthetic_fingerprint([record for record in records if record.accepted]),
         "made": synthetic_fingerprint(records),
         "generators": {label: checkpoint_hash(label, workspace) for label in labels},
-        "extractors": {name: part.weights_sha256 for name, part in extractors.items()},
-        "checks": [check.name for check in CHECKS],  # a result of fewer is measured again
     }
     outside = outside_sources(workspace)
     if outside:  # what is known of their origin decides what can be asked

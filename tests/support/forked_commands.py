@@ -103,7 +103,7 @@ class Command:
 
     @property
     def said(self) -> str:
-        """What it has printed so far."""
+        """Text that the command printed until now."""
         return self._log.read_text(errors="replace")
 
     def wait(self, seconds: float | None = None) -> int | None:
